@@ -1,0 +1,41 @@
+//! The audit log as a port: every change by a person or a key is recorded in the transaction that makes it.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::error::StoreError;
+
+/// One thing that somebody did. Who, where and in which request come from the scope of the transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// `resource.verb`, such as `workflow.published`.
+    pub action: &'static str,
+    /// The id of what was changed, as it is shown outside.
+    pub resource: String,
+    /// What was changed, where that is safe to keep: never a secret, a hash or a whole document.
+    pub details: Value,
+}
+
+impl AuditEntry {
+    /// An entry without details.
+    pub fn new(action: &'static str, resource: impl ToString) -> Self {
+        Self { action, resource: resource.to_string(), details: Value::Null }
+    }
+
+    /// The same entry with details.
+    #[must_use]
+    pub fn with(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+}
+
+/// Where audit entries go.
+#[async_trait]
+pub trait AuditLog: Send {
+    /// Records `entry`. MUST commit or vanish with the rest of the transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be written; the use case then fails as a whole.
+    async fn record(&mut self, entry: AuditEntry) -> Result<(), StoreError>;
+}

@@ -1,0 +1,23 @@
+//! What every domain shares: typed ids, the proof of scope, units of work, time and randomness as ports.
+//!
+//! Nothing here does IO. A type belongs in this crate only when two domains need the very same thing.
+
+pub mod audit;
+pub mod clock;
+pub mod error;
+pub mod id;
+pub mod page;
+pub mod permission;
+pub mod position;
+pub mod scope;
+pub mod unit_of_work;
+
+pub use audit::{AuditEntry, AuditLog};
+pub use clock::{Clock, Entropy, Environment};
+pub use error::{Forbidden, StoreError};
+pub use id::{ApiKeyId, EventId, IdError, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId, WorkspaceId};
+pub use page::{Page, PageSize};
+pub use permission::{Permission, PermissionSet};
+pub use position::Position;
+pub use scope::{Actor, PersonScope, RequestId, ScopeIssuer, SystemScope, WorkspaceScope};
+pub use unit_of_work::{Transaction, UnitOfWork};

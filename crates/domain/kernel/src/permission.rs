@@ -1,0 +1,152 @@
+//! Permissions as `resource:action`.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal;)*) => {
+        /// What an actor may do in a workspace.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Permission {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Permission {
+            /// Every permission, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The `resource:action` text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+permissions! {
+    /// See the workspace's name and settings.
+    WorkspaceRead = "workspace:read";
+    /// Rename the workspace and change its settings.
+    WorkspaceWrite = "workspace:write";
+    /// Delete the workspace or hand it to another owner.
+    WorkspaceDelete = "workspace:delete";
+    /// See who is a member.
+    MembersRead = "members:read";
+    /// Change roles and remove members.
+    MembersWrite = "members:write";
+    /// See API keys, without their secrets.
+    KeysRead = "keys:read";
+    /// Create and revoke API keys.
+    KeysWrite = "keys:write";
+    /// Read the audit log.
+    AuditRead = "audit:read";
+    /// List events.
+    EventsRead = "events:read";
+    /// Send events.
+    EventsWrite = "events:write";
+    /// See patterns.
+    PatternsRead = "patterns:read";
+    /// See suggestions.
+    SuggestionsRead = "suggestions:read";
+    /// Apply and dismiss suggestions.
+    SuggestionsApply = "suggestions:apply";
+    /// See workflows and their versions.
+    WorkflowsRead = "workflows:read";
+    /// Create, change, publish and roll back workflows.
+    WorkflowsWrite = "workflows:write";
+    /// See runs.
+    RunsRead = "runs:read";
+    /// Start and cancel runs.
+    RunsExecute = "runs:execute";
+    /// See what was used and what the plan allows.
+    UsageRead = "usage:read";
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is no permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a permission")]
+pub struct UnknownPermission(pub String);
+
+impl FromStr for Permission {
+    type Err = UnknownPermission;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|permission| permission.as_str() == text)
+            .ok_or_else(|| UnknownPermission(text.to_owned()))
+    }
+}
+
+/// A set of permissions.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct PermissionSet(u64);
+
+impl PermissionSet {
+    /// No permission at all.
+    pub const EMPTY: Self = Self(0);
+
+    /// Every permission there is.
+    #[must_use]
+    pub fn all() -> Self {
+        Permission::ALL.iter().copied().collect()
+    }
+
+    /// Whether `permission` is in the set.
+    #[must_use]
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & (1 << permission as u8) != 0
+    }
+
+    /// What both sets have.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The permissions, in the order of [`Permission::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
+    }
+}
+
+impl FromIterator<Permission> for PermissionSet {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        Self(permissions.into_iter().fold(0, |bits, permission| bits | 1 << permission as u8))
+    }
+}
+
+impl fmt::Debug for PermissionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Permission::as_str)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_read_back_and_nothing_else_does() {
+        for permission in Permission::ALL {
+            assert_eq!(permission.as_str().parse(), Ok(*permission));
+        }
+        assert!("events:*".parse::<Permission>().is_err());
+    }
+
+    #[test]
+    fn a_set_holds_just_what_it_was_made_of() {
+        let set: PermissionSet = [Permission::EventsRead, Permission::UsageRead].into_iter().collect();
+        assert!(set.contains(Permission::UsageRead) && !set.contains(Permission::EventsWrite));
+        assert_eq!(set.iter().count(), 2);
+        assert_eq!(PermissionSet::all().intersection(set), set);
+    }
+}

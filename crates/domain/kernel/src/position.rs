@@ -1,0 +1,21 @@
+//! The place of an event in its workspace's order of commits.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A position in a workspace's events: 1 for the first, without gaps, in commit order. 0 is before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub i64);
+
+impl Position {
+    /// Before the first event.
+    pub const START: Self = Self(0);
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

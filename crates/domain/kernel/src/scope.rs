@@ -1,0 +1,184 @@
+//! The proof that somebody may act in a workspace.
+//!
+//! A repository can be reached only through a unit of work, and a unit of work only with a scope. A scope cannot be
+//! built, cloned, defaulted or deserialized: it comes from a [`ScopeIssuer`], and the program has one, made where it
+//! is wired together and held by its access layer.
+
+use std::fmt;
+
+use crate::error::Forbidden;
+use crate::id::{ApiKeyId, UserId, WorkspaceId};
+use crate::permission::{Permission, PermissionSet};
+
+/// The id of the request that caused a change: 1 to 64 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id, or `None` where the text is empty, longer than 64, or has other than letters, digits, `-`, `_`, `.`.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A person who is logged in.
+    Person(UserId),
+    /// A program with an API key.
+    ApiKey(ApiKeyId),
+    /// Tidegate itself: the engine, detection, a trigger.
+    System,
+}
+
+/// Makes scopes. Whoever holds one decides who may see what, so it is held by the access layer alone.
+#[derive(Debug)]
+pub struct ScopeIssuer(());
+
+impl ScopeIssuer {
+    /// The issuer of a program, made once where the program is wired together. `clippy.toml` forbids it elsewhere.
+    #[must_use]
+    pub const fn root() -> Self {
+        Self(())
+    }
+
+    /// A scope for `actor` in `workspace`. The caller MUST have checked membership or the key first.
+    #[must_use]
+    pub const fn workspace(
+        &self,
+        workspace: WorkspaceId,
+        actor: Actor,
+        permissions: PermissionSet,
+        request_id: RequestId,
+    ) -> WorkspaceScope {
+        WorkspaceScope { workspace, actor, permissions, request_id }
+    }
+
+    /// A scope for what a person owns across workspaces. The caller MUST have authenticated the person.
+    #[must_use]
+    pub const fn person(&self, user: UserId, request_id: RequestId) -> PersonScope {
+        PersonScope { user, request_id }
+    }
+
+    /// A scope for work across tenants.
+    #[must_use]
+    pub const fn system(&self, reason: &'static str) -> SystemScope {
+        SystemScope { reason }
+    }
+}
+
+/// Proof that `actor` may act in one workspace, and how far.
+#[derive(Debug)]
+pub struct WorkspaceScope {
+    workspace: WorkspaceId,
+    actor: Actor,
+    permissions: PermissionSet,
+    request_id: RequestId,
+}
+
+impl WorkspaceScope {
+    /// The workspace.
+    #[must_use]
+    pub const fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub const fn actor(&self) -> Actor {
+        self.actor
+    }
+
+    /// What the actor may do.
+    #[must_use]
+    pub const fn permissions(&self) -> PermissionSet {
+        self.permissions
+    }
+
+    /// The request that this is part of.
+    #[must_use]
+    pub const fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// Checks one permission; every service method starts with this.
+    ///
+    /// # Errors
+    /// [`Forbidden`] when the actor lacks it.
+    pub const fn require(&self, permission: Permission) -> Result<(), Forbidden> {
+        if self.permissions.contains(permission) { Ok(()) } else { Err(Forbidden(permission)) }
+    }
+}
+
+/// Proof that a person is who they say; reaches what is theirs across workspaces.
+#[derive(Debug)]
+pub struct PersonScope {
+    user: UserId,
+    request_id: RequestId,
+}
+
+impl PersonScope {
+    /// The person.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The request that this is part of.
+    #[must_use]
+    pub const fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+}
+
+/// Permission to work across tenants: claiming runs, timers, detection, what comes before a log-in.
+///
+/// Its units of work show only tables that belong to no tenant or to the machinery itself; tenant logic still needs
+/// the [`WorkspaceScope`] that it hands out for one workspace at a time.
+#[derive(Debug)]
+pub struct SystemScope {
+    reason: &'static str,
+}
+
+impl SystemScope {
+    /// Why this code works across tenants; it appears in traces.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// A scope in which Tidegate itself runs one tenant's logic, with every permission.
+    #[must_use]
+    pub fn enter(&self, workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
+        WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::all(), request_id }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_cannot_carry_a_line_break_into_a_log() {
+        assert!(RequestId::new("a-B_9.z").is_some());
+        for bad in ["", "a\nb", "a b", "ä", &"x".repeat(65)] {
+            assert_eq!(RequestId::new(bad), None, "{bad:?}");
+        }
+    }
+}
