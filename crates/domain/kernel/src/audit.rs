@@ -18,6 +18,7 @@ pub struct AuditEntry {
 
 impl AuditEntry {
     /// An entry without details.
+    #[expect(clippy::needless_pass_by_value, reason = "ids are small and copied; call sites read better")]
     pub fn new(action: &'static str, resource: impl ToString) -> Self {
         Self { action, resource: resource.to_string(), details: Value::Null }
     }

@@ -9,7 +9,9 @@ pub mod id;
 pub mod page;
 pub mod permission;
 pub mod position;
+pub mod rate_limit;
 pub mod scope;
+pub mod signal;
 pub mod unit_of_work;
 
 pub use audit::{AuditEntry, AuditLog};
@@ -19,5 +21,7 @@ pub use id::{ApiKeyId, EventId, IdError, PatternId, RunId, SessionId, Suggestion
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;
+pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
 pub use scope::{Actor, PersonScope, RequestId, ScopeIssuer, SystemScope, WorkspaceScope};
+pub use signal::{Payload, Received, Signal, SignalBus, SignalStream, Topic};
 pub use unit_of_work::{Transaction, UnitOfWork};
