@@ -1,1 +1,7 @@
-//! tidegate-workflows.
+//! Workflows: the language of their definitions, the compiled plan that a run follows, and their versions.
+//!
+//! A document becomes a [`definition`], the definition a [`plan::Plan`]; everything a caller writes in `${{ }}` is an
+//! [`expression`]. All of it is pure: no clock, no IO.
+
+pub mod expression;
+pub mod plan;

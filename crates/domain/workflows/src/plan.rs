@@ -1,0 +1,239 @@
+//! One version of a workflow in the form that a run follows: compiled, checked and immutable.
+//!
+//! A plan is made of a definition that has no problems; nothing here can fail on a name that does not exist. It is
+//! never stored: a version stores its document, and the plan is compiled from it again.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::expression::{Expression, ValueTemplate};
+
+/// The most steps that one workflow may have.
+pub const MAX_STEPS: usize = 500;
+
+/// The version of the language and of the state machine that documents without `tidegate:` ask for.
+pub const CURRENT_SEMANTICS: u32 = 1;
+
+/// A compiled version.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The document's `tidegate:` number. A run keeps it for life, so that a changed state machine cannot change it.
+    pub semantics: u32,
+    /// The workflow's name in this version.
+    pub name: String,
+    /// The JSON Schema that the input of a run has to meet.
+    pub inputs_schema: Value,
+    /// The steps; each comes after every step that it needs.
+    pub steps: Vec<PlannedStep>,
+    /// What a completed run answers: an object, or null where the document has no `outputs`.
+    pub outputs: ValueTemplate,
+    /// How many runs may be active at once for one key.
+    pub concurrency: Option<Concurrency>,
+}
+
+impl Plan {
+    /// The step at `index`.
+    #[must_use]
+    pub fn step(&self, index: StepIndex) -> Option<&PlannedStep> {
+        self.steps.get(index.get())
+    }
+
+    /// Every step with its index, in topological order.
+    pub fn indexed(&self) -> impl Iterator<Item = (StepIndex, &PlannedStep)> {
+        (0u16..).map(StepIndex).zip(&self.steps)
+    }
+
+    /// Where the step with this id is.
+    #[must_use]
+    pub fn index_of(&self, id: &str) -> Option<StepIndex> {
+        self.indexed().find(|(_, step)| step.id.as_str() == id).map(|(index, _)| index)
+    }
+}
+
+/// The place of a step in [`Plan::steps`]; below [`MAX_STEPS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepIndex(pub u16);
+
+impl StepIndex {
+    /// The index into [`Plan::steps`].
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The id of a step, unique in its workflow: 1 to 64 letters, digits and `_`, not starting with a digit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct StepId(String);
+
+impl StepId {
+    /// The most characters in an id.
+    pub const MAX: usize = 64;
+
+    /// The id, or `None` where the text cannot be one.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=Self::MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !text.starts_with(|c: char| c.is_ascii_digit());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone)]
+pub struct PlannedStep {
+    /// Its id in the document.
+    pub id: StepId,
+    /// What it does.
+    pub uses: StepKind,
+    /// Its parameters; they evaluate to an object.
+    pub with: ValueTemplate,
+    /// The steps that have to end before this one, each once.
+    pub needs: Vec<StepIndex>,
+    /// The steps that need this one, each once.
+    pub dependents: Vec<StepIndex>,
+    /// When this is false the step is skipped.
+    pub condition: Option<Expression>,
+    /// How often, and how far apart, it is tried.
+    pub retry: RetryPolicy,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StepKind {
+    /// One HTTP call: `{method, url, headers?, body?, expect_status?}` → `{status, headers, body}`.
+    HttpRequest,
+    /// Its output is its parameters, evaluated.
+    Transform,
+    /// `{if}` → `{result: bool}`.
+    Condition,
+    /// Waits: `{for}` → null.
+    Delay,
+    /// Sends an event into the workspace: `{type, subject?, data?}` → `{id}`.
+    EmitEvent,
+}
+
+impl StepKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: &'static [Self] =
+        &[Self::HttpRequest, Self::Transform, Self::Condition, Self::Delay, Self::EmitEvent];
+
+    /// What a document writes in `uses`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpRequest => "http.request",
+            Self::Transform => "transform",
+            Self::Condition => "condition",
+            Self::Delay => "delay",
+            Self::EmitEvent => "emit_event",
+        }
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A `uses` that names no step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a step that Tidegate knows")]
+pub struct UnknownStepKind(pub String);
+
+impl FromStr for StepKind {
+    type Err = UnknownStepKind;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text).ok_or_else(|| UnknownStepKind(text.to_owned()))
+    }
+}
+
+/// Exponential backoff. Jitter is added where the delay is used: there the randomness is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included; at least 1.
+    pub max_attempts: u32,
+    /// The delay before the second attempt.
+    pub initial: Duration,
+    /// What the delay is multiplied with after each further attempt; at least 1.
+    pub factor: f64,
+    /// The longest delay.
+    pub max: Duration,
+}
+
+impl RetryPolicy {
+    /// The delay after the failed attempt `attempt` (1 for the first), before jitter; `None` when no attempt is left.
+    #[must_use]
+    pub fn delay_after(&self, attempt: u32) -> Option<Duration> {
+        if attempt >= self.max_attempts {
+            return None;
+        }
+        let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = self.initial.as_secs_f64() * self.factor.powi(exponent);
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(self.max).min(self.max))
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_attempts: 3, initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(60) }
+    }
+}
+
+/// How long an attempt may take where the document does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A cap on runs of one workflow that have the same key.
+#[derive(Debug, Clone)]
+pub struct Concurrency {
+    /// Evaluated when the run starts, over `inputs`, `event`, `run`, `workflow` and `trigger`; rendered as text.
+    pub key: ValueTemplate,
+    /// The most active runs for one key; at least 1.
+    pub limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_grows_to_its_cap_and_ends_with_the_attempts() {
+        let policy = RetryPolicy { max_attempts: 5, max: Duration::from_secs(3), ..RetryPolicy::default() };
+        let delays: Vec<_> = (1..=5).map(|attempt| policy.delay_after(attempt).map(|d| d.as_secs())).collect();
+        assert_eq!(delays, [Some(1), Some(2), Some(3), Some(3), None]);
+        let endless = RetryPolicy { max_attempts: u32::MAX, factor: f64::MAX, ..RetryPolicy::default() };
+        assert_eq!(endless.delay_after(u32::MAX - 1), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn step_ids_are_names_that_an_expression_can_select() {
+        for good in ["a", "_a9", &"x".repeat(64)] {
+            assert!(StepId::new(good).is_some(), "{good}");
+        }
+        for bad in ["", "9a", "a-b", "ä", "a\0", &"x".repeat(65)] {
+            assert!(StepId::new(bad).is_none(), "{bad}");
+        }
+    }
+}
