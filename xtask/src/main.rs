@@ -1,3 +1,55 @@
-//! Chores of the repository.
+//! Chores of the repository: `cargo xtask <chore>`.
+//!
+//! It stays light: it starts other programs and never links the server, so that a chore begins within seconds.
 
-fn main() {}
+mod failure;
+mod services;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Chores of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run all tests against a private PostgreSQL and Redis; what follows `--` goes to nextest.
+    Test {
+        /// Arguments of `cargo nextest run`; where there are any, documentation tests are left out.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Run a command with a private PostgreSQL and Redis up.
+    Services {
+        /// The command; it finds the services in `TIDEGATE_TEST_DATABASE_URL` and `TIDEGATE_TEST_REDIS_URL`.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+fn run(chore: Chore) -> Result<(), Failure> {
+    match chore {
+        Chore::Test { arguments } => test::run(&arguments),
+        Chore::Services { command } => test::run_with_services(&command),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            failure.exit_code()
+        }
+    }
+}

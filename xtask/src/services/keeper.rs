@@ -1,0 +1,60 @@
+//! A small process that outlives us just long enough to stop our services.
+//!
+//! It reads process ids from a pipe that only we hold. When the pipe closes, for whatever reason, it stops them,
+//! waits until they are gone and removes the folder. A signal handler would miss a kill and a panic while panicking.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::failure::{Context, Failure};
+
+/// Ctrl-C reaches the whole foreground group; the keeper is in a group of its own, and ignores what finds it anyway.
+const SCRIPT: &str = r#"
+trap '' HUP INT TERM
+while read -r signal pid; do set -- "$@" "$signal:$pid"; done
+folder=$1; shift
+for each in "$@"; do kill -s "${each%%:*}" "${each#*:}"; done
+for each in "$@"; do
+  tries=0
+  while kill -s 0 "${each#*:}" && [ $tries -lt 300 ]; do sleep 0.05; tries=$((tries + 1)); done
+  kill -s KILL "${each#*:}"
+done
+rm -rf -- "$folder"
+"#;
+
+/// Our end of the pipe.
+pub(super) struct Keeper {
+    child: Child,
+    pipe: ChildStdin,
+}
+
+impl Keeper {
+    /// Starts a keeper that removes `folder` at the end.
+    pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "keeper"])
+            .arg(folder)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting /bin/sh")?;
+        let pipe = child.stdin.take().ok_or_else(|| Failure::failed("/bin/sh has no input"))?;
+        Ok(Self { child, pipe })
+    }
+
+    /// Hands over a process, to be stopped with `signal`.
+    pub(super) fn keep(&mut self, pid: u32, signal: &str) -> Result<(), Failure> {
+        writeln!(self.pipe, "{signal} {pid}").context("handing a service over")
+    }
+
+    /// Closes the pipe; the child ends when everything has.
+    pub(super) fn release(self) -> Child {
+        drop(self.pipe);
+        self.child
+    }
+}

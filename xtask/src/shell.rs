@@ -1,0 +1,56 @@
+//! Other programs: where they are, and how to run them.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::failure::{Context, Failure};
+
+/// The root of the repository, where every chore runs.
+pub(crate) fn repository() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command.current_dir(repository());
+    command
+}
+
+/// The program `name` on the search path.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Runs a command with our own input and output, and fails where it fails.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let name = name_of(command);
+    let status = command.status().context(format_args!("starting {name}"))?;
+    if status.success() { Ok(()) } else { Err(Failure::failed(format!("{name}: {status}"))) }
+}
+
+/// What a command prints, trimmed.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let name = name_of(command);
+    let output = command.stdin(Stdio::null()).output().context(format_args!("starting {name}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Failure::failed(format!("{name}: {}: {}", output.status, said.trim())))
+    }
+}
+
+/// The program and its first arguments, for messages.
+fn name_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let mut name = words.take(4).map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
+    if command.get_args().len() > 3 {
+        name.push_str(" …");
+    }
+    name
+}

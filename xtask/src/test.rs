@@ -1,0 +1,34 @@
+//! `test` and `services`: commands with private services up.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::services::{Durability, Services};
+use crate::shell;
+
+/// Runs the tests. Without arguments that is every one, the documentation's first, so that the test runner speaks last.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let services = Services::start(Durability::None)?;
+    if arguments.is_empty() {
+        let mut doc = shell::cargo();
+        shell::run(doc.args(["test", "--quiet", "--doc", "--workspace"]).envs(services.variables()))?;
+    }
+    let mut tests = shell::cargo();
+    if shell::find("cargo-nextest").is_some() {
+        tests.args(["nextest", "run", "--workspace"]);
+    } else {
+        eprintln!("xtask: cargo-nextest is missing, so `cargo test` runs the tests, more slowly;");
+        eprintln!("xtask: `cargo install --locked cargo-nextest` installs it");
+        tests.args(["test", "--workspace", "--all-targets"]);
+    }
+    shell::run(tests.args(arguments).envs(services.variables()))
+}
+
+/// Runs any command in the current folder.
+pub(crate) fn run_with_services(words: &[String]) -> Result<(), Failure> {
+    let services = Services::start(Durability::None)?;
+    let mut words = words.iter().map(OsStr::new);
+    let Some(program) = words.next() else { return Ok(()) };
+    shell::run(Command::new(program).args(words).envs(services.variables()))
+}
