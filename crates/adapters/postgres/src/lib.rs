@@ -1,1 +1,16 @@
-//! tidegate-postgres.
+//! Every repository port on PostgreSQL. The only crate that names sea-orm and sqlx.
+//!
+//! A transaction is opened for a scope and takes its role from it, so what a repository can see is decided before
+//! its first query: by the predicate that [`PgTx`] adds, and once more by row-level security.
+
+mod audit;
+pub mod check;
+mod error;
+pub mod migrate;
+mod orm;
+mod store;
+mod transaction;
+
+pub use error::store_error;
+pub use store::{PgStore, PgStoreConfig};
+pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};

@@ -1,0 +1,38 @@
+//! The audit log, for every slice that changes something.
+
+use async_trait::async_trait;
+use tidegate_kernel::{Actor, AuditEntry, AuditLog, StoreError};
+use uuid::Uuid;
+
+use crate::error::store_error;
+use crate::transaction::{PgTx, Tenant};
+
+/// How an actor is stored: its kind, and its id where it has one.
+pub(crate) fn actor_columns(actor: Actor) -> (&'static str, Option<Uuid>) {
+    match actor {
+        Actor::Person(user) => ("person", Some(user.as_uuid())),
+        Actor::ApiKey(key) => ("api_key", Some(key.as_uuid())),
+        Actor::System => ("system", None),
+    }
+}
+
+#[async_trait]
+impl AuditLog for PgTx<Tenant> {
+    async fn record(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
+        let (actor_kind, actor_id) = actor_columns(self.grasp.actor);
+        let query = sqlx::query(
+            "insert into audit_entry (workspace_id, id, at, actor_kind, actor_id, action, resource, details, request_id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(self.workspace().as_uuid())
+        .bind(self.env.uuid_v7())
+        .bind(self.env.now())
+        .bind(actor_kind)
+        .bind(actor_id)
+        .bind(entry.action)
+        .bind(entry.resource)
+        .bind(entry.details)
+        .bind(self.grasp.request_id.as_str().to_owned());
+        query.execute(self.sqlx()).await.map(drop).map_err(store_error)
+    }
+}

@@ -1,0 +1,44 @@
+//! What PostgreSQL says, in the words of the domains.
+
+use sea_orm::{DbErr, RuntimeErr};
+use tidegate_kernel::StoreError;
+
+/// Translates an error of the driver.
+pub fn store_error(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(database) => {
+            if let Some(constraint) = database.constraint() {
+                return StoreError::Conflict(constraint.to_owned());
+            }
+            match database.code().as_deref() {
+                Some(code) if is_transient(code) => StoreError::Unavailable(Box::new(error)),
+                _ => StoreError::Internal(Box::new(error)),
+            }
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => StoreError::Unavailable(Box::new(error)),
+        _ => StoreError::Internal(Box::new(error)),
+    }
+}
+
+/// Translates an error of the mapper, which wraps the driver's.
+pub(crate) fn orm_error(error: DbErr) -> StoreError {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(inner))
+        | DbErr::Exec(RuntimeErr::SqlxError(inner))
+        | DbErr::Query(RuntimeErr::SqlxError(inner)) => match std::sync::Arc::try_unwrap(inner) {
+            Ok(inner) => store_error(inner),
+            Err(shared) => StoreError::Internal(Box::new(shared)),
+        },
+        other => StoreError::Internal(Box::new(other)),
+    }
+}
+
+/// Classes after which the same transaction may pass: connection (08), serialization and deadlock (40), resources (53),
+/// operator intervention (57) and lock not available. PostgreSQL manual, appendix A.
+fn is_transient(code: &str) -> bool {
+    code == "55P03" || ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+}

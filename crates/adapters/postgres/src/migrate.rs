@@ -1,0 +1,130 @@
+//! The schema: roles of the cluster, then numbered migrations.
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::{Connection, Executor, PgConnection};
+
+/// The migrations in `migrations/`, compiled in.
+static MIGRATOR: Migrator = sqlx::migrate!("../../../migrations");
+
+/// The roles that transactions take. They belong to the cluster, so `down` leaves them.
+const RUNTIME_ROLES: [&str; 3] = ["tidegate_api", "tidegate_engine", "tidegate_directory"];
+
+/// What a session is outside a transaction: nobody, who may become one of the others.
+const SESSION_ROLE: &str = "tidegate_session";
+
+/// Why the schema could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database cannot be reached, or refused a statement.
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed, or the database has others than this program.
+    #[error("{0}")]
+    Migration(#[from] MigrateError),
+}
+
+/// One migration, and whether the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Its number.
+    pub version: i64,
+    /// What it is for.
+    pub description: String,
+    /// Whether it has been applied.
+    pub applied: bool,
+}
+
+/// A connection that may change the schema: its login owns the tables and may create roles.
+#[derive(Debug)]
+pub struct Schema {
+    connection: PgConnection,
+}
+
+impl Schema {
+    /// Connects as the owner of the schema.
+    ///
+    /// # Errors
+    /// [`SchemaError::Database`] when the address cannot be read or reached.
+    pub async fn connect(url: &str) -> Result<Self, SchemaError> {
+        Ok(Self { connection: PgConnection::connect(url).await? })
+    }
+
+    /// Makes the roles where they are missing and applies every migration that the database does not have.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when one fails; those before it stay applied.
+    pub async fn up(&mut self) -> Result<(), SchemaError> {
+        self.ensure_roles().await?;
+        Ok(MIGRATOR.run_direct(None, &mut self.connection, false).await?)
+    }
+
+    /// Takes back the newest `steps` migrations.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when one fails; those newer than it stay undone.
+    pub async fn down(&mut self, steps: usize) -> Result<(), SchemaError> {
+        let applied: Vec<i64> = self.status().await?.iter().filter(|m| m.applied).map(|m| m.version).collect();
+        let target = applied.len().checked_sub(steps + 1).and_then(|index| applied.get(index)).copied().unwrap_or(0);
+        Ok(MIGRATOR.undo(&mut self.connection, target).await?)
+    }
+
+    /// Every migration that this program knows, oldest first.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when the database cannot be read.
+    pub async fn status(&mut self) -> Result<Vec<MigrationStatus>, SchemaError> {
+        self.connection.ensure_migrations_table(&MIGRATOR.table_name).await?;
+        let applied = self.connection.list_applied_migrations(&MIGRATOR.table_name).await?;
+        Ok(MIGRATOR
+            .iter()
+            .filter(|migration| migration.migration_type.is_up_migration())
+            .map(|migration| MigrationStatus {
+                version: migration.version,
+                description: migration.description.to_string(),
+                applied: applied.iter().any(|done| done.version == migration.version),
+            })
+            .collect())
+    }
+
+    /// Makes the cluster's roles where they are missing; two that do this at once both succeed.
+    async fn ensure_roles(&mut self) -> Result<(), SchemaError> {
+        for role in RUNTIME_ROLES.into_iter().chain([SESSION_ROLE]) {
+            self.create_role(role).await?;
+        }
+        for role in RUNTIME_ROLES {
+            let member: bool = sqlx::query_scalar("select pg_has_role($1, $2, 'member')")
+                .bind(SESSION_ROLE)
+                .bind(role)
+                .fetch_one(&mut self.connection)
+                .await?;
+            if !member {
+                let sql = format!("grant {role} to {SESSION_ROLE}");
+                tolerate_race(self.connection.execute(sqlx::AssertSqlSafe(sql)).await.map(drop))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_role(&mut self, role: &'static str) -> Result<(), SchemaError> {
+        let exists: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+            .bind(role)
+            .fetch_one(&mut self.connection)
+            .await?;
+        if !exists {
+            let sql = format!("create role {role} nologin noinherit nosuperuser nobypassrls nocreatedb nocreaterole");
+            tolerate_race(self.connection.execute(sqlx::AssertSqlSafe(sql)).await.map(drop))?;
+        }
+        Ok(())
+    }
+}
+
+/// Somebody else made the same role or grant between our look and our statement: duplicate_object, unique_violation on the
+/// catalog, or "tuple concurrently updated", which PostgreSQL reports as an internal error.
+fn tolerate_race(result: Result<(), sqlx::Error>) -> Result<(), SchemaError> {
+    match result {
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42710" | "23505" | "XX000")) => {
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,171 @@
+//! Pools, and how a transaction takes its role.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, SqlSafeStr};
+use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, WorkspaceScope};
+
+use crate::error::store_error;
+use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
+
+/// Where the database is and how it is reached.
+#[derive(Debug, Clone)]
+pub struct PgStoreConfig {
+    /// Tenant work. Where the other two are `None`, its login does all, and each transaction takes its role.
+    pub database_url: String,
+    /// The engine's own login.
+    pub engine_url: Option<String>,
+    /// The login for what comes before there is a scope.
+    pub directory_url: Option<String>,
+    /// Connections of each pool.
+    pub max_connections: u32,
+    /// How long a unit of work waits for a connection.
+    pub acquire_timeout: Duration,
+    /// The embedded PostgreSQL: exactly one connection, which logs in as the superuser and gives that up at once.
+    pub embedded: bool,
+}
+
+impl PgStoreConfig {
+    /// A database that is served, with 10 connections.
+    pub fn served(database_url: impl Into<String>) -> Self {
+        Self {
+            database_url: database_url.into(),
+            engine_url: None,
+            directory_url: None,
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+            embedded: false,
+        }
+    }
+
+    /// The embedded PostgreSQL at this address.
+    pub fn embedded(database_url: impl Into<String>) -> Self {
+        Self {
+            max_connections: 1,
+            acquire_timeout: Duration::from_secs(30),
+            embedded: true,
+            ..Self::served(database_url)
+        }
+    }
+}
+
+/// The store: opens units of work for scopes.
+#[derive(Debug, Clone)]
+pub struct PgStore {
+    api: PgPool,
+    engine: PgPool,
+    directory: PgPool,
+    env: Environment,
+}
+
+impl PgStore {
+    /// Connects. Nothing is changed in the database; see [`crate::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when an address cannot be read or a first connection cannot be made.
+    pub async fn connect(config: &PgStoreConfig, env: Environment) -> Result<Self, StoreError> {
+        let api = pool(config, &config.database_url).await?;
+        let engine = match &config.engine_url {
+            Some(url) => pool(config, url).await?,
+            None => api.clone(),
+        };
+        let directory = match &config.directory_url {
+            Some(url) => pool(config, url).await?,
+            None => api.clone(),
+        };
+        Ok(Self { api, engine, directory, env })
+    }
+
+    /// Waits until every connection is back and closes them.
+    pub async fn close(&self) {
+        self.api.close().await;
+        self.engine.close().await;
+        self.directory.close().await;
+    }
+
+    /// Connections open, and those of them idle, of the pool for tenant work.
+    #[must_use]
+    pub fn pool_size(&self) -> (u32, usize) {
+        (self.api.size(), self.api.num_idle())
+    }
+
+    pub(crate) fn pools(&self) -> [(&'static str, &PgPool); 3] {
+        [
+            ("DATABASE_URL", &self.api),
+            ("ENGINE_DATABASE_URL", &self.engine),
+            ("DIRECTORY_DATABASE_URL", &self.directory),
+        ]
+    }
+
+    /// A transaction in one workspace.
+    pub(crate) async fn begin_tenant(&self, scope: &WorkspaceScope) -> Result<Box<PgTx<Tenant>>, StoreError> {
+        let setting = format!("; SET LOCAL app.workspace_id = '{}'", scope.workspace().as_uuid());
+        let grasp =
+            Tenant { workspace: scope.workspace(), actor: scope.actor(), request_id: scope.request_id().clone() };
+        self.open(&self.api, "tidegate_api", &setting, grasp).await
+    }
+
+    /// A transaction over what a person owns.
+    pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
+        let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
+        let grasp = Person { user: scope.user(), request_id: scope.request_id().clone() };
+        self.open(&self.directory, "tidegate_directory", &setting, grasp).await
+    }
+
+    /// A transaction before there is a scope. The system scope is the caller's proof that it may.
+    pub(crate) async fn begin_directory(&self, _: &SystemScope) -> Result<Box<PgTx<Directory>>, StoreError> {
+        self.open(&self.directory, "tidegate_directory", "", Directory).await
+    }
+
+    /// A transaction of the machinery. The system scope is the caller's proof that it may.
+    pub(crate) async fn begin_machinery(&self, _: &SystemScope) -> Result<Box<PgTx<Machinery>>, StoreError> {
+        self.open(&self.engine, "tidegate_engine", "", Machinery).await
+    }
+
+    /// Opens a transaction and takes a role in one round trip.
+    ///
+    /// The values in the text are a constant and a UUID. A dropped caller cannot leave the connection half open: once
+    /// it has one, the opening is a task of its own, and a transaction that nobody waits for any more rolls back.
+    async fn open<G: Send + Sync + 'static>(
+        &self,
+        pool: &PgPool,
+        role: &'static str,
+        setting: &str,
+        grasp: G,
+    ) -> Result<Box<PgTx<G>>, StoreError> {
+        let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
+        let mut transaction = begin_on(pool, begin.clone()).await;
+        if matches!(transaction, Err(sqlx::Error::Io(_))) {
+            // The server had closed an idle connection. Nothing was sent that could have changed anything.
+            transaction = begin_on(pool, begin).await;
+        }
+        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, grasp, self.env.clone())))
+    }
+}
+
+async fn begin_on(pool: &PgPool, begin: sqlx::SqlStr) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    let connection = pool.acquire().await?;
+    let opening = tokio::spawn(sqlx::Transaction::begin(connection, Some(begin)));
+    opening.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+}
+
+async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
+    let mut connect: PgConnectOptions = url.parse().map_err(store_error)?;
+    connect = connect
+        .application_name("tidegate")
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_millis(100))
+        .log_statements(tracing::log::LevelFilter::Off);
+    let mut options = PgPoolOptions::new()
+        .max_connections(config.max_connections)
+        .acquire_timeout(config.acquire_timeout)
+        .test_before_acquire(false);
+    if config.embedded {
+        options = options.idle_timeout(None).max_lifetime(None).after_connect(|connection, _| {
+            Box::pin(async move { connection.execute("SET SESSION AUTHORIZATION tidegate_session").await.map(drop) })
+        });
+    } else {
+        connect = connect.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+    }
+    options.connect_with(connect).await.map_err(store_error)
+}

@@ -1,0 +1,87 @@
+//! An open transaction and what it was opened for.
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Postgres};
+use tidegate_kernel::{Actor, Environment, RequestId, StoreError, Transaction, UserId, WorkspaceId};
+use tokio::sync::Mutex;
+
+use crate::error::store_error;
+
+/// An open transaction. `G` is what it was opened for, and decides which ports it implements.
+///
+/// Dropped without a commit, it is rolled back before anybody else gets the connection.
+#[derive(Debug)]
+pub struct PgTx<G = Tenant> {
+    /// The mutex is never contended: it only lets sea-orm, which borrows its connection shared, in.
+    pub(crate) connection: Mutex<sqlx::Transaction<'static, Postgres>>,
+    pub(crate) grasp: G,
+    pub(crate) env: Environment,
+}
+
+/// One workspace, as the role `tidegate_api`.
+#[derive(Debug)]
+pub struct Tenant {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) actor: Actor,
+    pub(crate) request_id: RequestId,
+}
+
+/// What one person owns across workspaces, as the role `tidegate_directory`.
+#[derive(Debug)]
+pub struct Person {
+    pub(crate) user: UserId,
+    pub(crate) request_id: RequestId,
+}
+
+/// What comes before there is a scope, as the role `tidegate_directory`.
+#[derive(Debug)]
+pub struct Directory;
+
+/// The machinery that works across tenants, as the role `tidegate_engine`.
+#[derive(Debug)]
+pub struct Machinery;
+
+impl<G> PgTx<G> {
+    pub(crate) fn new(transaction: sqlx::Transaction<'static, Postgres>, grasp: G, env: Environment) -> Self {
+        Self { connection: Mutex::new(transaction), grasp, env }
+    }
+
+    /// The connection, for array SQL and hot paths. Tenant SQL binds [`PgTx::workspace`] as its first parameter.
+    pub(crate) fn sqlx(&mut self) -> &mut PgConnection {
+        self.connection.get_mut()
+    }
+}
+
+impl PgTx<Tenant> {
+    /// The workspace that every statement names.
+    pub(crate) fn workspace(&self) -> WorkspaceId {
+        self.grasp.workspace
+    }
+}
+
+impl PgTx<Person> {
+    /// The person that every statement names.
+    pub(crate) fn user(&self) -> UserId {
+        self.grasp.user
+    }
+}
+
+impl PgTx<Machinery> {
+    /// Lets the rest of the transaction see the tenant rows of `workspaces`.
+    pub(crate) async fn declare(&mut self, workspaces: &[WorkspaceId]) -> Result<(), StoreError> {
+        let ids: Vec<String> = workspaces.iter().map(|workspace| workspace.as_uuid().to_string()).collect();
+        sqlx::query("select set_config('app.workspace_ids', $1, true)")
+            .bind(format!("{{{}}}", ids.join(",")))
+            .execute(self.sqlx())
+            .await
+            .map(drop)
+            .map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl<G: Send + Sync> Transaction for PgTx<G> {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.connection.into_inner().commit().await.map_err(store_error)
+    }
+}
