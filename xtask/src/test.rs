@@ -16,11 +16,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     let mut tests = shell::cargo();
     if shell::find("cargo-nextest").is_some() {
-        tests.args(["nextest", "run", "--workspace"]);
+        tests.args(["nextest", "run"]);
     } else {
         eprintln!("xtask: cargo-nextest is missing, so `cargo test` runs the tests, more slowly;");
         eprintln!("xtask: `cargo install --locked cargo-nextest` installs it");
-        tests.args(["test", "--workspace", "--all-targets"]);
+        tests.args(["test", "--all-targets"]);
+    }
+    if !arguments.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
+        tests.arg("--workspace");
     }
     shell::run(tests.args(arguments).envs(services.variables()))
 }

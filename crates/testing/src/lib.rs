@@ -1,1 +1,12 @@
-//! tidegate-testing.
+//! What tests of every crate share: a database of their own, a clock that they set, scopes without a log-in, and the
+//! contract suites that each port's adapters have to pass.
+//!
+//! Helpers here panic where they fail, because that is how a test says so. Nothing but a test may depend on this crate.
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+
+pub mod clock;
+pub mod database;
+pub mod scope;
+
+pub use clock::{SeededEntropy, TestClock, environment, test_environment};
+pub use database::TestDatabase;

@@ -1,5 +1,7 @@
 //! The schema: roles of the cluster, then numbered migrations.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -32,6 +34,16 @@ pub struct MigrationStatus {
     pub description: String,
     /// Whether it has been applied.
     pub applied: bool,
+}
+
+/// A word that changes with every change of a migration; it names what was made from them, such as a template database.
+#[must_use]
+pub fn fingerprint() -> String {
+    let mut hasher = DefaultHasher::new();
+    for migration in MIGRATOR.iter() {
+        (migration.version, migration.migration_type.is_up_migration(), &migration.checksum).hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
 }
 
 /// A connection that may change the schema: its login owns the tables and may create roles.
