@@ -1,0 +1,220 @@
+//! What comes next in a run.
+//!
+//! The same state and the same fact always give the same decision, on any worker and in any later release: what a
+//! document of `tidegate: 1` means is fixed here, and another meaning gets another number.
+//!
+//! How a run ends, decided once:
+//! - A step that fails for good ends its run. Steps that have not begun never do, delays and pauses between attempts are
+//!   given up, attempts that are being worked on are awaited and recorded, but not tried again. The run ends `timed_out`
+//!   where the step's last attempt was, else `failed`.
+//! - A cancelled run ends at once; what is being worked on is abandoned.
+//! - A step that has not ended when its run does is `cancelled`.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::delay::{backoff, parse_delay};
+use super::model::{
+    Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition, TransitionRecord,
+};
+use super::state::{Corrupt, Phase, RunState};
+use crate::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, StepIndex, StepKind};
+
+/// What a fact leads to. Both are empty when the fact is stale, repeated or of no consequence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// What changed, in order; already applied to the state.
+    pub transitions: Vec<TransitionRecord>,
+    /// What has to be done once the transitions are committed.
+    pub commands: Vec<Command>,
+}
+
+/// Why nothing can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError {
+    /// The run follows rules that this release does not know; a newer one has to drive it.
+    #[error("the run follows version {0} of the workflow language, which this release does not know")]
+    UnknownSemantics(u32),
+    /// A transition did not fit: a defect.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+/// Applies `fact` to `state` and says what follows.
+///
+/// # Errors
+/// [`DecideError`]; the state must not be used any more.
+pub fn decide(plan: &Plan, context: &RunContext, state: &mut RunState, fact: &Fact) -> Result<Decision, DecideError> {
+    if plan.semantics != CURRENT_SEMANTICS {
+        return Err(DecideError::UnknownSemantics(plan.semantics));
+    }
+    let mut machine = Machine { plan, context, state, at: fact.at, decision: Decision::default() };
+    match (&machine.state.phase, &fact.kind) {
+        (Phase::Ended(_), _) => {}
+        (Phase::Pending, FactKind::Admitted) => {
+            machine.record(Transition::RunStarted)?;
+            machine.proceed()?;
+        }
+        (_, FactKind::CancelRequested) => {
+            machine.end(RunStatus::Cancelled, Value::Null, None)?;
+        }
+        (Phase::Active | Phase::Stopping { .. }, FactKind::AttemptEnded { step, attempt, outcome })
+            if machine.is_at(*step, *attempt, StepStatus::Running) =>
+        {
+            machine.attempt_ended(*step, *attempt, outcome.clone())?;
+            machine.proceed()?;
+        }
+        (Phase::Active, FactKind::TimeCame { step, attempt })
+            if machine.is_at(*step, *attempt, StepStatus::Waiting) =>
+        {
+            machine.time_came(*step, *attempt)?;
+            machine.proceed()?;
+        }
+        _ => {}
+    }
+    Ok(machine.decision)
+}
+
+struct Machine<'a> {
+    plan: &'a Plan,
+    context: &'a RunContext,
+    state: &'a mut RunState,
+    at: DateTime<Utc>,
+    decision: Decision,
+}
+
+impl Machine<'_> {
+    fn record(&mut self, transition: Transition) -> Result<(), Corrupt> {
+        let record = TransitionRecord { seq: self.state.next_seq, at: self.at, transition };
+        self.state.apply(self.plan, &record)?;
+        self.decision.transitions.push(record);
+        Ok(())
+    }
+
+    fn is_at(&self, step: StepIndex, attempt: u32, status: StepStatus) -> bool {
+        self.state.steps.get(step.get()).is_some_and(|state| state.status == status && state.attempt == attempt)
+    }
+
+    /// Begins every step that can begin, and ends the run where nothing is left. The plan is in topological order, so
+    /// one pass reaches whatever a step that ends at once sets free.
+    fn proceed(&mut self) -> Result<(), Corrupt> {
+        for (index, step) in self.plan.indexed() {
+            if self.state.phase != Phase::Active {
+                break;
+            }
+            let ready =
+                self.state.steps.get(index.get()).is_some_and(|s| s.status == StepStatus::Pending && s.unmet == 0);
+            if ready {
+                self.begin(index, step)?;
+            }
+        }
+        match &self.state.phase {
+            Phase::Stopping { status, error } if !self.state.steps.iter().any(|s| s.status == StepStatus::Running) => {
+                let (status, error) = (*status, error.clone());
+                self.end(status, Value::Null, Some(error))
+            }
+            Phase::Active if self.state.steps.iter().all(|s| s.status.is_terminal()) => {
+                match self.plan.outputs.evaluate(&self.state.bindings(self.plan, self.context)) {
+                    Ok(outputs) => self.end(RunStatus::Completed, outputs, None),
+                    Err(error) => {
+                        let error = RunError { code: "outputs".to_owned(), message: error.to_string(), step: None };
+                        self.end(RunStatus::Failed, Value::Null, Some(error))
+                    }
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, status: RunStatus, outputs: Value, error: Option<RunError>) -> Result<(), Corrupt> {
+        // Whatever was to be done for the run is not to be done any more.
+        self.decision.commands.clear();
+        self.record(Transition::RunEnded { status, outputs, error })
+    }
+
+    fn begin(&mut self, index: StepIndex, step: &PlannedStep) -> Result<(), Corrupt> {
+        let seen = self.state.bindings(self.plan, self.context);
+        let wanted = step.condition.as_ref().map_or(Ok(true), |condition| condition.evaluate_bool(&seen));
+        let input = wanted.and_then(|wanted| wanted.then(|| step.with.evaluate(&seen)).transpose());
+        let input = match input {
+            Ok(Some(input)) => input,
+            Ok(None) => return self.record(Transition::StepSkipped { step: index }),
+            Err(error) => return self.fail_at_once(index, StepError::permanent("expression", error.to_string())),
+        };
+        match step.uses {
+            StepKind::Transform => {
+                self.record(Transition::StepCompleted { step: index, attempt: 1, input: None, output: input })
+            }
+            StepKind::Condition => match input.get("if").and_then(Value::as_bool) {
+                Some(result) => {
+                    let output = json!({ "result": result });
+                    self.record(Transition::StepCompleted { step: index, attempt: 1, input: Some(input), output })
+                }
+                None => {
+                    let error = StepError::permanent("condition", "`if` has to be true or false");
+                    self.fail_at_once(index, error)
+                }
+            },
+            StepKind::Delay => match parse_delay(&input) {
+                Ok(delay) => {
+                    let until = self.at + delay;
+                    self.decision.commands.push(Command::SetTimer { step: index, attempt: 1, due: until });
+                    self.record(Transition::StepWaiting { step: index, input, until })
+                }
+                Err(error) => self.fail_at_once(index, error),
+            },
+            StepKind::HttpRequest | StepKind::EmitEvent => self.start_attempt(index, 1, Some(input)),
+        }
+    }
+
+    /// A step that computes fails the same way however often it is tried.
+    fn fail_at_once(&mut self, step: StepIndex, error: StepError) -> Result<(), Corrupt> {
+        self.record(Transition::StepFailed { step, attempt: 1, error, retry_at: None })
+    }
+
+    fn start_attempt(&mut self, index: StepIndex, attempt: u32, input: Option<Value>) -> Result<(), Corrupt> {
+        self.record(Transition::StepStarted { step: index, attempt, input })?;
+        if let (Some(step), Some(state)) = (self.plan.step(index), self.state.steps.get(index.get())) {
+            self.decision.commands.push(Command::Execute {
+                step: index,
+                attempt,
+                uses: step.uses,
+                input: state.input.clone(),
+                timeout: step.timeout,
+            });
+        }
+        Ok(())
+    }
+
+    fn attempt_ended(
+        &mut self,
+        step: StepIndex,
+        attempt: u32,
+        outcome: Result<Value, StepError>,
+    ) -> Result<(), Corrupt> {
+        let error = match outcome {
+            Ok(output) => return self.record(Transition::StepCompleted { step, attempt, input: None, output }),
+            Err(error) => error,
+        };
+        let tries_again = self.state.phase == Phase::Active && error.kind != super::StepErrorKind::Permanent;
+        let pause = self
+            .plan
+            .step(step)
+            .filter(|_| tries_again)
+            .and_then(|planned| backoff(&planned.retry, self.context.id, step, attempt));
+        let retry_at = pause.map(|pause| self.at + pause);
+        if let Some(due) = retry_at {
+            self.decision.commands.push(Command::SetTimer { step, attempt, due });
+        }
+        self.record(Transition::StepFailed { step, attempt, error, retry_at })
+    }
+
+    fn time_came(&mut self, index: StepIndex, attempt: u32) -> Result<(), Corrupt> {
+        match self.plan.step(index).map(|step| step.uses) {
+            Some(StepKind::Delay) => {
+                self.record(Transition::StepCompleted { step: index, attempt, input: None, output: Value::Null })
+            }
+            _ => self.start_attempt(index, attempt.saturating_add(1), None),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Runs: one execution of one version of a workflow.
+//!
+//! What comes next in a run is decided by a pure state machine ([`decide`]): state and fact in, recorded transitions
+//! and commands out; no clock, no IO, no randomness that a run does not carry itself. Its state is nothing but its
+//! transitions applied in order, so a run that was lost with its worker is rebuilt from what was committed.
+
+mod decide;
+mod delay;
+mod model;
+mod state;
+mod timeline;
+
+#[cfg(test)]
+mod simulation;
+
+pub use decide::{DecideError, Decision, decide};
+pub use model::{
+    Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition,
+    TransitionRecord,
+};
+pub use state::{Corrupt, Phase, RunState, StepState};
+pub use timeline::{AttemptView, StepView, timeline};

@@ -1,0 +1,409 @@
+//! Random workflows under crashes, late and repeated facts: what must hold of every run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tidegate_kernel::RunId;
+use uuid::Uuid;
+
+use super::*;
+use crate::expression::{Expression, ValueTemplate};
+use crate::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
+
+fn at(millis: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis)
+}
+
+fn context() -> RunContext {
+    let null = Value::Null;
+    RunContext {
+        id: RunId::from_uuid(Uuid::from_u128(7)),
+        inputs: json!({"n": 1}),
+        event: null.clone(),
+        run: null.clone(),
+        workflow: null.clone(),
+        trigger: null,
+    }
+}
+
+/// A step as a test describes it.
+#[derive(Debug, Clone)]
+struct Sketch {
+    uses: StepKind,
+    needs: Vec<usize>,
+    condition: Option<&'static str>,
+    attempts: u32,
+}
+
+fn sketch(uses: StepKind, needs: &[usize]) -> Sketch {
+    Sketch { uses, needs: needs.to_vec(), condition: None, attempts: 1 }
+}
+
+fn plan(sketches: &[Sketch]) -> Plan {
+    let index = |i: usize| StepIndex(u16::try_from(i).unwrap());
+    let with = |uses| match uses {
+        StepKind::Condition => json!({"if": "${{ inputs.n > 0 }}"}),
+        StepKind::Delay => json!({"for": "1s"}),
+        _ => json!({"n": "${{ inputs.n + 1 }}"}),
+    };
+    let steps = sketches
+        .iter()
+        .enumerate()
+        .map(|(i, sketch)| PlannedStep {
+            id: StepId::new(&format!("s{i}")).unwrap(),
+            uses: sketch.uses,
+            with: ValueTemplate::compile(&with(sketch.uses)).unwrap(),
+            needs: sketch.needs.iter().copied().map(index).collect(),
+            dependents: (0..sketches.len()).filter(|d| sketches[*d].needs.contains(&i)).map(index).collect(),
+            condition: sketch.condition.map(|source| Expression::compile(source).unwrap()),
+            retry: RetryPolicy { max_attempts: sketch.attempts, ..RetryPolicy::default() },
+            timeout: Duration::from_secs(30),
+        })
+        .collect();
+    Plan {
+        semantics: CURRENT_SEMANTICS,
+        name: "test".to_owned(),
+        inputs_schema: json!({}),
+        steps,
+        outputs: ValueTemplate::compile(&json!({"n": "${{ inputs.n }}"})).unwrap(),
+        concurrency: None,
+    }
+}
+
+/// A run in a world without a database: what is recorded is committed at once, commands wait in a bag.
+struct World {
+    plan: Plan,
+    context: RunContext,
+    state: RunState,
+    history: Vec<TransitionRecord>,
+    executes: Vec<(StepIndex, u32)>,
+    timers: BTreeMap<StepIndex, (u32, DateTime<Utc>)>,
+    now: i64,
+}
+
+impl World {
+    fn new(sketches: &[Sketch]) -> Self {
+        let plan = plan(sketches);
+        let state = RunState::new(&plan);
+        let (history, executes, timers) = Default::default();
+        Self { plan, context: context(), state, history, executes, timers, now: 0 }
+    }
+
+    fn tell(&mut self, kind: FactKind) -> Decision {
+        self.now += 1;
+        let fact = Fact { at: at(self.now), kind };
+        let decision = decide(&self.plan, &self.context, &mut self.state, &fact).unwrap();
+        self.history.extend(decision.transitions.iter().cloned());
+        self.obey(&decision.commands);
+        decision
+    }
+
+    fn obey(&mut self, commands: &[Command]) {
+        for command in commands {
+            match command {
+                Command::Execute { step, attempt, .. } => self.executes.push((*step, *attempt)),
+                Command::SetTimer { step, attempt, due } => drop(self.timers.insert(*step, (*attempt, *due))),
+            }
+        }
+    }
+
+    /// The worker dies and another takes over: all that is left is what was committed.
+    fn crash(&mut self) {
+        self.executes.clear();
+        self.timers.clear();
+        self.state = RunState::replay(&self.plan, &self.history).unwrap();
+        let outstanding = self.state.outstanding(&self.plan);
+        self.obey(&outstanding);
+    }
+
+    fn ended(&self) -> Option<RunStatus> {
+        match self.state.phase() {
+            Phase::Ended(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    fn end_attempt(&mut self, outcome: Result<Value, StepError>) -> Decision {
+        let (step, attempt) = self.executes.remove(0);
+        self.tell(FactKind::AttemptEnded { step, attempt, outcome })
+    }
+
+    fn fire(&mut self, step: StepIndex) -> Decision {
+        let (attempt, due) = self.timers.remove(&step).unwrap();
+        self.now = self.now.max(due.timestamp_millis());
+        self.tell(FactKind::TimeCame { step, attempt })
+    }
+
+    fn status_of(&self, step: usize) -> StepStatus {
+        self.state.steps()[step].status
+    }
+}
+
+fn refused() -> Result<Value, StepError> {
+    Err(StepError::transient("connect", "refused"))
+}
+
+#[test]
+fn steps_without_effects_end_with_the_run_in_one_decision() {
+    let mut world = World::new(&[
+        sketch(StepKind::Transform, &[]),
+        sketch(StepKind::Condition, &[0]),
+        sketch(StepKind::Transform, &[0, 1]),
+    ]);
+    let decision = world.tell(FactKind::Admitted);
+    assert_eq!(world.ended(), Some(RunStatus::Completed));
+    assert_eq!(decision.transitions.len(), 5);
+    assert_eq!(decision.commands, []);
+    let steps = timeline(&world.plan, &world.history);
+    assert_eq!(steps[0].output, Some(json!({"n": 2})));
+    assert_eq!(steps[1].output, Some(json!({"result": true})));
+    assert_eq!(steps[2].input, Some(json!({"n": 2})));
+}
+
+#[test]
+fn what_needs_a_skipped_step_runs_and_sees_null() {
+    let mut world = World::new(&[
+        Sketch { condition: Some("inputs.n > 1"), ..sketch(StepKind::HttpRequest, &[]) },
+        Sketch { condition: Some("steps.s0.output == null"), ..sketch(StepKind::Transform, &[0]) },
+        Sketch { condition: Some("steps.s0.output != null"), ..sketch(StepKind::Transform, &[0]) },
+    ]);
+    world.tell(FactKind::Admitted);
+    assert_eq!(world.ended(), Some(RunStatus::Completed));
+    let statuses: Vec<_> = (0..3).map(|step| world.status_of(step)).collect();
+    assert_eq!(statuses, [StepStatus::Skipped, StepStatus::Completed, StepStatus::Skipped]);
+}
+
+#[test]
+fn a_failed_attempt_is_tried_again_after_a_pause_until_none_is_left() {
+    let mut world = World::new(&[Sketch { attempts: 2, ..sketch(StepKind::HttpRequest, &[]) }]);
+    world.tell(FactKind::Admitted);
+    world.end_attempt(refused());
+    assert_eq!((world.state.status(), world.status_of(0)), (RunStatus::Waiting, StepStatus::Waiting));
+    world.fire(StepIndex(0));
+    assert_eq!(world.executes, [(StepIndex(0), 2)]);
+    world.end_attempt(refused());
+    assert_eq!(world.ended(), Some(RunStatus::Failed));
+    let view = timeline(&world.plan, &world.history).remove(0);
+    assert_eq!(
+        view.attempts.iter().map(|a| (a.number, a.status)).collect::<Vec<_>>(),
+        [(1, StepStatus::Failed), (2, StepStatus::Failed)]
+    );
+    assert_eq!(view.error.unwrap().code, "connect");
+}
+
+#[test]
+fn an_error_that_stays_is_not_tried_again() {
+    let mut world = World::new(&[Sketch { attempts: 5, ..sketch(StepKind::HttpRequest, &[]) }]);
+    world.tell(FactKind::Admitted);
+    world.end_attempt(Err(StepError::permanent("refused-address", "private")));
+    assert_eq!(world.ended(), Some(RunStatus::Failed));
+}
+
+#[test]
+fn a_step_that_takes_too_long_times_its_run_out() {
+    let mut world = World::new(&[sketch(StepKind::HttpRequest, &[])]);
+    world.tell(FactKind::Admitted);
+    world.end_attempt(Err(StepError::timed_out(Duration::from_secs(30))));
+    assert_eq!((world.ended(), world.status_of(0)), (Some(RunStatus::TimedOut), StepStatus::TimedOut));
+}
+
+#[test]
+fn a_failure_awaits_what_runs_and_gives_up_what_waits() {
+    let mut world = World::new(&[
+        sketch(StepKind::HttpRequest, &[]),
+        Sketch { attempts: 3, ..sketch(StepKind::HttpRequest, &[]) },
+        sketch(StepKind::Delay, &[]),
+        sketch(StepKind::Transform, &[1]),
+    ]);
+    world.tell(FactKind::Admitted);
+    world.end_attempt(refused());
+    assert_eq!(world.ended(), None);
+    world.fire(StepIndex(2));
+    assert_eq!(world.status_of(2), StepStatus::Waiting, "a run that stops does not go on");
+    world.end_attempt(Ok(json!(1)));
+    assert_eq!(world.ended(), Some(RunStatus::Failed));
+    let statuses: Vec<_> = timeline(&world.plan, &world.history).into_iter().map(|step| step.status).collect();
+    use StepStatus::{Cancelled, Completed, Failed};
+    assert_eq!(statuses, [Failed, Completed, Cancelled, Cancelled]);
+}
+
+#[test]
+fn a_delay_ends_by_its_time() {
+    let mut world = World::new(&[sketch(StepKind::Delay, &[]), sketch(StepKind::Transform, &[0])]);
+    let decision = world.tell(FactKind::Admitted);
+    let due = at(1) + TimeDelta::seconds(1);
+    assert_eq!(decision.commands, [Command::SetTimer { step: StepIndex(0), attempt: 1, due }]);
+    assert_eq!(world.state.status(), RunStatus::Waiting);
+    world.fire(StepIndex(0));
+    assert_eq!(world.ended(), Some(RunStatus::Completed));
+}
+
+#[test]
+fn a_cancelled_run_ends_at_once_and_stays_ended() {
+    let mut world = World::new(&[sketch(StepKind::HttpRequest, &[]), sketch(StepKind::Transform, &[0])]);
+    world.tell(FactKind::Admitted);
+    world.tell(FactKind::CancelRequested);
+    assert_eq!(world.ended(), Some(RunStatus::Cancelled));
+    assert_eq!(world.end_attempt(Ok(json!(1))), Decision::default());
+    assert_eq!(world.tell(FactKind::CancelRequested), Decision::default());
+    let view = timeline(&world.plan, &world.history).remove(0);
+    assert_eq!((view.status, view.attempts[0].status), (StepStatus::Cancelled, StepStatus::Cancelled));
+}
+
+#[test]
+fn an_expression_without_a_value_fails_its_step() {
+    let mut world = World::new(&[Sketch { condition: Some("inputs.missing"), ..sketch(StepKind::Transform, &[]) }]);
+    world.tell(FactKind::Admitted);
+    assert_eq!(world.ended(), Some(RunStatus::Failed));
+    assert_eq!(timeline(&world.plan, &world.history)[0].error.as_ref().unwrap().code, "expression");
+}
+
+#[test]
+fn rules_of_a_later_release_are_left_to_it() {
+    let mut plan = plan(&[sketch(StepKind::Transform, &[])]);
+    plan.semantics = CURRENT_SEMANTICS + 1;
+    let mut state = RunState::new(&plan);
+    let fact = Fact { at: at(0), kind: FactKind::Admitted };
+    assert!(matches!(decide(&plan, &context(), &mut state, &fact), Err(DecideError::UnknownSemantics(_))));
+}
+
+#[test]
+fn transitions_that_do_not_follow_are_refused() {
+    let plan = plan(&[sketch(StepKind::Transform, &[])]);
+    let record = |seq, transition| TransitionRecord { seq, at: at(0), transition };
+    let skipped = Transition::StepSkipped { step: StepIndex(0) };
+    assert!(RunState::replay(&plan, &[record(0, skipped.clone())]).is_err());
+    assert!(RunState::replay(&plan, &[record(1, Transition::RunStarted)]).is_err());
+    assert!(RunState::replay(&plan, &[record(0, Transition::RunStarted), record(1, skipped)]).is_ok());
+}
+
+fn kinds() -> impl Strategy<Value = StepKind> {
+    prop::sample::select(StepKind::ALL)
+}
+
+prop_compose! {
+    fn sketches()(drafts in prop::collection::vec((kinds(), any::<[u8; 3]>(), 0u8..4, 1u32..4), 1..12)) -> Vec<Sketch> {
+        drafts.iter().enumerate().map(|(i, (uses, needs, condition, attempts))| {
+            let mut needs: Vec<usize> = needs.iter().filter(|n| **n < 160).map(|n| usize::from(*n)).filter(|_| i > 0)
+                .map(|n| n % i.max(1)).collect();
+            needs.sort_unstable();
+            needs.dedup();
+            let condition = match condition { 0 => Some("inputs.n > 1"), 1 => Some("inputs.n == 1"), _ => None };
+            Sketch { uses: *uses, needs, condition, attempts: *attempts }
+        }).collect()
+    }
+}
+
+/// What the world does next.
+#[derive(Debug, Clone)]
+enum Act {
+    Succeed,
+    Fail,
+    TimeOut,
+    FireTimer(u8),
+    RepeatLast,
+    Crash,
+    Cancel,
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => Just(Act::Succeed),
+        4 => Just(Act::Fail),
+        1 => Just(Act::TimeOut),
+        6 => any::<u8>().prop_map(Act::FireTimer),
+        4 => Just(Act::RepeatLast),
+        4 => Just(Act::Crash),
+        1 => Just(Act::Cancel),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_run_ends_and_records_each_transition_once(
+        sketches in sketches(),
+        acts in prop::collection::vec(acts(), 0..60),
+    ) {
+        let mut world = World::new(&sketches);
+        world.tell(FactKind::Admitted);
+        let mut told: Vec<FactKind> = vec![FactKind::Admitted];
+        // The chosen acts, then whatever it takes to end.
+        let mut acts = acts.into_iter();
+        let mut turns = 0;
+        while world.ended().is_none() {
+            turns += 1;
+            prop_assert!(turns < 1_000, "the run never ends");
+            let act = acts.next().unwrap_or(if world.executes.is_empty() { Act::FireTimer(0) } else { Act::Succeed });
+            let outcome = match act {
+                Act::Succeed => Ok(json!({"ok": true})),
+                Act::Fail => refused(),
+                Act::TimeOut => Err(StepError::timed_out(Duration::from_secs(30))),
+                Act::FireTimer(which) => {
+                    prop_assert!(!world.timers.is_empty() || !world.executes.is_empty(), "nothing is left to wait for");
+                    let step = world.timers.keys().nth(usize::from(which) % world.timers.len().max(1)).copied();
+                    if let Some(step) = step {
+                        let (attempt, _) = world.timers[&step];
+                        told.push(FactKind::TimeCame { step, attempt });
+                        world.fire(step);
+                    }
+                    continue;
+                }
+                Act::RepeatLast => {
+                    for fact in told.clone() {
+                        let before = world.state.clone();
+                        let decision = world.tell(fact);
+                        prop_assert_eq!(decision, Decision::default(), "a stale fact changed something");
+                        prop_assert_eq!(&world.state, &before);
+                    }
+                    continue;
+                }
+                Act::Crash => { world.crash(); continue; }
+                Act::Cancel => { world.tell(FactKind::CancelRequested); continue; }
+            };
+            if let Some((step, attempt)) = world.executes.first().copied() {
+                told.push(FactKind::AttemptEnded { step, attempt, outcome: outcome.clone() });
+                world.end_attempt(outcome);
+            }
+        }
+
+        // Rebuilt from what was recorded, the state is the same.
+        let rebuilt = RunState::replay(&world.plan, &world.history).unwrap();
+        prop_assert_eq!(&rebuilt, &world.state);
+
+        // Numbered without gaps, and none recorded twice.
+        for (n, record) in world.history.iter().enumerate() {
+            prop_assert_eq!(usize::try_from(record.seq).unwrap(), n);
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for record in &world.history {
+            let key = format!("{} {:?} {:?}", record.transition.kind(), record.transition.step(), match &record.transition {
+                Transition::StepStarted { attempt, .. } | Transition::StepFailed { attempt, .. } => *attempt,
+                _ => 0,
+            });
+            prop_assert!(seen.insert(key.clone()), "{} was recorded twice", key);
+        }
+
+        // Every step has ended, and none began before what it needs.
+        let views = timeline(&world.plan, &world.history);
+        for (i, view) in views.iter().enumerate() {
+            prop_assert!(view.status.is_terminal());
+            prop_assert_eq!(view.status, world.status_of(i));
+            prop_assert!(view.attempts.iter().all(|attempt| attempt.finished_at.is_some()));
+            prop_assert!(view.attempts.len() <= usize::try_from(sketches[i].attempts).unwrap());
+            if let Some(first) = view.attempts.first() {
+                for need in &sketches[i].needs {
+                    prop_assert!(matches!(views[*need].status, StepStatus::Completed | StepStatus::Skipped));
+                    prop_assert!(views[*need].attempts.last().is_none_or(|a| a.finished_at.unwrap() <= first.started_at));
+                }
+            }
+        }
+        if world.ended() == Some(RunStatus::Completed) {
+            prop_assert!(views.iter().all(|v| matches!(v.status, StepStatus::Completed | StepStatus::Skipped)));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A run as its owner reads it: every step with its attempts.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::model::{StepError, StepErrorKind, StepStatus, Transition, TransitionRecord};
+use crate::plan::{Plan, StepKind};
+
+/// One attempt of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptView {
+    /// 1 for the first.
+    pub number: u32,
+    /// Running, waiting (a delay), or how it ended.
+    pub status: StepStatus,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub error: Option<StepError>,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepView {
+    /// Its id in the document.
+    pub id: String,
+    /// What it does.
+    pub uses: StepKind,
+    /// Where it is.
+    pub status: StepStatus,
+    /// Its attempts, in order.
+    pub attempts: Vec<AttemptView>,
+    /// What it was given, once it began.
+    pub input: Option<Value>,
+    /// What it made, once it completed.
+    pub output: Option<Value>,
+    /// The error of its last attempt, where that failed.
+    pub error: Option<StepError>,
+}
+
+impl StepView {
+    fn attempt(&mut self, number: u32, at: DateTime<Utc>) -> &mut AttemptView {
+        let position = self.attempts.iter().position(|attempt| attempt.number == number).unwrap_or_else(|| {
+            let status = StepStatus::Running;
+            self.attempts.push(AttemptView { number, status, started_at: at, finished_at: None, error: None });
+            self.attempts.len() - 1
+        });
+        &mut self.attempts[position]
+    }
+
+    fn end_attempt(&mut self, number: u32, at: DateTime<Utc>, status: StepStatus, error: Option<&StepError>) {
+        let attempt = self.attempt(number, at);
+        attempt.status = status;
+        attempt.finished_at = Some(at);
+        attempt.error = error.cloned();
+    }
+}
+
+/// The steps of a run, in the plan's order, from its transitions.
+#[must_use]
+pub fn timeline(plan: &Plan, transitions: &[TransitionRecord]) -> Vec<StepView> {
+    let mut views: Vec<StepView> = plan
+        .steps
+        .iter()
+        .map(|step| StepView {
+            id: step.id.to_string(),
+            uses: step.uses,
+            status: StepStatus::Pending,
+            attempts: Vec::new(),
+            input: None,
+            output: None,
+            error: None,
+        })
+        .collect();
+    for TransitionRecord { at, transition, .. } in transitions {
+        if let Transition::RunEnded { .. } = transition {
+            for view in views.iter_mut().filter(|view| !view.status.is_terminal()) {
+                view.status = StepStatus::Cancelled;
+                for attempt in view.attempts.iter_mut().filter(|attempt| attempt.finished_at.is_none()) {
+                    attempt.status = StepStatus::Cancelled;
+                    attempt.finished_at = Some(*at);
+                }
+            }
+        }
+        let Some(view) = transition.step().and_then(|step| views.get_mut(step.get())) else { continue };
+        match transition {
+            Transition::StepStarted { attempt, input, .. } => {
+                view.status = StepStatus::Running;
+                view.error = None;
+                view.attempt(*attempt, *at);
+                view.input = view.input.take().or_else(|| input.clone());
+            }
+            Transition::StepWaiting { input, .. } => {
+                view.status = StepStatus::Waiting;
+                view.attempt(1, *at).status = StepStatus::Waiting;
+                view.input = Some(input.clone());
+            }
+            Transition::StepCompleted { attempt, input, output, .. } => {
+                view.status = StepStatus::Completed;
+                view.end_attempt(*attempt, *at, StepStatus::Completed, None);
+                // A transform's output is what it was given.
+                let given = input.clone().or_else(|| (view.uses == StepKind::Transform).then(|| output.clone()));
+                view.input = view.input.take().or(given);
+                view.output = Some(output.clone());
+            }
+            Transition::StepFailed { attempt, error, retry_at, .. } => {
+                let ended = match error.kind {
+                    StepErrorKind::TimedOut => StepStatus::TimedOut,
+                    StepErrorKind::Transient | StepErrorKind::Permanent => StepStatus::Failed,
+                };
+                view.status = if retry_at.is_some() { StepStatus::Waiting } else { ended };
+                view.end_attempt(*attempt, *at, ended, Some(error));
+                view.error = Some(error.clone());
+            }
+            Transition::StepSkipped { .. } => view.status = StepStatus::Skipped,
+            Transition::RunStarted | Transition::RunEnded { .. } => {}
+        }
+    }
+    views
+}
