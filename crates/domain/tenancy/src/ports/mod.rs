@@ -1,0 +1,16 @@
+//! What tenancy asks of the outside, one small trait per role. Each obligation has its function in the contract suite.
+
+mod access;
+mod directory;
+mod security;
+mod workspace;
+
+pub use access::{AccessLookup, PersonTx, Personal, PersonalRepository};
+pub use directory::{
+    AccountEvent, AccountLog, Directory, DirectoryTx, Located, Locator, PersonRepository, SessionRepository,
+    SigningKeyRepository, TokenState,
+};
+pub use security::{HashError, InvalidToken, PasswordHasher, TokenSigner, Verification};
+pub use workspace::{
+    ApiKeyRepository, AuditTrailRepository, MemberRepository, Tenancy, TenancyTx, WorkspaceRepository,
+};

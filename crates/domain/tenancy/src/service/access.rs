@@ -1,0 +1,122 @@
+//! The one place that gives out scopes: after it has found out who asks, and whether they belong.
+
+use std::sync::Arc;
+
+use tidegate_kernel::{Actor, Environment, PersonScope, RequestId, ScopeIssuer, WorkspaceId, WorkspaceScope};
+
+use crate::error::{AuthenticateError, EnterError, NotAPerson};
+use crate::model::{ApiKeySecret, KeyGrant, LiveSession, Role, WorkspaceRef};
+use crate::ports::{AccessLookup, InvalidToken, TokenSigner};
+
+/// Who makes a request.
+#[derive(Debug, Clone)]
+pub enum Principal {
+    /// A person with a live session.
+    Person(Arc<LiveSession>),
+    /// A program with a good API key.
+    ApiKey(KeyGrant),
+}
+
+impl Principal {
+    /// The principal as an actor.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Person(live) => Actor::Person(live.person.id),
+            Self::ApiKey(grant) => Actor::ApiKey(grant.key),
+        }
+    }
+}
+
+/// Finds out who asks and what they may, and gives out scopes accordingly.
+pub struct AccessControl {
+    issuer: Arc<ScopeIssuer>,
+    lookup: Arc<dyn AccessLookup>,
+    tokens: Arc<dyn TokenSigner>,
+    env: Environment,
+}
+
+impl AccessControl {
+    /// Access control that asks `lookup` on every request.
+    #[must_use]
+    pub fn new(
+        issuer: Arc<ScopeIssuer>,
+        lookup: Arc<dyn AccessLookup>,
+        tokens: Arc<dyn TokenSigner>,
+        env: Environment,
+    ) -> Self {
+        Self { issuer, lookup, tokens, env }
+    }
+
+    /// Finds out who holds `bearer`: an access token or an API key.
+    ///
+    /// # Errors
+    /// [`AuthenticateError::Refused`] where nobody does now, whatever the reason.
+    pub async fn authenticate(&self, bearer: &str) -> Result<Principal, AuthenticateError> {
+        if bearer.starts_with(ApiKeySecret::PREFIX) {
+            let secret = ApiKeySecret::parse(bearer).ok_or(AuthenticateError::Refused)?;
+            let grant = self.lookup.api_key(&secret.digest()).await?.ok_or(AuthenticateError::Refused)?;
+            if grant.expires_at.is_some_and(|end| self.env.now() >= end) {
+                return Err(AuthenticateError::Refused);
+            }
+            return Ok(Principal::ApiKey(grant));
+        }
+        let claims = self.tokens.verify(bearer).await.map_err(|error| match error {
+            InvalidToken::Forged => AuthenticateError::Refused,
+            InvalidToken::Store(error) => AuthenticateError::Store(error),
+        })?;
+        if self.env.now() >= claims.expires_at {
+            return Err(AuthenticateError::Refused);
+        }
+        let live = self.lookup.session(claims.session).await?.ok_or(AuthenticateError::Refused)?;
+        if live.session.user != claims.user {
+            return Err(AuthenticateError::Refused);
+        }
+        Ok(Principal::Person(live))
+    }
+
+    /// Lets a caller into a workspace.
+    ///
+    /// # Errors
+    /// [`EnterError::NotFound`] where there is no such workspace, or the caller does not belong to it: nobody is told
+    /// which.
+    pub async fn enter(
+        &self,
+        principal: &Principal,
+        workspace: &WorkspaceRef,
+        request_id: RequestId,
+    ) -> Result<WorkspaceScope, EnterError> {
+        match principal {
+            Principal::Person(live) => {
+                let membership = self.lookup.membership(live.person.id, workspace).await?;
+                let membership = membership.ok_or(EnterError::NotFound)?;
+                let permissions = membership.role.permissions();
+                Ok(self.issuer.workspace(membership.workspace, principal.actor(), permissions, request_id))
+            }
+            Principal::ApiKey(grant) => {
+                let located = self.lookup.locate(workspace).await?;
+                if located != Some(grant.workspace) {
+                    return Err(EnterError::NotFound);
+                }
+                Ok(self.issuer.workspace(grant.workspace, principal.actor(), grant.permissions, request_id))
+            }
+        }
+    }
+
+    /// The scope of what a person has across workspaces.
+    ///
+    /// # Errors
+    /// [`NotAPerson`] for an API key.
+    pub fn person(&self, principal: &Principal, request_id: RequestId) -> Result<PersonScope, NotAPerson> {
+        match principal {
+            Principal::Person(live) => Ok(self.issuer.person(live.person.id, request_id)),
+            Principal::ApiKey(_) => Err(NotAPerson),
+        }
+    }
+
+    /// The scope in which a person founds a workspace that does not exist yet.
+    pub(crate) fn founder(&self, scope: &PersonScope, workspace: WorkspaceId) -> WorkspaceScope {
+        let actor = Actor::Person(scope.user());
+        self.issuer.workspace(workspace, actor, Role::Owner.permissions(), scope.request_id().clone())
+    }
+}

@@ -1,0 +1,218 @@
+//! Registering, logging in, staying logged in, and ending it.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidegate_kernel::{Environment, PersonScope, RequestId, SessionId, Signal, SignalBus, SystemScope, Topic, UserId};
+
+use crate::error::{LoginError, RefreshError, RegisterError, SessionError};
+use crate::model::{
+    ACCESS_TOKEN_LIFE, AccessClaims, Client, Digest, Email, LiveSession, LoginTokens, Name, Password, Person,
+    RefreshToken, Session,
+};
+use crate::ports::{AccountEvent, Directory, PasswordHasher, TokenSigner, TokenState, Verification};
+use crate::service::now;
+
+/// Who wants an account.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Their address.
+    pub email: Email,
+    /// The password that they chose.
+    pub password: Password,
+    /// How they want to be called.
+    pub name: Name,
+}
+
+/// People's accounts and log-ins.
+pub struct Accounts {
+    directory: Arc<Directory>,
+    system: SystemScope,
+    hasher: Arc<dyn PasswordHasher>,
+    tokens: Arc<dyn TokenSigner>,
+    signals: Arc<dyn SignalBus>,
+    env: Environment,
+}
+
+impl Accounts {
+    /// Accounts in `directory`, which `system` opens.
+    #[must_use]
+    pub fn new(
+        directory: Arc<Directory>,
+        system: SystemScope,
+        hasher: Arc<dyn PasswordHasher>,
+        tokens: Arc<dyn TokenSigner>,
+        signals: Arc<dyn SignalBus>,
+        env: Environment,
+    ) -> Self {
+        Self { directory, system, hasher, tokens, signals, env }
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// [`RegisterError`]: a weak password, or an address that is taken.
+    pub async fn register(&self, new: Registration, request_id: &RequestId) -> Result<Person, RegisterError> {
+        new.password.check(&new.email, &new.name).map_err(RegisterError::WeakPassword)?;
+        let hash = self.hasher.hash(&new.password).await?;
+        let person =
+            Person { id: UserId::generate(&self.env), email: new.email, name: new.name, created_at: now(&self.env) };
+        let mut tx = self.directory.begin(&self.system).await?;
+        if !tx.people().insert(&person, &hash).await? {
+            return Err(RegisterError::EmailTaken);
+        }
+        let event = AccountEvent { user: person.id, action: "account.registered", details: json!({}) };
+        tx.account_log().record(event, request_id).await?;
+        tx.commit().await?;
+        Ok(person)
+    }
+
+    /// Logs a person in.
+    ///
+    /// # Errors
+    /// [`LoginError::Refused`] where address and password do not belong together; the answer and the time that it
+    /// takes do not tell whether the address is known.
+    pub async fn login(
+        &self,
+        email: Option<&Email>,
+        password: &Password,
+        client: Client,
+        request_id: &RequestId,
+    ) -> Result<LoginTokens, LoginError> {
+        let mut tx = self.directory.begin(&self.system).await?;
+        let found = match email {
+            Some(email) => tx.people().credentials(email).await?,
+            None => None,
+        };
+        tx.commit().await?;
+
+        let verification = self.hasher.verify(password, found.as_ref().map(|(_, hash)| hash)).await?;
+        let (Some((person, hash)), Verification::Right | Verification::Outdated) = (found, verification) else {
+            return Err(LoginError::Refused);
+        };
+        let renewed = match verification {
+            Verification::Outdated => Some(self.hasher.hash(password).await?),
+            _ => None,
+        };
+
+        let at = now(&self.env);
+        let session = Session {
+            id: SessionId::generate(&self.env),
+            user: person.id,
+            created_at: at,
+            refreshed_at: at,
+            expires_at: Session::extended(at, at),
+            revoked_at: None,
+            client,
+        };
+        let refresh = RefreshToken::generate(&self.env);
+        let tokens = self.tokens(&session, refresh).await?;
+        let mut tx = self.directory.begin(&self.system).await?;
+        if let Some(renewed) = renewed {
+            tx.people().rehash(person.id, &hash, &renewed).await?;
+        }
+        tx.sessions().insert(&session, &tokens.refresh.digest()).await?;
+        let details = json!({ "session": session.id });
+        let event = AccountEvent { user: person.id, action: "session.created", details };
+        tx.account_log().record(event, request_id).await?;
+        tx.commit().await?;
+        Ok(tokens)
+    }
+
+    /// Exchanges a refresh token for the next pair.
+    ///
+    /// A token is good once. Whoever brings it again, be it at the same moment, ends the session for everybody who
+    /// holds a token of it: one of the two has a copy, and nobody can tell which.
+    ///
+    /// # Errors
+    /// [`RefreshError`]: unknown, over, or used before.
+    pub async fn refresh(&self, token: &str, request_id: &RequestId) -> Result<LoginTokens, RefreshError> {
+        let at = now(&self.env);
+        let mut tx = self.directory.begin(&self.system).await?;
+        let state = tx.sessions().use_token(&Digest::of(token), at).await?.ok_or(RefreshError::Invalid)?;
+        let session = match state {
+            TokenState::Current(session) if session.is_live(at) => session,
+            TokenState::Current(_) => return Err(RefreshError::Invalid),
+            TokenState::Used(session) => {
+                if tx.sessions().revoke(session.user, session.id, at).await? {
+                    let details = json!({ "session": session.id });
+                    let event = AccountEvent { user: session.user, action: "session.reuse_detected", details };
+                    tx.account_log().record(event, request_id).await?;
+                }
+                tx.commit().await?;
+                self.signals.publish(Signal::new(Topic::SessionRevoked, &session.id));
+                return Err(RefreshError::Reused);
+            }
+        };
+        let refresh = RefreshToken::generate(&self.env);
+        let session = Session { expires_at: Session::extended(session.created_at, at), refreshed_at: at, ..session };
+        tx.sessions().rotate(session.id, &refresh.digest(), at, session.expires_at).await?;
+        tx.commit().await?;
+        // Signed after the commit, since it may have to read the keys and no second transaction is opened inside one.
+        Ok(self.tokens(&session, refresh).await?)
+    }
+
+    /// Ends the session that a request was made with.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the store fails; a session that is over already is no error.
+    pub async fn logout(&self, live: &LiveSession, request_id: &RequestId) -> Result<(), SessionError> {
+        match self.end(live.person.id, live.session.id, "session.ended", request_id).await {
+            Ok(()) | Err(SessionError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The person's live sessions, newest first.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the store fails.
+    pub async fn sessions(&self, scope: &PersonScope) -> Result<Vec<Session>, SessionError> {
+        let mut tx = self.directory.begin(&self.system).await?;
+        let sessions = tx.sessions().list_live(scope.user(), self.env.now()).await?;
+        tx.commit().await?;
+        Ok(sessions)
+    }
+
+    /// Ends one of the person's sessions.
+    ///
+    /// # Errors
+    /// [`SessionError::NotFound`] where the person has no such live session.
+    pub async fn revoke_session(&self, scope: &PersonScope, id: SessionId) -> Result<(), SessionError> {
+        self.end(scope.user(), id, "session.revoked", scope.request_id()).await
+    }
+
+    async fn end(
+        &self,
+        user: UserId,
+        id: SessionId,
+        action: &'static str,
+        request_id: &RequestId,
+    ) -> Result<(), SessionError> {
+        let mut tx = self.directory.begin(&self.system).await?;
+        if !tx.sessions().revoke(user, id, now(&self.env)).await? {
+            return Err(SessionError::NotFound);
+        }
+        let event = AccountEvent { user, action, details: json!({ "session": id }) };
+        tx.account_log().record(event, request_id).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::SessionRevoked, &id));
+        Ok(())
+    }
+
+    async fn tokens(
+        &self,
+        session: &Session,
+        refresh: RefreshToken,
+    ) -> Result<LoginTokens, tidegate_kernel::StoreError> {
+        let issued_at = now(&self.env);
+        let claims = AccessClaims {
+            user: session.user,
+            session: session.id,
+            issued_at,
+            expires_at: issued_at + ACCESS_TOKEN_LIFE,
+        };
+        let access = self.tokens.sign(&claims).await?;
+        Ok(LoginTokens { access, refresh, refresh_expires_in: session.expires_at - session.refreshed_at })
+    }
+}

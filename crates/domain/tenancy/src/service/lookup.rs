@@ -1,0 +1,94 @@
+//! Access lookups straight from the store; whoever needs them faster puts a short-lived cache in front.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tidegate_kernel::{
+    Actor, Environment, PermissionSet, RequestId, ScopeIssuer, SessionId, StoreError, SystemScope, UserId, WorkspaceId,
+};
+
+use crate::model::{Digest, KeyGrant, LiveSession, Membership, WorkspaceRef};
+use crate::ports::{AccessLookup, Directory, Personal, Tenancy};
+
+/// Answers from the store, one transaction or two for each question, never two at once.
+pub struct StoredAccess {
+    issuer: Arc<ScopeIssuer>,
+    system: SystemScope,
+    directory: Arc<Directory>,
+    personal: Arc<Personal>,
+    tenancy: Arc<Tenancy>,
+    request_id: RequestId,
+    env: Environment,
+}
+
+impl StoredAccess {
+    /// Lookups in these stores. `request_id` names the lookups' own transactions, which change nothing of note.
+    #[must_use]
+    pub fn new(
+        issuer: Arc<ScopeIssuer>,
+        directory: Arc<Directory>,
+        personal: Arc<Personal>,
+        tenancy: Arc<Tenancy>,
+        request_id: RequestId,
+        env: Environment,
+    ) -> Self {
+        let system = issuer.system("finding out who asks");
+        Self { issuer, system, directory, personal, tenancy, request_id, env }
+    }
+}
+
+#[async_trait]
+impl AccessLookup for StoredAccess {
+    async fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>, StoreError> {
+        let mut tx = self.directory.begin(&self.system).await?;
+        let live = tx.sessions().find_live(id, self.env.now()).await?;
+        tx.commit().await?;
+        Ok(live.map(Arc::new))
+    }
+
+    async fn api_key(&self, digest: &Digest) -> Result<Option<KeyGrant>, StoreError> {
+        let mut tx = self.directory.begin(&self.system).await?;
+        let located = tx.locator().api_key(digest).await?;
+        tx.commit().await?;
+        let Some(located) = located else { return Ok(None) };
+
+        let now = self.env.now();
+        let actor = Actor::ApiKey(located.key);
+        let scope = self.issuer.workspace(located.workspace, actor, PermissionSet::EMPTY, self.request_id.clone());
+        let mut tx = self.tenancy.begin(&scope).await?;
+        let key = tx.api_keys().find(located.key).await?.filter(|key| key.is_live(now));
+        let Some(key) = key else { return Ok(None) };
+        let Some(creator) = tx.members().find(key.created_by).await? else { return Ok(None) };
+        if tx.workspace().get().await?.is_none() {
+            return Ok(None);
+        }
+        tx.api_keys().touch(key.id, now).await?;
+        tx.commit().await?;
+        Ok(Some(KeyGrant {
+            key: key.id,
+            workspace: located.workspace,
+            permissions: key.scopes.intersection(creator.role.permissions()),
+            expires_at: key.expires_at,
+        }))
+    }
+
+    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+        let scope = self.issuer.person(user, self.request_id.clone());
+        let mut tx = self.personal.begin(&scope).await?;
+        let membership = tx.personal().membership(workspace).await?;
+        tx.commit().await?;
+        Ok(membership)
+    }
+
+    async fn locate(&self, workspace: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError> {
+        let slug = match workspace {
+            // A key's grant was given for a living workspace a moment ago.
+            WorkspaceRef::Id(id) => return Ok(Some(*id)),
+            WorkspaceRef::Slug(slug) => slug,
+        };
+        let mut tx = self.directory.begin(&self.system).await?;
+        let located = tx.locator().slug(slug).await?;
+        tx.commit().await?;
+        Ok(located)
+    }
+}

@@ -1,0 +1,158 @@
+//! Who belongs to a workspace, and as what.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tidegate_kernel::{
+    Actor, AuditEntry, Environment, Page, PageSize, Permission, Signal, SignalBus, SystemScope, Topic, UserId,
+    WorkspaceScope,
+};
+
+use crate::error::MemberError;
+use crate::model::{Member, Membership, Role};
+use crate::ports::{Directory, Tenancy};
+use crate::service::now;
+
+/// Where the next page of members starts: when the last one joined, and who it is.
+pub type AfterMember = (DateTime<Utc>, UserId);
+
+/// The members of workspaces.
+pub struct Members {
+    tenancy: Arc<Tenancy>,
+    directory: Arc<Directory>,
+    system: SystemScope,
+    signals: Arc<dyn SignalBus>,
+    env: Environment,
+}
+
+impl Members {
+    /// Members in these stores; `system` opens the directory, where their names are.
+    #[must_use]
+    pub fn new(
+        tenancy: Arc<Tenancy>,
+        directory: Arc<Directory>,
+        system: SystemScope,
+        signals: Arc<dyn SignalBus>,
+        env: Environment,
+    ) -> Self {
+        Self { tenancy, directory, system, signals, env }
+    }
+
+    /// The members, in the order in which they joined.
+    ///
+    /// # Errors
+    /// [`MemberError`]: not allowed.
+    pub async fn list(
+        &self,
+        scope: &WorkspaceScope,
+        after: Option<AfterMember>,
+        size: PageSize,
+    ) -> Result<Page<Member, AfterMember>, MemberError> {
+        scope.require(Permission::MembersRead)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        let rows = tx.members().list(after, size.get() + 1).await?;
+        tx.commit().await?;
+        let page = Page::from_overfetch(rows, size, |membership| (membership.joined_at, membership.user));
+        let members = self.with_names(page.items).await?;
+        Ok(Page { items: members, next: page.next })
+    }
+
+    /// Adds a member; what an accepted invitation does.
+    ///
+    /// # Errors
+    /// [`MemberError`]: not allowed, above the caller's own role, or a member already.
+    pub async fn add(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<(), MemberError> {
+        scope.require(Permission::MembersWrite)?;
+        may_touch(scope, role)?;
+        let membership = Membership { workspace: scope.workspace(), user, role, joined_at: now(&self.env) };
+        let mut tx = self.tenancy.begin(scope).await?;
+        if !tx.workspace().lock().await? {
+            return Err(MemberError::NotFound);
+        }
+        if !tx.members().insert(&membership).await? {
+            return Err(MemberError::AlreadyMember);
+        }
+        tx.audit().record(AuditEntry::new("member.added", user).with(json!({ "role": role.as_str() }))).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
+        Ok(())
+    }
+
+    /// Changes a member's role.
+    ///
+    /// # Errors
+    /// [`MemberError`]: not allowed, above the caller's own role, no member, or the last owner.
+    pub async fn change_role(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<Member, MemberError> {
+        scope.require(Permission::MembersWrite)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        if !tx.workspace().lock().await? {
+            return Err(MemberError::NotFound);
+        }
+        let before = tx.members().find(user).await?.ok_or(MemberError::NotFound)?;
+        may_touch(scope, before.role)?;
+        may_touch(scope, role)?;
+        if before.role == Role::Owner && role != Role::Owner && tx.members().count_owners().await? <= 1 {
+            return Err(MemberError::LastOwner);
+        }
+        tx.members().set_role(user, role).await?;
+        let details = json!({ "before": before.role.as_str(), "after": role.as_str() });
+        tx.audit().record(AuditEntry::new("member.role_changed", user).with(details)).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
+        let members = self.with_names(vec![Membership { role, ..before }]).await?;
+        members.into_iter().next().ok_or(MemberError::NotFound)
+    }
+
+    /// Removes a member, with the API keys that they made. Everybody may remove themselves.
+    ///
+    /// # Errors
+    /// [`MemberError`]: not allowed, above the caller's own role, no member, or the last owner.
+    pub async fn remove(&self, scope: &WorkspaceScope, user: UserId) -> Result<(), MemberError> {
+        let leaves = scope.actor() == Actor::Person(user);
+        if !leaves {
+            scope.require(Permission::MembersWrite)?;
+        }
+        let mut tx = self.tenancy.begin(scope).await?;
+        if !tx.workspace().lock().await? {
+            return Err(MemberError::NotFound);
+        }
+        let before = tx.members().find(user).await?.ok_or(MemberError::NotFound)?;
+        if !leaves {
+            may_touch(scope, before.role)?;
+        }
+        if before.role == Role::Owner && tx.members().count_owners().await? <= 1 {
+            return Err(MemberError::LastOwner);
+        }
+        tx.members().remove(user).await?;
+        let keys = tx.api_keys().revoke_created_by(user, now(&self.env)).await?;
+        let action = if leaves { "member.left" } else { "member.removed" };
+        let details = json!({ "role": before.role.as_str(), "revoked_keys": keys });
+        tx.audit().record(AuditEntry::new(action, user).with(details)).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
+        for key in keys {
+            self.signals.publish(Signal::new(Topic::ApiKeyRevoked, &key));
+        }
+        Ok(())
+    }
+
+    /// Reads the names of members that the caller was shown already.
+    async fn with_names(&self, memberships: Vec<Membership>) -> Result<Vec<Member>, MemberError> {
+        let ids: Vec<UserId> = memberships.iter().map(|membership| membership.user).collect();
+        let mut tx = self.directory.begin(&self.system).await?;
+        let people = tx.people().find(&ids).await?;
+        tx.commit().await?;
+        let mut people: HashMap<UserId, _> = people.into_iter().map(|person| (person.id, person)).collect();
+        let member = |membership: Membership| {
+            let (email, name) = people.remove(&membership.user).map(|person| (person.email, person.name)).unzip();
+            Member { user: membership.user, email, name, role: membership.role, joined_at: membership.joined_at }
+        };
+        Ok(memberships.into_iter().map(member).collect())
+    }
+}
+
+fn may_touch(scope: &WorkspaceScope, role: Role) -> Result<(), MemberError> {
+    if role.is_within(scope.permissions()) { Ok(()) } else { Err(MemberError::AboveOwnRole(role)) }
+}

@@ -1,0 +1,154 @@
+//! Founding, finding, renaming and deleting workspaces.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tidegate_kernel::{
+    AuditEntry, Environment, Page, PageSize, Permission, PersonScope, Signal, SignalBus, Topic, WorkspaceId,
+    WorkspaceScope,
+};
+
+use crate::error::WorkspaceError;
+use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange};
+use crate::ports::{Personal, Tenancy};
+use crate::service::{AccessControl, now};
+
+/// How many tails are tried before a derived slug counts as taken.
+const SLUG_ATTEMPTS: usize = 5;
+
+/// Where the next page of a person's workspaces starts: when they joined the last one, and its id.
+pub type AfterWorkspace = (DateTime<Utc>, WorkspaceId);
+
+/// Workspaces.
+pub struct Workspaces {
+    access: Arc<AccessControl>,
+    tenancy: Arc<Tenancy>,
+    personal: Arc<Personal>,
+    signals: Arc<dyn SignalBus>,
+    env: Environment,
+}
+
+impl Workspaces {
+    /// Workspaces in these stores.
+    #[must_use]
+    pub fn new(
+        access: Arc<AccessControl>,
+        tenancy: Arc<Tenancy>,
+        personal: Arc<Personal>,
+        signals: Arc<dyn SignalBus>,
+        env: Environment,
+    ) -> Self {
+        Self { access, tenancy, personal, signals, env }
+    }
+
+    /// Founds a workspace; the person becomes its owner. Without a slug one is derived from the name, with a tail
+    /// where that is taken.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::SlugTaken`] where the slug that was asked for is.
+    pub async fn create(
+        &self,
+        person: &PersonScope,
+        name: Name,
+        slug: Option<Slug>,
+    ) -> Result<Workspace, WorkspaceError> {
+        let id = WorkspaceId::generate(&self.env);
+        let scope = self.access.founder(person, id);
+        let at = now(&self.env);
+        let wanted = slug.clone().unwrap_or_else(|| Slug::derive(&name));
+        let mut workspace = Workspace { id, name, slug: wanted.clone(), created_at: at };
+        let mut tx = self.tenancy.begin(&scope).await?;
+        let mut attempts = if slug.is_some() { 1 } else { SLUG_ATTEMPTS };
+        while !tx.workspace().insert(&workspace).await? {
+            attempts -= 1;
+            if attempts == 0 {
+                return Err(WorkspaceError::SlugTaken);
+            }
+            workspace.slug = wanted.with_suffix(u32::from_le_bytes(self.env.random()));
+        }
+        let owner = Membership { workspace: id, user: person.user(), role: Role::Owner, joined_at: at };
+        tx.members().insert(&owner).await?;
+        let details = json!({ "name": workspace.name.as_str(), "slug": workspace.slug.as_str() });
+        tx.audit().record(AuditEntry::new("workspace.created", id).with(details)).await?;
+        tx.commit().await?;
+        Ok(workspace)
+    }
+
+    /// The person's workspaces with their role in each, in the order in which they joined.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Store`] when the store fails.
+    pub async fn list(
+        &self,
+        person: &PersonScope,
+        after: Option<AfterWorkspace>,
+        size: PageSize,
+    ) -> Result<Page<(Workspace, Role), AfterWorkspace>, WorkspaceError> {
+        let mut tx = self.personal.begin(person).await?;
+        let rows = tx.personal().workspaces(after, size.get() + 1).await?;
+        tx.commit().await?;
+        let page = Page::from_overfetch(rows, size, |(workspace, _, joined_at)| (*joined_at, workspace.id));
+        Ok(page.map(|(workspace, role, _)| (workspace, role)))
+    }
+
+    /// The workspace of the scope.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]: not allowed, or gone.
+    pub async fn get(&self, scope: &WorkspaceScope) -> Result<Workspace, WorkspaceError> {
+        scope.require(Permission::WorkspaceRead)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        let workspace = tx.workspace().get().await?;
+        tx.commit().await?;
+        workspace.ok_or(WorkspaceError::NotFound)
+    }
+
+    /// Changes name and slug.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]: not allowed, gone, or the slug is taken.
+    pub async fn update(&self, scope: &WorkspaceScope, change: WorkspaceChange) -> Result<Workspace, WorkspaceError> {
+        scope.require(Permission::WorkspaceWrite)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        if !tx.workspace().lock().await? {
+            return Err(WorkspaceError::NotFound);
+        }
+        let before = tx.workspace().get().await?.ok_or(WorkspaceError::NotFound)?;
+        match tx.workspace().update(&change).await? {
+            Some(true) => {}
+            Some(false) => return Err(WorkspaceError::SlugTaken),
+            None => return Err(WorkspaceError::NotFound),
+        }
+        let after = Workspace {
+            name: change.name.unwrap_or_else(|| before.name.clone()),
+            slug: change.slug.unwrap_or_else(|| before.slug.clone()),
+            ..before.clone()
+        };
+        let details = json!({
+            "before": { "name": before.name.as_str(), "slug": before.slug.as_str() },
+            "after": { "name": after.name.as_str(), "slug": after.slug.as_str() },
+        });
+        tx.audit().record(AuditEntry::new("workspace.updated", after.id).with(details)).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::WorkspaceChanged, &after.id));
+        Ok(after)
+    }
+
+    /// Deletes the workspace: from now on it is nowhere to be found and its slug is free, and its data waits to be
+    /// erased.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]: not allowed, or gone.
+    pub async fn delete(&self, scope: &WorkspaceScope) -> Result<(), WorkspaceError> {
+        scope.require(Permission::WorkspaceDelete)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        if !tx.workspace().delete(now(&self.env)).await? {
+            return Err(WorkspaceError::NotFound);
+        }
+        tx.audit().record(AuditEntry::new("workspace.deleted", scope.workspace())).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::WorkspaceChanged, &scope.workspace()));
+        Ok(())
+    }
+}
