@@ -1,1 +1,16 @@
-//! tidegate.
+//! The thin program around the domains: settings, wiring, HTTP and the command line.
+//!
+//! Nothing here decides anything about tenants, workflows, events or money; it reads requests, calls one service
+//! method and writes answers.
+
+pub mod cli;
+pub mod http;
+pub mod secrets;
+pub mod server;
+pub mod settings;
+pub mod system;
+pub mod telemetry;
+
+mod services;
+
+pub use services::Services;

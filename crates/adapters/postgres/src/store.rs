@@ -90,6 +90,14 @@ impl PgStore {
         (self.api.size(), self.api.num_idle())
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.api.execute("select 1").await.map(drop).map_err(store_error)
+    }
+
     pub(crate) fn pools(&self) -> [(&'static str, &PgPool); 3] {
         [
             ("DATABASE_URL", &self.api),

@@ -1,0 +1,53 @@
+//! `tidegate migrate`: the schema of a served database. Embedded, the server migrates by itself.
+
+use clap::{Args, Subcommand};
+use tidegate_postgres::migrate::{Schema, SchemaError};
+
+use super::Failure;
+
+/// Arguments of `tidegate migrate`.
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// Login that owns the tables and may create roles
+    #[arg(long, env = "MIGRATE_DATABASE_URL", hide_env_values = true, global = true)]
+    migrate_database_url: Option<String>,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Apply what is missing
+    Up,
+    /// Take back the newest migrations
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        steps: usize,
+    },
+    /// List the migrations
+    Status,
+}
+
+pub(super) async fn run(migrate: Migrate) -> Result<(), Failure> {
+    let url = migrate.migrate_database_url.or_else(|| std::env::var("DATABASE_URL").ok()).ok_or_else(|| {
+        Failure::Failed("set MIGRATE_DATABASE_URL to a login that owns the tables and may create roles".to_owned())
+    })?;
+    let failed = |error: SchemaError| Failure::Failed(format!("the schema was not changed as asked: {error}"));
+    let mut schema = Schema::connect(&url).await.map_err(failed)?;
+    match migrate.action {
+        Action::Up => schema.up().await.map_err(failed)?,
+        Action::Down { steps } => schema.down(steps).await.map_err(failed)?,
+        Action::Status => {}
+    }
+    for migration in schema.status().await.map_err(failed)? {
+        println!(
+            "{} {:04} {}",
+            if migration.applied { "applied" } else { "missing" },
+            migration.version,
+            migration.description
+        );
+    }
+    Ok(())
+}

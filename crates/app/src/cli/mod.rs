@@ -1,0 +1,81 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.
+
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::Settings;
+
+/// A multi-tenant event and workflow platform.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<Settings>),
+    /// Change the schema of a served database
+    Migrate(migrate::Migrate),
+    /// Print the OpenAPI document
+    #[command(hide = true)]
+    Openapi,
+    /// Print the version
+    Version,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was tried and failed.
+    Failed(String),
+    /// It was called wrongly.
+    #[expect(dead_code, reason = "commands that read files will use it")]
+    Usage(String),
+    /// It would have done harm, or the server does not allow it.
+    Refused(String),
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Failure::Failed(format!("cannot start: {error}"))),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(settings) => serve::run(*settings).await,
+            Command::Migrate(migrate) => migrate::run(migrate).await,
+            Command::Openapi => {
+                println!("{}", crate::http::openapi::json());
+                Ok(())
+            }
+            Command::Version => {
+                println!("tidegate {}", env!("CARGO_PKG_VERSION"));
+                Ok(())
+            }
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(failure),
+    }
+}
+
+fn report(failure: Failure) -> ExitCode {
+    let (text, code) = match failure {
+        Failure::Failed(text) => (text, 1),
+        Failure::Usage(text) => (text, 2),
+        Failure::Refused(text) => (text, 3),
+    };
+    eprintln!("tidegate: {text}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,40 @@
+//! `tidegate serve`.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use crate::server::{Application, StartError};
+use crate::settings::Settings;
+use crate::{system, telemetry};
+
+pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+    telemetry::start(&settings.log, settings.log_format).map_err(Failure::Failed)?;
+    let application = Application::build(&settings, system::environment()).await.map_err(|error| match error {
+        StartError::Isolation(_) => Failure::Refused(error.to_string()),
+        other => Failure::Failed(other.to_string()),
+    })?;
+    println!("listening on http://{}", application.address());
+    let handle = application.handle();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        tracing::info!("stopping: no new requests; those under way may finish");
+        handle.stop(true).await;
+    });
+    application.run().await.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// Ends when the process is asked to stop: SIGTERM, or Ctrl-C.
+pub(super) async fn wait_for_signal() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut stream) => {
+                stream.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

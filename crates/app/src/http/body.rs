@@ -1,0 +1,164 @@
+//! Strict JSON bodies: the right content type, known fields only, every wrong field named.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::de::DeserializeOwned;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+use super::problem::{BODY_TOO_LARGE, FieldError, INVALID, MALFORMED_BODY, Problem, UNSUPPORTED_MEDIA_TYPE};
+
+/// The largest JSON body of an operation that does not say otherwise: 1 MiB.
+pub const MAX_JSON_BYTES: usize = 1024 * 1024;
+
+/// A JSON body that was read and validated.
+///
+/// 400 where it is no JSON, 413 above [`MAX_JSON_BYTES`], 415 for another content type, 422 with the field otherwise.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = media_type(request).is_some_and(|media| media == "application/json");
+        let bytes = read(payload.take(), MAX_JSON_BYTES);
+        Box::pin(async move {
+            if !is_json {
+                return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json."));
+            }
+            parse(&bytes.await?).map(Self)
+        })
+    }
+}
+
+/// The media type of the request's body, in lower case and without parameters.
+pub fn media_type(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(|media| media.trim().to_ascii_lowercase())
+}
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// 413 above the limit, 400 when the connection ends early.
+pub async fn read(mut payload: Payload, limit: usize) -> Result<web::Bytes, Problem> {
+    use futures::StreamExt;
+    let mut bytes = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| Problem::new(&MALFORMED_BODY, format!("The body ended early: {error}.")))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(Problem::new(&BODY_TOO_LARGE, format!("The body may have at most {limit} bytes.")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Reads `T` from JSON and validates it.
+///
+/// # Errors
+/// 400 where `bytes` is no JSON, 422 with the pointer of every wrong field.
+pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let inner = error.into_inner();
+        if inner.is_data() {
+            let text = inner.to_string();
+            let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
+            Problem::invalid(vec![FieldError {
+                line: Some(inner.line()),
+                column: Some(inner.column()),
+                ..FieldError::new(pointer, detail)
+            }])
+        } else {
+            Problem::new(&MALFORMED_BODY, format!("The body is not JSON: {inner}."))
+        }
+    })?;
+    deserializer.end().map_err(|error| Problem::new(&MALFORMED_BODY, format!("The body is not JSON: {error}.")))?;
+    value.validate().map_err(|errors| {
+        let mut fields = Vec::new();
+        collect(&errors, "", &mut fields);
+        fields.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        Problem::new(&INVALID, Problem::invalid(fields.clone()).to_string().replacen("invalid: ", "", 1))
+            .with_errors(fields)
+    })?;
+    Ok(value)
+}
+
+/// A JSON pointer (RFC 6901) to where deserializing failed.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+fn collect(errors: &ValidationErrors, prefix: &str, into: &mut Vec<FieldError>) {
+    for (field, kind) in errors.errors() {
+        let pointer = format!("{prefix}/{field}");
+        match kind {
+            ValidationErrorsKind::Field(list) => into.extend(list.iter().map(|error| {
+                let detail = match &error.message {
+                    Some(message) => message.to_string(),
+                    None => format!("`{field}` is not valid: {}.", error.code),
+                };
+                FieldError::new(pointer.clone(), detail)
+            })),
+            ValidationErrorsKind::Struct(inner) => collect(inner, &pointer, into),
+            ValidationErrorsKind::List(items) => {
+                for (index, inner) in items {
+                    collect(inner, &format!("{pointer}/{index}"), into);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, Validate)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[validate(length(min = 2, message = "give at least 2 characters"))]
+        name: String,
+        #[expect(dead_code, reason = "only its reading matters")]
+        n: Option<u8>,
+    }
+
+    fn errors(bytes: &[u8]) -> serde_json::Value {
+        serde_json::to_value(parse::<Sample>(bytes).unwrap_err().body(None)).unwrap()
+    }
+
+    #[test]
+    fn the_wrong_field_is_named() {
+        assert_eq!(errors(br#"{"name":"ab","n":300}"#)["errors"][0]["pointer"], "/n");
+        assert_eq!(errors(br#"{"name":"ab","m":1}"#)["errors"][0]["pointer"], "/m");
+        let short = errors(br#"{"name":"a"}"#);
+        assert_eq!(short["errors"][0]["pointer"], "/name");
+        assert_eq!(short["detail"], "give at least 2 characters");
+    }
+
+    #[test]
+    fn what_is_no_json_is_400_and_never_a_panic() {
+        for bad in [&b""[..], b"{", b"{} {}", b"\xff", &[b'['; 100_000]] {
+            assert_eq!(errors(bad)["status"].as_u64().map(|s| s == 400 || s == 422), Some(true));
+        }
+        assert_eq!(errors(b"{")["code"], "malformed-body");
+        assert_eq!(errors(br#"{"name":"ab"} x"#)["code"], "malformed-body");
+    }
+}

@@ -1,0 +1,47 @@
+//! Answers for addresses and methods that are not there.
+
+use actix_web::dev::ResourceDef;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+
+/// Every path of the API with the methods that it takes.
+pub struct KnownPaths(Vec<(ResourceDef, Vec<&'static str>)>);
+
+impl KnownPaths {
+    /// The paths of the OpenAPI document.
+    #[must_use]
+    pub fn of(document: &mut utoipa::openapi::OpenApi) -> Self {
+        let paths = document.paths.paths.iter_mut().map(|(path, item)| {
+            let methods = super::openapi::operations_mut(item).map(|(method, _)| method).collect();
+            (ResourceDef::new(path.as_str()), methods)
+        });
+        Self(paths.collect())
+    }
+
+    fn methods(&self, path: &str) -> Option<String> {
+        let (_, methods) = self.0.iter().find(|(pattern, _)| pattern.is_match(path))?;
+        Some(methods.join(", "))
+    }
+}
+
+/// The answer where no handler fits.
+///
+/// # Errors
+/// Always: 405 where the path has other methods, 404 otherwise.
+pub async fn fallback(request: HttpRequest, known: web::Data<KnownPaths>) -> Result<HttpResponse, Problem> {
+    let path = request.path();
+    if let Some(methods) = known.methods(path) {
+        let problem = Problem::new(&METHOD_NOT_ALLOWED, format!("{path} takes {methods}, not {}.", request.method()));
+        return Err(match HeaderValue::from_str(&methods) {
+            Ok(allow) => problem.with_header(ALLOW, allow),
+            Err(_) => problem,
+        });
+    }
+    Err(if path.starts_with("/api/") && !path.starts_with("/api/v1/") {
+        Problem::new(&NOT_FOUND, "The API lives under /api/v1; see /docs for its operations.")
+    } else {
+        Problem::new(&NOT_FOUND, "There is no such path; see /docs for the operations of this API.")
+    })
+}

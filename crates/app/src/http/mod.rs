@@ -1,0 +1,31 @@
+//! The HTTP surface. A handler reads the request, calls one service method and writes the answer.
+//!
+//! This module alone knows status codes. Each file holds one resource: its DTOs, its handlers, and how its errors
+//! become problems.
+
+pub mod body;
+pub mod cursor;
+pub mod envelope;
+pub mod fallback;
+pub mod health;
+pub mod openapi;
+pub mod problem;
+pub mod query;
+
+use utoipa_actix_web::scope;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// Every operation there is. A handler that is not listed here does not exist.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(health::health)
+        .service(health::liveness)
+        .service(health::readiness)
+        .service(health::detailed)
+        .service(health::metrics)
+        .service(scope("/api/v1").configure(api));
+}
+
+fn api(config: &mut ServiceConfig<'_>) {
+    config.service(openapi::serve);
+}

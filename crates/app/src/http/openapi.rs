@@ -1,0 +1,73 @@
+//! The OpenAPI document: gathered from the handlers, completed with what holds for all of them.
+
+use actix_web::{HttpResponse, get, web};
+use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, PathItem, Ref, ResponseBuilder};
+use utoipa_actix_web::AppExt;
+
+use super::problem::{FieldError, MEDIA_TYPE, ProblemBody};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tidegate",
+        description = "Send events; find the patterns in them; turn a suggestion into a workflow; run it durably; see what was used.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(ProblemBody, FieldError))
+)]
+struct Base;
+
+/// The document of this program, without a server.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, mut document) =
+        actix_web::App::new().into_utoipa_app().openapi(Base::openapi()).configure(super::routes).split_for_parts();
+    if let Some(components) = &mut document.components {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An access token from log-in, or an API key."))
+            .build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+    for item in document.paths.paths.values_mut() {
+        for (_, operation) in operations_mut(item) {
+            let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let response = ResponseBuilder::new().description("An error").content(MEDIA_TYPE, problem).build();
+            operation.responses.responses.entry("default".to_owned()).or_insert_with(|| response.into());
+        }
+    }
+    document
+}
+
+/// The operations of a path with their methods.
+pub fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [
+        ("GET", item.get.as_mut()),
+        ("PUT", item.put.as_mut()),
+        ("POST", item.post.as_mut()),
+        ("DELETE", item.delete.as_mut()),
+        ("PATCH", item.patch.as_mut()),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation?)))
+}
+
+/// The document as it is served and committed.
+#[must_use]
+pub fn json() -> String {
+    document().to_pretty_json().unwrap_or_default()
+}
+
+/// The document, rendered once.
+#[derive(Debug)]
+pub struct Rendered(pub String);
+
+/// The description of this API.
+#[utoipa::path(tag = "meta", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[get("/openapi.json")]
+pub async fn serve(document: web::Data<Rendered>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document.0.clone())
+}

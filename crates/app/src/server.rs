@@ -1,0 +1,175 @@
+//! A server: opens its stores, wires its services, listens, works, and stops without losing anything.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpServer, web};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tidegate_kernel::{Environment, StoreError};
+use tidegate_postgres::{PgStore, PgStoreConfig};
+use utoipa_actix_web::AppExt;
+
+use crate::Services;
+use crate::http::fallback::{KnownPaths, fallback};
+use crate::http::openapi::{self, Rendered};
+use crate::http::{self, envelope};
+use crate::secrets::{MasterSecret, SecretError};
+use crate::settings::Settings;
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// The secret is missing or too short.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The database cannot be used.
+    #[error("the database cannot be used: {0}")]
+    Store(String),
+    /// Tenants would not be kept apart.
+    #[error("refusing to start, because tenants would not be kept apart:\n  {}", .0.join("\n  "))]
+    Isolation(Vec<String>),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        Self::Store(cause)
+    }
+}
+
+/// A server that listens and is ready to run.
+pub struct Application {
+    address: SocketAddr,
+    server: Server,
+    services: Services,
+}
+
+impl Application {
+    /// Opens everything and listens; requests wait until [`Application::run`].
+    ///
+    /// # Errors
+    /// [`StartError`] with what to change.
+    pub async fn build(settings: &Settings, env: Environment) -> Result<Self, StartError> {
+        let secret = secret(settings, &env)?;
+        let store = open_store(settings, &env).await?;
+        let violations = store.isolation_violations().await?;
+        if !violations.is_empty() {
+            return Err(StartError::Isolation(violations));
+        }
+        let services = Services::wire(settings, env, store, &secret, metrics_handle());
+        let failed = |source| StartError::Listen { address: settings.listen, source };
+        let listener = TcpListener::bind(settings.listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let server = listen(listener, &services, settings).map_err(failed)?;
+        Ok(Self { address, server, services })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The services, for tests and for commands that bring a server with them.
+    #[must_use]
+    pub const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Stops it gracefully when awaited on with `stop(true)`.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped, then lets what is under way finish.
+    ///
+    /// # Errors
+    /// An error of the listening socket.
+    pub async fn run(self) -> std::io::Result<()> {
+        let result = self.server.await;
+        self.services.stopping.cancel();
+        self.services.store.close().await;
+        result
+    }
+}
+
+fn secret(settings: &Settings, env: &Environment) -> Result<MasterSecret, StartError> {
+    match &settings.secret {
+        Some(secret) => Ok(MasterSecret::new(secret)?),
+        None if settings.is_embedded() => Ok(MasterSecret::in_directory(&settings.data_dir, env)?),
+        None => Err(StartError::Setting(
+            "set TIDEGATE_SECRET, the same for every server of this database; make one with `openssl rand -hex 32`"
+                .to_owned(),
+        )),
+    }
+}
+
+async fn open_store(settings: &Settings, env: &Environment) -> Result<PgStore, StartError> {
+    let Some(database_url) = &settings.database_url else {
+        return Err(StartError::Setting("set DATABASE_URL".to_owned()));
+    };
+    let config = PgStoreConfig {
+        engine_url: settings.engine_database_url.clone(),
+        directory_url: settings.directory_database_url.clone(),
+        max_connections: settings.max_connections,
+        ..PgStoreConfig::served(database_url)
+    };
+    Ok(PgStore::connect(&config, env.clone()).await?)
+}
+
+/// The recorder of this process; several servers in one process share it.
+#[expect(clippy::expect_used, reason = "the bounds are constants, and there is only one recorder")]
+fn metrics_handle() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+    HANDLE
+        .get_or_init(|| {
+            PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+                .and_then(|builder| Ok(builder.install_recorder()?))
+                .expect("the first recorder of a process installs")
+        })
+        .clone()
+}
+
+fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> std::io::Result<Server> {
+    let services = web::Data::new(services.clone());
+    let known = web::Data::new(KnownPaths::of(&mut openapi::document()));
+    let rendered = web::Data::new(Rendered(openapi::json()));
+    let server = HttpServer::new(move || {
+        actix_web::App::new()
+            .into_utoipa_app()
+            .app_data(services.clone())
+            .app_data(known.clone())
+            .app_data(rendered.clone())
+            .map(|app| app.wrap(from_fn(envelope::envelope)))
+            .configure(http::routes)
+            .into_app()
+            .service(
+                utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
+                    .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")),
+            )
+            .default_service(web::to(fallback))
+    });
+    Ok(server
+        .client_request_timeout(Duration::from_secs(10))
+        .shutdown_timeout(settings.shutdown_seconds)
+        .shutdown_signal(std::future::pending())
+        .listen(listener)?
+        .run())
+}

@@ -1,0 +1,126 @@
+//! Every setting of the server: a flag, its environment variable and its default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// What a server process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Answers requests and runs workflows.
+    All,
+    /// Only answers requests.
+    Api,
+    /// Only runs workflows, finds patterns and fires triggers; it still answers health checks.
+    Worker,
+}
+
+impl Role {
+    /// Whether the process answers API requests.
+    #[must_use]
+    pub const fn serves_api(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    /// Whether the process does background work.
+    #[must_use]
+    pub const fn works(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Settings of `tidegate serve`. Flags win over the environment.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, env = "TIDEGATE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// What this process does
+    #[arg(long, env = "TIDEGATE_ROLE", value_enum, default_value = "all")]
+    pub role: Role,
+
+    /// Where the embedded PostgreSQL and the secret live when no DATABASE_URL is given
+    #[arg(long, env = "TIDEGATE_DATA_DIR", default_value = "tidegate-data")]
+    pub data_dir: PathBuf,
+
+    /// PostgreSQL 15 or newer; without it the embedded one serves this process
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Login of its own for the engine; default: DATABASE_URL
+    #[arg(long, env = "ENGINE_DATABASE_URL", hide_env_values = true)]
+    pub engine_database_url: Option<String>,
+
+    /// Login of its own for what comes before a scope; default: DATABASE_URL
+    #[arg(long, env = "DIRECTORY_DATABASE_URL", hide_env_values = true)]
+    pub directory_database_url: Option<String>,
+
+    /// Connections of each pool to a served PostgreSQL
+    #[arg(long, env = "TIDEGATE_MAX_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_connections: u32,
+
+    /// Redis for limits and signals across processes; without it both stay inside this process
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+
+    /// Secret of the installation, at least 32 bytes; embedded, one is made in the data directory
+    #[arg(long, env = "TIDEGATE_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
+
+    /// Plan of a new workspace; default: unlimited when embedded, free when served
+    #[arg(long, env = "TIDEGATE_DEFAULT_PLAN")]
+    pub default_plan: Option<String>,
+
+    /// Overrides a rate limit: NAME=N/PERIOD or NAME=off; may be repeated
+    #[arg(long = "rate-limit", env = "TIDEGATE_RATE_LIMITS", value_name = "NAME=N/PERIOD|off", value_delimiter = ',')]
+    pub rate_limits: Vec<String>,
+
+    /// Lets http.request reach this private address; may be repeated
+    #[arg(long = "allow-host", env = "TIDEGATE_ALLOW_HOSTS", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub allow_hosts: Vec<String>,
+
+    /// Network whose forwarding headers name the caller's address; may be repeated
+    #[arg(long = "trusted-proxy", env = "TIDEGATE_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+
+    /// How log lines look
+    #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged, such as `info` or `tidegate=debug,warn`
+    #[arg(long, env = "TIDEGATE_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Seconds that a stopping server gives to requests and steps under way
+    #[arg(long, env = "TIDEGATE_SHUTDOWN_SECONDS", default_value_t = 20)]
+    pub shutdown_seconds: u64,
+}
+
+impl Settings {
+    /// Whether the embedded PostgreSQL serves this process.
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
+        self.database_url.is_none()
+    }
+
+    /// The plan that a new workspace gets.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        match &self.default_plan {
+            Some(plan) => plan,
+            None if self.is_embedded() => "unlimited",
+            None => "free",
+        }
+    }
+}
