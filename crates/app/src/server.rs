@@ -141,7 +141,7 @@ fn metrics_handle() -> PrometheusHandle {
         .get_or_init(|| {
             PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
-                .and_then(|builder| Ok(builder.install_recorder()?))
+                .and_then(PrometheusBuilder::install_recorder)
                 .expect("the first recorder of a process installs")
         })
         .clone()

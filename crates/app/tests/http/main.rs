@@ -1,0 +1,5 @@
+//! The API over HTTP, against a server with a database of its own. One file per resource.
+#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+
+mod manner;
+mod support;

@@ -1,0 +1,159 @@
+//! A server for one test, and a client that reads like a story.
+
+use std::time::Duration;
+
+use clap::Parser;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tidegate::server::Application;
+use tidegate::settings::Settings;
+use tidegate_testing::TestDatabase;
+
+/// A server on a free port with its own database; both end with it.
+pub struct TestApp {
+    /// `http://127.0.0.1:…`.
+    pub base: String,
+    client: reqwest::Client,
+    /// The database behind it, for what cannot be seen through the API.
+    pub database: TestDatabase,
+    server: actix_web::dev::ServerHandle,
+}
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl TestApp {
+    /// A server with generous limits and the unlimited plan.
+    pub async fn spawn() -> Self {
+        Self::spawn_with(&[]).await
+    }
+
+    /// A server with further flags of `tidegate serve`.
+    pub async fn spawn_with(flags: &[&str]) -> Self {
+        let database = TestDatabase::new().await;
+        let secret = "a secret for tests that is long enough";
+        let fixed = [
+            "tidegate",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            database.url(),
+            "--secret",
+            secret,
+            "--max-connections",
+            "4",
+        ];
+        let flags = fixed.into_iter().chain(flags.iter().copied());
+        let settings = Flags::try_parse_from(flags).expect("the flags are those of `tidegate serve`").settings;
+        let application =
+            Application::build(&settings, tidegate::system::environment()).await.expect("the server starts");
+        let base = format!("http://{}", application.address());
+        let server = application.handle();
+        tokio::spawn(application.run());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .expect("a client without TLS settings can be made");
+        Self { base, client, database, server }
+    }
+
+    /// A request; `path` starts with a slash.
+    pub fn request(&self, method: Method, path: &str) -> Request {
+        Request(self.client.request(method, format!("{}{path}", self.base)))
+    }
+
+    /// A GET request.
+    pub fn get(&self, path: &str) -> Request {
+        self.request(Method::GET, path)
+    }
+
+    /// A POST request.
+    pub fn post(&self, path: &str) -> Request {
+        self.request(Method::POST, path)
+    }
+
+    /// Stops the server as SIGTERM would.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+    }
+}
+
+/// A request that is being put together.
+pub struct Request(reqwest::RequestBuilder);
+
+impl Request {
+    /// With a bearer token.
+    pub fn bearer(self, token: &str) -> Self {
+        Self(self.0.bearer_auth(token))
+    }
+
+    /// With a header.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    /// With a JSON body.
+    pub fn json(self, body: &Value) -> Self {
+        Self(self.0.json(body))
+    }
+
+    /// With a body of another type.
+    pub fn body(self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        Self(self.0.header("content-type", content_type).body(body))
+    }
+
+    /// Sends it.
+    pub async fn send(self) -> Answer {
+        let response = self.0.send().await.expect("the server answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.expect("the answer has an end").to_vec();
+        Answer { status, headers, bytes }
+    }
+}
+
+/// An answer.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// A header's text; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Checks the status and gives the body.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// Checks that this is the problem `code` with `status`, in full form, and gives it.
+    #[track_caller]
+    pub fn expect_problem(&self, status: u16, code: &str) -> Value {
+        let body = self.expect(status);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(body["code"], code, "{body}");
+        assert_eq!(body["type"], format!("/problems/{code}"));
+        assert_eq!(body["status"], status);
+        assert_eq!(body["request_id"], self.header("x-request-id"));
+        assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{body}");
+        body
+    }
+}
