@@ -124,3 +124,27 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        _settings: Settings,
+    }
+
+    #[test]
+    fn every_setting_is_documented_with_its_variable() {
+        let documented = include_str!("../../../docs/configuration.md");
+        for argument in Flags::command().get_arguments().filter(|argument| argument.get_id() != "help") {
+            let (flag, variable) = (argument.get_long().unwrap(), argument.get_env().unwrap().to_string_lossy());
+            assert!(
+                documented.contains(&format!("| `--{flag}` | `{variable}` |")),
+                "docs/configuration.md lacks --{flag}"
+            );
+        }
+    }
+}
