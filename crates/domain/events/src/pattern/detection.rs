@@ -1,0 +1,95 @@
+//! Detection: reads behind the insert and counts, with a cursor that commits with what it counted.
+
+use std::sync::Arc;
+
+use tidegate_kernel::{StoreError, Transaction, UnitOfWork, WorkspaceScope};
+
+use super::batch::{Batch, Delta, Surroundings};
+use super::ports::PatternCounters;
+use crate::model::ConsumerName;
+use crate::ports::{EventConsumers, EventFeed};
+use crate::suggestion::{Catalogue, SuggestionLedger, offers};
+
+/// The name of detection's cursor.
+pub const DETECTION: ConsumerName = ConsumerName("patterns");
+
+/// What detection needs of a store, in one transaction.
+pub trait DetectionTx: Transaction {
+    /// The events.
+    fn feed(&mut self) -> &mut dyn EventFeed;
+    /// The cursor.
+    fn consumers(&mut self) -> &mut dyn EventConsumers;
+    /// The counters.
+    fn counters(&mut self) -> &mut dyn PatternCounters;
+    /// The suggestions that follow from them.
+    fn suggestions(&mut self) -> &mut dyn SuggestionLedger;
+}
+
+/// How far one step of detection got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// How many events were counted.
+    pub events: usize,
+    /// Whether more are waiting.
+    pub more: bool,
+}
+
+/// Counts what was ingested.
+#[derive(Clone)]
+pub struct Detection {
+    store: Arc<dyn UnitOfWork<dyn DetectionTx>>,
+    catalogue: Arc<Catalogue>,
+    chunk: u32,
+}
+
+impl Detection {
+    /// Detection over `store`, in transactions of at most `chunk` events.
+    #[must_use]
+    pub fn new(store: Arc<dyn UnitOfWork<dyn DetectionTx>>, catalogue: Arc<Catalogue>, chunk: u32) -> Self {
+        Self { store, catalogue, chunk: chunk.max(1) }
+    }
+
+    /// Counts the next chunk of the workspace's events, in one transaction with the cursor.
+    ///
+    /// Where somebody else counted it first, nothing changes and the answer is that there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was counted.
+    pub async fn step(&self, scope: &WorkspaceScope) -> Result<Step, StoreError> {
+        let mut tx = self.store.begin(scope).await?;
+        let from = tx.consumers().cursor(DETECTION).await?;
+        let head = tx.feed().head().await?;
+        if head <= from {
+            return Ok(Step { events: 0, more: false });
+        }
+        let events = tx.feed().read(from, head, self.chunk).await?;
+        // A short read means that nothing is left up to the head: retention may have taken the rest.
+        let full = events.len() >= usize::try_from(self.chunk).unwrap_or(usize::MAX);
+        let to = events.last().filter(|_| full).map_or(head, |event| event.position);
+        if !tx.consumers().advance(DETECTION, from, to).await? {
+            return Ok(Step { events: 0, more: true });
+        }
+        let batch = Batch::new(&events);
+        let delta = count(tx.counters(), &batch).await?;
+        offers::refresh(&self.catalogue, tx.suggestions(), &delta).await?;
+        tx.commit().await?;
+        Ok(Step { events: events.len(), more: to < head })
+    }
+}
+
+/// Counts `batch` and says what it changed.
+///
+/// # Errors
+/// [`StoreError`] when the counters could not be read or written.
+pub async fn count(counters: &mut dyn PatternCounters, batch: &Batch) -> Result<Delta, StoreError> {
+    let mut gaps = counters.gaps(&batch.runs()).await?;
+    let crossed = batch.crossed(&gaps);
+    if !crossed.is_empty() {
+        gaps.append(&mut counters.gaps(&crossed).await?);
+    }
+    let members = counters.members(&batch.sessions()).await?;
+    let days = counters.counted(&batch.days()).await?;
+    let delta = batch.delta(&Surroundings { members, gaps, days });
+    counters.apply(&delta).await?;
+    Ok(delta)
+}

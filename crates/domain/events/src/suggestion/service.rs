@@ -1,0 +1,104 @@
+//! Listing and dismissing suggestions.
+
+use std::sync::Arc;
+
+use tidegate_kernel::{
+    AuditEntry, AuditLog, Forbidden, PageSize, Permission, StoreError, SuggestionId, Transaction, UnitOfWork,
+    WorkspaceScope,
+};
+
+use super::model::{ListedSuggestions, Suggestion, SuggestionFilter, SuggestionPlace, SuggestionStatus};
+use super::ports::SuggestionRepository;
+
+/// What listing and dismissing need of a store.
+pub trait SuggestionsTx: Transaction {
+    /// The suggestions.
+    fn suggestions(&mut self) -> &mut dyn SuggestionRepository;
+    /// The audit log.
+    fn audit(&mut self) -> &mut dyn AuditLog;
+}
+
+/// Why suggestions could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListSuggestionsError {
+    /// The caller lacks `suggestions:read`.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a suggestion could not be dismissed.
+#[derive(Debug, thiserror::Error)]
+pub enum DismissSuggestionError {
+    /// The caller lacks `suggestions:apply`.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// This workspace has no such suggestion.
+    #[error("there is no such suggestion")]
+    NotFound,
+    /// It has been made into a workflow; delete that instead.
+    #[error("the suggestion has been applied already")]
+    Applied,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The suggestions of a workspace.
+#[derive(Clone)]
+pub struct Suggestions {
+    store: Arc<dyn UnitOfWork<dyn SuggestionsTx>>,
+}
+
+impl Suggestions {
+    /// The service over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn UnitOfWork<dyn SuggestionsTx>>) -> Self {
+        Self { store }
+    }
+
+    /// A page of suggestions, most confident first.
+    ///
+    /// # Errors
+    /// [`ListSuggestionsError`].
+    pub async fn list(
+        &self,
+        scope: &WorkspaceScope,
+        filter: &SuggestionFilter,
+        after: Option<SuggestionPlace>,
+        size: PageSize,
+    ) -> Result<ListedSuggestions, ListSuggestionsError> {
+        scope.require(Permission::SuggestionsRead)?;
+        let mut tx = self.store.begin(scope).await?;
+        let listed = tx.suggestions().list(filter, after, size).await?;
+        tx.commit().await?;
+        Ok(listed)
+    }
+
+    /// Dismisses a suggestion for good. One that is dismissed already stays so.
+    ///
+    /// # Errors
+    /// [`DismissSuggestionError`].
+    pub async fn dismiss(
+        &self,
+        scope: &WorkspaceScope,
+        id: SuggestionId,
+    ) -> Result<Suggestion, DismissSuggestionError> {
+        scope.require(Permission::SuggestionsApply)?;
+        let mut tx = self.store.begin(scope).await?;
+        let found = tx.suggestions().find(id).await?.ok_or(DismissSuggestionError::NotFound)?;
+        match found.status {
+            SuggestionStatus::Dismissed => return Ok(found),
+            SuggestionStatus::Applied => return Err(DismissSuggestionError::Applied),
+            SuggestionStatus::Open => {}
+        }
+        if !tx.suggestions().answer(id, SuggestionStatus::Dismissed, None).await? {
+            return Err(DismissSuggestionError::NotFound);
+        }
+        tx.audit().record(AuditEntry::new("suggestion.dismissed", id)).await?;
+        tx.commit().await?;
+        Ok(Suggestion { status: SuggestionStatus::Dismissed, ..found })
+    }
+}
