@@ -1,0 +1,208 @@
+//! Starting and stopping it.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use pglite_oxide::{PgliteProxy, install_into};
+use tempfile::TempDir;
+
+use crate::lock::{DirectoryLock, LockError};
+
+/// How long a shutdown waits for the open connection to be closed.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to rest after a failure, so that one that comes back at once does not occupy a core.
+const RECOVERY: Duration = Duration::from_millis(50);
+
+/// Why it could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process, or another part of this one, runs on the directory.
+    #[error("the data directory {} is in use by {}; stop that, or choose another --data-dir", directory.display(), Holder(holder))]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// The id of the process that holds it, where that is known.
+        holder: String,
+    },
+    /// The directory cannot be made or written.
+    #[error("the data directory {} cannot be used: {source}", directory.display())]
+    Unusable {
+        /// The directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// PostgreSQL could not be unpacked or its directory is not one of this version.
+    #[error("the embedded PostgreSQL cannot be prepared in {}: {reason}", directory.display())]
+    Unprepared {
+        /// The directory.
+        directory: PathBuf,
+        /// What the library said.
+        reason: String,
+    },
+    /// No socket on 127.0.0.1.
+    #[error("no socket for the embedded PostgreSQL: {0}")]
+    Socket(#[source] io::Error),
+}
+
+struct Holder<'a>(&'a str);
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("another process") } else { write!(f, "process {}", self.0) }
+    }
+}
+
+/// Why it did not stop.
+#[derive(Debug, thiserror::Error)]
+#[error("the embedded PostgreSQL still has an open connection; close it first")]
+pub struct ShutdownError(());
+
+/// A PostgreSQL that runs in this process. It ends with [`EmbeddedPostgres::shutdown`]; when it is dropped, it ends
+/// as soon as its connection is closed.
+#[derive(Debug)]
+pub struct EmbeddedPostgres {
+    address: SocketAddr,
+    directory: PathBuf,
+    stopping: Arc<AtomicBool>,
+    stopped: Receiver<()>,
+    temporary: Option<TempDir>,
+}
+
+impl EmbeddedPostgres {
+    /// Starts on `directory`, which is made where it is missing. Takes seconds and blocks; an async caller uses
+    /// `spawn_blocking`.
+    ///
+    /// # Errors
+    /// [`StartError`], each with what to do about it.
+    pub fn start(directory: &Path) -> Result<Self, StartError> {
+        Self::start_on(directory, None)
+    }
+
+    /// Starts on a new directory that is removed at the end.
+    ///
+    /// # Errors
+    /// [`StartError`], each with what to do about it.
+    pub fn temporary() -> Result<Self, StartError> {
+        let directory = tempfile::Builder::new()
+            .prefix("tidegate-")
+            .tempdir()
+            .map_err(|source| StartError::Unusable { directory: std::env::temp_dir(), source })?;
+        let path = directory.path().to_owned();
+        Self::start_on(&path, Some(directory))
+    }
+
+    fn start_on(directory: &Path, temporary: Option<TempDir>) -> Result<Self, StartError> {
+        let unusable = |source| StartError::Unusable { directory: directory.to_owned(), source };
+        let directory = std::path::absolute(directory).map_err(unusable)?;
+        let lock = DirectoryLock::acquire(&directory).map_err(|error| match error {
+            LockError::InUse(holder) => StartError::InUse { directory: directory.clone(), holder },
+            LockError::Io(source) => StartError::Unusable { directory: directory.clone(), source },
+        })?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StartError::Socket)?;
+        let address = listener.local_addr().map_err(StartError::Socket)?;
+        prepare(&directory)?;
+
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (stopped_sender, stopped) = sync_channel(1);
+        let server = Server { proxy: PgliteProxy::new(&directory), listener, stopping: Arc::clone(&stopping) };
+        let serving = thread::Builder::new().name("embedded-postgres".to_owned()).spawn(move || {
+            server.run();
+            // The directory is free again before anybody is told so.
+            drop(lock);
+            let _ = stopped_sender.send(());
+        });
+        serving.map_err(unusable_thread(&directory))?;
+        Ok(Self { address, directory, stopping, stopped, temporary })
+    }
+
+    /// The address of the superuser's database. At most one connection at a time; another one waits.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres?sslmode=disable", self.address)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Stops it. Close the connection first: PostgreSQL ends with it, in order. Blocks.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] when the connection is still open after ten seconds. Ending the process then loses nothing
+    /// that was committed.
+    pub fn shutdown(mut self) -> Result<(), ShutdownError> {
+        self.stop();
+        match self.stopped.recv_timeout(SHUTDOWN_PATIENCE) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                drop(self.temporary.take());
+                Ok(())
+            }
+            Err(RecvTimeoutError::Timeout) => Err(ShutdownError(())),
+        }
+    }
+
+    fn stop(&self) {
+        if !self.stopping.swap(true, Ordering::SeqCst) {
+            // Wakes the thread where it waits for a connection.
+            let _ = TcpStream::connect(self.address);
+        }
+    }
+}
+
+impl Drop for EmbeddedPostgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn unusable_thread(directory: &Path) -> impl FnOnce(io::Error) -> StartError {
+    let directory = directory.to_owned();
+    move |source| StartError::Unusable { directory, source }
+}
+
+/// Unpacks PostgreSQL and makes the cluster where either is missing. The library must not run on a thread of an async
+/// runtime, so it gets one of its own.
+fn prepare(directory: &Path) -> Result<(), StartError> {
+    let unprepared = |reason: String| StartError::Unprepared { directory: directory.to_owned(), reason };
+    let root = directory.to_owned();
+    let preparing = thread::spawn(move || install_into(&root).map(drop).map_err(|error| format!("{error:#}")));
+    preparing.join().map_err(|_| unprepared("it panicked".to_owned()))?.map_err(unprepared)
+}
+
+/// Serves one connection after another until it is told to stop.
+struct Server {
+    proxy: PgliteProxy,
+    listener: TcpListener,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Server {
+    fn run(&self) {
+        while !self.stopping.load(Ordering::SeqCst) {
+            // Each connection has a PostgreSQL of its own on the same cluster, so what ended one, be it a lost socket
+            // or a ruined session, ends no other.
+            match catch_unwind(AssertUnwindSafe(|| self.proxy.accept_tcp_once(&self.listener))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = format!("{error:#}"), "a connection to the embedded PostgreSQL broke");
+                    thread::sleep(RECOVERY);
+                }
+                Err(_) => {
+                    tracing::error!("the embedded PostgreSQL panicked; the next connection starts it again");
+                    thread::sleep(RECOVERY);
+                }
+            }
+        }
+    }
+}
