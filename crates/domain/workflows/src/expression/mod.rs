@@ -1,6 +1,21 @@
 //! What a document writes in `${{ }}`: expressions in CEL, compiled once and evaluated within a budget.
+//!
+//! The language is CEL without message types and optionals. It differs in three places, each because bindings are
+//! JSON: `has(null.x)` is false (the output of a skipped step is null), arithmetic mixes ints and doubles (JSON does
+//! not tell 2 from 2.0), and a double without decimals indexes a list. An expression cannot run for long: its text,
+//! nodes and nesting are bounded when it is compiled, and everything that it visits, scans and makes when it runs.
 
+mod budget;
+mod evaluate;
+mod functions;
+mod lexer;
+mod parser;
+mod references;
+mod syntax;
 mod template;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +23,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use template::ValueTemplate;
+use budget::Budget;
+use evaluate::{Evaluator, Failure};
+
+pub use references::Reference;
+pub use template::{TextPart, ValueTemplate};
 
 /// Why a text is not an expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +41,15 @@ pub struct ExpressionError {
     pub suggestion: Option<String>,
 }
 
+impl ExpressionError {
+    fn new(offset: usize, detail: impl Into<String>) -> Self {
+        Self { offset, detail: detail.into(), suggestion: None }
+    }
+}
+
 /// Why an expression has no value with these bindings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail} in `{expression}`")]
+#[error("{detail}, at byte {offset} of `{expression}`")]
 pub struct EvaluationError {
     /// The text of the expression that failed.
     pub expression: String,
@@ -32,6 +57,41 @@ pub struct EvaluationError {
     pub offset: usize,
     /// What happened, in words; never a value from the bindings.
     pub detail: String,
+}
+
+/// The names at the root of every expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Root {
+    /// The run's input.
+    Inputs,
+    /// The steps that have ended.
+    Steps,
+    /// The event that started the run.
+    Event,
+    /// The run.
+    Run,
+    /// The workflow and its version.
+    Workflow,
+    /// What started the run.
+    Trigger,
+}
+
+impl Root {
+    /// Every root.
+    pub const ALL: [Self; 6] = [Self::Inputs, Self::Steps, Self::Event, Self::Run, Self::Workflow, Self::Trigger];
+
+    /// The name in an expression.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inputs => "inputs",
+            Self::Steps => "steps",
+            Self::Event => "event",
+            Self::Run => "run",
+            Self::Workflow => "workflow",
+            Self::Trigger => "trigger",
+        }
+    }
 }
 
 /// What an expression can see.
@@ -68,7 +128,7 @@ pub struct Expression(Arc<Compiled>);
 
 struct Compiled {
     source: String,
-    program: cel::Program,
+    root: syntax::Node,
 }
 
 impl Expression {
@@ -77,12 +137,19 @@ impl Expression {
     /// # Errors
     /// The first problem, with its place.
     pub fn compile(source: &str) -> Result<Self, ExpressionError> {
-        let program = cel::Program::compile(source).map_err(|errors| ExpressionError {
-            offset: 0,
-            detail: errors.to_string(),
-            suggestion: None,
-        })?;
-        Ok(Self(Arc::new(Compiled { source: source.to_owned(), program })))
+        Self::check(source).map_err(|mut problems| {
+            let first = problems.drain(..).next();
+            first.unwrap_or(ExpressionError::new(0, "this is not an expression"))
+        })
+    }
+
+    /// As [`Expression::compile`], with every problem.
+    ///
+    /// # Errors
+    /// All problems, at least one.
+    pub fn check(source: &str) -> Result<Self, Vec<ExpressionError>> {
+        let root = parser::parse(source)?;
+        Ok(Self(Arc::new(Compiled { source: source.to_owned(), root })))
     }
 
     /// The text that it was compiled from.
@@ -91,34 +158,18 @@ impl Expression {
         &self.0.source
     }
 
+    /// Every place where the expression reads one of the roots.
+    #[must_use]
+    pub fn references(&self) -> Vec<Reference> {
+        references::of(&self.0.root)
+    }
+
     /// The value with these bindings.
     ///
     /// # Errors
     /// When a name or a type does not fit, or when the budget is used up.
     pub fn evaluate(&self, bindings: &Bindings<'_>) -> Result<Value, EvaluationError> {
-        let fail = |detail: String| EvaluationError { expression: self.0.source.clone(), offset: 0, detail };
-        let mut context = cel::Context::default();
-        let null = Value::Null;
-        let steps: serde_json::Map<String, Value> = bindings
-            .steps
-            .iter()
-            .map(|(id, step)| {
-                let seen = serde_json::json!({"status": step.status, "output": step.output, "error": step.error});
-                ((*id).to_owned(), seen)
-            })
-            .collect();
-        context.add_variable_from_value("steps", from_json(&Value::Object(steps)));
-        for (name, value) in [
-            ("inputs", bindings.inputs),
-            ("event", bindings.event),
-            ("run", bindings.run),
-            ("workflow", bindings.workflow),
-            ("trigger", bindings.trigger),
-        ] {
-            context.add_variable_from_value(name, from_json(value.unwrap_or(&null)));
-        }
-        let value = self.0.program.execute(&context).map_err(|error| fail(error.to_string()))?;
-        value.json().map_err(|error| fail(error.to_string()))
+        self.evaluate_within(bindings, &mut Budget::new(budget::UNITS))
     }
 
     /// The value as a condition.
@@ -126,11 +177,26 @@ impl Expression {
     /// # Errors
     /// As [`Expression::evaluate`], and when the value is not a boolean.
     pub fn evaluate_bool(&self, bindings: &Bindings<'_>) -> Result<bool, EvaluationError> {
-        self.evaluate(bindings)?.as_bool().ok_or_else(|| EvaluationError {
-            expression: self.0.source.clone(),
-            offset: 0,
-            detail: "a condition has to be true or false".to_owned(),
-        })
+        let value = self.evaluate(bindings)?;
+        value.as_bool().ok_or_else(|| self.error(0, "a condition has to be true or false"))
+    }
+
+    fn evaluate_within(&self, bindings: &Bindings<'_>, budget: &mut Budget) -> Result<Value, EvaluationError> {
+        let root = &self.0.root;
+        let value = Evaluator::new(bindings, budget).value(root).map_err(|failure| self.failure(&failure))?;
+        match value.to_json(budget) {
+            Ok(Some(json)) => Ok(json),
+            Ok(None) => Err(self.error(root.at, "infinity and not-a-number are not JSON")),
+            Err(_) => Err(self.failure(&evaluate::exhausted(root.at))),
+        }
+    }
+
+    fn failure(&self, failure: &Failure) -> EvaluationError {
+        self.error(failure.at, &failure.detail)
+    }
+
+    fn error(&self, offset: usize, detail: &str) -> EvaluationError {
+        EvaluationError { expression: self.0.source.clone(), offset, detail: detail.to_owned() }
     }
 }
 
@@ -140,20 +206,22 @@ impl fmt::Debug for Expression {
     }
 }
 
-fn from_json(value: &Value) -> cel::Value {
-    match value {
-        Value::Null => cel::Value::Null,
-        Value::Bool(b) => (*b).into(),
-        Value::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
-            (Some(int), _, _) => cel::Value::Int(int),
-            (_, Some(uint), _) => cel::Value::UInt(uint),
-            (_, _, float) => cel::Value::Float(float.unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => text.as_str().into(),
-        Value::Array(items) => items.iter().map(from_json).collect::<Vec<_>>().into(),
-        Value::Object(map) => {
-            let map: std::collections::HashMap<_, _> = map.iter().map(|(k, v)| (k.clone(), from_json(v))).collect();
-            map.into()
-        }
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.source == other.0.source
     }
+}
+
+/// The known name that `name` is probably a misspelling of.
+pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    if name.len() > 200 {
+        return None;
+    }
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != name && candidate.len() <= 200)
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.to_owned())
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{Bindings, EvaluationError, Expression, ExpressionError};
+use super::budget::{self, Budget, MAX_TEXT};
+use super::{Bindings, EvaluationError, Expression, ExpressionError, evaluate};
 
 /// A JSON value with holes. A text that is one `${{ … }}` keeps the type of the value; inside other text the value is
-/// rendered: text as it is, null as nothing, everything else as JSON.
-#[derive(Debug, Clone)]
+/// rendered: text as it is, null as nothing, everything else as JSON. `$${{` stands for the text `${{`.
+#[derive(Debug, Clone, PartialEq)]
 pub enum ValueTemplate {
     /// A value without holes.
     Literal(Value),
@@ -21,7 +22,7 @@ pub enum ValueTemplate {
 }
 
 /// One part of a text with holes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum TextPart {
     /// Text as it stands.
     Literal(String),
@@ -39,24 +40,20 @@ impl ValueTemplate {
     /// Compiles every text in `value`.
     ///
     /// # Errors
-    /// The first problem.
+    /// The first problem; its offset counts from the start of the text that it is in.
     pub fn compile(value: &Value) -> Result<Self, ExpressionError> {
         Ok(match value {
             Value::String(text) => Self::compile_text(text)?,
             Value::Array(items) => {
                 let items = items.iter().map(Self::compile).collect::<Result<Vec<_>, _>>()?;
-                if items.iter().all(|item| matches!(item, Self::Literal(_))) {
-                    Self::Literal(value.clone())
-                } else {
-                    Self::List(items)
-                }
+                if items.iter().all(Self::is_same) { Self::Literal(value.clone()) } else { Self::List(items) }
             }
             Value::Object(map) => {
                 let members = map
                     .iter()
                     .map(|(key, value)| Ok((key.clone(), Self::compile(value)?)))
                     .collect::<Result<Vec<_>, _>>()?;
-                if members.iter().all(|(_, member)| matches!(member, Self::Literal(_))) {
+                if members.iter().all(|(_, member)| member.is_same()) {
                     Self::Literal(value.clone())
                 } else {
                     Self::Object(members)
@@ -69,66 +66,169 @@ impl ValueTemplate {
     /// Compiles one text.
     ///
     /// # Errors
-    /// The first problem, with its place in `text`.
+    /// The first problem; its offset counts from the start of `text`.
     pub fn compile_text(text: &str) -> Result<Self, ExpressionError> {
+        Self::check_text(text).map_err(|mut problems| problems.swap_remove(0))
+    }
+
+    /// As [`ValueTemplate::compile_text`], with every problem.
+    ///
+    /// # Errors
+    /// All problems, at least one.
+    pub fn check_text(text: &str) -> Result<Self, Vec<ExpressionError>> {
         let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(start) = rest.find("${{") {
-            if start > 0 {
-                parts.push(TextPart::Literal(rest[..start].to_owned()));
+        let mut problems = Vec::new();
+        let mut literal = String::new();
+        let mut at = 0;
+        while let Some(found) = text[at..].find("${{") {
+            let open = at + found;
+            if text[..open].ends_with('$') && open > at {
+                literal.push_str(&text[at..open - 1]);
+                literal.push_str("${{");
+                at = open + 3;
+                continue;
             }
-            let offset = text.len() - rest.len() + start + 3;
-            let inner = &text[offset..];
-            let end = inner.find("}}").ok_or_else(|| ExpressionError {
-                offset: offset - 3,
-                detail: "`${{` without its `}}`".to_owned(),
-                suggestion: None,
-            })?;
-            parts.push(TextPart::Hole(Expression::compile(inner[..end].trim())?));
-            rest = &inner[end + 2..];
+            literal.push_str(&text[at..open]);
+            let start = open + 3;
+            let Some(length) = hole_length(&text[start..]) else {
+                problems.push(ExpressionError::new(open, "`${{` without its `}}`"));
+                break;
+            };
+            if !literal.is_empty() {
+                parts.push(TextPart::Literal(std::mem::take(&mut literal)));
+            }
+            let inner = &text[start..start + length];
+            let lead = inner.len() - inner.trim_start().len();
+            match Expression::check(inner.trim()) {
+                Ok(expression) => parts.push(TextPart::Hole(expression)),
+                Err(errors) => problems.extend(errors.into_iter().map(|error| {
+                    let offset = start + lead + error.offset;
+                    ExpressionError { offset, ..error }
+                })),
+            }
+            at = start + length + 2;
         }
-        if !rest.is_empty() {
-            parts.push(TextPart::Literal(rest.to_owned()));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        literal.push_str(&text[at..]);
+        if parts.is_empty() {
+            return Ok(Self::Literal(literal.into()));
+        }
+        if !literal.is_empty() {
+            parts.push(TextPart::Literal(literal));
         }
         Ok(match parts.as_slice() {
             [TextPart::Hole(one)] => Self::Whole(one.clone()),
-            parts if parts.iter().all(|part| matches!(part, TextPart::Literal(_))) => Self::Literal(text.into()),
             _ => Self::Text(parts),
         })
     }
 
-    /// The value with these bindings.
+    /// Whether the value stays as it was written, so that it need not be built again.
+    fn is_same(&self) -> bool {
+        matches!(self, Self::Literal(_))
+    }
+
+    /// The value, when it has no holes.
+    #[must_use]
+    pub fn as_literal(&self) -> Option<&Value> {
+        match self {
+            Self::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Every expression in the value.
+    #[must_use]
+    pub fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Self::Literal(_) => Vec::new(),
+            Self::Whole(one) => vec![one],
+            Self::Text(parts) => parts
+                .iter()
+                .filter_map(|part| match part {
+                    TextPart::Hole(expression) => Some(expression),
+                    TextPart::Literal(_) => None,
+                })
+                .collect(),
+            Self::List(items) => items.iter().flat_map(Self::expressions).collect(),
+            Self::Object(members) => members.iter().flat_map(|(_, member)| member.expressions()).collect(),
+        }
+    }
+
+    /// The value with these bindings; all its expressions share one budget.
     ///
     /// # Errors
     /// When one of its expressions has no value, or when the budget is used up.
     pub fn evaluate(&self, bindings: &Bindings<'_>) -> Result<Value, EvaluationError> {
+        self.evaluate_within(bindings, &mut Budget::new(budget::UNITS))
+    }
+
+    fn evaluate_within(&self, bindings: &Bindings<'_>, budget: &mut Budget) -> Result<Value, EvaluationError> {
         Ok(match self {
             Self::Literal(value) => value.clone(),
-            Self::Whole(expression) => expression.evaluate(bindings)?,
-            Self::Text(parts) => {
-                let mut text = String::new();
-                for part in parts {
-                    match part {
-                        TextPart::Literal(literal) => text.push_str(literal),
-                        TextPart::Hole(expression) => match expression.evaluate(bindings)? {
-                            Value::Null => {}
-                            Value::String(value) => text.push_str(&value),
-                            value => text.push_str(&value.to_string()),
-                        },
-                    }
-                }
-                Value::String(text)
-            }
+            Self::Whole(expression) => expression.evaluate_within(bindings, budget)?,
+            Self::Text(parts) => Value::String(render(parts, bindings, budget)?),
             Self::List(items) => {
-                Value::Array(items.iter().map(|item| item.evaluate(bindings)).collect::<Result<_, _>>()?)
+                let items: Result<_, _> = items.iter().map(|item| item.evaluate_within(bindings, budget)).collect();
+                Value::Array(items?)
             }
             Self::Object(members) => {
                 let mut map = Map::new();
                 for (key, member) in members {
-                    map.insert(key.clone(), member.evaluate(bindings)?);
+                    map.insert(key.clone(), member.evaluate_within(bindings, budget)?);
                 }
                 Value::Object(map)
             }
         })
     }
+}
+
+fn render(parts: &[TextPart], bindings: &Bindings<'_>, budget: &mut Budget) -> Result<String, EvaluationError> {
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            TextPart::Literal(literal) => text.push_str(literal),
+            TextPart::Hole(expression) => {
+                match expression.evaluate_within(bindings, budget)? {
+                    Value::Null => {}
+                    Value::String(value) => text.push_str(&value),
+                    value => text.push_str(&value.to_string()),
+                }
+                if text.len() > MAX_TEXT {
+                    return Err(expression.error(0, &format!("a text has at most {MAX_TEXT} bytes")));
+                }
+                budget.scan(text.len()).map_err(|_| expression.failure(&evaluate::exhausted(0)))?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// How many bytes of `text` come before the `}}` that ends the hole: braces in quotes and of maps do not count.
+fn hole_length(text: &str) -> Option<usize> {
+    let mut quote: Option<u8> = None;
+    let mut escaped = false;
+    let mut depth = 0usize;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        if let Some(open) = quote {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                byte if *byte == open => quote = None,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' | b'\'' => quote = Some(*byte),
+            b'{' => depth += 1,
+            b'}' if depth > 0 => depth -= 1,
+            b'}' if bytes.get(at + 1) == Some(&b'}') => return Some(at),
+            _ => {}
+        }
+    }
+    // An expression with an open quote or brace is malformed; let it end where it seems to, and be refused as CEL.
+    text.find("}}")
 }

@@ -1,0 +1,419 @@
+//! From CEL text to nodes: names resolved, macros recognised, sizes bounded.
+//!
+//! A parser of our own, by recursive descent over the grammar of the specification. The `cel` crate's recursed through
+//! more than two megabytes of stack for two dozen brackets, gives no place for what fails while an expression runs,
+//! and bounds no cost; it is what the tests compare this one with.
+
+use super::functions::{self, Function, Style};
+use super::lexer::{Token, tokens};
+use super::syntax::{Kind, Macro, Node, Operator};
+use super::{ExpressionError, Root, nearest};
+
+/// The most bytes in one expression.
+const MAX_SOURCE: usize = 4_096;
+/// The most nodes in one expression.
+const MAX_NODES: usize = 1_000;
+/// How deep nodes may nest, a chain of operators included; it bounds the stack.
+const MAX_DEPTH: usize = 64;
+/// How deep macros (`all`, `map`, …) may nest: each level multiplies the work of the one inside it.
+const MAX_MACROS: usize = 3;
+
+/// Words that CEL keeps for itself.
+const RESERVED: [&str; 17] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// The nodes of `source`, or every problem that it has.
+pub(super) fn parse(source: &str) -> Result<Node, Vec<ExpressionError>> {
+    let one = |error| vec![error];
+    if source.trim().is_empty() {
+        return Err(one(ExpressionError::new(0, "the expression is empty")));
+    }
+    if source.len() > MAX_SOURCE {
+        let detail = format!("an expression has at most {MAX_SOURCE} bytes, this one has {}", source.len());
+        return Err(one(ExpressionError::new(0, detail)));
+    }
+    let tokens = tokens(source).map_err(one)?;
+    let mut parser = Parser { tokens, next: 0, depth: 0, nodes: 0, locals: Vec::new(), problems: Vec::new() };
+    match parser.expression() {
+        Ok(node) => match parser.peek().clone() {
+            Token::End if parser.problems.is_empty() => Ok(node),
+            Token::End => Err(parser.problems),
+            other => {
+                let at = parser.at();
+                parser.problems.push(ExpressionError::new(at, format!("{} does not belong here", other.describe())));
+                Err(parser.problems)
+            }
+        },
+        Err(error) => {
+            parser.problems.push(error);
+            Err(parser.problems)
+        }
+    }
+}
+
+/// What joins two operands.
+#[derive(Debug, Clone, Copy)]
+enum Joint {
+    Or,
+    And,
+    Binary(Operator),
+}
+
+/// The first error in the grammar ends the parse; names that do not exist are collected.
+type Parsed<T = Node> = Result<T, ExpressionError>;
+
+struct Parser {
+    tokens: Vec<(usize, Token)>,
+    next: usize,
+    depth: usize,
+    nodes: usize,
+    /// The variables of the macros around this place.
+    locals: Vec<String>,
+    problems: Vec<ExpressionError>,
+}
+
+impl Parser {
+    fn peek(&self) -> &Token {
+        self.tokens.get(self.next).map_or(&Token::End, |(_, token)| token)
+    }
+
+    fn at(&self) -> usize {
+        self.tokens.get(self.next).or(self.tokens.last()).map_or(0, |(at, _)| *at)
+    }
+
+    fn advance(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.next += 1;
+        token
+    }
+
+    /// Takes the sign where it is next, and says where it was.
+    fn take(&mut self, sign: &str) -> Option<usize> {
+        let at = self.at();
+        if matches!(self.peek(), Token::Sign(found) if *found == sign) {
+            self.next += 1;
+            return Some(at);
+        }
+        None
+    }
+
+    fn expect(&mut self, sign: &str) -> Parsed<()> {
+        match self.take(sign) {
+            Some(_) => Ok(()),
+            None => {
+                let found = self.peek().describe();
+                Err(ExpressionError::new(self.at(), format!("expected `{sign}` instead of {found}")))
+            }
+        }
+    }
+
+    fn node(&mut self, at: usize, kind: Kind) -> Parsed {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(ExpressionError::new(at, format!("an expression has at most {MAX_NODES} parts")));
+        }
+        let height = 1 + kind.children().iter().map(|child| child.height).max().unwrap_or(0);
+        if height > MAX_DEPTH {
+            return Err(too_deep(at));
+        }
+        Ok(Node { at, height, kind })
+    }
+
+    fn expression(&mut self) -> Parsed {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(too_deep(self.at()));
+        }
+        let condition = self.chain(0)?;
+        let node = match self.take("?") {
+            Some(at) => {
+                let then = self.chain(0)?;
+                self.expect(":")?;
+                let otherwise = self.expression()?;
+                self.node(at, Kind::If(Box::new([condition, then, otherwise])))?
+            }
+            None => condition,
+        };
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    /// A chain of operators that bind at least as tight as `level`.
+    fn chain(&mut self, level: usize) -> Parsed {
+        let mut left = self.unary()?;
+        while let Some((joint, found)) = self.joint()
+            && found >= level
+        {
+            let at = self.at();
+            self.next += 1;
+            let right = self.chain(found + 1)?;
+            // A long chain of one connective is one node, so that it is not deep.
+            let kind = match (joint, left) {
+                (Joint::And, Node { kind: Kind::And(mut terms), .. }) => {
+                    terms.push(right);
+                    Kind::And(terms)
+                }
+                (Joint::Or, Node { kind: Kind::Or(mut terms), .. }) => {
+                    terms.push(right);
+                    Kind::Or(terms)
+                }
+                (Joint::And, left) => Kind::And(vec![left, right]),
+                (Joint::Or, left) => Kind::Or(vec![left, right]),
+                (Joint::Binary(operator), left) => Kind::Binary(operator, Box::new(left), Box::new(right)),
+            };
+            left = self.node(at, kind)?;
+        }
+        Ok(left)
+    }
+
+    /// The operator that is next, and how tight it binds.
+    fn joint(&self) -> Option<(Joint, usize)> {
+        let symbol = match self.peek() {
+            Token::Sign("||") => return Some((Joint::Or, 0)),
+            Token::Sign("&&") => return Some((Joint::And, 1)),
+            Token::Sign(sign) => sign,
+            Token::Name(name) => name.as_str(),
+            _ => return None,
+        };
+        let levels = Operator::LEVELS.iter().zip(2..);
+        levels
+            .flat_map(|(operators, level)| operators.iter().map(move |operator| (*operator, level)))
+            .find_map(|(operator, level)| (operator.symbol() == symbol).then_some((Joint::Binary(operator), level)))
+    }
+
+    fn unary(&mut self) -> Parsed {
+        let at = self.at();
+        let mut count = 0usize;
+        for (sign, negates) in [("!", false), ("-", true)] {
+            while self.take(sign).is_some() {
+                count += 1;
+                // The smallest int has no positive twin, so its sign belongs to the literal.
+                if let (true, Token::Int(value)) = (negates, self.peek()) {
+                    let value = 0i64.checked_sub_unsigned(*value).ok_or_else(|| out_of_range(at))?;
+                    let literal_at = self.at();
+                    self.next += 1;
+                    let literal = self.node(literal_at, Kind::Int(value))?;
+                    let member = self.member(literal)?;
+                    return if count % 2 == 1 { Ok(member) } else { self.node(at, Kind::Negate(Box::new(member))) };
+                }
+            }
+            if count > 0 {
+                let primary = self.primary()?;
+                let operand = self.member(primary)?;
+                let kind = if negates { Kind::Negate } else { Kind::Not };
+                // An even number of signs still checks the type, so two of them stay.
+                let inner = self.node(at, kind(Box::new(operand)))?;
+                return if count % 2 == 1 { Ok(inner) } else { self.node(at, kind(Box::new(inner))) };
+            }
+        }
+        let primary = self.primary()?;
+        self.member(primary)
+    }
+
+    /// What follows a value: `.field`, `.method(…)`, `[…]`.
+    fn member(&mut self, mut operand: Node) -> Parsed {
+        loop {
+            if let Some(at) = self.take("[") {
+                let key = self.expression()?;
+                self.expect("]")?;
+                operand = self.node(at, Kind::Index(Box::new(operand), Box::new(key)))?;
+            } else if self.take(".").is_some() {
+                let at = self.at();
+                let name = self.name("a name after the dot")?;
+                operand = if self.take("(").is_some() {
+                    match Macro::of(&name) {
+                        Some(kind) => self.expand(at, kind, operand)?,
+                        None => {
+                            let arguments = self.list(")")?;
+                            self.call(at, &name, Some(operand), arguments)?
+                        }
+                    }
+                } else {
+                    self.node(at, Kind::Select { operand: Box::new(operand), field: name, test: false })?
+                };
+            } else {
+                return Ok(operand);
+            }
+        }
+    }
+
+    fn name(&mut self, what: &str) -> Parsed<String> {
+        let at = self.at();
+        match self.advance() {
+            Token::Name(name) => Ok(name),
+            other => Err(ExpressionError::new(at, format!("expected {what} instead of {}", other.describe()))),
+        }
+    }
+
+    /// Expressions up to `close`; a comma may end them.
+    fn list(&mut self, close: &str) -> Parsed<Vec<Node>> {
+        let mut items = Vec::new();
+        while self.take(close).is_none() {
+            items.push(self.expression()?);
+            if self.take(",").is_none() {
+                self.expect(close)?;
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    fn primary(&mut self) -> Parsed {
+        let at = self.at();
+        let kind = match self.advance() {
+            Token::Int(value) => Kind::Int(i64::try_from(value).map_err(|_| out_of_range(at))?),
+            Token::Uint(value) => Kind::Uint(value),
+            Token::Double(value) => Kind::Double(value),
+            Token::Text(value) => Kind::Text(value),
+            Token::Bytes(value) => Kind::Bytes(value),
+            Token::Sign("(") => {
+                let inner = self.expression()?;
+                self.expect(")")?;
+                return Ok(inner);
+            }
+            Token::Sign("[") => Kind::List(self.list("]")?),
+            Token::Sign("{") => Kind::Map(self.entries()?),
+            Token::Name(name) => match name.as_str() {
+                "null" => Kind::Null,
+                "true" => Kind::Bool(true),
+                "false" => Kind::Bool(false),
+                word if RESERVED.contains(&word) => {
+                    return Err(ExpressionError::new(at, format!("`{word}` is a word that CEL keeps for itself")));
+                }
+                _ if self.take("(").is_some() => {
+                    let arguments = self.list(")")?;
+                    return if name == "has" { self.has(at, arguments) } else { self.call(at, &name, None, arguments) };
+                }
+                _ => self.resolve(at, &name)?,
+            },
+            other => {
+                return Err(ExpressionError::new(at, format!("expected a value instead of {}", other.describe())));
+            }
+        };
+        self.node(at, kind)
+    }
+
+    fn entries(&mut self) -> Parsed<Vec<(Node, Node)>> {
+        let mut entries = Vec::new();
+        while self.take("}").is_none() {
+            let key = self.expression()?;
+            self.expect(":")?;
+            entries.push((key, self.expression()?));
+            if self.take(",").is_none() {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    fn resolve(&mut self, at: usize, name: &str) -> Parsed<Kind> {
+        if let Some(local) = self.locals.iter().rposition(|local| local == name) {
+            return Ok(Kind::Local(local));
+        }
+        if let Some(root) = Root::ALL.into_iter().find(|root| root.as_str() == name) {
+            return Ok(Kind::Root(root));
+        }
+        if let Some(name) = functions::type_name(name) {
+            return Ok(Kind::Type(name));
+        }
+        if let Token::Sign("{") = self.peek() {
+            let detail = "there are no message types; a map is written {'name': value}";
+            return Err(ExpressionError::new(at, detail));
+        }
+        let known = Root::ALL.iter().map(|root| root.as_str()).chain(self.locals.iter().map(String::as_str));
+        let suggestion = nearest(name, known);
+        let roots = Root::ALL.map(Root::as_str).join(", ");
+        let detail = format!("`{name}` is not known here; there are {roots}");
+        self.problems.push(ExpressionError { offset: at, detail, suggestion });
+        Ok(Kind::Null)
+    }
+
+    fn has(&mut self, at: usize, mut arguments: Vec<Node>) -> Parsed {
+        match (arguments.pop().map(|node| node.kind), arguments.is_empty()) {
+            (Some(Kind::Select { operand, field, .. }), true) => {
+                self.node(at, Kind::Select { operand, field, test: true })
+            }
+            _ => Err(ExpressionError::new(at, "`has` takes one selection, such as has(event.data.path)")),
+        }
+    }
+
+    /// `range.macro(variable, …)`, after its opening bracket.
+    fn expand(&mut self, at: usize, kind: Macro, range: Node) -> Parsed {
+        let variable_at = self.at();
+        let variable = self.name("the name of a variable for each item, such as `x`")?;
+        self.expect(",")?;
+        if self.locals.len() >= MAX_MACROS {
+            let detail = format!("all, exists, map and filter nest at most {MAX_MACROS} deep");
+            return Err(ExpressionError::new(variable_at, detail));
+        }
+        self.locals.push(variable);
+        let arguments = self.list(")")?;
+        self.locals.pop();
+        let mut arguments = arguments.into_iter().map(Box::new);
+        let (filter, body) = match (kind, arguments.len()) {
+            (_, 1) => (None, arguments.next()),
+            (Macro::Map, 2) => (arguments.next(), arguments.next()),
+            _ => (None, None),
+        };
+        match body {
+            Some(body) => self.node(at, Kind::Macro { kind, range: Box::new(range), filter, body }),
+            None => Err(ExpressionError::new(at, "this takes a variable and one expression")),
+        }
+    }
+
+    fn call(&mut self, at: usize, name: &str, target: Option<Node>, arguments: Vec<Node>) -> Parsed {
+        let style = if target.is_some() { Style::Method } else { Style::Global };
+        let given = arguments.len();
+        let mut all: Vec<Node> = target.into_iter().chain(arguments).collect();
+        let Some((function, signature)) = functions::find(name) else {
+            let suggestion = nearest(name, functions::names().chain(Macro::NAMES).chain(["has"]));
+            let detail = format!("there is no function `{name}`");
+            self.problems.push(ExpressionError { offset: at, detail, suggestion });
+            return self.node(at, Kind::Null);
+        };
+        let mut refuse = |detail: String| self.problems.push(ExpressionError::new(at, detail));
+        if !signature.allows(style) {
+            let how = if style == Style::Method { format!("{name}(value)") } else { format!("value.{name}()") };
+            refuse(format!("`{name}` is written as {how}"));
+        } else if !signature.arguments.contains(&all.len()) {
+            refuse(format!("`{name}` does not take {given} arguments"));
+        } else if function == Function::Matches
+            && let [_, Node { kind: Kind::Text(pattern), at: pattern_at, .. }] = all.as_slice()
+        {
+            match functions::compile_regex(pattern) {
+                Ok(regex) => {
+                    let text = Box::new(all.swap_remove(0));
+                    return self.node(at, Kind::Matches(text, regex));
+                }
+                Err(detail) => self.problems.push(ExpressionError::new(*pattern_at, detail)),
+            }
+        }
+        self.node(at, Kind::Call(function, all))
+    }
+}
+
+fn too_deep(at: usize) -> ExpressionError {
+    ExpressionError::new(at, format!("an expression nests at most {MAX_DEPTH} deep"))
+}
+
+fn out_of_range(at: usize) -> ExpressionError {
+    ExpressionError::new(at, "this number is outside the range of ints")
+}
