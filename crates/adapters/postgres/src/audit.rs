@@ -22,7 +22,7 @@ impl AuditLog for PgTx<Tenant> {
         let (actor_kind, actor_id) = actor_columns(self.grasp.actor);
         let query = sqlx::query(
             "insert into audit_entry (workspace_id, id, at, actor_kind, actor_id, action, resource, details, request_id)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             values ($1, $2, $3, $4, $5, $6, $7, $8::json, $9)",
         )
         .bind(self.workspace().as_uuid())
         .bind(self.env.uuid_v7())
@@ -31,7 +31,7 @@ impl AuditLog for PgTx<Tenant> {
         .bind(actor_id)
         .bind(entry.action)
         .bind(entry.resource)
-        .bind(entry.details)
+        .bind(entry.details.to_string())
         .bind(self.grasp.request_id.as_str().to_owned());
         query.execute(self.sqlx()).await.map(drop).map_err(store_error)
     }

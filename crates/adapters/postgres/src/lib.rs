@@ -9,6 +9,7 @@ mod error;
 pub mod migrate;
 mod orm;
 mod store;
+mod tenancy;
 mod transaction;
 
 pub use error::store_error;

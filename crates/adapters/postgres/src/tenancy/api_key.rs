@@ -1,0 +1,164 @@
+//! The API keys of a workspace.
+
+use async_trait::async_trait;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
+use tidegate_kernel::{ApiKeyId, StoreError, UserId};
+use tidegate_tenancy::{ApiKey, ApiKeyRepository, Digest, Name};
+use uuid::Uuid;
+
+use super::broken;
+use super::signing_keys::API_KEY;
+use crate::error::{orm_error, store_error};
+use crate::orm::TenantEntity;
+use crate::transaction::{PgTx, Tenant};
+
+mod row {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_key")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub workspace_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub visible: String,
+        pub scopes: Vec<String>,
+        pub created_by: Uuid,
+        pub created_at: DateTime<Utc>,
+        pub expires_at: Option<DateTime<Utc>>,
+        pub last_used_at: Option<DateTime<Utc>>,
+        pub revoked_at: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TenantEntity for row::Entity {
+    fn workspace_column() -> row::Column {
+        row::Column::WorkspaceId
+    }
+}
+
+impl TryFrom<row::Model> for ApiKey {
+    type Error = StoreError;
+    fn try_from(row: row::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ApiKeyId::from_uuid(row.id),
+            name: Name::new(&row.name).map_err(broken)?,
+            visible: row.visible,
+            // A scope that this program does not know gives nothing.
+            scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
+            created_by: UserId::from_uuid(row.created_by),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        })
+    }
+}
+
+#[async_trait]
+impl ApiKeyRepository for PgTx<Tenant> {
+    async fn insert(&mut self, key: &ApiKey, digest: &Digest) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let row = row::ActiveModel {
+            workspace_id: ActiveValue::Set(workspace),
+            id: ActiveValue::Set(key.id.as_uuid()),
+            name: ActiveValue::Set(key.name.as_str().to_owned()),
+            visible: ActiveValue::Set(key.visible.clone()),
+            scopes: ActiveValue::Set(key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect()),
+            created_by: ActiveValue::Set(key.created_by.as_uuid()),
+            created_at: ActiveValue::Set(key.created_at),
+            expires_at: ActiveValue::Set(key.expires_at),
+            last_used_at: ActiveValue::Set(key.last_used_at),
+            revoked_at: ActiveValue::Set(key.revoked_at),
+        };
+        PgTx::insert(self, row).await.map_err(orm_error)?;
+        sqlx::query("insert into locator (workspace_id, kind, digest, object_id) values ($1, $2, $3, $4)")
+            .bind(workspace)
+            .bind(API_KEY)
+            .bind(digest.as_bytes().as_slice())
+            .bind(key.id.as_uuid())
+            .execute(self.sqlx())
+            .await
+            .map(drop)
+            .map_err(store_error)
+    }
+
+    async fn find(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        let query = self.select::<row::Entity>().filter(row::Column::Id.eq(id.as_uuid()));
+        query.one(self).await.map_err(orm_error)?.map(ApiKey::try_from).transpose()
+    }
+
+    async fn list(&mut self, before: Option<ApiKeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
+        let mut query = self.select::<row::Entity>().filter(row::Column::RevokedAt.is_null());
+        if let Some(before) = before {
+            query = query.filter(row::Column::Id.lt(before.as_uuid()));
+        }
+        let query = query.order_by_desc(row::Column::Id).limit(u64::from(limit));
+        query.all(self).await.map_err(orm_error)?.into_iter().map(ApiKey::try_from).collect()
+    }
+
+    async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let query = self
+            .update::<row::Entity>()
+            .col_expr(row::Column::RevokedAt, Expr::value(now))
+            .filter(row::Column::Id.eq(id.as_uuid()))
+            .filter(row::Column::RevokedAt.is_null());
+        if query.exec(self).await.map_err(orm_error)?.rows_affected == 0 {
+            return Ok(false);
+        }
+        self.forget(&[id.as_uuid()]).await?;
+        Ok(true)
+    }
+
+    async fn revoke_created_by(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "update api_key set revoked_at = $3 where workspace_id = $1 and created_by = $2 and revoked_at is null
+             returning id",
+        )
+        .bind(workspace)
+        .bind(user.as_uuid())
+        .bind(now)
+        .fetch_all(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        self.forget(&ids).await?;
+        Ok(ids.into_iter().map(ApiKeyId::from_uuid).collect())
+    }
+
+    async fn touch(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
+        let older = Condition::any().add(row::Column::LastUsedAt.is_null()).add(row::Column::LastUsedAt.lt(hour));
+        let query = self
+            .update::<row::Entity>()
+            .col_expr(row::Column::LastUsedAt, Expr::value(hour))
+            .filter(row::Column::Id.eq(id.as_uuid()))
+            .filter(older);
+        query.exec(self).await.map(drop).map_err(orm_error)
+    }
+}
+
+impl PgTx<Tenant> {
+    /// Takes keys out of the locator: nobody finds them any more.
+    async fn forget(&mut self, keys: &[Uuid]) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        sqlx::query("delete from locator where workspace_id = $1 and kind = $2 and object_id = any ($3)")
+            .bind(workspace)
+            .bind(API_KEY)
+            .bind(keys)
+            .execute(self.sqlx())
+            .await
+            .map(drop)
+            .map_err(store_error)
+    }
+}

@@ -1,0 +1,114 @@
+//! The members of a workspace.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use tidegate_kernel::{StoreError, UserId, WorkspaceId};
+use tidegate_tenancy::{MemberRepository, Membership, Role};
+
+use crate::error::{orm_error, store_error};
+use crate::orm::TenantEntity;
+use crate::transaction::{PgTx, Tenant};
+
+mod row {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "membership")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub workspace_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: Uuid,
+        pub role: String,
+        pub joined_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TenantEntity for row::Entity {
+    fn workspace_column() -> row::Column {
+        row::Column::WorkspaceId
+    }
+}
+
+/// Reads a role as it is stored.
+pub(super) fn role(text: &str) -> Result<Role, StoreError> {
+    text.parse().map_err(|error| StoreError::Internal(Box::<tidegate_tenancy::UnknownRole>::new(error)))
+}
+
+impl TryFrom<row::Model> for Membership {
+    type Error = StoreError;
+    fn try_from(row: row::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            workspace: WorkspaceId::from_uuid(row.workspace_id),
+            user: UserId::from_uuid(row.user_id),
+            role: role(&row.role)?,
+            joined_at: row.joined_at,
+        })
+    }
+}
+
+#[async_trait]
+impl MemberRepository for PgTx<Tenant> {
+    async fn insert(&mut self, membership: &Membership) -> Result<bool, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let inserted = sqlx::query(
+            "insert into membership (workspace_id, user_id, role, joined_at) values ($1, $2, $3, $4)
+             on conflict (workspace_id, user_id) do nothing",
+        )
+        .bind(workspace)
+        .bind(membership.user.as_uuid())
+        .bind(membership.role.as_str())
+        .bind(membership.joined_at)
+        .execute(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    async fn find(&mut self, user: UserId) -> Result<Option<Membership>, StoreError> {
+        let query = self.select::<row::Entity>().filter(row::Column::UserId.eq(user.as_uuid()));
+        query.one(self).await.map_err(orm_error)?.map(Membership::try_from).transpose()
+    }
+
+    async fn list(
+        &mut self,
+        after: Option<(DateTime<Utc>, UserId)>,
+        limit: u32,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let mut query = self.select::<row::Entity>();
+        if let Some((joined_at, user)) = after {
+            let same_moment =
+                Condition::all().add(row::Column::JoinedAt.eq(joined_at)).add(row::Column::UserId.gt(user.as_uuid()));
+            query = query.filter(Condition::any().add(row::Column::JoinedAt.gt(joined_at)).add(same_moment));
+        }
+        let query = query.order_by_asc(row::Column::JoinedAt).order_by_asc(row::Column::UserId).limit(u64::from(limit));
+        query.all(self).await.map_err(orm_error)?.into_iter().map(Membership::try_from).collect()
+    }
+
+    async fn set_role(&mut self, user: UserId, role: Role) -> Result<bool, StoreError> {
+        let query = self
+            .update::<row::Entity>()
+            .col_expr(row::Column::Role, Expr::value(role.as_str()))
+            .filter(row::Column::UserId.eq(user.as_uuid()));
+        Ok(query.exec(self).await.map_err(orm_error)?.rows_affected == 1)
+    }
+
+    async fn remove(&mut self, user: UserId) -> Result<bool, StoreError> {
+        let query = self.delete::<row::Entity>().filter(row::Column::UserId.eq(user.as_uuid()));
+        Ok(query.exec(self).await.map_err(orm_error)?.rows_affected == 1)
+    }
+
+    async fn count_owners(&mut self) -> Result<i64, StoreError> {
+        let query = self.select::<row::Entity>().filter(row::Column::Role.eq(Role::Owner.as_str()));
+        let owners = query.count(self).await.map_err(orm_error)?;
+        Ok(i64::try_from(owners).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,74 @@
+//! What a person sees of their own across workspaces.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{StoreError, WorkspaceId};
+use tidegate_tenancy::{Digest, Membership, PersonalRepository, Role, Workspace, WorkspaceRef};
+use uuid::Uuid;
+
+use super::member::role;
+use super::signing_keys::SLUG;
+use super::workspace::WorkspaceRow;
+use crate::error::store_error;
+use crate::transaction::{Person, PgTx};
+
+#[derive(sqlx::FromRow)]
+struct OwnWorkspaceRow {
+    #[sqlx(flatten)]
+    workspace: WorkspaceRow,
+    role: String,
+    joined_at: DateTime<Utc>,
+}
+
+#[async_trait]
+impl PersonalRepository for PgTx<Person> {
+    async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+        let user = self.user();
+        let query = match workspace {
+            WorkspaceRef::Id(id) => sqlx::query_as(
+                "select m.workspace_id, m.role, m.joined_at from membership m join workspace w using (workspace_id)
+                 where m.user_id = $1 and m.workspace_id = $2 and w.deleted_at is null",
+            )
+            .bind(user.as_uuid())
+            .bind(id.as_uuid()),
+            WorkspaceRef::Slug(slug) => sqlx::query_as(
+                "select m.workspace_id, m.role, m.joined_at
+                 from locator l join membership m using (workspace_id) join workspace w using (workspace_id)
+                 where m.user_id = $1 and l.kind = $3 and l.digest = $2 and w.deleted_at is null",
+            )
+            .bind(user.as_uuid())
+            .bind(Digest::of(slug.as_str()).as_bytes().to_vec())
+            .bind(SLUG),
+        };
+        let row: Option<(Uuid, String, DateTime<Utc>)> =
+            query.fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        row.map(|(workspace, text, joined_at)| {
+            Ok(Membership { workspace: WorkspaceId::from_uuid(workspace), user, role: role(&text)?, joined_at })
+        })
+        .transpose()
+    }
+
+    async fn workspaces(
+        &mut self,
+        after: Option<(DateTime<Utc>, WorkspaceId)>,
+        limit: u32,
+    ) -> Result<Vec<(Workspace, Role, DateTime<Utc>)>, StoreError> {
+        let (joined_at, id) = after.map_or((DateTime::<Utc>::MIN_UTC, Uuid::nil()), |(at, id)| (at, id.as_uuid()));
+        let joined_at = after.map(|_| joined_at);
+        let rows: Vec<OwnWorkspaceRow> = sqlx::query_as(
+            "select w.workspace_id, w.name, w.slug, w.created_at, m.role, m.joined_at
+             from membership m join workspace w using (workspace_id)
+             where m.user_id = $1 and w.deleted_at is null
+                and ($2::timestamptz is null or (m.joined_at, m.workspace_id) > ($2, $3))
+             order by m.joined_at, m.workspace_id limit $4",
+        )
+        .bind(self.user().as_uuid())
+        .bind(joined_at)
+        .bind(id)
+        .bind(i64::from(limit))
+        .fetch_all(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        rows.into_iter().map(|row| Ok((row.workspace.try_into()?, role(&row.role)?, row.joined_at))).collect()
+    }
+}

@@ -1,0 +1,156 @@
+//! Log-ins and their refresh tokens.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{SessionId, StoreError, UserId};
+use tidegate_tenancy::{Client, Digest, LiveSession, Session, SessionRepository, TokenState};
+use uuid::Uuid;
+
+use super::people::PersonRow;
+use crate::error::store_error;
+use crate::transaction::{Directory, PgTx};
+
+#[derive(sqlx::FromRow)]
+struct SessionRow {
+    session_id: Uuid,
+    user_id: Uuid,
+    session_created_at: DateTime<Utc>,
+    refreshed_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    revoked_at: Option<DateTime<Utc>>,
+    address: Option<String>,
+    user_agent: Option<String>,
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            id: SessionId::from_uuid(row.session_id),
+            user: UserId::from_uuid(row.user_id),
+            created_at: row.session_created_at,
+            refreshed_at: row.refreshed_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            client: Client {
+                address: row.address.and_then(|address| address.parse().ok()),
+                user_agent: row.user_agent,
+            },
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct LiveRow {
+    #[sqlx(flatten)]
+    session: SessionRow,
+    #[sqlx(flatten)]
+    person: PersonRow,
+}
+
+#[async_trait]
+impl SessionRepository for PgTx<Directory> {
+    async fn insert(&mut self, session: &Session, token: &Digest) -> Result<(), StoreError> {
+        sqlx::query(
+            "with family as (
+                insert into session (id, user_id, created_at, refreshed_at, expires_at, revoked_at, address, user_agent)
+                values ($1, $2, $3, $4, $5, $6, $7, $8))
+             insert into refresh_token (digest, session_id) values ($9, $1)",
+        )
+        .bind(session.id.as_uuid())
+        .bind(session.user.as_uuid())
+        .bind(session.created_at)
+        .bind(session.refreshed_at)
+        .bind(session.expires_at)
+        .bind(session.revoked_at)
+        .bind(session.client.address.map(|address| address.to_string()))
+        .bind(session.client.user_agent.as_deref())
+        .bind(token.as_bytes().as_slice())
+        .execute(self.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+    }
+
+    async fn find_live(&mut self, id: SessionId, now: DateTime<Utc>) -> Result<Option<LiveSession>, StoreError> {
+        let row: Option<LiveRow> = sqlx::query_as(
+            "select s.id as session_id, s.user_id, s.created_at as session_created_at, s.refreshed_at, s.expires_at,
+                s.revoked_at, s.address, s.user_agent, p.id, p.email, p.name, p.created_at
+             from session s join person p on p.id = s.user_id
+             where s.id = $1 and s.revoked_at is null and s.expires_at > $2",
+        )
+        .bind(id.as_uuid())
+        .bind(now)
+        .fetch_optional(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        row.map(|row| Ok(LiveSession { session: row.session.into(), person: row.person.try_into()? })).transpose()
+    }
+
+    async fn use_token(&mut self, token: &Digest, now: DateTime<Utc>) -> Result<Option<TokenState>, StoreError> {
+        // Of two that come at once the second waits here for the first one's row, and then no longer finds it unused.
+        let used = sqlx::query("update refresh_token set used_at = $2 where digest = $1 and used_at is null")
+            .bind(token.as_bytes().as_slice())
+            .bind(now)
+            .execute(self.sqlx())
+            .await
+            .map_err(store_error)?
+            .rows_affected();
+        let row: Option<SessionRow> = sqlx::query_as(
+            "select s.id as session_id, s.user_id, s.created_at as session_created_at, s.refreshed_at, s.expires_at,
+                s.revoked_at, s.address, s.user_agent
+             from refresh_token t join session s on s.id = t.session_id
+             where t.digest = $1 for no key update of s",
+        )
+        .bind(token.as_bytes().as_slice())
+        .fetch_optional(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        let state = if used == 1 { TokenState::Current } else { TokenState::Used };
+        Ok(row.map(|row| state(row.into())))
+    }
+
+    async fn rotate(
+        &mut self,
+        id: SessionId,
+        token: &Digest,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "with family as (update session set refreshed_at = $3, expires_at = $4 where id = $1)
+             insert into refresh_token (digest, session_id) values ($2, $1)",
+        )
+        .bind(id.as_uuid())
+        .bind(token.as_bytes().as_slice())
+        .bind(now)
+        .bind(expires_at)
+        .execute(self.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+    }
+
+    async fn revoke(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "update session set revoked_at = $3 where id = $2 and user_id = $1 and revoked_at is null and expires_at > $3",
+        )
+        .bind(user.as_uuid())
+        .bind(id.as_uuid())
+        .bind(now);
+        Ok(query.execute(self.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
+    }
+
+    async fn list_live(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<Session>, StoreError> {
+        let rows: Vec<SessionRow> = sqlx::query_as(
+            "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
+                address, user_agent
+             from session where user_id = $1 and revoked_at is null and expires_at > $2 order by id desc limit 200",
+        )
+        .bind(user.as_uuid())
+        .bind(now)
+        .fetch_all(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(rows.into_iter().map(Session::from).collect())
+    }
+}
