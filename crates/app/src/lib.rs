@@ -12,5 +12,6 @@ pub mod system;
 pub mod telemetry;
 
 mod services;
+mod workers;
 
 pub use services::Services;

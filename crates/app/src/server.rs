@@ -10,6 +10,8 @@ use actix_web::{HttpServer, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tidegate_kernel::{Environment, StoreError};
 use tidegate_postgres::{PgStore, PgStoreConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa_actix_web::AppExt;
 
 use crate::Services;
@@ -18,6 +20,7 @@ use crate::http::openapi::{self, Rendered};
 use crate::http::{self, envelope};
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
+use crate::workers;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,23 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     services: Services,
+    patience: Duration,
+    works: bool,
+}
+
+/// Asks a server to stop.
+#[derive(Clone)]
+pub struct StopHandle {
+    server: ServerHandle,
+    stopping: CancellationToken,
+}
+
+impl StopHandle {
+    /// Takes no more work, and ends when the requests under way have been answered or their time is over.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.server.stop(true).await;
+    }
 }
 
 impl Application {
@@ -75,7 +95,8 @@ impl Application {
         let listener = TcpListener::bind(settings.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let server = listen(listener, &services, settings).map_err(failed)?;
-        Ok(Self { address, server, services })
+        let patience = Duration::from_secs(settings.shutdown_seconds);
+        Ok(Self { address, server, services, patience, works: settings.role.works() })
     }
 
     /// Where it listens.
@@ -90,19 +111,27 @@ impl Application {
         &self.services
     }
 
-    /// Stops it gracefully when awaited on with `stop(true)`.
+    /// What stops it gracefully.
     #[must_use]
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle { server: self.server.handle(), stopping: self.services.stopping.clone() }
     }
 
-    /// Serves until it is stopped, then lets what is under way finish.
+    /// Serves and works until it is stopped, then lets what is under way finish.
     ///
     /// # Errors
     /// An error of the listening socket.
     pub async fn run(self) -> std::io::Result<()> {
+        let workers = TaskTracker::new();
+        if self.works {
+            workers::start(&workers, &self.services);
+        }
         let result = self.server.await;
         self.services.stopping.cancel();
+        workers.close();
+        if tokio::time::timeout(self.patience, workers.wait()).await.is_err() {
+            tracing::warn!("background work did not end in time; what it held is taken up by the next server");
+        }
         self.services.store.close().await;
         result
     }

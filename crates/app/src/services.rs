@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tidegate_kernel::Environment;
+use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ pub struct Services {
     pub cursors: Cursors,
     /// Renders the measurements.
     pub metrics: PrometheusHandle,
+    /// Issues the scopes of background work.
+    pub(crate) issuer: Arc<ScopeIssuer>,
     /// Cancelled when the server stops taking work.
     pub stopping: CancellationToken,
 }
@@ -29,6 +31,7 @@ pub struct Services {
 impl Services {
     /// Wires the services: the composition root.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is where the program is wired together")]
     pub fn wire(
         _settings: &Settings,
         env: Environment,
@@ -37,6 +40,13 @@ impl Services {
         metrics: PrometheusHandle,
     ) -> Self {
         let store = Arc::new(store);
-        Self { cursors: Cursors::new(secret, env.clone()), metrics, stopping: CancellationToken::new(), store, env }
+        Self {
+            cursors: Cursors::new(secret, env.clone()),
+            metrics,
+            issuer: Arc::new(ScopeIssuer::root()),
+            stopping: CancellationToken::new(),
+            store,
+            env,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, SqlSafeStr};
-use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, WorkspaceScope};
+use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transaction, WorkspaceScope};
 
 use crate::error::store_error;
 use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
@@ -96,6 +96,18 @@ impl PgStore {
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.api.execute("select 1").await.map(drop).map_err(store_error)
+    }
+
+    /// Makes the partitions that the coming weeks need, and says how many it made.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be made.
+    pub async fn ensure_partitions(&self, scope: &SystemScope) -> Result<i32, StoreError> {
+        let mut tx = self.begin_machinery(scope).await?;
+        let query = sqlx::query_scalar("select tidegate_ensure_partitions()");
+        let made = query.fetch_one(tx.sqlx()).await.map_err(store_error)?;
+        tx.commit().await?;
+        Ok(made)
     }
 
     pub(crate) fn pools(&self) -> [(&'static str, &PgPool); 3] {

@@ -14,11 +14,11 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
         other => Failure::Failed(other.to_string()),
     })?;
     println!("listening on http://{}", application.address());
-    let handle = application.handle();
+    let handle = application.stop_handle();
     tokio::spawn(async move {
         wait_for_signal().await;
         tracing::info!("stopping: no new requests; those under way may finish");
-        handle.stop(true).await;
+        handle.stop().await;
     });
     application.run().await.map_err(|error| Failure::Failed(error.to_string()))
 }

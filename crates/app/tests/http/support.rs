@@ -6,7 +6,7 @@ use clap::Parser;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tidegate::server::Application;
+use tidegate::server::{Application, StopHandle};
 use tidegate::settings::Settings;
 use tidegate_testing::TestDatabase;
 
@@ -17,7 +17,7 @@ pub struct TestApp {
     client: reqwest::Client,
     /// The database behind it, for what cannot be seen through the API.
     pub database: TestDatabase,
-    server: actix_web::dev::ServerHandle,
+    server: StopHandle,
 }
 
 #[derive(Parser)]
@@ -52,7 +52,7 @@ impl TestApp {
         let application =
             Application::build(&settings, tidegate::system::environment()).await.expect("the server starts");
         let base = format!("http://{}", application.address());
-        let server = application.handle();
+        let server = application.stop_handle();
         tokio::spawn(application.run());
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -79,7 +79,7 @@ impl TestApp {
 
     /// Stops the server as SIGTERM would.
     pub async fn stop(self) {
-        self.server.stop(true).await;
+        self.server.stop().await;
     }
 }
 
