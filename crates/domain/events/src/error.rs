@@ -2,6 +2,17 @@
 
 use tidegate_kernel::{Forbidden, StoreError};
 
+/// Why events could not be taken in as a whole; what is wrong with single events is in their verdicts.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The caller may not send events.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The store failed, and nothing is known to be added. Sending the same again is safe.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why events could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListEventsError {

@@ -75,3 +75,42 @@ pub struct StoredEvent {
 /// The name under which somebody reads behind the insert: lower-case letters, digits and `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConsumerName(pub &'static str);
+
+/// Which events a list has. Where a field has several values, one of them has to match; where it has none, all do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// CloudEvents `type`.
+    pub types: Vec<String>,
+    /// CloudEvents `source`.
+    pub sources: Vec<String>,
+    /// What `subject` begins with.
+    pub subject_prefixes: Vec<String>,
+    /// The tool.
+    pub tools: Vec<String>,
+    /// The actor.
+    pub actors: Vec<String>,
+    /// The first instant of `time`.
+    pub from: Option<DateTime<Utc>>,
+    /// The first instant of `time` that is too late.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// What the plan of a workspace allows in the current period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// When the period began.
+    pub period_start: DateTime<Utc>,
+    /// How many events the whole period may have; `None`: any number.
+    pub limit: Option<i64>,
+}
+
+/// What came of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was added here.
+    Added(Position),
+    /// The workspace has had it already.
+    Known,
+    /// It is beyond what the plan allows in this period.
+    OverLimit,
+}

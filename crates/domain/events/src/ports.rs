@@ -1,9 +1,86 @@
 //! What a store of events must do.
 
 use async_trait::async_trait;
-use tidegate_kernel::{Position, StoreError, SystemScope, WorkspaceId};
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{EventId, PageSize, Position, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
 
-use crate::model::{ConsumerName, Event, StoredEvent};
+use crate::cloud_event::NewEvent;
+use crate::model::{Allowance, ConsumerName, Event, EventFilter, Outcome, StoredEvent};
+
+/// The slice of a store that ingest and lists need.
+pub trait EventsTx: Transaction {
+    /// The workspace's events.
+    fn events(&mut self) -> &mut dyn EventRepository;
+}
+
+/// New events for one workspace, to be added together.
+#[derive(Debug, Clone)]
+pub struct Addition<'a> {
+    /// When they were received.
+    pub received_at: DateTime<Utc>,
+    /// Random bits for the ids.
+    pub salt: u64,
+    /// What the plan allows.
+    pub allowance: Allowance,
+    /// The events in the order in which they shall follow one another. No two have one dedupe key.
+    pub events: Vec<&'a NewEvent>,
+}
+
+/// What came of an [`Addition`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// The workspace's head afterwards, so that it covers what was known already.
+    pub head: Position,
+    /// What came of each event, in the order of the addition.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The events of one workspace.
+#[async_trait]
+pub trait EventRepository: Send {
+    /// Adds those events that the workspace has not had within 32 days, as far as the allowance goes.
+    ///
+    /// Positions MUST be dense and in the order of commits, whoever else adds at the same time; a duplicate MUST NOT use
+    /// up the allowance, and what is used MUST never exceed it. Concurrent additions that overlap MUST NOT deadlock.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was added.
+    async fn add(&mut self, addition: &Addition<'_>) -> Result<Added, StoreError>;
+
+    /// The position of the last event, [`Position::START`] where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read.
+    async fn head(&mut self) -> Result<Position, StoreError>;
+
+    /// Events that match `filter`, newest position first, from the one before `before` on; one more than `size` where
+    /// there are as many.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be read.
+    async fn list(
+        &mut self,
+        filter: &EventFilter,
+        before: Option<EventId>,
+        size: PageSize,
+    ) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// The events with these ids, in order of position; ids that are not the workspace's are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be read.
+    async fn find(&mut self, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError>;
+}
+
+/// Says how many events a workspace may add.
+#[async_trait]
+pub trait EventQuota: Send + Sync {
+    /// What the workspace's plan allows in the period that `now` lies in. MUST NOT hold a connection when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the plan could not be read.
+    async fn allowance(&self, scope: &WorkspaceScope, now: DateTime<Utc>) -> Result<Allowance, StoreError>;
+}
 
 /// Reads a workspace's events in their order of commits, behind the insert.
 ///

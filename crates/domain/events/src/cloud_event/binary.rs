@@ -1,0 +1,81 @@
+//! Binary mode: attributes in `ce-` headers, `data` as the body (CloudEvents HTTP binding 1.0.2, section 3.1).
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::attributes::{Attributes, DataColumns, pointer};
+use super::json::{check_depth, check_size, columns};
+use super::{NewEvent, Rejection, RejectionCode};
+use crate::model::Payload;
+
+/// Reads the one event of a request. `headers` are those that begin with `ce-`, without that, in lower case.
+pub(super) fn event<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    content_type: Option<&str>,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<NewEvent, Rejection> {
+    check_size(body.len())?;
+    let mut attributes = Attributes::default();
+    for (name, value) in headers {
+        if name == "datacontenttype" {
+            let detail = "in binary mode `datacontenttype` is the Content-Type header";
+            return Err(Rejection::new(RejectionCode::BadAttribute, "/datacontenttype", detail));
+        }
+        let text = percent_decode(value).ok_or_else(|| {
+            let detail = format!("`ce-{name}` is not percent-encoded UTF-8");
+            Rejection::new(RejectionCode::BadAttribute, pointer(name), detail)
+        })?;
+        attributes.set(name, Value::String(text))?;
+    }
+    if let Some(content_type) = content_type {
+        attributes.set("datacontenttype", Value::String(content_type.to_owned()))?;
+    }
+    let (payload, columns) = payload(attributes.data_content_type(), body)?;
+    attributes.finish(payload, columns, now)
+}
+
+fn payload(content_type: Option<&str>, body: &[u8]) -> Result<(Payload, DataColumns), Rejection> {
+    if body.is_empty() {
+        return Ok((Payload::Absent, DataColumns::default()));
+    }
+    let media = content_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match media.as_deref() {
+        Some(media) if is_json(media) => {
+            let bad = |detail: String| Rejection::new(RejectionCode::BadData, "/data", detail);
+            let text = str::from_utf8(body).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
+            check_depth(text, "/data")?;
+            serde_json::from_str::<&serde_json::value::RawValue>(text)
+                .map_err(|error| bad(format!("the body is not JSON, though its Content-Type says so: {error}")))?;
+            Ok((Payload::Json(text.trim_ascii().into()), columns(text)))
+        }
+        Some(media) if media.starts_with("text/") && str::from_utf8(body).is_ok() => {
+            Ok((Payload::Text(String::from_utf8_lossy(body).into()), DataColumns::default()))
+        }
+        _ => Ok((Payload::Binary(body.into()), DataColumns::default())),
+    }
+}
+
+fn is_json(media: &str) -> bool {
+    media.ends_with("/json") || media.ends_with("+json")
+}
+
+/// Undoes the encoding of the HTTP binding, section 3.1.3.2; `None` where the result is not UTF-8.
+fn percent_decode(value: &[u8]) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        rest = match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                bytes.push(hex(*high)? << 4 | hex(*low)?);
+                after
+            }
+            _ => {
+                bytes.push(first);
+                tail
+            }
+        };
+    }
+    String::from_utf8(bytes).ok()
+}

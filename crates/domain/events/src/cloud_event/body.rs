@@ -1,0 +1,146 @@
+//! Which mode a request is in, and its events one by one.
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use super::{MAX_BATCH_ITEMS, MAX_BODY_BYTES, NewEvent, Rejection, RejectionCode, binary, json};
+
+/// How the events of a request are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `application/cloudevents+json`: one event.
+    Structured,
+    /// `application/cloudevents-batch+json`: an array.
+    Batched,
+    /// `application/x-ndjson`: one event a line; blank lines do not count.
+    Lines,
+    /// Attributes in `ce-` headers, `data` as the body.
+    Binary,
+}
+
+/// What the headers of a request say.
+pub trait Headers {
+    /// The `Content-Type`, where there is one and it is readable.
+    fn content_type(&self) -> Option<&str>;
+    /// The headers that begin with `ce-`: the rest of the name in lower case, and the value.
+    fn attributes(&self) -> Vec<(&str, &[u8])>;
+}
+
+/// The events of a request, in its order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Body {
+    /// How they came.
+    pub mode: Mode,
+    /// Each event, or why it is not taken.
+    pub items: Vec<Result<NewEvent, Rejection>>,
+}
+
+/// Why nothing of a request can be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Neither a media type of CloudEvents, nor NDJSON, nor the header that says binary mode.
+    #[error(
+        "send application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson in UTF-8, \
+         or the attributes as ce- headers"
+    )]
+    UnsupportedMediaType,
+    /// Over [`MAX_BODY_BYTES`].
+    #[error("the body has over {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+    /// Over [`MAX_BATCH_ITEMS`].
+    #[error("the body has over {MAX_BATCH_ITEMS} events")]
+    TooMany,
+    /// Not what its media type says.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// Reads a request. `now` is the time of receipt, which bounds `time`.
+///
+/// # Errors
+/// [`Unreadable`] when nothing can be read; what is wrong with single events is in their verdicts.
+pub fn read(headers: &impl Headers, body: &[u8], now: DateTime<Utc>) -> Result<Body, Unreadable> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Unreadable::TooLarge);
+    }
+    let mode = mode(headers)?;
+    let items = match mode {
+        Mode::Structured => vec![structured(body, now)?],
+        Mode::Batched => batched(body, now)?,
+        Mode::Lines => lines(body, now)?,
+        Mode::Binary => {
+            vec![binary::event(headers.attributes().into_iter(), headers.content_type(), body, now)]
+        }
+    };
+    Ok(Body { mode, items })
+}
+
+fn mode(headers: &impl Headers) -> Result<Mode, Unreadable> {
+    let content_type = headers.content_type().unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    let mode = match media.as_str() {
+        "application/cloudevents+json" => Mode::Structured,
+        "application/cloudevents-batch+json" => Mode::Batched,
+        "application/x-ndjson" => Mode::Lines,
+        _ if media.starts_with("application/cloudevents") => return Err(Unreadable::UnsupportedMediaType),
+        _ if headers.attributes().iter().any(|(name, _)| *name == "specversion") => return Ok(Mode::Binary),
+        _ => return Err(Unreadable::UnsupportedMediaType),
+    };
+    if utf8 { Ok(mode) } else { Err(Unreadable::UnsupportedMediaType) }
+}
+
+fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
+    str::from_utf8(body)
+        .map_err(|error| Unreadable::Malformed(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())))
+}
+
+fn structured(body: &[u8], now: DateTime<Utc>) -> Result<Result<NewEvent, Rejection>, Unreadable> {
+    match json::event(utf8(body)?, now) {
+        Err(Rejection { code: RejectionCode::Malformed, detail, .. }) => Err(Unreadable::Malformed(detail)),
+        verdict => Ok(verdict),
+    }
+}
+
+fn batched(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Result<NewEvent, Rejection>>, Unreadable> {
+    // The items stay texts here, so that one that nests too deep or is no event leaves the others readable.
+    let items: Vec<&RawValue> = serde_json::from_str(utf8(body)?)
+        .map_err(|error| Unreadable::Malformed(format!("the body is not a JSON array of events: {error}")))?;
+    if items.len() > MAX_BATCH_ITEMS {
+        return Err(Unreadable::TooMany);
+    }
+    Ok(items.into_iter().map(|item| json::event(item.get(), now)).collect())
+}
+
+fn lines(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Result<NewEvent, Rejection>>, Unreadable> {
+    let mut items = Vec::new();
+    for (number, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        if items.len() == MAX_BATCH_ITEMS {
+            return Err(Unreadable::TooMany);
+        }
+        let verdict = match str::from_utf8(line) {
+            Ok(text) => json::event(text, now),
+            Err(_) => Err(Rejection::new(RejectionCode::Malformed, "", "not UTF-8")),
+        };
+        items.push(verdict.map_err(|mut rejection| {
+            rejection.detail = format!("line {}: {}", number + 1, rejection.detail);
+            rejection
+        }));
+    }
+    let unreadable =
+        |item: &Result<_, Rejection>| matches!(item, Err(Rejection { code: RejectionCode::Malformed, .. }));
+    match items.first() {
+        Some(Err(first)) if items.iter().all(unreadable) => Err(Unreadable::Malformed(first.detail.clone())),
+        _ => Ok(items),
+    }
+}

@@ -1,0 +1,135 @@
+//! The use cases: take events in, list them.
+
+use std::sync::Arc;
+
+use tidegate_kernel::{
+    Environment, EventId, Page, PageSize, Permission, Position, StoreError, UnitOfWork, WorkspaceScope,
+};
+
+use crate::cloud_event::{NewEvent, Rejection, RejectionCode};
+use crate::error::{IngestError, ListEventsError};
+use crate::model::{EventFilter, Outcome, StoredEvent};
+use crate::ports::{EventQuota, EventsTx};
+use crate::queue::IngestQueue;
+
+/// How many emitted events may lead to one another. Beyond, a chain is refused: workflows that trigger each other end.
+pub const MAX_CHAIN: u32 = 10;
+
+/// Events of workspaces.
+#[derive(Clone)]
+pub struct Events {
+    store: Arc<dyn UnitOfWork<dyn EventsTx>>,
+    queue: Arc<IngestQueue>,
+}
+
+/// What came of the events of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IngestReport {
+    /// How many were added.
+    pub accepted: usize,
+    /// How many the workspace had within 32 days, or came twice in the request.
+    pub duplicates: usize,
+    /// Which were not taken, by their index in the request, and why.
+    pub rejected: Vec<(usize, Rejection)>,
+    /// The workspace's head afterwards: a reader that has come so far has seen all that was accepted or duplicate.
+    pub position: Position,
+}
+
+impl IngestReport {
+    /// Whether the plan's limit kept everything out that was valid.
+    #[must_use]
+    pub fn is_over_quota(&self) -> bool {
+        let over = |(_, rejection): &(usize, Rejection)| rejection.code == RejectionCode::QuotaExceeded;
+        self.accepted == 0 && self.duplicates == 0 && self.rejected.iter().any(over)
+    }
+}
+
+impl Events {
+    /// A service over this store; `quota` says what plans allow.
+    #[must_use]
+    pub fn new(store: Arc<dyn UnitOfWork<dyn EventsTx>>, quota: Arc<dyn EventQuota>, env: Environment) -> Self {
+        let queue = Arc::new(IngestQueue::new(Arc::clone(&store), quota, env));
+        Self { store, queue }
+    }
+
+    /// Takes in the events of a request, each with its own verdict.
+    ///
+    /// # Errors
+    /// [`IngestError`] when the caller may not, or the store failed.
+    pub async fn ingest(
+        &self,
+        scope: &WorkspaceScope,
+        items: Vec<Result<NewEvent, Rejection>>,
+    ) -> Result<IngestReport, IngestError> {
+        scope.require(Permission::EventsWrite)?;
+        let mut report = IngestReport::default();
+        let (mut indexes, mut events) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for (index, item) in items.into_iter().enumerate() {
+            match item.and_then(within_chain) {
+                Ok(event) => {
+                    indexes.push(index);
+                    events.push(event);
+                }
+                Err(rejection) => report.rejected.push((index, rejection)),
+            }
+        }
+        if events.is_empty() {
+            report.position = self.store.begin(scope).await?.events().head().await?;
+            return Ok(report);
+        }
+        let (head, outcomes) = self.queue.add(scope, events).await?;
+        report.position = head;
+        for (index, outcome) in indexes.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Added(_) => report.accepted += 1,
+                Outcome::Known => report.duplicates += 1,
+                Outcome::OverLimit => {
+                    let detail = "the plan allows no more events in this period";
+                    report.rejected.push((index, Rejection::new(RejectionCode::QuotaExceeded, "", detail)));
+                }
+            }
+        }
+        report.rejected.sort_by_key(|(index, _)| *index);
+        Ok(report)
+    }
+
+    /// Events that match `filter`, newest position first, from the one before `before` on.
+    ///
+    /// # Errors
+    /// [`ListEventsError`] when the caller may not, or the store failed.
+    pub async fn list(
+        &self,
+        scope: &WorkspaceScope,
+        filter: &EventFilter,
+        before: Option<EventId>,
+        size: PageSize,
+    ) -> Result<Page<StoredEvent, EventId>, ListEventsError> {
+        scope.require(Permission::EventsRead)?;
+        let rows = self.store.begin(scope).await?.events().list(filter, before, size).await?;
+        Ok(Page::from_overfetch(rows, size, |last| last.event.id))
+    }
+
+    /// The workspace's head.
+    ///
+    /// # Errors
+    /// [`ListEventsError`] when the caller may not, or the store failed.
+    pub async fn head(&self, scope: &WorkspaceScope) -> Result<Position, ListEventsError> {
+        scope.require(Permission::EventsRead)?;
+        let head: Result<_, StoreError> = self.store.begin(scope).await?.events().head().await;
+        Ok(head?)
+    }
+}
+
+fn within_chain(event: NewEvent) -> Result<NewEvent, Rejection> {
+    if event.depth() <= MAX_CHAIN {
+        return Ok(event);
+    }
+    let detail = format!("{MAX_CHAIN} emitted events have led to this one; workflows may trigger each other no longer");
+    Err(Rejection::new(RejectionCode::ChainTooDeep, "", detail))
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
