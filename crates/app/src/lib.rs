@@ -12,6 +12,7 @@ pub mod system;
 pub mod telemetry;
 
 mod services;
+mod store;
 mod workers;
 
 pub use services::Services;

@@ -9,7 +9,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tidegate_kernel::{Environment, StoreError};
-use tidegate_postgres::{PgStore, PgStoreConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa_actix_web::AppExt;
@@ -20,6 +19,7 @@ use crate::http::openapi::{self, Rendered};
 use crate::http::{self, envelope};
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
+use crate::store::{OpenStore, keep_embedded};
 use crate::workers;
 
 /// Why a server could not start.
@@ -59,6 +59,7 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     services: Services,
+    open: OpenStore,
     patience: Duration,
     works: bool,
 }
@@ -85,18 +86,18 @@ impl Application {
     /// [`StartError`] with what to change.
     pub async fn build(settings: &Settings, env: Environment) -> Result<Self, StartError> {
         let secret = secret(settings, &env)?;
-        let store = open_store(settings, &env).await?;
-        let violations = store.isolation_violations().await?;
+        let open = OpenStore::open(settings, &env).await?;
+        let violations = open.store.isolation_violations().await?;
         if !violations.is_empty() {
             return Err(StartError::Isolation(violations));
         }
-        let services = Services::wire(settings, env, store, &secret, metrics_handle());
+        let services = Services::wire(settings, env, open.store.clone(), &secret, metrics_handle());
         let failed = |source| StartError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let server = listen(listener, &services, settings).map_err(failed)?;
         let patience = Duration::from_secs(settings.shutdown_seconds);
-        Ok(Self { address, server, services, patience, works: settings.role.works() })
+        Ok(Self { address, server, services, open, patience, works: settings.role.works() })
     }
 
     /// Where it listens.
@@ -126,13 +127,17 @@ impl Application {
         if self.works {
             workers::start(&workers, &self.services);
         }
+        if self.open.is_embedded() {
+            let (store, stopping) = (self.open.store.clone(), self.services.stopping.clone());
+            workers.spawn(async move { stopping.run_until_cancelled(keep_embedded(store)).await });
+        }
         let result = self.server.await;
         self.services.stopping.cancel();
         workers.close();
         if tokio::time::timeout(self.patience, workers.wait()).await.is_err() {
             tracing::warn!("background work did not end in time; what it held is taken up by the next server");
         }
-        self.services.store.close().await;
+        self.open.close().await;
         result
     }
 }
@@ -146,19 +151,6 @@ fn secret(settings: &Settings, env: &Environment) -> Result<MasterSecret, StartE
                 .to_owned(),
         )),
     }
-}
-
-async fn open_store(settings: &Settings, env: &Environment) -> Result<PgStore, StartError> {
-    let Some(database_url) = &settings.database_url else {
-        return Err(StartError::Setting("set DATABASE_URL".to_owned()));
-    };
-    let config = PgStoreConfig {
-        engine_url: settings.engine_database_url.clone(),
-        directory_url: settings.directory_database_url.clone(),
-        max_connections: settings.max_connections,
-        ..PgStoreConfig::served(database_url)
-    };
-    Ok(PgStore::connect(&config, env.clone()).await?)
 }
 
 /// The recorder of this process; several servers in one process share it.

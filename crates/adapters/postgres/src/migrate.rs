@@ -80,6 +80,14 @@ impl Schema {
         Ok(MIGRATOR.undo(&mut self.connection, target).await?)
     }
 
+    /// Closes the connection; the embedded PostgreSQL has no second one.
+    ///
+    /// # Errors
+    /// [`SchemaError::Database`] when the server had gone away.
+    pub async fn close(self) -> Result<(), SchemaError> {
+        Ok(self.connection.close().await?)
+    }
+
     /// Every migration that this program knows, oldest first.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transac
 use crate::error::store_error;
 use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
 
+/// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
+const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
+
 /// Where the database is and how it is reached.
 #[derive(Debug, Clone)]
 pub struct PgStoreConfig {
@@ -110,6 +113,25 @@ impl PgStore {
         Ok(made)
     }
 
+    /// Runs a statement that only the owner of an embedded database may run, outside a transaction, and gives the right up again.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it failed. The connection is closed if it could not be made harmless again.
+    pub async fn run_embedded_chore(&self, statement: &'static str) -> Result<(), StoreError> {
+        let mut connection = self.api.acquire().await.map_err(store_error)?;
+        // A task of its own, so that no caller who gives up leaves the connection with the owner's rights.
+        let chore = tokio::spawn(async move {
+            connection.execute("SET SESSION AUTHORIZATION postgres").await?;
+            let done = connection.execute(statement).await.map(drop);
+            if let Err(error) = connection.execute(BE_NOBODY).await {
+                connection.close().await?;
+                return Err(error);
+            }
+            done
+        });
+        chore.await.map_err(|_| store_error(sqlx::Error::WorkerCrashed))?.map_err(store_error)
+    }
+
     pub(crate) fn pools(&self) -> [(&'static str, &PgPool); 3] {
         [
             ("DATABASE_URL", &self.api),
@@ -181,9 +203,10 @@ async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
         .acquire_timeout(config.acquire_timeout)
         .test_before_acquire(false);
     if config.embedded {
-        options = options.idle_timeout(None).max_lifetime(None).after_connect(|connection, _| {
-            Box::pin(async move { connection.execute("SET SESSION AUTHORIZATION tidegate_session").await.map(drop) })
-        });
+        options = options
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(BE_NOBODY).await.map(drop) }));
     } else {
         connect = connect.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
     }
