@@ -6,6 +6,7 @@
 mod audit;
 pub mod check;
 mod error;
+mod events;
 pub mod migrate;
 mod orm;
 mod store;

@@ -16,5 +16,7 @@ pub mod suggestion;
 
 pub use error::{IngestError, ListEventsError};
 pub use model::{Allowance, ConsumerName, Event, EventFilter, EventTime, Outcome, Payload, StoredEvent};
-pub use ports::{Added, Addition, EventBacklog, EventConsumers, EventFeed, EventQuota, EventRepository, EventsTx};
+pub use ports::{
+    Added, Addition, EventBacklog, EventConsumers, EventFeed, EventQuota, EventRepository, EventsTx, FeedTx,
+};
 pub use service::{Events, IngestReport};

@@ -131,6 +131,14 @@ pub trait EventConsumers: Send {
     async fn advance(&mut self, consumer: ConsumerName, from: Position, to: Position) -> Result<bool, StoreError>;
 }
 
+/// The slice of a store that a reader behind the insert needs; readers that write results add theirs in a slice of their own.
+pub trait FeedTx: Transaction {
+    /// The workspace's events in order.
+    fn feed(&mut self) -> &mut dyn EventFeed;
+    /// How far readers have come.
+    fn consumers(&mut self) -> &mut dyn EventConsumers;
+}
+
 /// Finds work for a consumer across workspaces.
 #[async_trait]
 pub trait EventBacklog: Send + Sync {

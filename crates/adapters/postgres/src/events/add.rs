@@ -1,0 +1,91 @@
+//! Adding events: arrays in, one call of `ingest_events`, outcomes out.
+
+use async_trait::async_trait;
+use sqlx::FromRow;
+use tidegate_events::{Added, Addition, EventFilter, EventRepository, Outcome, Payload, StoredEvent};
+use tidegate_kernel::{EventId, PageSize, Position, StoreError};
+
+use super::list;
+use crate::error::store_error;
+use crate::transaction::{PgTx, Tenant};
+
+#[derive(Debug, FromRow)]
+struct AddedRow {
+    head_position: i64,
+    outcome: Vec<i64>,
+}
+
+#[async_trait]
+impl EventRepository for PgTx<Tenant> {
+    async fn add(&mut self, addition: &Addition<'_>) -> Result<Added, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let events = &addition.events;
+        macro_rules! column {
+            ($event:ident => $value:expr) => {
+                events.iter().map(|$event| $value).collect::<Vec<_>>()
+            };
+        }
+        let attributes = column!(event => (!event.extensions.is_empty())
+            .then(|| serde_json::to_string(&event.extensions).unwrap_or_default()));
+        let row: AddedRow = sqlx::query_as(
+            "select head_position, outcome from ingest_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+             $15, $16, $17, $18, $19, $20, $21)",
+        )
+        .bind(workspace)
+        .bind(addition.received_at.timestamp_millis())
+        .bind(addition.salt.cast_signed())
+        .bind(addition.allowance.period_start)
+        .bind(addition.allowance.limit)
+        .bind(column!(event => event.dedupe_key().as_uuid()))
+        .bind(column!(event => event.event_type.as_str()))
+        .bind(column!(event => event.source.as_str()))
+        .bind(column!(event => event.sender_id.as_str()))
+        .bind(column!(event => event.subject.as_deref()))
+        .bind(column!(event => event.time.as_ref().map_or(addition.received_at, |time| time.at)))
+        .bind(column!(event => event.time.as_ref().map(|time| time.text.as_str())))
+        .bind(column!(event => event.actor.as_deref()))
+        .bind(column!(event => event.tool.as_deref()))
+        .bind(column!(event => event.session.as_deref()))
+        .bind(column!(event => event.extension.as_deref()))
+        .bind(column!(event => event.data_content_type.as_deref()))
+        .bind(column!(event => event.data_schema.as_deref()))
+        .bind(attributes)
+        .bind(column!(event => match event.payload {
+            Payload::Absent => None,
+            Payload::Json(_) => Some("json"),
+            Payload::Text(_) => Some("text"),
+            Payload::Binary(_) => Some("binary"),
+        }))
+        .bind(column!(event => match &event.payload {
+            Payload::Absent => None,
+            Payload::Json(text) | Payload::Text(text) => Some(text.as_bytes()),
+            Payload::Binary(bytes) => Some(bytes.as_ref()),
+        }))
+        .fetch_one(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        let outcomes = row.outcome.into_iter().map(|place| match place {
+            0 => Outcome::Known,
+            place if place > 0 => Outcome::Added(Position(place)),
+            _ => Outcome::OverLimit,
+        });
+        Ok(Added { head: Position(row.head_position), outcomes: outcomes.collect() })
+    }
+
+    async fn head(&mut self) -> Result<Position, StoreError> {
+        list::head(self).await
+    }
+
+    async fn list(
+        &mut self,
+        filter: &EventFilter,
+        before: Option<EventId>,
+        size: PageSize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        list::list(self, filter, before, size).await
+    }
+
+    async fn find(&mut self, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
+        list::find(self, ids).await
+    }
+}

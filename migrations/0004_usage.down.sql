@@ -1,0 +1,3 @@
+drop table usage_recorder;
+drop table usage_counter;
+drop table workspace_plan;
