@@ -9,6 +9,7 @@ mod error;
 mod events;
 pub mod migrate;
 mod orm;
+mod patterns;
 mod store;
 mod tenancy;
 mod transaction;

@@ -155,6 +155,8 @@ pub struct Delta {
     pub days: BTreeMap<DayKey, DayCount>,
     /// Members to insert, or to replace where their place is earlier than the stored one.
     pub members: Vec<Member>,
+    /// Sessions that have become too large.
+    pub oversized: BTreeSet<Term>,
     /// Places to insert.
     pub links: Vec<Link>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_kernel::{StoreError, Transaction, UnitOfWork, WorkspaceScope};
 
 use super::batch::{Batch, Delta, Surroundings};
+use super::key::PatternKey;
 use super::ports::PatternCounters;
 use crate::model::ConsumerName;
 use crate::ports::{EventConsumers, EventFeed};
@@ -70,18 +71,18 @@ impl Detection {
             return Ok(Step { events: 0, more: true });
         }
         let batch = Batch::new(&events);
-        let delta = count(tx.counters(), &batch).await?;
-        offers::refresh(&self.catalogue, tx.suggestions(), &delta).await?;
+        let (delta, shown) = count(tx.counters(), &batch).await?;
+        offers::refresh(&self.catalogue, tx.suggestions(), &delta, &shown).await?;
         tx.commit().await?;
         Ok(Step { events: events.len(), more: to < head })
     }
 }
 
-/// Counts `batch` and says what it changed.
+/// Counts `batch`, and says what it changed and which of the changed patterns happened often enough to be shown.
 ///
 /// # Errors
 /// [`StoreError`] when the counters could not be read or written.
-pub async fn count(counters: &mut dyn PatternCounters, batch: &Batch) -> Result<Delta, StoreError> {
+pub async fn count(counters: &mut dyn PatternCounters, batch: &Batch) -> Result<(Delta, Vec<PatternKey>), StoreError> {
     let mut gaps = counters.gaps(&batch.runs()).await?;
     let crossed = batch.crossed(&gaps);
     if !crossed.is_empty() {
@@ -90,6 +91,6 @@ pub async fn count(counters: &mut dyn PatternCounters, batch: &Batch) -> Result<
     let members = counters.members(&batch.sessions()).await?;
     let days = counters.counted(&batch.days()).await?;
     let delta = batch.delta(&Surroundings { members, gaps, days });
-    counters.apply(&delta).await?;
-    Ok(delta)
+    let shown = counters.apply(&delta).await?;
+    Ok((delta, shown))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidegate_kernel::{PatternId, WorkspaceId};
 use uuid::{Builder, Uuid};
@@ -51,7 +52,8 @@ pub(crate) fn derived_id(parts: &[&[u8]]) -> Uuid {
 }
 
 /// What a frequency pattern counts by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Dimension {
     /// Every event; not a pattern itself, but what the others are shares of.
     All,

@@ -1,6 +1,7 @@
 //! A pattern as it is read.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_kernel::{EventId, Page, PatternId, Position};
 
@@ -12,7 +13,8 @@ use super::session::MAX_SESSION_SUBJECTS;
 pub const MIN_SUPPORT: i64 = 3;
 
 /// The numbers behind a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PatternFacts {
     /// Something happens often.
     Frequency {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tidegate_kernel::{PageSize, StoreError};
 
 use super::batch::{DayKey, Delta, Gap, Link, Member};
-use super::key::Term;
+use super::key::{PatternKey, Term};
 use super::model::{ListedPatterns, PatternFilter, PatternPlace};
 
 /// The counters of one workspace, as detection sees them.
@@ -34,11 +34,12 @@ pub trait PatternCounters: Send {
     /// [`StoreError`] when they could not be read.
     async fn counted(&mut self, days: &BTreeSet<DayKey>) -> Result<BTreeSet<DayKey>, StoreError>;
 
-    /// Adds `delta`. Counters MUST be added to, never overwritten, and a member MUST keep the earlier of both events.
+    /// Adds `delta`, and returns those of its patterns that now have a support of at least [`super::MIN_SUPPORT`]. Counters
+    /// MUST be added to, never overwritten, and a member MUST keep the earlier of both events.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be written.
-    async fn apply(&mut self, delta: &Delta) -> Result<(), StoreError>;
+    async fn apply(&mut self, delta: &Delta) -> Result<Vec<PatternKey>, StoreError>;
 }
 
 /// Patterns as they are read.
@@ -47,7 +48,9 @@ pub trait PatternRepository: Send {
     /// A page of patterns with a support of at least [`super::MIN_SUPPORT`], strongest first, after `after`.
     ///
     /// The rows, their evidence and the watermark MUST come from one snapshot. Evidence is the latest events that show the
-    /// pattern: for a frequency the last of each of the last 5 days; for the others both events of the last 3 times.
+    /// pattern: for a frequency the last of each of the last 5 days; for the others both events of the last 3 times. First and
+    /// last seen are the times of the first and the last event; for a co-occurrence of the antecedent's first event in the
+    /// first and in the last session.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.

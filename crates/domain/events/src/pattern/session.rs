@@ -39,6 +39,7 @@ pub(super) fn count(batch: &Batch, known: &Surroundings, delta: &mut Delta) {
             contribute(&old, &[], -1, delta);
             delta.totals.sessions -= i64::from(before > 0);
             delta.totals.oversized_sessions += 1;
+            delta.oversized.insert(session);
         }
         let is_news = |member: &Member| {
             stored.get(&member.subject).is_none_or(|known| (member.at, member.event) < (known.at, known.event))

@@ -10,7 +10,7 @@ use super::ports::SuggestionLedger;
 use crate::pattern::batch::Delta;
 use crate::pattern::{PatternKey, Term};
 
-/// Offers what `delta` made good enough, and brings the open suggestions that it touched up to date.
+/// Offers what of the patterns in `shown` is good enough, and brings the open suggestions that `delta` touched up to date.
 ///
 /// # Errors
 /// [`StoreError`] when suggestions could not be read or written.
@@ -18,9 +18,14 @@ pub async fn refresh(
     catalogue: &Catalogue,
     ledger: &mut dyn SuggestionLedger,
     delta: &Delta,
+    shown: &[PatternKey],
 ) -> Result<(), StoreError> {
-    let patterns: Vec<PatternKey> = delta.patterns.keys().filter(|key| catalogue.concerns(key)).copied().collect();
+    let patterns: Vec<PatternKey> = shown.iter().filter(|key| catalogue.concerns(key)).copied().collect();
     let mut subjects: BTreeSet<Term> = delta.subjects.keys().copied().collect();
+    for (key, _) in delta.patterns.iter().filter(|(_, change)| change.support < 0) {
+        let (_, a, b) = key.parts();
+        subjects.extend([a, b]);
+    }
     if delta.totals.active_days != 0 {
         subjects.insert(Term::NONE);
     }

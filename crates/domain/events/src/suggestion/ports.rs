@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use tidegate_kernel::{EventId, PageSize, PatternId, StoreError, SuggestionId, WorkflowId, WorkspaceId};
+use tidegate_kernel::{EventId, PageSize, StoreError, SuggestionId, WorkflowId, WorkspaceId};
 
 use super::model::{
     Candidate, ListedSuggestions, Offer, Suggestion, SuggestionFilter, SuggestionPlace, SuggestionStatus,
@@ -16,10 +16,8 @@ pub trait SuggestionLedger: Send {
     /// The workspace of the transaction; ids of suggestions follow from it.
     fn workspace(&self) -> WorkspaceId;
 
-    /// The numbers, as they are now in this transaction, of
-    /// - those of `patterns` that have a support of at least [`crate::pattern::MIN_SUPPORT`], and
-    /// - every pattern behind an open suggestion whose [`Candidate::basis`] is one of `subjects`, or that is one of
-    ///   `patterns`.
+    /// The numbers, as they are now in this transaction, of `patterns` and of every pattern behind an open suggestion whose
+    /// [`Candidate::basis`] is one of `subjects`.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.
@@ -68,10 +66,10 @@ pub trait SuggestionRepository: Send {
         workflow: Option<WorkflowId>,
     ) -> Result<bool, StoreError>;
 
-    /// The distinct types of the events behind `pattern` that are about its first subject, at most 5, in the order of the
-    /// alphabet: what a workflow has to listen to.
+    /// The distinct types of those of `events` that are about `subject`, at most 5, in the order of the alphabet: what a
+    /// workflow has to listen to.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.
-    async fn event_types(&mut self, pattern: PatternId, events: &[EventId]) -> Result<Vec<String>, StoreError>;
+    async fn event_types(&mut self, events: &[EventId], subject: &str) -> Result<Vec<String>, StoreError>;
 }
