@@ -1,1 +1,3 @@
-//! tidegate-engine.
+//! Drives what happens behind requests.
+
+pub mod follower;

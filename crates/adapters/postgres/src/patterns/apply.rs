@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{Error, PgConnection};
-use tidegate_events::pattern::{Delta, Dimension, MIN_SUPPORT, PatternKey};
+use tidegate_events::pattern::{Delta, Dimension, MIN_SUPPORT, PatternKey, Term};
 use tidegate_kernel::WorkspaceId;
 use uuid::Uuid;
 
@@ -87,7 +87,7 @@ pub(super) async fn links(sql: &mut PgConnection, workspace: WorkspaceId, delta:
     .bind(delta.links.iter().map(|link| link.place.at).collect::<Vec<DateTime<Utc>>>())
     .bind(delta.links.iter().map(|link| link.place.subject.as_uuid()).collect::<Vec<_>>())
     .bind(delta.links.iter().map(|link| link.place.event.as_uuid()).collect::<Vec<_>>())
-    .bind(delta.links.iter().map(|link| link.session.map(|session| session.as_uuid())).collect::<Vec<_>>())
+    .bind(delta.links.iter().map(|link| link.session.map(Term::as_uuid)).collect::<Vec<_>>())
     .execute(sql)
     .await
     .map(drop)

@@ -231,7 +231,7 @@ impl SuggestionRepository for PgTx<Tenant> {
              where e.workspace_id = $1 and e.id = any ($2) and e.subject = $3 order by e.type limit 5",
         )
         .bind(workspace)
-        .bind(events.iter().map(|event| event.as_uuid()).collect::<Vec<_>>())
+        .bind(events.iter().map(EventId::as_uuid).collect::<Vec<_>>())
         .bind(subject)
         .fetch_all(self.sqlx())
         .await

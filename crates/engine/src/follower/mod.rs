@@ -1,0 +1,208 @@
+//! Follows what is ingested: for each consumer one task that finds workspaces with unread events and lets the consumer
+//! read them, a chunk at a time.
+//!
+//! A signal after each ingest says where to look; a poll with jitter is the floor for signals that were lost or came from a
+//! server without a bus. Workspaces take turns, so a long backlog of one costs the others nothing, and no workspace is read by two
+//! lanes at once. Between servers nothing is agreed: the consumer's cursor is compared and set, so who comes second
+//! changes nothing. It must never hold a transaction itself.
+
+mod turns;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tidegate_kernel::{
+    Environment, Received, RequestId, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId,
+    WorkspaceScope,
+};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use turns::Turns;
+
+/// Somebody who reads behind the insert.
+#[async_trait]
+pub trait Consumer: Send + Sync {
+    /// What it is called in logs and as the origin of what it changes: letters, digits, `-`, `_`.
+    fn name(&self) -> &'static str;
+
+    /// Up to `limit` workspaces that have events which it has not read. A workspace that it cannot read now MUST NOT keep
+    /// the others out for ever.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be found.
+    async fn behind(&self, scope: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError>;
+
+    /// Reads the next chunk of a workspace and says whether more is waiting. MUST commit its cursor together with its
+    /// results, MUST compare before it sets, and MUST end soon: others wait for their turn.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing changed; the chunk is read again later.
+    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError>;
+}
+
+/// How a follower goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowerConfig {
+    /// Workspaces read at the same time; each needs a connection. 1 where the database is embedded.
+    pub lanes: usize,
+    /// How often it looks by itself while there is something to do.
+    pub poll: Duration,
+    /// How often it looks by itself when nothing has happened for a while.
+    pub idle_poll: Duration,
+    /// How long a workspace rests after it has been read to its end, so that many small ingests are read together.
+    pub rest: Duration,
+}
+
+impl Default for FollowerConfig {
+    fn default() -> Self {
+        Self {
+            lanes: 2,
+            poll: Duration::from_secs(1),
+            idle_poll: Duration::from_secs(3),
+            rest: Duration::from_millis(50),
+        }
+    }
+}
+
+/// After this long without work the slower poll is enough.
+const QUIET: Duration = Duration::from_secs(10);
+/// How long a workspace waits after a failed step.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// The most workspaces that one look brings.
+const LOOK: u32 = 256;
+
+/// What a follower is made of.
+pub struct FollowerParts {
+    /// Who reads.
+    pub consumer: Arc<dyn Consumer>,
+    /// Who says that there is something to read.
+    pub bus: Arc<dyn SignalBus>,
+    /// Time and randomness.
+    pub env: Environment,
+    /// The proof that this may work across tenants.
+    pub scope: SystemScope,
+    /// Settings.
+    pub config: FollowerConfig,
+}
+
+impl std::fmt::Debug for FollowerParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FollowerParts").field("consumer", &self.consumer.name()).finish_non_exhaustive()
+    }
+}
+
+/// Follows until `stop` is cancelled, then finishes the chunks that are under way.
+pub async fn follow(parts: FollowerParts, stop: CancellationToken) {
+    let name = parts.consumer.name();
+    let Some(request_id) = RequestId::new(name) else {
+        tracing::error!(consumer = name, "the name of a consumer has to be fit for a request id");
+        return;
+    };
+    let mut signals = parts.bus.subscribe(&[Topic::EventsIngested]);
+    let mut follower = Follower { turns: Turns::default(), last_work: Instant::now(), parts, request_id };
+    follower.run(signals.as_mut(), &stop).await;
+}
+
+/// Follows in a task of its own.
+#[must_use]
+pub fn start(parts: FollowerParts, stop: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(follow(parts, stop))
+}
+
+struct Follower {
+    parts: FollowerParts,
+    request_id: RequestId,
+    turns: Turns,
+    last_work: Instant,
+}
+
+impl Follower {
+    async fn run(&mut self, signals: &mut dyn SignalStream, stop: &CancellationToken) {
+        let mut lanes = FuturesUnordered::new();
+        let mut listening = true;
+        let mut next_look = Instant::now();
+        loop {
+            while lanes.len() < self.parts.config.lanes.max(1)
+                && let Some(workspace) = self.turns.next(Instant::now())
+            {
+                lanes.push(step(Arc::clone(&self.parts.consumer), self.enter(workspace), workspace));
+            }
+            let wake = self.turns.next_rested().map_or(next_look, |rested| rested.min(next_look));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some((workspace, result)) = lanes.next(), if !lanes.is_empty() => self.stepped(workspace, result),
+                signal = signals.next(), if listening => match signal {
+                    Some(Received::Signal(signal)) => match signal.payload.as_str().parse() {
+                        Ok(workspace) => self.turns.wants(workspace),
+                        Err(_) => next_look = Instant::now(),
+                    },
+                    Some(Received::Missed) => next_look = Instant::now(),
+                    None => listening = false,
+                },
+                () = sleep_until(wake) => {
+                    if Instant::now() >= next_look {
+                        self.look().await;
+                        next_look = Instant::now() + self.pause();
+                    }
+                }
+            }
+        }
+        while let Some((workspace, result)) = lanes.next().await {
+            self.stepped(workspace, result);
+        }
+    }
+
+    fn enter(&self, workspace: WorkspaceId) -> WorkspaceScope {
+        self.parts.scope.enter(workspace, self.request_id.clone())
+    }
+
+    fn stepped(&mut self, workspace: WorkspaceId, result: Result<bool, StoreError>) {
+        let now = Instant::now();
+        self.last_work = now;
+        match result {
+            Ok(true) => self.turns.again(workspace),
+            Ok(false) => self.turns.rests(workspace, now + self.parts.config.rest),
+            Err(error) => {
+                let consumer = self.parts.consumer.name();
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(consumer, %workspace, %error, cause, "reading events failed; it is tried again");
+                self.turns.wants(workspace);
+                self.turns.rests(workspace, now + AFTER_FAILURE);
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        match self.parts.consumer.behind(&self.parts.scope, LOOK).await {
+            Ok(workspaces) => workspaces.into_iter().for_each(|workspace| self.turns.wants(workspace)),
+            Err(error) => {
+                tracing::warn!(consumer = self.parts.consumer.name(), %error, "cannot look for unread events");
+            }
+        }
+    }
+
+    /// The time until the next look, three quarters to five quarters of the poll, so that servers do not look in step.
+    fn pause(&self) -> Duration {
+        let quiet = self.last_work.elapsed() > QUIET;
+        let poll = if quiet { self.parts.config.idle_poll } else { self.parts.config.poll };
+        let [jitter] = self.parts.env.random::<1>();
+        poll.mul_f64(0.75 + f64::from(jitter) / 512.0)
+    }
+}
+
+async fn step(
+    consumer: Arc<dyn Consumer>,
+    scope: WorkspaceScope,
+    workspace: WorkspaceId,
+) -> (WorkspaceId, Result<bool, StoreError>) {
+    (workspace, consumer.step(&scope).await)
+}
+
+#[cfg(test)]
+mod tests;

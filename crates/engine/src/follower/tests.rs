@@ -1,0 +1,164 @@
+//! Following with a consumer and a bus that the test holds.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tidegate_kernel::{Clock, Entropy, ScopeIssuer, Signal};
+use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
+
+use super::*;
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        chrono::DateTime::UNIX_EPOCH
+    }
+}
+
+impl Entropy for Still {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+struct Bus(Mutex<Option<mpsc::UnboundedReceiver<Received>>>);
+
+impl SignalBus for Bus {
+    fn publish(&self, _: Signal) {}
+
+    fn subscribe(&self, _: &[Topic]) -> Box<dyn SignalStream> {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::new(Stream(stream.expect("one listener")))
+    }
+}
+
+struct Stream(mpsc::UnboundedReceiver<Received>);
+
+#[async_trait]
+impl SignalStream for Stream {
+    async fn next(&mut self) -> Option<Received> {
+        self.0.recv().await
+    }
+}
+
+/// Chunks left per workspace.
+#[derive(Default)]
+struct Backlog {
+    left: Mutex<HashMap<WorkspaceId, usize>>,
+    order: Mutex<Vec<WorkspaceId>>,
+    failures: Mutex<usize>,
+    read: Notify,
+}
+
+impl Backlog {
+    fn add(&self, workspace: WorkspaceId, chunks: usize) {
+        *self.left.lock().unwrap().entry(workspace).or_default() += chunks;
+    }
+
+    async fn is_read(&self) {
+        loop {
+            let read = self.read.notified();
+            if self.left.lock().unwrap().values().all(|left| *left == 0) {
+                return;
+            }
+            read.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Consumer for Backlog {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    async fn behind(&self, _: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
+        let left = self.left.lock().unwrap();
+        let behind = left.iter().filter(|(_, left)| **left > 0).map(|(workspace, _)| *workspace);
+        Ok(behind.take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
+        tokio::task::yield_now().await;
+        let mut failures = self.failures.lock().unwrap();
+        if *failures > 0 {
+            *failures -= 1;
+            return Err(StoreError::Unavailable("for a test".into()));
+        }
+        self.order.lock().unwrap().push(scope.workspace());
+        let mut left = self.left.lock().unwrap();
+        let left = left.entry(scope.workspace()).or_default();
+        *left = left.saturating_sub(1);
+        self.read.notify_one();
+        Ok(*left > 0)
+    }
+}
+
+struct Setting {
+    backlog: Arc<Backlog>,
+    signals: mpsc::UnboundedSender<Received>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test stands in for the access layer")]
+fn set_up(backlog: Backlog, poll: Duration) -> Setting {
+    let (signals, stream) = mpsc::unbounded_channel();
+    let (backlog, stop) = (Arc::new(backlog), CancellationToken::new());
+    let parts = FollowerParts {
+        consumer: Arc::clone(&backlog) as _,
+        bus: Arc::new(Bus(Mutex::new(Some(stream)))),
+        env: Environment::new(Arc::new(Still), Arc::new(Still)),
+        scope: ScopeIssuer::root().system("a test"),
+        config: FollowerConfig { lanes: 1, poll, idle_poll: poll, rest: Duration::ZERO },
+    };
+    let task = start(parts, stop.clone());
+    Setting { backlog, signals, stop, task }
+}
+
+fn workspace(n: u128) -> WorkspaceId {
+    WorkspaceId::from_uuid(Uuid::from_u128(n))
+}
+
+const NEVER: Duration = Duration::from_secs(100_000);
+
+#[tokio::test]
+async fn it_finds_what_is_behind_at_the_start_and_lets_workspaces_take_turns() {
+    let backlog = Backlog::default();
+    backlog.add(workspace(1), 3);
+    backlog.add(workspace(2), 1);
+    let setting = set_up(backlog, NEVER);
+    setting.backlog.is_read().await;
+    setting.stop.cancel();
+    setting.task.await.unwrap();
+    let order = setting.backlog.order.lock().unwrap().clone();
+    assert_eq!(order.len(), 4);
+    let second = order.iter().position(|read| *read == workspace(2));
+    assert!(second < Some(2), "the short backlog does not wait for the long one: {order:?}");
+}
+
+#[tokio::test]
+async fn a_signal_says_where_to_look() {
+    let setting = set_up(Backlog::default(), NEVER);
+    // The first look is over once a signal for a workspace with nothing in it has been answered.
+    setting.signals.send(Received::Signal(Signal::new(Topic::EventsIngested, &workspace(9)))).unwrap();
+    setting.backlog.read.notified().await;
+    setting.backlog.add(workspace(1), 2);
+    setting.signals.send(Received::Signal(Signal::new(Topic::EventsIngested, &workspace(1)))).unwrap();
+    setting.backlog.is_read().await;
+    setting.backlog.add(workspace(2), 1);
+    setting.signals.send(Received::Missed).unwrap();
+    setting.backlog.is_read().await;
+}
+
+#[tokio::test]
+async fn the_poll_finds_what_no_signal_told_and_what_failed_is_tried_again() {
+    let backlog = Backlog::default();
+    *backlog.failures.lock().unwrap() = 1;
+    let setting = set_up(backlog, Duration::from_millis(5));
+    setting.backlog.add(workspace(1), 2);
+    setting.backlog.is_read().await;
+    assert_eq!(*setting.backlog.failures.lock().unwrap(), 0);
+}
