@@ -4,12 +4,20 @@
 mod cache;
 mod kill;
 mod lifecycle;
+mod schema;
 mod security;
 
 use sqlx::{Connection, PgConnection};
 use tidegate_embedded_postgres::EmbeddedPostgres;
+use tidegate_testing::TestDatabase;
 
 /// The one connection.
 async fn connect(postgres: &EmbeddedPostgres) -> PgConnection {
     PgConnection::connect(&postgres.url()).await.expect("the embedded PostgreSQL answers")
+}
+
+/// A migrated database on a temporary directory.
+async fn database() -> TestDatabase {
+    let postgres = EmbeddedPostgres::temporary().unwrap();
+    TestDatabase::embedded(postgres.url(), postgres).await
 }

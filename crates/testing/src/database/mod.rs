@@ -4,28 +4,48 @@
 //! makes a template, named after the migrations; every test, in whichever process, copies the template, which is far
 //! quicker than migrating again.
 
+mod template;
+
+use std::any::Any;
 use std::env;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::thread;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tidegate_kernel::Environment;
-use tidegate_postgres::migrate::{self, Schema};
+use tidegate_postgres::migrate::Schema;
 use tidegate_postgres::{PgStore, PgStoreConfig};
+
+use self::template::ensure_template;
 
 /// The login that a server would have: no rights of its own, a member of the runtime roles.
 const LOGIN: &str = "tidegate_test_login";
-/// Whoever makes the template holds this lock, so that the others wait for it. The number means nothing.
-const TEMPLATE_LOCK: i64 = 0x7469_6465;
 
 /// A database of one test, dropped with this value.
 #[derive(Debug)]
 pub struct TestDatabase {
-    name: String,
-    cluster: PgConnectOptions,
+    home: Home,
     url: String,
     admin_url: String,
+}
+
+/// Where the database lives.
+enum Home {
+    /// In a PostgreSQL that many tests share.
+    Served { cluster: PgConnectOptions, name: String },
+    /// In this process, for as long as this value is held.
+    Embedded(#[expect(dead_code, reason = "it is only held")] Box<dyn Any + Send + Sync>),
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Served { name, .. } => name,
+            Self::Embedded(_) => "embedded",
+        })
+    }
 }
 
 impl TestDatabase {
@@ -44,6 +64,17 @@ impl TestDatabase {
         Self::create(cluster, admin, "template0").await
     }
 
+    /// The database of an embedded PostgreSQL at `url`, with every migration applied. `postgres` is what keeps it up;
+    /// this crate does not name it, so that its dependents need not build it.
+    ///
+    /// There is exactly one connection: [`TestDatabase::admin`] waits for ever while a store is open, and the other way
+    /// round.
+    pub async fn embedded(url: String, postgres: impl Any + Send + Sync) -> Self {
+        let mut schema = Schema::connect(&url).await.expect("the embedded PostgreSQL answers");
+        schema.up().await.expect("every migration applies to the embedded PostgreSQL");
+        Self { home: Home::Embedded(Box::new(postgres)), admin_url: url.clone(), url }
+    }
+
     async fn create(cluster: PgConnectOptions, mut admin: PgConnection, template: &str) -> Self {
         let name = format!("tidegate_test_{:016x}", RandomState::new().hash_one(0));
         execute(&mut admin, format!("create database {name} template {template}")).await;
@@ -51,10 +82,11 @@ impl TestDatabase {
         let database = cluster.clone().database(&name);
         let admin_url = database.to_url_lossy().to_string();
         let url = database.username(LOGIN).password(LOGIN).to_url_lossy().to_string();
-        Self { name, cluster, url, admin_url }
+        Self { home: Home::Served { cluster, name }, url, admin_url }
     }
 
-    /// The address with which a server would log in: a login that owns nothing and cannot bypass row-level security.
+    /// The address with which a server would log in. Served, that is a login that owns nothing and cannot bypass
+    /// row-level security; embedded, it is the superuser, who gives that up at once.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -66,32 +98,36 @@ impl TestDatabase {
         &self.admin_url
     }
 
-    /// A connection of the superuser.
+    /// A connection of the superuser. Close it before you need another one of an embedded database.
     pub async fn admin(&self) -> PgConnection {
-        connect(&self.cluster.clone().database(&self.name)).await
+        connect(&self.admin_url.parse().expect("the address was just made")).await
     }
 
     /// A store that is connected as a server would be.
     pub async fn store(&self, env: Environment) -> PgStore {
-        let config = PgStoreConfig::served(&self.url);
+        let config = match &self.home {
+            Home::Served { .. } => PgStoreConfig::served(&self.url),
+            Home::Embedded(_) => PgStoreConfig::embedded(&self.url),
+        };
         PgStore::connect(&config, env).await.expect("the store connects to its test database")
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (name, cluster) = (self.name.clone(), self.cluster.clone());
+        let Home::Served { cluster, name } = &self.home else { return };
+        let (cluster, drop_it) = (cluster.clone(), format!("drop database {name} with (force)"));
         // A thread of its own, because the test's runtime may be the one that runs this.
         let dropping = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let mut admin = PgConnection::connect_with(&cluster).await?;
-                admin.execute(AssertSqlSafe(format!("drop database {name} with (force)"))).await?;
+                admin.execute(AssertSqlSafe(drop_it)).await?;
                 admin.close().await
             })
         });
         if !matches!(dropping.join(), Ok(Ok(()))) {
-            eprintln!("the test database {} is left behind", self.name);
+            eprintln!("the test database {name} is left behind");
         }
     }
 }
@@ -102,56 +138,6 @@ fn cluster() -> PgConnectOptions {
         panic!("no PostgreSQL for tests: run them with `cargo xtask test`, or set TIDEGATE_TEST_DATABASE_URL");
     };
     url.parse().expect("TIDEGATE_TEST_DATABASE_URL is the address of a PostgreSQL")
-}
-
-/// The name of the template, made first where it is missing.
-async fn ensure_template(cluster: &PgConnectOptions, admin: &mut PgConnection) -> String {
-    let template = format!("tidegate_template_{}", migrate::fingerprint());
-    if exists(admin, &template).await {
-        return template;
-    }
-    execute(admin, format!("select pg_advisory_lock({TEMPLATE_LOCK})")).await;
-    if !exists(admin, &template).await {
-        // The name is given at the end, so that a template that was not finished is never taken for one.
-        let unfinished = format!("{template}_unfinished");
-        execute(admin, format!("drop database if exists {unfinished} with (force)")).await;
-        execute(admin, format!("create database {unfinished} template template0")).await;
-        let url = cluster.clone().database(&unfinished).to_url_lossy();
-        let mut schema = Schema::connect(url.as_str()).await.expect("the template accepts its owner");
-        schema.up().await.expect("every migration applies to an empty database");
-        drop(schema);
-        ensure_login(admin).await;
-        execute(admin, format!("alter database {unfinished} allow_connections false")).await;
-        // The backend of a connection that was dropped may take a moment to end.
-        execute(
-            admin,
-            format!("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{unfinished}'"),
-        )
-        .await;
-        execute(admin, format!("alter database {unfinished} rename to {template}")).await;
-    }
-    execute(admin, format!("select pg_advisory_unlock({TEMPLATE_LOCK})")).await;
-    template
-}
-
-async fn ensure_login(admin: &mut PgConnection) {
-    let known: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
-        .bind(LOGIN)
-        .fetch_one(&mut *admin)
-        .await
-        .expect("roles can be read");
-    if !known {
-        execute(admin, format!("create role {LOGIN} login noinherit password '{LOGIN}'")).await;
-        execute(admin, format!("grant tidegate_api, tidegate_engine, tidegate_directory to {LOGIN}")).await;
-    }
-}
-
-async fn exists(admin: &mut PgConnection, database: &str) -> bool {
-    sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(database)
-        .fetch_one(admin)
-        .await
-        .expect("the list of databases can be read")
 }
 
 async fn connect(options: &PgConnectOptions) -> PgConnection {
@@ -174,9 +160,11 @@ mod tests {
         let (first, second) = (TestDatabase::new().await, TestDatabase::new().await);
         first.admin().await.execute("create table only_here ()").await.unwrap();
         assert!(second.admin().await.execute("select from only_here").await.is_err());
-        let (name, mut cluster) = (first.name.clone(), connect(&first.cluster).await);
+        let Home::Served { cluster, name } = &first.home else { panic!("it is served") };
+        let (mut cluster, name) = (connect(cluster).await, name.clone());
+        assert!(template::exists(&mut cluster, &name).await);
         drop(first);
-        assert!(!exists(&mut cluster, &name).await);
+        assert!(!template::exists(&mut cluster, &name).await);
     }
 
     #[tokio::test]
