@@ -6,6 +6,7 @@ mod failure;
 mod services;
 mod shell;
 mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -35,12 +36,15 @@ enum Chore {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Check the house rules that neither the compiler nor clippy knows.
+    Tidy,
 }
 
 fn run(chore: Chore) -> Result<(), Failure> {
     match chore {
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Services { command } => test::run_with_services(&command),
+        Chore::Tidy => tidy::run(),
     }
 }
 

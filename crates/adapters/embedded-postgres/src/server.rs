@@ -5,9 +5,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -73,8 +72,29 @@ pub struct EmbeddedPostgres {
     address: SocketAddr,
     directory: PathBuf,
     stopping: Arc<AtomicBool>,
-    stopped: Receiver<()>,
+    stopped: Arc<Stopped>,
     temporary: Option<TempDir>,
+}
+
+/// Whether the thread has ended.
+#[derive(Debug, Default)]
+struct Stopped {
+    ended: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stopped {
+    fn set(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the end; `false` when it did not come in time.
+    fn wait(&self, patience: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(ended, patience, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
 }
 
 impl EmbeddedPostgres {
@@ -112,13 +132,14 @@ impl EmbeddedPostgres {
         prepare(&directory)?;
 
         let stopping = Arc::new(AtomicBool::new(false));
-        let (stopped_sender, stopped) = sync_channel(1);
+        let stopped = Arc::new(Stopped::default());
+        let ended = Arc::clone(&stopped);
         let server = Server { proxy: PgliteProxy::new(&directory), listener, stopping: Arc::clone(&stopping) };
         let serving = thread::Builder::new().name("embedded-postgres".to_owned()).spawn(move || {
             server.run();
             // The directory is free again before anybody is told so.
             drop(lock);
-            let _ = stopped_sender.send(());
+            ended.set();
         });
         serving.map_err(unusable_thread(&directory))?;
         Ok(Self { address, directory, stopping, stopped, temporary })
@@ -143,13 +164,11 @@ impl EmbeddedPostgres {
     /// that was committed.
     pub fn shutdown(mut self) -> Result<(), ShutdownError> {
         self.stop();
-        match self.stopped.recv_timeout(SHUTDOWN_PATIENCE) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                drop(self.temporary.take());
-                Ok(())
-            }
-            Err(RecvTimeoutError::Timeout) => Err(ShutdownError(())),
+        if !self.stopped.wait(SHUTDOWN_PATIENCE) {
+            return Err(ShutdownError(()));
         }
+        drop(self.temporary.take());
+        Ok(())
     }
 
     fn stop(&self) {

@@ -1,3 +1,5 @@
+//! What the queue of insertions promises.
+
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;

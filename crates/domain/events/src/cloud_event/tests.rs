@@ -1,3 +1,5 @@
+//! Each rule of reading an event, with what breaks it.
+
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
