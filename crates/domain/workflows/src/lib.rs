@@ -3,6 +3,9 @@
 //! A document becomes a [`definition`], the definition a [`plan::Plan`]; everything a caller writes in `${{ }}` is an
 //! [`expression`]. All of it is pure: no clock, no IO.
 
+pub mod definition;
 pub mod expression;
+pub mod input;
 pub mod plan;
 pub mod run;
+pub mod trigger;

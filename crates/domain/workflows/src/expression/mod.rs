@@ -27,6 +27,7 @@ use budget::Budget;
 use evaluate::{Evaluator, Failure};
 
 pub use references::Reference;
+pub(crate) use template::{Piece, pieces};
 pub use template::{TextPart, ValueTemplate};
 
 /// Why a text is not an expression.

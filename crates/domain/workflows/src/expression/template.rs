@@ -78,47 +78,19 @@ impl ValueTemplate {
     pub fn check_text(text: &str) -> Result<Self, Vec<ExpressionError>> {
         let mut parts = Vec::new();
         let mut problems = Vec::new();
-        let mut literal = String::new();
-        let mut at = 0;
-        while let Some(found) = text[at..].find("${{") {
-            let open = at + found;
-            if text[..open].ends_with('$') && open > at {
-                literal.push_str(&text[at..open - 1]);
-                literal.push_str("${{");
-                at = open + 3;
-                continue;
+        for piece in pieces(text) {
+            match piece {
+                Piece::Literal(literal) => parts.push(TextPart::Literal(literal)),
+                Piece::Hole(_, Ok(expression)) => parts.push(TextPart::Hole(expression)),
+                Piece::Hole(_, Err(errors)) => problems.extend(errors),
             }
-            literal.push_str(&text[at..open]);
-            let start = open + 3;
-            let Some(length) = hole_length(&text[start..]) else {
-                problems.push(ExpressionError::new(open, "`${{` without its `}}`"));
-                break;
-            };
-            if !literal.is_empty() {
-                parts.push(TextPart::Literal(std::mem::take(&mut literal)));
-            }
-            let inner = &text[start..start + length];
-            let lead = inner.len() - inner.trim_start().len();
-            match Expression::check(inner.trim()) {
-                Ok(expression) => parts.push(TextPart::Hole(expression)),
-                Err(errors) => problems.extend(errors.into_iter().map(|error| {
-                    let offset = start + lead + error.offset;
-                    ExpressionError { offset, ..error }
-                })),
-            }
-            at = start + length + 2;
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        literal.push_str(&text[at..]);
-        if parts.is_empty() {
-            return Ok(Self::Literal(literal.into()));
-        }
-        if !literal.is_empty() {
-            parts.push(TextPart::Literal(literal));
-        }
         Ok(match parts.as_slice() {
+            [] => Self::Literal(Value::from("")),
+            [TextPart::Literal(literal)] => Self::Literal(Value::from(literal.as_str())),
             [TextPart::Hole(one)] => Self::Whole(one.clone()),
             _ => Self::Text(parts),
         })
@@ -203,6 +175,51 @@ fn render(parts: &[TextPart], bindings: &Bindings<'_>, budget: &mut Budget) -> R
         }
     }
     Ok(text)
+}
+
+/// One part of a text, before it is known whether all of them compile.
+pub(crate) enum Piece {
+    /// Text as it stands.
+    Literal(String),
+    /// A hole: the byte where its expression starts, and the expression or its problems with their places in the text.
+    Hole(usize, Result<Expression, Vec<ExpressionError>>),
+}
+
+/// The parts of `text`, neighbouring literals joined.
+pub(crate) fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find("${{") {
+        let open = at + found;
+        if found > 0 && text[..open].ends_with('$') {
+            literal.push_str(&text[at..open - 1]);
+            literal.push_str("${{");
+            at = open + 3;
+            continue;
+        }
+        literal.push_str(&text[at..open]);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+        }
+        let start = open + 3;
+        let Some(length) = hole_length(&text[start..]) else {
+            pieces.push(Piece::Hole(open, Err(vec![ExpressionError::new(open, "`${{` without its `}}`")])));
+            return pieces;
+        };
+        let inner = &text[start..start + length];
+        let place = start + inner.len() - inner.trim_start().len();
+        let moved = |error: ExpressionError| ExpressionError { offset: place + error.offset, ..error };
+        let expression = Expression::check(inner.trim());
+        let expression = expression.map_err(|errors| errors.into_iter().map(moved).collect());
+        pieces.push(Piece::Hole(place, expression));
+        at = start + length + 2;
+    }
+    literal.push_str(&text[at..]);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    pieces
 }
 
 /// How many bytes of `text` come before the `}}` that ends the hole: braces in quotes and of maps do not count.

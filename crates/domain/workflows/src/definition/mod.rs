@@ -1,0 +1,136 @@
+//! The workflow document: read, checked and compiled.
+//!
+//! A document either compiles or answers every problem that it has at once, each with its line, its JSON pointer and,
+//! for a misspelt name, the name that was meant. `docs/workflow.schema.json` is the same language as a JSON Schema; it
+//! says less, because a schema cannot know names.
+
+mod checker;
+mod document;
+mod duration;
+mod graph;
+mod json;
+mod names;
+mod parameters;
+mod parts;
+#[cfg(test)]
+mod schema_tests;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use duration::parse_duration;
+
+use crate::input::InputSchema;
+use crate::plan::Plan;
+use crate::trigger::Trigger;
+
+/// How a document is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// YAML 1.2.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+impl Format {
+    /// The word that is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yaml => "yaml",
+            Self::Json => "json",
+        }
+    }
+
+    /// The format of this word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Yaml, Self::Json].into_iter().find(|format| format.as_str() == text)
+    }
+}
+
+/// One thing that is wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The JSON pointer to the part.
+    pub pointer: String,
+    /// What is wrong and what to change.
+    pub detail: String,
+    /// The name that was probably meant.
+    pub suggestion: Option<String>,
+}
+
+/// Why a document is no workflow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DefinitionError {
+    /// It cannot be read as YAML or JSON at all, or is larger than a document may be.
+    #[error("the document cannot be read: {}", .0.detail)]
+    Unreadable(Problem),
+    /// It can be read, and these are its problems; at least one.
+    #[error("the document has {} problems", .0.len())]
+    Invalid(Vec<Problem>),
+}
+
+/// A document without problems.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The workflow's name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What a run follows.
+    pub plan: Arc<Plan>,
+    /// What the input of a run has to meet.
+    pub inputs: Arc<InputSchema>,
+    /// What starts it by itself, in the order of the document.
+    pub triggers: Vec<Trigger>,
+    /// The document as JSON.
+    pub document: Value,
+}
+
+impl Definition {
+    /// Compiles a document.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] with all problems.
+    pub fn compile(source: &[u8], format: Format) -> Result<Self, DefinitionError> {
+        let (text, root) = read(source, format).map_err(DefinitionError::Unreadable)?;
+        parts::definition(text, &root).map_err(DefinitionError::Invalid)
+    }
+}
+
+fn read(source: &[u8], format: Format) -> Result<(&str, document::Node), Problem> {
+    use document::{MAX_BYTES, Mark, mark_of, unreadable};
+    if source.len() > MAX_BYTES {
+        let start = Mark { line: 1, column: 1, index: 0 };
+        return Err(unreadable(
+            start,
+            format!("a document has at most {MAX_BYTES} bytes, this one has {}", source.len()),
+        ));
+    }
+    let text = std::str::from_utf8(source).map_err(|error| {
+        let valid = source.get(..error.valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(valid);
+        unreadable(mark_of(&before, before.len()), "the document is not UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // A YAML parser takes NUL for the end and would drop what follows without a word.
+    if let Some(at) = text.find('\0') {
+        return Err(unreadable(mark_of(text, at), "the document holds a NUL byte"));
+    }
+    let root = match format {
+        Format::Yaml => yaml::read(text)?,
+        Format::Json => json::read(text)?,
+    };
+    Ok((text, root))
+}
