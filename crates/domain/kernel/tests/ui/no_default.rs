@@ -1,0 +1,5 @@
+use tidegate_kernel::WorkspaceScope;
+
+fn main() {
+    let _ = WorkspaceScope::default();
+}

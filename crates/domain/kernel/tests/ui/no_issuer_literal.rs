@@ -1,0 +1,5 @@
+use tidegate_kernel::ScopeIssuer;
+
+fn main() {
+    let _ = ScopeIssuer(());
+}

@@ -1,0 +1,9 @@
+use tidegate_kernel::{Actor, PermissionSet, RequestId, WorkspaceId, WorkspaceScope};
+
+fn forge(workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
+    WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::all(), request_id }
+}
+
+fn main() {
+    let _ = forge;
+}
