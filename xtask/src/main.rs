@@ -2,7 +2,10 @@
 //!
 //! It stays light: it starts other programs and never links the server, so that a chore begins within seconds.
 
+mod codegen;
+mod doctor;
 mod failure;
+mod migrate;
 mod services;
 mod shell;
 mod test;
@@ -36,6 +39,19 @@ enum Chore {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Change the schema of a database.
+    Migrate {
+        #[command(subcommand)]
+        action: migrate::Action,
+    },
+    /// Write what is generated.
+    Codegen {
+        /// Change nothing; fail where a file is not up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Say what this machine has and what it lacks.
+    Doctor,
     /// Check the house rules that neither the compiler nor clippy knows.
     Tidy,
 }
@@ -44,6 +60,9 @@ fn run(chore: Chore) -> Result<(), Failure> {
     match chore {
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Services { command } => test::run_with_services(&command),
+        Chore::Migrate { action } => migrate::run(&action),
+        Chore::Codegen { check } => codegen::run(check),
+        Chore::Doctor => doctor::run(),
         Chore::Tidy => tidy::run(),
     }
 }

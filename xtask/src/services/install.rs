@@ -70,7 +70,8 @@ pub(crate) fn major_version(folder: &Path) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-const ADVICE: &str = "install PostgreSQL 15 or later and Redis 7 or later (Debian: postgresql redis-server; \
+/// What to install where we cannot.
+pub(crate) const ADVICE: &str = "install PostgreSQL 15 or later and Redis 7 or later (Debian: postgresql redis-server; \
                       Fedora: postgresql-server redis; macOS: brew install postgresql@17 redis), \
                       or name running ones in TIDEGATE_TEST_DATABASE_URL and TIDEGATE_TEST_REDIS_URL";
 

@@ -3,7 +3,7 @@
 //! Both stay in process groups of their own and a [`Keeper`] stops them, so that they end with us in every way that
 //! a process can end: at the end of the chore, on Ctrl-C, on a panic and on a kill.
 
-mod install;
+pub(crate) mod install;
 mod keeper;
 mod postgres;
 mod redis;
