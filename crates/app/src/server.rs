@@ -91,7 +91,7 @@ impl Application {
         if !violations.is_empty() {
             return Err(StartError::Isolation(violations));
         }
-        let services = Services::wire(settings, env, open.store.clone(), &secret, metrics_handle());
+        let services = Services::wire(settings, env, open.store.clone(), &secret, metrics_handle())?;
         let failed = |source| StartError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tidegate_kernel::{Environment, ScopeIssuer};
+use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
+use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::cursor::Cursors;
 use crate::secrets::MasterSecret;
+use crate::server::StartError;
 use crate::settings::Settings;
+use crate::tenancy::Tenancy;
 
 /// The wired services of one server.
 #[derive(Clone)]
@@ -22,6 +25,10 @@ pub struct Services {
     pub cursors: Cursors,
     /// Renders the measurements.
     pub metrics: PrometheusHandle,
+    /// Who may do what where.
+    pub tenancy: Tenancy,
+    /// Short messages between parts and processes.
+    pub signals: Arc<dyn SignalBus>,
     /// Issues the scopes of background work.
     pub(crate) issuer: Arc<ScopeIssuer>,
     /// Cancelled when the server stops taking work.
@@ -30,23 +37,31 @@ pub struct Services {
 
 impl Services {
     /// Wires the services: the composition root.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`StartError::Setting`] where a setting cannot be used.
     #[expect(clippy::disallowed_methods, reason = "this is where the program is wired together")]
     pub fn wire(
-        _settings: &Settings,
+        settings: &Settings,
         env: Environment,
         store: PgStore,
         secret: &MasterSecret,
         metrics: PrometheusHandle,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
         let store = Arc::new(store);
-        Self {
+        let issuer = Arc::new(ScopeIssuer::root());
+        let signals: Arc<dyn SignalBus> = Arc::new(InProcessSignalBus::new());
+        let limiter: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
+        let tenancy = Tenancy::wire(settings, &env, &store, secret, &issuer, limiter, &signals)?;
+        Ok(Self {
             cursors: Cursors::new(secret, env.clone()),
             metrics,
-            issuer: Arc::new(ScopeIssuer::root()),
+            tenancy,
+            signals,
+            issuer,
             stopping: CancellationToken::new(),
             store,
             env,
-        }
+        })
     }
 }

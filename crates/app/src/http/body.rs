@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
@@ -16,7 +17,7 @@ pub const MAX_JSON_BYTES: usize = 1024 * 1024;
 
 /// A JSON body that was read and validated.
 ///
-/// 400 where it is no JSON, 413 above [`MAX_JSON_BYTES`], 415 for another content type, 422 with the field otherwise.
+/// A PATCH may also send a merge patch (RFC 7396). 400 where it is no JSON, 413 above [`MAX_JSON_BYTES`], 415 for another content type, 422 with the field otherwise.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -25,7 +26,9 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = media_type(request).is_some_and(|media| media == "application/json");
+        let is_patch = request.method() == Method::PATCH;
+        let is_json = media_type(request)
+            .is_some_and(|media| media == "application/json" || (is_patch && media == "application/merge-patch+json"));
         let bytes = read(payload.take(), MAX_JSON_BYTES);
         Box::pin(async move {
             if !is_json {

@@ -3,14 +3,23 @@
 //! This module alone knows status codes. Each file holds one resource: its DTOs, its handlers, and how its errors
 //! become problems.
 
+pub mod api_keys;
+pub mod audit;
+pub mod auth;
 pub mod body;
+pub mod caller;
 pub mod cursor;
 pub mod envelope;
 pub mod fallback;
 pub mod health;
+pub mod jwks;
+pub mod members;
 pub mod openapi;
 pub mod problem;
 pub mod query;
+pub mod rate;
+mod text;
+pub mod workspaces;
 
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -23,9 +32,16 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(health::readiness)
         .service(health::detailed)
         .service(health::metrics)
+        .service(jwks::jwks)
         .service(scope("/api/v1").configure(api));
 }
 
 fn api(config: &mut ServiceConfig<'_>) {
-    config.service(openapi::serve);
+    config
+        .service(openapi::serve)
+        .configure(auth::configure)
+        .configure(workspaces::configure)
+        .configure(members::configure)
+        .configure(api_keys::configure)
+        .configure(audit::configure);
 }

@@ -3,3 +3,4 @@
 
 mod manner;
 mod support;
+mod tenancy;

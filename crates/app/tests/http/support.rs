@@ -46,6 +46,8 @@ impl TestApp {
             secret,
             "--max-connections",
             "4",
+            "--rate-limit",
+            "login=off,register=off",
         ];
         let flags = fixed.into_iter().chain(flags.iter().copied());
         let settings = Flags::try_parse_from(flags).expect("the flags are those of `tidegate serve`").settings;

@@ -112,6 +112,8 @@ typed_ids! {
     SessionId = "ses";
     /// An API key.
     ApiKeyId = "key";
+    /// An entry of the audit log.
+    AuditId = "aud";
     /// An ingested event, as stored; the sender's own id is `source` and `id`.
     EventId = "evt";
     /// A pattern found in events.

@@ -17,7 +17,9 @@ pub mod unit_of_work;
 pub use audit::{AuditEntry, AuditLog};
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
-pub use id::{ApiKeyId, EventId, IdError, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId, WorkspaceId};
+pub use id::{
+    ApiKeyId, AuditId, EventId, IdError, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId, WorkspaceId,
+};
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;

@@ -1,0 +1,23 @@
+//! The rules of the domain's texts, for fields of bodies.
+
+use tidegate_tenancy::{Email, InvalidText, Name, Slug};
+use validator::ValidationError;
+
+fn result<T>(result: Result<T, InvalidText>) -> Result<(), ValidationError> {
+    result.map(drop).map_err(|error| ValidationError::new("text").with_message(error.0.into()))
+}
+
+/// Whether a field is an e-mail address.
+pub(super) fn valid_email(text: &str) -> Result<(), ValidationError> {
+    result(Email::new(text))
+}
+
+/// Whether a field is a name.
+pub(super) fn valid_name(text: &str) -> Result<(), ValidationError> {
+    result(Name::new(text))
+}
+
+/// Whether a field is a slug.
+pub(super) fn valid_slug(text: &str) -> Result<(), ValidationError> {
+    result(Slug::new(text))
+}

@@ -1,0 +1,185 @@
+//! Workspaces.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use tidegate_kernel::WorkspaceId;
+use tidegate_tenancy::{InvalidText, Name, Slug, Workspace, WorkspaceChange, WorkspaceError};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+use validator::Validate;
+
+use super::body::Body;
+use super::caller::{Entered, Person};
+use super::cursor::List;
+use super::problem::{FieldError, Problem, SLUG_TAKEN};
+use super::query::{Query, page_size};
+use super::text::{valid_name, valid_slug};
+use crate::Services;
+
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(create).service(list).service(get_one).service(update).service(remove);
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// How many items, 1 to 200; 50 where nothing is said.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A new workspace.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateWorkspace {
+    /// Its name.
+    #[validate(custom(function = "valid_name"))]
+    #[schema(example = "Acme")]
+    name: String,
+    /// Its name in addresses; derived from `name` where absent.
+    #[validate(custom(function = "valid_slug"))]
+    #[schema(example = "acme")]
+    slug: Option<String>,
+}
+
+/// What is to be changed of a workspace (JSON merge patch, RFC 7396).
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateWorkspace {
+    /// The new name.
+    #[serde(default, deserialize_with = "not_null")]
+    #[validate(custom(function = "valid_name"))]
+    #[schema(nullable = false)]
+    name: Option<String>,
+    /// The new name in addresses; the old one is free from then on.
+    #[serde(default, deserialize_with = "not_null")]
+    #[validate(custom(function = "valid_slug"))]
+    #[schema(nullable = false)]
+    slug: Option<String>,
+}
+
+/// In a merge patch null takes a member away, and these cannot be taken away.
+fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+/// A workspace.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkspaceView {
+    /// The id.
+    #[schema(value_type = String, example = "ws_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    id: WorkspaceId,
+    /// The name.
+    name: String,
+    /// The name in addresses.
+    slug: String,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+}
+
+impl From<Workspace> for WorkspaceView {
+    fn from(workspace: Workspace) -> Self {
+        Self {
+            id: workspace.id,
+            name: workspace.name.as_str().to_owned(),
+            slug: workspace.slug.as_str().to_owned(),
+            created_at: workspace.created_at,
+        }
+    }
+}
+
+/// A workspace of one's own.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnWorkspaceView {
+    #[serde(flatten)]
+    workspace: WorkspaceView,
+    /// What one is there: `owner`, `admin`, `member` or `viewer`.
+    role: &'static str,
+}
+
+/// Found a workspace; whoever does is its owner.
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])), request_body = CreateWorkspace,
+    responses((status = 201, description = "The workspace", body = WorkspaceView)))]
+#[post("/workspaces")]
+pub async fn create(
+    services: web::Data<Services>,
+    person: Person,
+    Body(body): Body<CreateWorkspace>,
+) -> Result<HttpResponse, Problem> {
+    let name = Name::new(&body.name).map_err(|error| field("/name", error))?;
+    let slug = body.slug.as_deref().map(Slug::new).transpose().map_err(|error| field("/slug", error))?;
+    let workspace = services.tenancy.workspaces.create(&person.scope, name, slug).await?;
+    let location = format!("/api/v1/workspaces/{}", workspace.id);
+    Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(WorkspaceView::from(workspace)))
+}
+
+/// One's workspaces, in the order in which one joined them.
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(PageQuery),
+    responses((status = 200, description = "Workspaces with one's role", body = List<OwnWorkspaceView>)))]
+#[get("/workspaces")]
+pub async fn list(
+    services: web::Data<Services>,
+    person: Person,
+    Query(query): Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let binding = (person.scope.user(), "workspaces");
+    let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+    let page = services.tenancy.workspaces.list(&person.scope, after, page_size(query.limit)?).await?;
+    let page = page.map(|(workspace, role)| OwnWorkspaceView { workspace: workspace.into(), role: role.as_str() });
+    Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
+}
+
+/// A workspace.
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
+    responses((status = 200, description = "The workspace", body = WorkspaceView)))]
+#[get("/workspaces/{ws}")]
+pub async fn get_one(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
+    let workspace = services.tenancy.workspaces.get(&scope).await?;
+    Ok(HttpResponse::Ok().json(WorkspaceView::from(workspace)))
+}
+
+/// Change a workspace's name or slug.
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
+    request_body(content = UpdateWorkspace, content_type = "application/merge-patch+json"),
+    responses((status = 200, description = "The workspace as it is now", body = WorkspaceView)))]
+#[patch("/workspaces/{ws}")]
+pub async fn update(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    Body(body): Body<UpdateWorkspace>,
+) -> Result<HttpResponse, Problem> {
+    let change = WorkspaceChange {
+        name: body.name.as_deref().map(Name::new).transpose().map_err(|error| field("/name", error))?,
+        slug: body.slug.as_deref().map(Slug::new).transpose().map_err(|error| field("/slug", error))?,
+    };
+    let workspace = services.tenancy.workspaces.update(&scope, change).await?;
+    Ok(HttpResponse::Ok().json(WorkspaceView::from(workspace)))
+}
+
+/// Delete a workspace. Nobody finds it from then on, and its slug is free.
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
+    responses((status = 204, description = "Deleted")))]
+#[delete("/workspaces/{ws}")]
+pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
+    services.tenancy.workspaces.delete(&scope).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn field(pointer: &str, error: InvalidText) -> Problem {
+    Problem::invalid(vec![FieldError::new(pointer, error.0)])
+}
+
+impl From<WorkspaceError> for Problem {
+    fn from(error: WorkspaceError) -> Self {
+        match error {
+            WorkspaceError::Forbidden(error) => error.into(),
+            WorkspaceError::NotFound => Self::not_found(),
+            WorkspaceError::SlugTaken => Self::new(&SLUG_TAKEN, "Another workspace has this slug; choose another one."),
+            WorkspaceError::Store(error) => error.into(),
+        }
+    }
+}

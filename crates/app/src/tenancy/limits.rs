@@ -1,0 +1,222 @@
+//! The server's named rate limits, and whose they count.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use tidegate_kernel::{Decision, RateKey, RateLimit, RateLimiter};
+use tidegate_tenancy::Digest;
+
+use crate::server::StartError;
+
+/// One limit: its name for `--rate-limit`, and what holds unless that says otherwise.
+struct Default {
+    name: &'static str,
+    limit: &'static str,
+}
+
+/// Log-ins that are tried, per address and per account.
+pub const LOGIN: &str = "login";
+/// Accounts that are made, per address and per account.
+pub const REGISTER: &str = "register";
+
+const DEFAULTS: &[Default] = &[Default { name: LOGIN, limit: "5/1m" }, Default { name: REGISTER, limit: "3/1h" }];
+
+/// A network such as `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    bits: u128,
+    prefix: u32,
+}
+
+/// An address as 128 bits; IPv4 in its mapped form, so that both notations of one are one.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn mask(prefix: u32) -> u128 {
+    u128::MAX.checked_shl(128 - prefix).unwrap_or(0)
+}
+
+impl Network {
+    /// Reads `address/prefix`, or one address.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address.parse::<IpAddr>().ok()?, Some(prefix.parse::<u32>().ok()?)),
+            None => (text.parse().ok()?, None),
+        };
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(length);
+        if prefix > length {
+            return None;
+        }
+        let prefix = 128 - length + prefix;
+        Some(Self { bits: bits(address) & mask(prefix), prefix })
+    }
+
+    /// Whether the network has this address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        bits(address) & mask(self.prefix) == self.bits
+    }
+}
+
+/// What came of counting a request: the decision that leaves the least.
+#[derive(Debug, Clone, Copy)]
+pub struct Verdict {
+    /// The limit's name.
+    pub name: &'static str,
+    /// The limit.
+    pub limit: RateLimit,
+    /// The decision.
+    pub decision: Decision,
+}
+
+/// The named limits of a server.
+pub struct Limits {
+    limiter: Arc<dyn RateLimiter>,
+    limits: HashMap<&'static str, Option<RateLimit>>,
+    proxies: Vec<Network>,
+}
+
+impl Limits {
+    /// The default limits with `overrides` (`NAME=N/PERIOD` or `NAME=off`), and the networks whose forwarding headers
+    /// are believed.
+    ///
+    /// # Errors
+    /// [`StartError::Setting`] where one of them cannot be read.
+    pub fn new(limiter: Arc<dyn RateLimiter>, overrides: &[String], proxies: &[String]) -> Result<Self, StartError> {
+        let mut limits: HashMap<_, _> =
+            DEFAULTS.iter().map(|default| (default.name, default.limit.parse().ok())).collect();
+        for text in overrides {
+            let (name, limit) = text.split_once('=').ok_or_else(|| {
+                StartError::Setting(format!("--rate-limit {text:?}: write NAME=N/PERIOD or NAME=off"))
+            })?;
+            let limit = match limit {
+                "off" => None,
+                limit => Some(
+                    limit
+                        .parse::<RateLimit>()
+                        .map_err(|error| StartError::Setting(format!("--rate-limit {text:?}: {error}")))?,
+                ),
+            };
+            let known: Vec<&str> = DEFAULTS.iter().map(|default| default.name).collect();
+            let slot = limits.get_mut(name).ok_or_else(|| {
+                let known = known.join(", ");
+                StartError::Setting(format!("--rate-limit {text:?}: there is no limit {name:?}; there are {known}"))
+            })?;
+            *slot = limit;
+        }
+        let networks: Option<Vec<Network>> = proxies.iter().map(|text| Network::parse(text.trim())).collect();
+        let proxies = networks.ok_or_else(|| {
+            StartError::Setting(format!("--trusted-proxy {proxies:?}: write networks such as 10.0.0.0/8"))
+        })?;
+        Ok(Self { limiter, limits, proxies })
+    }
+
+    /// Counts a request against the limit `name`, per address and per account; stops at the first that refuses. `None`
+    /// where the limit is off or nothing is known to count by.
+    pub async fn check(&self, name: &'static str, address: Option<IpAddr>, account: Option<&str>) -> Option<Verdict> {
+        let limit = self.limits.get(name).copied().flatten()?;
+        let address = address.map(|address| format!("address:{}", subject(address)));
+        // The digest and not the address itself: limits are kept where mail addresses have no place.
+        let account = account.map(|account| {
+            let digest = Digest::of(account);
+            format!("account:{}", u128::from_be_bytes(std::array::from_fn(|n| digest.as_bytes()[n])))
+        });
+        let mut tightest: Option<Verdict> = None;
+        for subject in [address, account].into_iter().flatten() {
+            let decision = self.limiter.check(&RateKey::new(name, subject), limit).await;
+            if tightest.is_none_or(|verdict| !decision.allowed || decision.remaining < verdict.decision.remaining) {
+                tightest = Some(Verdict { name, limit, decision });
+            }
+            if !decision.allowed {
+                break;
+            }
+        }
+        tightest
+    }
+
+    /// The address that a request came from: the peer's, or where that is a trusted proxy, the last address of
+    /// `X-Forwarded-For` that is not one. Whoever is not trusted cannot choose their address.
+    #[must_use]
+    pub fn client_address(&self, peer: Option<IpAddr>, forwarded_for: &[&str]) -> Option<IpAddr> {
+        let mut address = peer?.to_canonical();
+        let hops = forwarded_for.iter().flat_map(|header| header.split(',')).collect::<Vec<_>>();
+        for hop in hops.into_iter().rev() {
+            if !self.proxies.iter().any(|proxy| proxy.contains(address)) {
+                break;
+            }
+            match hop.trim().parse::<IpAddr>() {
+                Ok(next) => address = next.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        Some(address)
+    }
+}
+
+/// Whom an address stands for: one IPv4 address, or the /64 that one IPv6 host can fill (RFC 6177).
+fn subject(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("{}/64", Ipv6Addr::from_bits(v6.to_bits() & mask(64))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_in_process::InProcessRateLimiter;
+
+    fn limits(overrides: &[&str], proxies: &[&str]) -> Result<Limits, StartError> {
+        let limiter = Arc::new(InProcessRateLimiter::new(crate::system::environment()));
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        Limits::new(limiter, &owned(overrides), &owned(proxies))
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_where_a_request_came_from() {
+        let limits = limits(&[], &["10.0.0.0/8", "2001:db8::/32"]).unwrap();
+        let client = |peer: &str, headers: &[&str]| {
+            limits.client_address(Some(peer.parse().unwrap()), headers).unwrap().to_string()
+        };
+        assert_eq!(client("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
+        assert_eq!(client("10.1.2.3", &["203.0.113.9"]), "203.0.113.9");
+        assert_eq!(client("10.1.2.3", &["198.51.100.7, 203.0.113.9, 10.9.9.9"]), "203.0.113.9");
+        assert_eq!(client("10.1.2.3", &["198.51.100.7", "203.0.113.9"]), "203.0.113.9");
+        assert_eq!(client("10.1.2.3", &["not an address"]), "10.1.2.3");
+        assert_eq!(client("::ffff:10.1.2.3", &["2001:db8::1"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_stop_the_start() {
+        for bad in ["login", "login=", "login=5", "nothing=off", "login=0/1m"] {
+            assert!(limits(&[bad], &[]).is_err(), "{bad}");
+        }
+        for bad in ["10.0.0.0/33", "x", "10.0.0.0/", "/8"] {
+            assert!(limits(&[], &[bad]).is_err(), "{bad}");
+        }
+        assert_eq!(limits(&["login=off"], &[]).unwrap().limits[LOGIN], None);
+        assert_eq!(limits(&["register=7/1s"], &[]).unwrap().limits[REGISTER], "7/1s".parse().ok());
+        assert!(limits(&[], &[]).unwrap().limits.values().all(Option::is_some));
+    }
+
+    #[tokio::test]
+    async fn addresses_and_accounts_are_counted_apart() {
+        let limits = limits(&["login=2/1h"], &[]).unwrap();
+        let check = async |address: &str, account: &str| {
+            limits.check(LOGIN, Some(address.parse().unwrap()), Some(account)).await.unwrap().decision.allowed
+        };
+        assert!(check("192.0.2.1", "ada").await && check("192.0.2.1", "bob").await);
+        assert!(!check("192.0.2.1", "eve").await, "the address has used up its limit");
+        assert!(check("192.0.2.2", "ada").await, "ada is at her second");
+        assert!(!check("192.0.2.3", "ada").await, "the account has used up its limit");
+        assert!(check("2001:db8::1", "x").await && check("2001:db8::2", "y").await);
+        assert!(!check("2001:db8::ffff:3", "z").await, "one host fills a /64");
+    }
+}

@@ -1,0 +1,90 @@
+//! What tenancy needs from the machine: slow hashes off the async threads, signatures, short-lived caches, limits; and
+//! how its services are wired.
+
+mod cached_access;
+mod keyring;
+pub mod limits;
+mod passwords;
+
+use std::sync::Arc;
+
+use tidegate_kernel::{Environment, RateLimiter, RequestId, ScopeIssuer, SignalBus};
+use tidegate_postgres::PgStore;
+use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
+
+pub use cached_access::CachedAccess;
+pub use keyring::Keyring;
+pub use passwords::Argon2Hasher;
+
+use crate::secrets::MasterSecret;
+use crate::server::StartError;
+use crate::settings::Settings;
+use limits::Limits;
+
+/// Tenancy, wired.
+#[derive(Clone)]
+pub struct Tenancy {
+    /// Gives out scopes.
+    pub access: Arc<AccessControl>,
+    /// People's accounts and log-ins.
+    pub accounts: Arc<Accounts>,
+    /// Workspaces.
+    pub workspaces: Arc<Workspaces>,
+    /// Their members.
+    pub members: Arc<Members>,
+    /// Their API keys.
+    pub api_keys: Arc<ApiKeys>,
+    /// Their audit logs.
+    pub audit_trail: Arc<AuditTrail>,
+    /// The keys that sign access tokens.
+    pub keyring: Arc<Keyring>,
+    /// How often something may be tried.
+    pub limits: Arc<Limits>,
+}
+
+impl Tenancy {
+    /// Wires tenancy on a store.
+    ///
+    /// # Errors
+    /// [`StartError::Setting`] where a limit or a network of the settings cannot be read.
+    pub fn wire(
+        settings: &Settings,
+        env: &Environment,
+        store: &Arc<PgStore>,
+        secret: &MasterSecret,
+        issuer: &Arc<ScopeIssuer>,
+        limiter: Arc<dyn RateLimiter>,
+        signals: &Arc<dyn SignalBus>,
+    ) -> Result<Self, StartError> {
+        let limits = Limits::new(limiter, &settings.rate_limits, &settings.trusted_proxies)?;
+        let keyring = Arc::new(Keyring::new(store.clone(), issuer.system("reading signing keys"), secret, env.clone()));
+        #[expect(clippy::expect_used, reason = "the text is a request id")]
+        let lookups = RequestId::new("authentication").expect("the text is a request id");
+        let stored =
+            StoredAccess::new(issuer.clone(), store.clone(), store.clone(), store.clone(), lookups, env.clone());
+        let lookup = CachedAccess::new(Arc::new(stored), signals.as_ref());
+        let access = Arc::new(AccessControl::new(issuer.clone(), Arc::new(lookup), keyring.clone(), env.clone()));
+        let hasher = Arc::new(Argon2Hasher::new(env.clone()));
+        let accounts = Accounts::new(
+            store.clone(),
+            issuer.system("logging people in"),
+            hasher,
+            keyring.clone(),
+            signals.clone(),
+            env.clone(),
+        );
+        let workspaces = Workspaces::new(access.clone(), store.clone(), store.clone(), signals.clone(), env.clone());
+        let members =
+            Members::new(store.clone(), store.clone(), issuer.system("naming members"), signals.clone(), env.clone());
+        Ok(Self {
+            access,
+            accounts: Arc::new(accounts),
+            workspaces: Arc::new(workspaces),
+            members: Arc::new(members),
+            api_keys: Arc::new(ApiKeys::new(store.clone(), signals.clone(), env.clone())),
+            audit_trail: Arc::new(AuditTrail::new(store.clone())),
+            keyring,
+            limits: Arc::new(limits),
+        })
+    }
+}
