@@ -1,3 +1,22 @@
-//! Drives what happens behind requests.
+//! Drives workflow runs: owns shards, claims what can be worked on, does it, and commits how it went.
+//!
+//! What comes next in a run is decided by [`tidegate_workflows::run::decide`]; this crate gives it facts and obeys its
+//! commands. It knows its store, its handlers and the network only as ports. It must never hold a transaction while a
+//! handler runs, and never act on a transition that is not committed.
 
+mod cache;
+mod config;
+mod endings;
+mod fairness;
 pub mod follower;
+mod gates;
+pub mod handlers;
+mod live;
+pub mod model;
+pub mod ports;
+mod worker;
+
+pub use cache::PlanCache;
+pub use config::EngineConfig;
+pub use endings::RunEndings;
+pub use worker::{Engine, EngineHandle, EngineParts};

@@ -4,6 +4,7 @@
 //! and commands out; no clock, no IO, no randomness that a run does not carry itself. Its state is nothing but its
 //! transitions applied in order, so a run that was lost with its worker is rebuilt from what was committed.
 
+mod context;
 mod decide;
 mod delay;
 mod model;
@@ -13,6 +14,7 @@ mod timeline;
 #[cfg(test)]
 mod simulation;
 
+pub use context::{PlanSource, RunOrigin};
 pub use decide::{DecideError, Decision, decide};
 pub use model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition,

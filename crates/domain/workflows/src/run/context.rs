@@ -1,0 +1,58 @@
+//! What a run was started with, and what expressions see of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use tidegate_kernel::{RunId, StoreError, WorkflowId, WorkspaceScope};
+
+use super::model::RunContext;
+use crate::plan::Plan;
+
+/// What a run was started with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunOrigin {
+    /// The run.
+    pub run: RunId,
+    /// When it was started.
+    pub created_at: DateTime<Utc>,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The version that it is pinned to.
+    pub version: i32,
+    /// What started it: `{kind, …}`.
+    pub trigger: Value,
+    /// The event that started it, or null.
+    pub event: Value,
+    /// Its input.
+    pub inputs: Value,
+}
+
+impl RunOrigin {
+    /// What the run's expressions see; `name` is the workflow's in this version.
+    #[must_use]
+    pub fn context(self, name: &str) -> RunContext {
+        let created_at = self.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        RunContext {
+            id: self.run,
+            inputs: self.inputs,
+            event: self.event,
+            run: json!({"id": self.run, "created_at": created_at, "started_at": created_at}),
+            workflow: json!({"id": self.workflow, "name": name, "version": self.version}),
+            trigger: self.trigger,
+        }
+    }
+}
+
+/// Where compiled versions come from.
+#[async_trait]
+pub trait PlanSource: Send + Sync {
+    /// The plan of a version, or `None` where the workspace has no such version.
+    async fn plan(
+        &self,
+        scope: &WorkspaceScope,
+        workflow: WorkflowId,
+        version: i32,
+    ) -> Result<Option<Arc<Plan>>, StoreError>;
+}

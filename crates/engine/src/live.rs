@@ -1,0 +1,267 @@
+//! A run in the hands of a worker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tidegate_kernel::RequestId;
+use tidegate_workflows::plan::{Plan, StepIndex};
+use tidegate_workflows::run::{
+    Command, DecideError, Fact, FactKind, RunContext, RunError, RunOrigin, RunState, RunStatus, StepStatus, Transition,
+    TransitionRecord, decide,
+};
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use crate::model::{After, ClaimedRun, Gate, RunCommit, RunFace, RunKey, Tenure, Timer};
+
+/// A run in hand: its state, and what of it is not committed.
+#[derive(Debug)]
+pub(crate) struct LiveRun {
+    pub(crate) key: RunKey,
+    pub(crate) tenure: Tenure,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) depth: u8,
+    pub(crate) request_id: RequestId,
+    context: RunContext,
+    state: RunState,
+    /// Transitions up to here are committed.
+    committed: u32,
+    pending: Vec<TransitionRecord>,
+    /// Commands of pending transitions: obeyed once those are committed.
+    commands: Vec<Command>,
+    cleared: Vec<StepIndex>,
+    signals: Vec<Uuid>,
+    /// Gates passed, and not committed.
+    passed: Vec<Gate>,
+    /// Gates passed, in all.
+    holds: Vec<Gate>,
+    blocked: Option<Gate>,
+    started_at: Option<DateTime<Utc>>,
+    shown: RunStatus,
+    /// The commit that is on its way.
+    pub(crate) in_flight: Option<InFlight>,
+    /// Attempts being made.
+    pub(crate) attempts: HashMap<(StepIndex, u32), AbortHandle>,
+    /// Attempts in the queue.
+    pub(crate) queued: usize,
+}
+
+/// A commit that is on its way.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    up_to: u32,
+    commands: Vec<Command>,
+    pub(crate) after: After,
+    pub(crate) left: Vec<Gate>,
+}
+
+impl LiveRun {
+    /// Takes a claimed run into hand.
+    pub(crate) fn new(claimed: ClaimedRun, plan: Arc<Plan>) -> Result<Self, DecideError> {
+        let state = RunState::replay(&plan, &claimed.journal)?;
+        let origin = RunOrigin {
+            run: claimed.key.run,
+            created_at: claimed.created_at,
+            workflow: claimed.workflow,
+            version: claimed.version,
+            trigger: claimed.trigger,
+            event: claimed.event,
+            inputs: claimed.input,
+        };
+        let began = claimed.journal.iter().find(|record| record.transition == Transition::RunStarted);
+        Ok(Self {
+            key: claimed.key,
+            tenure: claimed.tenure,
+            context: origin.context(&plan.name),
+            committed: state.next_seq(),
+            started_at: began.map(|record| record.at),
+            shown: state.status(),
+            state,
+            plan,
+            depth: claimed.depth,
+            request_id: claimed.request_id,
+            pending: Vec::new(),
+            commands: Vec::new(),
+            cleared: Vec::new(),
+            signals: Vec::new(),
+            passed: Vec::new(),
+            holds: claimed.holds,
+            blocked: None,
+            in_flight: None,
+            attempts: HashMap::new(),
+            queued: 0,
+        })
+    }
+
+    /// The first transition of a run that cannot be driven: it ends.
+    pub(crate) fn unreadable(claimed: &ClaimedRun, at: DateTime<Utc>, message: String) -> RunCommit {
+        let error = RunError { code: "version".to_owned(), message, step: None };
+        let ended =
+            Transition::RunEnded { status: RunStatus::Failed, outputs: Value::Null, error: Some(error.clone()) };
+        let seq = claimed.journal.last().map_or(0, |record| record.seq.saturating_add(1));
+        RunCommit {
+            tenure: claimed.tenure,
+            key: claimed.key,
+            from_seq: seq,
+            records: vec![TransitionRecord { seq, at, transition: ended }],
+            after: After::End,
+            face: Some(RunFace {
+                status: RunStatus::Failed,
+                started_at: None,
+                finished_at: Some(at),
+                outputs: None,
+                error: Some(error),
+            }),
+            timers: Vec::new(),
+            cleared: Vec::new(),
+            signals: Vec::new(),
+            passed: Vec::new(),
+            left: claimed.holds.clone(),
+        }
+    }
+
+    /// Whether this attempt is still to be made.
+    pub(crate) fn awaits(&self, step: StepIndex, attempt: u32) -> bool {
+        self.state
+            .steps()
+            .get(step.get())
+            .is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt)
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.state.next_seq() > 0
+    }
+
+    pub(crate) fn holds(&self, gate: &Gate) -> bool {
+        self.holds.contains(gate)
+    }
+
+    pub(crate) fn pass(&mut self, gate: Gate) {
+        self.passed.push(gate.clone());
+        self.holds.push(gate);
+    }
+
+    pub(crate) fn block(&mut self, gate: Gate) {
+        self.blocked = Some(gate);
+    }
+
+    /// What a worker that takes the run over has to do; all of it is committed.
+    pub(crate) fn outstanding(&self) -> Vec<Command> {
+        self.state.outstanding(&self.plan)
+    }
+
+    /// Whether the worker has already said goodbye to the run, and a fact has to wait for whoever takes it up next.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.blocked.is_some() || self.in_flight.as_ref().is_some_and(|commit| commit.after != After::Keep)
+    }
+
+    /// Tells the run what happened. True when there is something to commit.
+    pub(crate) fn tell(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, DecideError> {
+        if let FactKind::TimeCame { step, .. } = kind {
+            self.cleared.push(step);
+        }
+        let decision = decide(&self.plan, &self.context, &mut self.state, &Fact { at, kind })?;
+        if decision.transitions.first().is_some_and(|record| record.transition == Transition::RunStarted) {
+            self.started_at = Some(at);
+        }
+        if decision.transitions.iter().any(|record| matches!(record.transition, Transition::RunEnded { .. })) {
+            for (_, attempt) in self.attempts.drain() {
+                attempt.abort();
+            }
+            self.commands.clear();
+        }
+        self.commands.extend(decision.commands);
+        self.pending.extend(decision.transitions);
+        Ok(self.is_dirty())
+    }
+
+    pub(crate) fn heed(&mut self, signal: Uuid) {
+        self.signals.push(signal);
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.pending.is_empty() || !self.signals.is_empty() || self.blocked.is_some()
+    }
+
+    /// What is to be committed, or `None` where nothing is or a commit is on its way.
+    pub(crate) fn prepare(&mut self, park_after: DateTime<Utc>) -> Option<RunCommit> {
+        if self.in_flight.is_some() || !self.is_dirty() {
+            return None;
+        }
+        let status = self.state.status();
+        let mut timers = Vec::new();
+        let mut executes = !self.attempts.is_empty() || self.queued > 0;
+        for command in &self.commands {
+            match command {
+                Command::Execute { .. } => executes = true,
+                Command::SetTimer { step, attempt, due } => timers.push(Timer {
+                    due: *due,
+                    key: self.key,
+                    shard: self.tenure.shard,
+                    step: *step,
+                    attempt: *attempt,
+                }),
+            }
+        }
+        let first_due = self.state.steps().iter().filter_map(|step| step.until).min();
+        let after = if let Some(gate) = self.blocked.clone() {
+            After::Block(gate)
+        } else if status.is_terminal() {
+            After::End
+        } else if !executes && status == RunStatus::Waiting && first_due.is_some_and(|due| due > park_after) {
+            After::Park
+        } else {
+            After::Keep
+        };
+        let left = if after == After::End { self.holds.clone() } else { Vec::new() };
+        // A step whose timer is set anew keeps it.
+        let cleared = std::mem::take(&mut self.cleared);
+        let cleared = cleared.into_iter().filter(|step| timers.iter().all(|timer| timer.step != *step)).collect();
+        let face = (status != self.shown).then(|| self.face(status));
+        self.shown = status;
+        let commit = RunCommit {
+            tenure: self.tenure,
+            key: self.key,
+            from_seq: self.committed,
+            records: std::mem::take(&mut self.pending),
+            after: after.clone(),
+            face,
+            timers,
+            cleared,
+            signals: std::mem::take(&mut self.signals),
+            passed: std::mem::take(&mut self.passed),
+            left: left.clone(),
+        };
+        let commands = std::mem::take(&mut self.commands);
+        self.in_flight = Some(InFlight { up_to: self.state.next_seq(), commands, after, left });
+        Some(commit)
+    }
+
+    fn face(&self, status: RunStatus) -> RunFace {
+        let ended = self.pending.iter().rev().find_map(|record| match &record.transition {
+            Transition::RunEnded { outputs, error, .. } => Some((record.at, outputs.clone(), error.clone())),
+            _ => None,
+        });
+        let (finished_at, outputs, error) = match ended {
+            Some((at, outputs, error)) => (Some(at), (status == RunStatus::Completed).then_some(outputs), error),
+            None => (None, None, None),
+        };
+        RunFace { status, started_at: self.started_at, finished_at, outputs, error }
+    }
+
+    /// The commit on its way has arrived. Says what became of the run and what may be done now.
+    pub(crate) fn arrived(&mut self) -> Option<(After, Vec<Gate>, Vec<Command>)> {
+        let commit = self.in_flight.take()?;
+        self.committed = commit.up_to;
+        Some((commit.after, commit.left, commit.commands))
+    }
+
+    /// Abandons whatever is being done.
+    pub(crate) fn abort(&mut self) {
+        for (_, attempt) in self.attempts.drain() {
+            attempt.abort();
+        }
+    }
+}

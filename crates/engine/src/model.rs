@@ -1,0 +1,267 @@
+//! What passes between the engine and its store.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tidegate_kernel::{RequestId, RunId, WorkflowId, WorkspaceId};
+use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::run::{RunError, RunStatus, TransitionRecord};
+use uuid::Uuid;
+
+/// One running engine. A process that starts again is another worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkerId(pub Uuid);
+
+/// A shard: the unit in which work is owned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub i16);
+
+/// A shard that is owned, and the fencing epoch under which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tenure {
+    /// The shard.
+    pub shard: ShardId,
+    /// Grows with every change of owner; an older one writes nothing.
+    pub epoch: i64,
+}
+
+/// A run, with the workspace that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunKey {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The run.
+    pub run: RunId,
+}
+
+/// A limit that runs have to pass before they begin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gate(String);
+
+impl Gate {
+    /// All active runs of a workspace.
+    #[must_use]
+    pub fn workspace() -> Self {
+        Self("workspace".to_owned())
+    }
+
+    /// The active runs of a workflow that have the same concurrency key.
+    #[must_use]
+    pub fn workflow(workflow: WorkflowId, key: &str) -> Self {
+        Self(format!("{workflow}:{key}"))
+    }
+
+    /// A gate as it was read from a store.
+    #[must_use]
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The gate as it is written to a store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How many runs of a workspace have passed a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The shard that the workspace is in.
+    pub shard: ShardId,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The gate.
+    pub gate: Gate,
+    /// How many.
+    pub runs: u32,
+}
+
+/// The shards of a worker after a heartbeat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Every shard that it owns now.
+    pub tenures: Vec<Tenure>,
+    /// What gates the runs of newly owned shards hold.
+    pub gates: Vec<Holding>,
+    /// How many shards it owns beyond its fair share.
+    pub surplus: usize,
+}
+
+/// A workspace that has runs to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadyWorkspace {
+    /// The shard that it is in.
+    pub shard: ShardId,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Its share of service beside others.
+    pub weight: u32,
+}
+
+/// A time that has come, or that comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// When.
+    pub due: DateTime<Utc>,
+    /// Whose.
+    pub key: RunKey,
+    /// The shard that it is in.
+    pub shard: ShardId,
+    /// The step that waits.
+    pub step: StepIndex,
+    /// The attempt that asked.
+    pub attempt: u32,
+}
+
+/// Somebody wants a run to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelSignal {
+    /// The signal itself.
+    pub id: Uuid,
+    /// The run.
+    pub key: RunKey,
+    /// The shard that it is in.
+    pub shard: ShardId,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Workspaces with runs to be claimed.
+    pub ready: Vec<ReadyWorkspace>,
+    /// Timers by their time, the first ones.
+    pub timers: Vec<Timer>,
+    /// What came from outside.
+    pub signals: Vec<CancelSignal>,
+}
+
+/// How much of a workspace's ready work to claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Where.
+    pub shard: ShardId,
+    /// Whose.
+    pub workspace: WorkspaceId,
+    /// Rows up to this one have been claimed before.
+    pub bound: i64,
+    /// At most so many.
+    pub quantum: u32,
+}
+
+/// What to claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// The tenures under which.
+    pub tenures: Vec<Tenure>,
+    /// Ready work.
+    pub shares: Vec<Share>,
+    /// Runs by name, because their time came or somebody signalled them.
+    pub runs: Vec<(ShardId, RunKey)>,
+}
+
+/// A run that was claimed, with all that it takes to drive it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedRun {
+    /// The tenure under which it is leased.
+    pub tenure: Tenure,
+    /// The run.
+    pub key: RunKey,
+    /// Its place among the ready ones; `None` when it was claimed by name.
+    pub ready_seq: Option<i64>,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The version that it is pinned to.
+    pub version: i32,
+    /// What started it.
+    pub trigger: Value,
+    /// The event that started it, or null.
+    pub event: Value,
+    /// Its input.
+    pub input: Value,
+    /// How many events of other runs led to it.
+    pub depth: u8,
+    /// The request that started it.
+    pub request_id: RequestId,
+    /// When it was started.
+    pub created_at: DateTime<Utc>,
+    /// The workflow's gate with its limit.
+    pub concurrency: Option<(Gate, u32)>,
+    /// The workspace's limit of active runs.
+    pub run_limit: Option<u32>,
+    /// The gates that it has passed.
+    pub holds: Vec<Gate>,
+    /// What was committed of it.
+    pub journal: Vec<TransitionRecord>,
+}
+
+/// What becomes of the lease of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// The worker goes on with it.
+    Keep,
+    /// It waits for a time; whoever owns the shard then takes it up.
+    Park,
+    /// It ended.
+    End,
+    /// It waits before a gate that is full.
+    Block(Gate),
+}
+
+/// What callers read of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFace {
+    /// Where it is.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What it answers.
+    pub outputs: Option<Value>,
+    /// Why it did not complete.
+    pub error: Option<RunError>,
+}
+
+/// What happened to one run since its last commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunCommit {
+    /// The tenure under which it is leased.
+    pub tenure: Tenure,
+    /// The run.
+    pub key: RunKey,
+    /// The sequence number up to which it was committed: the guard.
+    pub from_seq: u32,
+    /// Its new transitions.
+    pub records: Vec<TransitionRecord>,
+    /// What becomes of its lease.
+    pub after: After,
+    /// What callers read of it; `None` when that did not change.
+    pub face: Option<RunFace>,
+    /// Times that it waits for.
+    pub timers: Vec<Timer>,
+    /// Steps that wait for a time no more.
+    pub cleared: Vec<StepIndex>,
+    /// Signals that were heeded.
+    pub signals: Vec<Uuid>,
+    /// Gates that it passed.
+    pub passed: Vec<Gate>,
+    /// Gates that it leaves; only with its end. The limit says how many may be behind it.
+    pub left: Vec<Gate>,
+}
+
+/// What a commit changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The runs whose lease held. Of the others nothing was written.
+    pub won: Vec<RunKey>,
+    /// Runs that took the place of ended ones behind a gate, and are ready.
+    pub promoted: Vec<(ShardId, RunKey, Gate)>,
+}

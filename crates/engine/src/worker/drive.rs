@@ -1,0 +1,184 @@
+//! Telling runs what happened, and making attempts.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::run::{Command, FactKind, StepError};
+use tokio::time::timeout;
+
+use super::{Message, Queued, Worker};
+use crate::model::{RunKey, ShardId, Tenure, Timer};
+use crate::ports::StepTask;
+
+impl Worker {
+    pub(super) fn tell(&mut self, key: RunKey, kind: FactKind) {
+        let now = self.env.now();
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        match run.tell(now, kind) {
+            Ok(true) => self.dirty.push_back(key),
+            Ok(false) => {}
+            Err(error) => {
+                // It stays leased, so that this worker does not take it up again; the shard's next owner may know better.
+                tracing::error!(%error, run = %key.run, "nothing can be decided for a run; it is left as it is");
+                run.abort();
+                self.runs.remove(&key);
+            }
+        }
+    }
+
+    /// Does what committed transitions ask for.
+    pub(super) fn obey(&mut self, key: RunKey, commands: Vec<Command>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        for command in commands {
+            match command {
+                Command::SetTimer { step, attempt, due } => {
+                    self.timers.insert(Timer { due, key, shard: run.tenure.shard, step, attempt });
+                }
+                Command::Execute { step, attempt, uses, input, timeout } => {
+                    let id = run.plan.step(step).map(|step| step.id.to_string()).unwrap_or_default();
+                    let task = StepTask {
+                        scope: self.scope.enter(key.workspace, run.request_id.clone()),
+                        key,
+                        // The third part grows when somebody retries the run by hand, and never by itself.
+                        idempotency_key: format!("{}:{id}:0", key.run),
+                        step: id,
+                        attempt,
+                        input,
+                        depth: run.depth,
+                        timeout,
+                    };
+                    run.queued += 1;
+                    let queued = Queued { key, tenure: run.tenure, step, attempt, uses, task };
+                    self.queue.entry(key.workspace).or_default().push_back(queued);
+                    self.queue_ring.insert(key.workspace, self.known.get(&key.workspace).map_or(1, |w| w.weight));
+                }
+            }
+        }
+    }
+
+    /// Starts attempts, workspace by workspace in proportion to their weights, up to the most at once.
+    pub(super) fn start_attempts(&mut self) {
+        if self.drain_until.is_some() {
+            return;
+        }
+        while self.executing < self.config.max_attempts && !self.queue_ring.is_empty() {
+            let free = u32::try_from(self.config.max_attempts - self.executing).unwrap_or(u32::MAX);
+            for (workspace, share) in self.queue_ring.share(free) {
+                for _ in 0..share {
+                    let next = self.queue.get_mut(&workspace).and_then(std::collections::VecDeque::pop_front);
+                    let Some(queued) = next else { break };
+                    self.start_attempt(queued);
+                }
+                if self.queue.get(&workspace).is_none_or(std::collections::VecDeque::is_empty) {
+                    self.queue.remove(&workspace);
+                    self.queue_ring.remove(workspace);
+                }
+            }
+        }
+    }
+
+    fn start_attempt(&mut self, queued: Queued) {
+        let Queued { key, tenure, step, attempt, uses, task } = queued;
+        let Some(run) = self.runs.get_mut(&key).filter(|run| run.tenure == tenure) else { return };
+        run.queued = run.queued.saturating_sub(1);
+        if !run.awaits(step, attempt) {
+            return;
+        }
+        let (handlers, sender) = (Arc::clone(&self.handlers), self.sender.clone());
+        let guard = AttemptGuard { sender: Some(sender), key, tenure, step, attempt };
+        let work = tokio::spawn(async move {
+            let outcome = match handlers.get(&uses) {
+                Some(handler) => timeout(task.timeout, handler.execute(&task))
+                    .await
+                    .unwrap_or_else(|_| Err(StepError::timed_out(task.timeout))),
+                None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
+            };
+            guard.tell(outcome);
+        });
+        run.attempts.insert((step, attempt), work.abort_handle());
+        self.executing += 1;
+    }
+
+    pub(super) fn attempt_ended(
+        &mut self,
+        key: RunKey,
+        tenure: Tenure,
+        step: StepIndex,
+        attempt: u32,
+        outcome: Result<Value, StepError>,
+    ) {
+        self.executing = self.executing.saturating_sub(1);
+        if let Some(run) = self.runs.get_mut(&key).filter(|run| run.tenure == tenure) {
+            run.attempts.remove(&(step, attempt));
+            self.tell(key, FactKind::AttemptEnded { step, attempt, outcome });
+        }
+    }
+
+    pub(super) fn fire_timers(&mut self) {
+        let now = self.env.now();
+        while let Some(timer) = self.timers.first().copied().filter(|timer| timer.due <= now) {
+            self.timers.pop_first();
+            match self.runs.get(&timer.key) {
+                // It is on its way out; its time is read again from the store.
+                Some(run) if run.is_leaving() => self.named_later(timer),
+                Some(_) => self.tell(timer.key, FactKind::TimeCame { step: timer.step, attempt: timer.attempt }),
+                None => {
+                    self.named.insert((timer.shard, timer.key));
+                }
+            }
+        }
+    }
+
+    fn named_later(&mut self, timer: Timer) {
+        self.timers.insert(Timer { due: timer.due.max(self.env.now()) + chrono::TimeDelta::milliseconds(20), ..timer });
+    }
+
+    /// Tells a run in hand what came from outside, or asks for the run.
+    pub(super) fn heed_signals(&mut self, key: RunKey, shard: ShardId) {
+        match self.runs.get_mut(&key) {
+            // The next look finds the signal again.
+            Some(run) if run.is_leaving() => {
+                self.signals.remove(&key);
+            }
+            Some(run) => {
+                for signal in self.signals.remove(&key).unwrap_or_default() {
+                    run.heed(signal.id);
+                }
+                self.tell(key, FactKind::CancelRequested);
+            }
+            None => {
+                self.named.insert((shard, key));
+            }
+        }
+    }
+}
+
+/// Tells how an attempt ended, also when it was aborted or it panicked.
+struct AttemptGuard {
+    sender: Option<tokio::sync::mpsc::UnboundedSender<Message>>,
+    key: RunKey,
+    tenure: Tenure,
+    step: StepIndex,
+    attempt: u32,
+}
+
+impl AttemptGuard {
+    fn tell(mut self, outcome: Result<Value, StepError>) {
+        self.send(outcome);
+    }
+
+    fn send(&mut self, outcome: Result<Value, StepError>) {
+        if let Some(sender) = self.sender.take() {
+            let (key, tenure, step, attempt) = (self.key, self.tenure, self.step, self.attempt);
+            // Nobody hears it where the worker has ended meanwhile.
+            let _ = sender.send(Message::AttemptEnded { key, tenure, step, attempt, outcome });
+        }
+    }
+}
+
+impl Drop for AttemptGuard {
+    fn drop(&mut self) {
+        self.send(Err(StepError::transient("interrupted", "the attempt was interrupted")));
+    }
+}

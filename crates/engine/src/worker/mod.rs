@@ -1,0 +1,341 @@
+//! One worker: an actor that alone knows what is in hand. It never waits for the store or a handler; it starts them and
+//! hears how they went.
+//!
+//! One claim, one commit, one look and one heartbeat are on their way at most. While a commit is on its way the next one
+//! gathers, so commits grow with the load and are immediate without.
+
+mod claims;
+mod commits;
+mod drive;
+mod shards;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tidegate_kernel::{Environment, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId};
+use tidegate_workflows::plan::{Plan, StepIndex};
+use tidegate_workflows::run::{PlanSource, StepError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::EngineConfig;
+use crate::endings::RunEndings;
+use crate::fairness::Ring;
+use crate::gates::GateBook;
+use crate::live::LiveRun;
+use crate::model::{
+    CancelSignal, ClaimRequest, ClaimedRun, Committed, Holdings, Outlook, RunCommit, RunKey, ShardId, Tenure, Timer,
+    WorkerId,
+};
+use crate::ports::{EngineStore, HandlerMap, StepTask};
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Where runs are kept.
+    pub store: Arc<dyn EngineStore>,
+    /// Where plans come from; see [`crate::PlanCache`].
+    pub plans: Arc<dyn PlanSource>,
+    /// Who does the steps with effects.
+    pub handlers: HandlerMap,
+    /// Who says that there is work.
+    pub bus: Arc<dyn SignalBus>,
+    /// Who waits for runs to end.
+    pub endings: RunEndings,
+    /// Time and randomness.
+    pub env: Environment,
+    /// The proof that this may work across tenants.
+    pub scope: SystemScope,
+    /// Settings.
+    pub config: EngineConfig,
+}
+
+impl std::fmt::Debug for EngineParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineParts").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Makes workers.
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// Starts a worker.
+    #[must_use]
+    pub fn start(parts: EngineParts) -> EngineHandle {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(Worker::new(parts, stop.clone()).run());
+        EngineHandle { stop, task }
+    }
+}
+
+/// A worker that runs. Dropped, it goes on without anybody who could end it.
+#[derive(Debug)]
+pub struct EngineHandle {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl EngineHandle {
+    /// Takes nothing more, finishes or hands back what is in hand, writes it and gives the shards back.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the engine's worker ended badly");
+        }
+    }
+
+    /// Ends the worker as a crash would: at once, wherever it is.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+}
+
+/// What the worker hears.
+enum Message {
+    Held(Result<Holdings, StoreError>),
+    Looked { until: DateTime<Utc>, result: Result<Outlook, StoreError> },
+    Claimed { request: ClaimRequest, result: Result<Vec<Claimed>, StoreError> },
+    Committed { batch: Vec<(RunKey, Tenure)>, result: Result<Committed, StoreError> },
+    AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
+    Tidied(Result<(), StoreError>),
+}
+
+/// A claimed run with its plan, or why there is none.
+struct Claimed {
+    run: ClaimedRun,
+    plan: Result<Option<Arc<Plan>>, StoreError>,
+}
+
+/// What is known of a workspace that had work.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    shard: ShardId,
+    weight: u32,
+    /// Ready rows up to here were claimed.
+    bound: i64,
+}
+
+/// An attempt that waits for its turn.
+struct Queued {
+    key: RunKey,
+    tenure: Tenure,
+    step: StepIndex,
+    attempt: u32,
+    uses: tidegate_workflows::plan::StepKind,
+    task: StepTask,
+}
+
+struct Worker {
+    id: WorkerId,
+    store: Arc<dyn EngineStore>,
+    plans: Arc<dyn PlanSource>,
+    handlers: Arc<HandlerMap>,
+    bus: Box<dyn SignalStream>,
+    endings: RunEndings,
+    env: Environment,
+    scope: Arc<SystemScope>,
+    config: EngineConfig,
+    stop: CancellationToken,
+    sender: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+
+    tenures: HashMap<ShardId, Tenure>,
+    /// Shards on their way out: nothing more is claimed in them.
+    leaving: HashSet<ShardId>,
+    runs: HashMap<RunKey, LiveRun>,
+    gates: GateBook,
+    known: HashMap<WorkspaceId, Known>,
+    ring: Ring<WorkspaceId>,
+    /// Workspaces that got work while a claim was on its way.
+    nudged: HashSet<WorkspaceId>,
+    /// Runs to claim by name.
+    named: BTreeSet<(ShardId, RunKey)>,
+    signals: HashMap<RunKey, Vec<CancelSignal>>,
+    timers: BTreeSet<Timer>,
+    /// Timers due up to here are in `timers`.
+    timers_read: Option<DateTime<Utc>>,
+    dirty: VecDeque<RunKey>,
+    /// Ends of runs that could not be driven.
+    unreadable: Vec<RunCommit>,
+    queue: HashMap<WorkspaceId, VecDeque<Queued>>,
+    queue_ring: Ring<WorkspaceId>,
+    executing: usize,
+
+    claiming: bool,
+    committing: bool,
+    looking: bool,
+    holding: bool,
+    look_wanted: bool,
+    next_look: Instant,
+    next_hold: Instant,
+    next_reread: Instant,
+    next_tidy: Instant,
+    drain_until: Option<Instant>,
+}
+
+impl Worker {
+    fn new(parts: EngineParts, stop: CancellationToken) -> Self {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        Self {
+            id: WorkerId(parts.env.uuid_v7()),
+            store: parts.store,
+            plans: parts.plans,
+            handlers: Arc::new(parts.handlers),
+            bus: parts.bus.subscribe(&[Topic::WorkReady]),
+            endings: parts.endings,
+            env: parts.env,
+            scope: Arc::new(parts.scope),
+            config: parts.config,
+            stop,
+            sender,
+            inbox,
+            tenures: HashMap::new(),
+            leaving: HashSet::new(),
+            runs: HashMap::new(),
+            gates: GateBook::default(),
+            known: HashMap::new(),
+            ring: Ring::default(),
+            nudged: HashSet::new(),
+            named: BTreeSet::new(),
+            signals: HashMap::new(),
+            timers: BTreeSet::new(),
+            timers_read: None,
+            dirty: VecDeque::new(),
+            unreadable: Vec::new(),
+            queue: HashMap::new(),
+            queue_ring: Ring::default(),
+            executing: 0,
+            claiming: false,
+            committing: false,
+            looking: false,
+            holding: false,
+            look_wanted: false,
+            next_look: now,
+            next_hold: now,
+            next_reread: now,
+            next_tidy: now,
+            drain_until: None,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            self.start_what_can_be();
+            if self.is_done() {
+                break;
+            }
+            let wake = self.next_wake();
+            let stopping = self.drain_until.is_some();
+            tokio::select! {
+                message = self.inbox.recv() => {
+                    if let Some(message) = message {
+                        self.hear(message);
+                    }
+                    while let Ok(message) = self.inbox.try_recv() {
+                        self.hear(message);
+                    }
+                }
+                signal = self.bus.next() => self.nudge(signal),
+                () = sleep_until(wake) => {}
+                () = self.stop.cancelled(), if !stopping => {
+                    self.drain_until = Some(Instant::now() + self.config.drain);
+                }
+            }
+        }
+        self.leave().await;
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Held(result) => self.held(result),
+            Message::Looked { until, result } => self.looked(until, result),
+            Message::Claimed { request, result } => self.claimed(&request, result),
+            Message::Committed { batch, result } => self.committed(&batch, result),
+            Message::AttemptEnded { key, tenure, step, attempt, outcome } => {
+                self.attempt_ended(key, tenure, step, attempt, outcome);
+            }
+            Message::Tidied(Ok(())) => {}
+            Message::Tidied(Err(error)) => tracing::warn!(%error, "housekeeping failed; it is tried again in an hour"),
+        }
+    }
+
+    fn start_what_can_be(&mut self) {
+        let now = Instant::now();
+        self.fire_timers();
+        self.start_attempts();
+        self.start_commit();
+        if self.drain_until.is_none() {
+            self.start_claim();
+            self.start_look(now);
+            self.start_tidy(now);
+        }
+        self.start_hold(now);
+    }
+
+    /// Whether a worker that is stopping has nothing more to wait for.
+    fn is_done(&self) -> bool {
+        let Some(until) = self.drain_until else { return false };
+        let idle = self.executing == 0
+            && self.dirty.is_empty()
+            && self.unreadable.is_empty()
+            && !self.committing
+            && !self.claiming
+            && !self.holding;
+        idle || Instant::now() >= until
+    }
+
+    fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        let mut wake = if self.holding { now + self.config.heartbeat } else { self.next_hold };
+        if let Some(until) = self.drain_until {
+            return wake.min(until);
+        }
+        if !self.looking {
+            wake = wake.min(self.next_look);
+        }
+        wake = wake.min(self.next_tidy);
+        if let Some(timer) = self.timers.first() {
+            let millis = (timer.due - self.env.now()).num_milliseconds().max(0);
+            wake = wake.min(now + Duration::from_millis(u64::try_from(millis).unwrap_or(0) + 1));
+        }
+        wake
+    }
+
+    fn nudge(&mut self, signal: Option<Received>) {
+        match signal {
+            Some(Received::Signal(signal)) => match signal.payload.as_str().parse::<WorkspaceId>() {
+                Ok(workspace) => self.has_work(workspace),
+                Err(_) => self.look_wanted = true,
+            },
+            Some(Received::Missed) => self.look_wanted = true,
+            None => {}
+        }
+    }
+
+    /// Somebody says that a workspace has ready runs.
+    fn has_work(&mut self, workspace: WorkspaceId) {
+        match self.known.get(&workspace) {
+            Some(known) if self.tenures.contains_key(&known.shard) => {
+                self.ring.insert(workspace, known.weight);
+                if self.claiming {
+                    self.nudged.insert(workspace);
+                }
+            }
+            Some(_) => {}
+            None => self.look_wanted = true,
+        }
+    }
+
+    /// A share of `period` between nine tenths and eleven tenths, so that workers do not ask in step.
+    fn jittered(&self, period: Duration) -> Duration {
+        let [byte] = self.env.random::<1>();
+        period.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    }
+}

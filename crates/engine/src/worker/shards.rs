@@ -1,0 +1,131 @@
+//! Owning shards: heartbeats, takeovers, giving back.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tidegate_kernel::StoreError;
+use tokio::time::Instant;
+
+use super::{Message, Worker};
+use crate::model::{Holdings, ShardId, Tenure};
+
+/// How long a dedupe key is known.
+const KEYS_LAST: TimeDelta = TimeDelta::days(32);
+
+impl Worker {
+    pub(super) fn start_hold(&mut self, now: Instant) {
+        if self.holding || now < self.next_hold {
+            return;
+        }
+        self.holding = true;
+        self.next_hold = now + self.jittered(self.config.heartbeat);
+        let keep: Vec<Tenure> = self.tenures.values().copied().collect();
+        let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
+        let (worker, lease) = (self.id, self.config.lease);
+        tokio::spawn(async move {
+            // Nobody hears it where the worker has ended meanwhile.
+            let _ = sender.send(Message::Held(store.hold(&scope, worker, &keep, lease).await));
+        });
+    }
+
+    pub(super) fn held(&mut self, result: Result<Holdings, StoreError>) {
+        self.holding = false;
+        let holdings = match result {
+            Ok(holdings) => holdings,
+            Err(error) => {
+                tracing::warn!(%error, "the engine could not renew its shards");
+                return;
+            }
+        };
+        let lost: Vec<ShardId> =
+            self.tenures.values().filter(|held| !holdings.tenures.contains(held)).map(|held| held.shard).collect();
+        for shard in lost {
+            tracing::warn!(shard = shard.0, "a shard was lost");
+            self.forget(shard);
+        }
+        for tenure in holdings.tenures {
+            // A shard that was forgotten while the heartbeat was on its way comes back with the next one.
+            let is_new = self.tenures.insert(tenure.shard, tenure) != Some(tenure);
+            if is_new {
+                self.timers_read = None;
+                self.look_wanted = true;
+            }
+        }
+        self.gates.load(holdings.gates);
+        self.shed(holdings.surplus);
+    }
+
+    /// Gives shards to other workers, where it owns more than its share: first nothing more is claimed in them, then what is
+    /// in hand ends, then they go.
+    fn shed(&mut self, surplus: usize) {
+        let mut candidates: Vec<ShardId> =
+            self.tenures.keys().filter(|shard| !self.leaving.contains(*shard)).copied().collect();
+        candidates.sort_unstable();
+        let wanted = surplus.saturating_sub(self.leaving.len());
+        self.leaving.extend(candidates.into_iter().rev().take(wanted));
+        let idle: Vec<Tenure> = self
+            .leaving
+            .iter()
+            .filter(|shard| !self.claiming && self.runs.values().all(|run| run.tenure.shard != **shard))
+            .filter_map(|shard| self.tenures.get(shard).copied())
+            .collect();
+        if idle.is_empty() {
+            return;
+        }
+        for tenure in &idle {
+            self.forget(tenure.shard);
+        }
+        let (store, scope, worker) = (self.store.clone(), self.scope.clone(), self.id);
+        tokio::spawn(async move {
+            if let Err(error) = store.release(&scope, worker, &idle).await {
+                tracing::warn!(%error, "shards could not be given back; they are free when their lease ends");
+            }
+        });
+    }
+
+    /// Drops all that is known of a shard. If it is still owned, the next heartbeat takes it over from nobody but itself,
+    /// with a new epoch, and what was in hand is ready again.
+    pub(super) fn forget(&mut self, shard: ShardId) {
+        self.tenures.remove(&shard);
+        self.leaving.remove(&shard);
+        self.gates.forget(shard);
+        self.timers.retain(|timer| timer.shard != shard);
+        self.named.retain(|(of, _)| *of != shard);
+        self.signals.retain(|_, signals| signals.iter().all(|signal| signal.shard != shard));
+        for (_, mut run) in self.runs.extract_if(|_, run| run.tenure.shard == shard) {
+            run.abort();
+        }
+        let gone: Vec<_> = self.known.iter().filter(|(_, known)| known.shard == shard).map(|(w, _)| *w).collect();
+        for workspace in gone {
+            self.known.remove(&workspace);
+            self.ring.remove(workspace);
+        }
+        self.next_hold = Instant::now();
+    }
+
+    pub(super) fn start_tidy(&mut self, now: Instant) {
+        if now < self.next_tidy || self.tenures.is_empty() {
+            return;
+        }
+        self.next_tidy = now + self.jittered(Duration::from_secs(3_600));
+        let before = self.env.now() - KEYS_LAST;
+        let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let _ = sender.send(Message::Tidied(store.tidy(&scope, before).await));
+        });
+    }
+
+    /// The last thing that a worker does.
+    pub(super) async fn leave(mut self) {
+        let tenures: Vec<Tenure> = self.tenures.values().copied().collect();
+        for run in self.runs.values_mut() {
+            run.abort();
+        }
+        if tenures.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.release(&self.scope, self.id, &tenures).await {
+            tracing::warn!(%error, "shards could not be given back; they are free when their lease ends");
+        }
+    }
+}
