@@ -146,6 +146,8 @@ create table lease (
     shard smallint not null,
     epoch bigint not null,
     next_seq int not null,
+    -- Its place among the ready; null where it was claimed by name.
+    ready_seq bigint,
     primary key (workspace_id, run_id)
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 create index lease_by_shard on lease (shard, epoch);

@@ -5,6 +5,7 @@
 
 mod audit;
 pub mod check;
+mod engine;
 mod error;
 mod events;
 pub mod migrate;
@@ -14,6 +15,7 @@ mod store;
 mod tenancy;
 mod transaction;
 
+pub use engine::PgEngineStore;
 pub use error::store_error;
 pub use store::{PgStore, PgStoreConfig};
 pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};

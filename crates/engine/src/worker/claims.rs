@@ -56,13 +56,12 @@ impl Worker {
             self.ring.insert(ready.workspace, ready.weight);
         }
         // Where the store cut the list short, the next look goes on from there.
-        self.timers_read =
-            Some(
-                outlook
-                    .timers
-                    .last()
-                    .map_or(until, |timer| if outlook.timers.len() < TIMERS_PER_LOOK { until } else { timer.due }),
-            );
+        self.timers_read = Some(
+            outlook
+                .timers
+                .last()
+                .map_or(until, |timer| if outlook.timers.len() < TIMERS_PER_LOOK { until } else { timer.due }),
+        );
         self.timers.extend(outlook.timers.into_iter().filter(|timer| self.tenures.contains_key(&timer.shard)));
         for signal in outlook.signals {
             if !self.tenures.contains_key(&signal.shard) {

@@ -310,6 +310,17 @@ impl Transition {
         }
     }
 
+    /// The attempt that it is about.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::StepStarted { attempt, .. }
+            | Self::StepCompleted { attempt, .. }
+            | Self::StepFailed { attempt, .. } => Some(*attempt),
+            Self::RunStarted | Self::StepWaiting { .. } | Self::StepSkipped { .. } | Self::RunEnded { .. } => None,
+        }
+    }
+
     /// Whether it ends an attempt of a step; these are what the meter for steps counts.
     #[must_use]
     pub const fn is_execution(&self) -> bool {

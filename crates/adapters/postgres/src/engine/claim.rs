@@ -1,0 +1,220 @@
+//! Taking runs under a lease.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tidegate_engine::model::{ClaimRequest, ClaimedRun, Gate, RunKey, ShardId, Tenure, WorkerId};
+use tidegate_kernel::{RequestId, RunId, StoreError, WorkflowId, WorkspaceId};
+use tidegate_workflows::run::TransitionRecord;
+use uuid::Uuid;
+
+use super::{columns, fence, unreadable};
+use crate::error::store_error;
+use crate::transaction::{Machinery, PgTx};
+
+/// Ready runs: out of the queue and under a lease. The journal says how far each was committed.
+const CLAIM_READY: &str = "
+    with picked as (
+        select r.workspace_id, r.run_id, r.shard, r.seq
+        from unnest($1::smallint[], $2::uuid[], $3::bigint[], $4::int[]) as w (shard, workspace_id, bound, quantum)
+        cross join lateral (
+            select r.workspace_id, r.run_id, r.shard, r.seq from ready r
+            where r.shard = w.shard and r.workspace_id = w.workspace_id and r.seq > w.bound
+            order by r.seq limit w.quantum) r),
+    taken as (
+        delete from ready d using picked p where d.workspace_id = p.workspace_id and d.run_id = p.run_id
+        returning d.workspace_id, d.run_id, d.shard, d.seq)
+    insert into lease (workspace_id, run_id, shard, epoch, next_seq, ready_seq)
+    select t.workspace_id, t.run_id, t.shard, h.epoch, coalesce((
+        select j.seq + 1 from run_journal j where j.workspace_id = t.workspace_id and j.run_id = t.run_id
+        order by j.seq desc limit 1), 0), t.seq
+    from taken t join unnest($5::smallint[], $6::bigint[]) as h (shard, epoch) on h.shard = t.shard
+    order by t.seq
+    on conflict (workspace_id, run_id) do nothing
+    returning workspace_id, run_id, shard, epoch, next_seq, ready_seq";
+
+/// Runs by name: their time has come, or somebody wants something of them. They may be ready or blocked as well.
+const CLAIM_NAMED: &str = "
+    with wanted as (
+        select w.shard, w.workspace_id, w.run_id, h.epoch
+        from unnest($1::smallint[], $2::uuid[], $3::uuid[]) as w (shard, workspace_id, run_id)
+        join unnest($4::smallint[], $5::bigint[]) as h (shard, epoch) on h.shard = w.shard
+        join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
+        where r.status in ('pending', 'running', 'waiting')),
+    unready as (
+        delete from ready d using wanted w where d.workspace_id = w.workspace_id and d.run_id = w.run_id),
+    unblocked as (
+        delete from blocked b using wanted w where b.workspace_id = w.workspace_id and b.run_id = w.run_id)
+    insert into lease (workspace_id, run_id, shard, epoch, next_seq)
+    select w.workspace_id, w.run_id, w.shard, w.epoch, coalesce((
+        select j.seq + 1 from run_journal j where j.workspace_id = w.workspace_id and j.run_id = w.run_id
+        order by j.seq desc limit 1), 0)
+    from wanted w
+    on conflict (workspace_id, run_id) do nothing
+    returning workspace_id, run_id, shard, epoch, next_seq, ready_seq";
+
+/// Signals that nobody can heed any more.
+const DROP_SIGNALS: &str = "
+    delete from run_signal s
+    using unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id), run r
+    where s.workspace_id = w.workspace_id and s.run_id = w.run_id
+      and r.workspace_id = w.workspace_id and r.id = w.run_id
+      and r.status not in ('pending', 'running', 'waiting')";
+
+const READ_RUNS: &str = "
+    select r.workspace_id, r.id, r.workflow_id, r.version, r.trigger, r.event, r.input, r.depth, r.request_id, r.created_at,
+        r.concurrency_key, r.concurrency_limit, p.run_limit,
+        array(select h.gate from gate_hold h where h.workspace_id = r.workspace_id and h.run_id = r.id) as holds
+    from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
+    join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
+    left join workspace_slot p on p.workspace_id = r.workspace_id";
+
+const READ_JOURNAL: &str = "
+    select j.workspace_id, j.run_id, j.seq, j.at, j.body
+    from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
+    join run_journal j on j.workspace_id = w.workspace_id and j.run_id = w.run_id
+    order by j.workspace_id, j.run_id, j.seq";
+
+/// A lease that was given.
+struct LeaseRow {
+    key: RunKey,
+    tenure: Tenure,
+    next_seq: i32,
+    ready_seq: Option<i64>,
+}
+
+pub(super) async fn claim(
+    tx: &mut PgTx<Machinery>,
+    worker: WorkerId,
+    request: &ClaimRequest,
+) -> Result<Vec<ClaimedRun>, StoreError> {
+    let workspaces = request.shares.iter().map(|share| share.workspace);
+    let workspaces = workspaces.chain(request.runs.iter().map(|(_, key)| key.workspace));
+    // A claim that a crash of the database takes back was never acted upon: what acts is a commit.
+    let held = fence(tx, worker, &request.tenures, workspaces, false).await?;
+    let (held_shards, held_epochs) = columns(&held);
+    let mut leases = Vec::new();
+    if !request.shares.is_empty() {
+        let shares = &request.shares;
+        let rows = sqlx::query(CLAIM_READY)
+            .bind(shares.iter().map(|share| share.shard.0).collect::<Vec<_>>())
+            .bind(shares.iter().map(|share| share.workspace.as_uuid()).collect::<Vec<_>>())
+            .bind(shares.iter().map(|share| share.bound).collect::<Vec<_>>())
+            .bind(shares.iter().map(|share| i32::try_from(share.quantum).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+            .bind(&held_shards)
+            .bind(&held_epochs)
+            .fetch_all(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+        for row in &rows {
+            leases.push(lease(row)?);
+        }
+    }
+    if !request.runs.is_empty() {
+        let runs: Vec<Uuid> = request.runs.iter().map(|(_, key)| key.run.as_uuid()).collect();
+        let workspaces: Vec<Uuid> = request.runs.iter().map(|(_, key)| key.workspace.as_uuid()).collect();
+        let rows = sqlx::query(CLAIM_NAMED)
+            .bind(request.runs.iter().map(|(shard, _)| shard.0).collect::<Vec<_>>())
+            .bind(&workspaces)
+            .bind(&runs)
+            .bind(&held_shards)
+            .bind(&held_epochs)
+            .fetch_all(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+        for row in &rows {
+            leases.push(lease(row)?);
+        }
+        sqlx::query(DROP_SIGNALS).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map_err(store_error)?;
+    }
+    if leases.is_empty() { Ok(Vec::new()) } else { read(tx, &leases).await }
+}
+
+fn lease(row: &PgRow) -> Result<LeaseRow, StoreError> {
+    Ok(LeaseRow {
+        key: key(row, "run_id")?,
+        tenure: Tenure {
+            shard: ShardId(row.try_get("shard").map_err(store_error)?),
+            epoch: row.try_get("epoch").map_err(store_error)?,
+        },
+        next_seq: row.try_get("next_seq").map_err(store_error)?,
+        ready_seq: row.try_get("ready_seq").map_err(store_error)?,
+    })
+}
+
+fn key(row: &PgRow, run: &str) -> Result<RunKey, StoreError> {
+    Ok(RunKey {
+        workspace: WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?),
+        run: RunId::from_uuid(row.try_get(run).map_err(store_error)?),
+    })
+}
+
+async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Vec<ClaimedRun>, StoreError> {
+    let arrays = |leases: &mut dyn Iterator<Item = &LeaseRow>| -> (Vec<Uuid>, Vec<Uuid>) {
+        leases.map(|lease| (lease.key.workspace.as_uuid(), lease.key.run.as_uuid())).unzip()
+    };
+    let (workspaces, runs) = arrays(&mut leases.iter());
+    let rows = sqlx::query(READ_RUNS).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
+    let mut journals: HashMap<RunKey, Vec<TransitionRecord>> = HashMap::new();
+    let (workspaces, runs) = arrays(&mut leases.iter().filter(|lease| lease.next_seq > 0));
+    if !runs.is_empty() {
+        let rows =
+            sqlx::query(READ_JOURNAL).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
+        for row in rows {
+            let seq: i32 = row.try_get("seq").map_err(store_error)?;
+            let body: Vec<u8> = row.try_get("body").map_err(store_error)?;
+            journals.entry(key(&row, "run_id")?).or_default().push(TransitionRecord {
+                seq: u32::try_from(seq).map_err(unreadable)?,
+                at: row.try_get("at").map_err(store_error)?,
+                transition: serde_json::from_slice(&body).map_err(unreadable)?,
+            });
+        }
+    }
+    let mut by_key: HashMap<RunKey, PgRow> = HashMap::new();
+    for row in rows {
+        by_key.insert(key(&row, "id")?, row);
+    }
+    let mut claimed = Vec::with_capacity(leases.len());
+    for lease in leases {
+        if let Some(row) = by_key.remove(&lease.key) {
+            claimed.push(run(&row, lease, journals.remove(&lease.key).unwrap_or_default())?);
+        }
+    }
+    Ok(claimed)
+}
+
+fn run(row: &PgRow, lease: &LeaseRow, journal: Vec<TransitionRecord>) -> Result<ClaimedRun, StoreError> {
+    let json = |column: &str| -> Result<Value, StoreError> {
+        let bytes: Option<Vec<u8>> = row.try_get(column).map_err(store_error)?;
+        bytes.map_or(Ok(Value::Null), |bytes| serde_json::from_slice(&bytes).map_err(unreadable))
+    };
+    let workflow = WorkflowId::from_uuid(row.try_get("workflow_id").map_err(store_error)?);
+    let key: Option<String> = row.try_get("concurrency_key").map_err(store_error)?;
+    let limit: Option<i32> = row.try_get("concurrency_limit").map_err(store_error)?;
+    let run_limit: Option<i32> = row.try_get("run_limit").map_err(store_error)?;
+    let depth: i16 = row.try_get("depth").map_err(store_error)?;
+    let request_id: String = row.try_get("request_id").map_err(store_error)?;
+    let holds: Vec<String> = row.try_get("holds").map_err(store_error)?;
+    let created_at: DateTime<Utc> = row.try_get("created_at").map_err(store_error)?;
+    let count = |limit: i32| u32::try_from(limit).unwrap_or(u32::MAX);
+    Ok(ClaimedRun {
+        tenure: lease.tenure,
+        key: lease.key,
+        ready_seq: lease.ready_seq,
+        workflow,
+        version: row.try_get("version").map_err(store_error)?,
+        trigger: json("trigger")?,
+        event: json("event")?,
+        input: json("input")?,
+        depth: u8::try_from(depth).map_err(unreadable)?,
+        request_id: RequestId::new(&request_id).ok_or_else(|| unreadable("a request id that cannot be one"))?,
+        created_at,
+        concurrency: key.zip(limit).map(|(key, limit)| (Gate::workflow(workflow, &key), count(limit))),
+        run_limit: run_limit.map(count),
+        holds: holds.into_iter().map(Gate::from_text).collect(),
+        journal,
+    })
+}

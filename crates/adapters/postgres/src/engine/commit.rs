@@ -1,0 +1,356 @@
+//! Writing what happened.
+//!
+//! One statement decides: it takes each run's lease one step further, or away, where the tenure and the sequence number are the
+//! worker's. Everything else is written for the runs that it returns, in the same transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use tidegate_engine::model::{After, Committed, Gate, RunCommit, RunKey, ShardId, WorkerId};
+use tidegate_kernel::{RunId, StoreError, WorkspaceId};
+use uuid::Uuid;
+
+use super::{fence, unreadable};
+use crate::error::store_error;
+use crate::transaction::{Machinery, PgTx};
+
+/// The guard. Nothing is written of a run that this does not return.
+const GUARD: &str = "
+    with input as (
+        select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::bool[])
+            as i (workspace_id, run_id, shard, epoch, from_seq, to_seq, keeps)),
+    gone as (
+        delete from lease l using input i
+        where not i.keeps and l.workspace_id = i.workspace_id and l.run_id = i.run_id
+          and l.shard = i.shard and l.epoch = i.epoch and l.next_seq = i.from_seq
+        returning l.workspace_id, l.run_id),
+    kept as (
+        update lease l set next_seq = i.to_seq from input i
+        where i.keeps and l.workspace_id = i.workspace_id and l.run_id = i.run_id
+          and l.shard = i.shard and l.epoch = i.epoch and l.next_seq = i.from_seq
+        returning l.workspace_id, l.run_id)
+    select workspace_id, run_id from gone union all select workspace_id, run_id from kept";
+
+const HISTORY: &str = "
+    insert into step_event (workspace_id, run_id, seq, at, kind, step, attempt, body)
+    select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::smallint[], $7::int[],
+        $8::bytea[])";
+
+const JOURNAL: &str = "
+    insert into run_journal (workspace_id, run_id, seq, at, body)
+    select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[], $5::bytea[])";
+
+const FACES: &str = "
+    update run r set status = f.status, started_at = f.started_at, finished_at = f.finished_at, outputs = f.outputs,
+        error = f.error
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::bytea[])
+        as f (workspace_id, run_id, status, started_at, finished_at, outputs, error)
+    where r.workspace_id = f.workspace_id and r.id = f.run_id";
+
+const SET_TIMERS: &str = "
+    insert into timer (workspace_id, run_id, step, attempt, due_at, shard)
+    select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::int[], $5::timestamptz[], $6::smallint[])
+    on conflict (workspace_id, run_id, step) do update set attempt = excluded.attempt, due_at = excluded.due_at";
+
+const CLEAR_TIMERS: &str = "
+    delete from timer t using unnest($1::uuid[], $2::uuid[], $3::smallint[]) as c (workspace_id, run_id, step)
+    where t.workspace_id = c.workspace_id and t.run_id = c.run_id and t.step = c.step";
+
+const CLEAR_SIGNALS: &str = "
+    delete from run_signal s using unnest($1::uuid[], $2::uuid[]) as c (workspace_id, id)
+    where s.workspace_id = c.workspace_id and s.id = c.id";
+
+const PASS_GATES: &str = "
+    insert into gate_hold (workspace_id, run_id, gate, shard)
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])";
+
+const BLOCK: &str = "
+    insert into blocked (workspace_id, run_id, gate, shard)
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])";
+
+/// What is left of ended runs outside their history.
+const END_JOURNAL: &str = "
+    delete from run_journal j using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
+    where j.workspace_id = e.workspace_id and j.run_id = e.run_id";
+const END_TIMERS: &str = "
+    delete from timer t using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
+    where t.workspace_id = e.workspace_id and t.run_id = e.run_id";
+const LEAVE_GATES: &str = "
+    delete from gate_hold h using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
+    where h.workspace_id = e.workspace_id and h.run_id = e.run_id";
+
+/// For each run that has left a gate, the first that waits before it passes, and is ready.
+const PROMOTE: &str = "
+    with next as (
+        select b.workspace_id, b.gate, b.seq
+        from unnest($1::uuid[], $2::text[], $3::bigint[]) as f (workspace_id, gate, places)
+        cross join lateral (
+            select b.workspace_id, b.gate, b.seq from blocked b
+            where b.workspace_id = f.workspace_id and b.gate = f.gate order by b.seq limit f.places) b),
+    free as (
+        delete from blocked b using next n
+        where b.workspace_id = n.workspace_id and b.gate = n.gate and b.seq = n.seq
+        returning b.workspace_id, b.run_id, b.gate, b.shard),
+    held as (
+        insert into gate_hold (workspace_id, run_id, gate, shard) select workspace_id, run_id, gate, shard from free),
+    queued as (
+        insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from free)
+    select workspace_id, run_id, gate, shard from free";
+
+pub(super) async fn commit(
+    tx: &mut PgTx<Machinery>,
+    worker: WorkerId,
+    batch: &[RunCommit],
+) -> Result<Committed, StoreError> {
+    let mut tenures: Vec<_> = batch.iter().map(|commit| commit.tenure).collect();
+    tenures.sort_unstable();
+    tenures.dedup();
+    let held = fence(tx, worker, &tenures, batch.iter().map(|commit| commit.key.workspace), true).await?;
+    let held: Vec<&RunCommit> = batch.iter().filter(|commit| held.contains(&commit.tenure)).collect();
+    let won = guard(tx, &held).await?;
+    let batch: Vec<&RunCommit> = held.into_iter().filter(|commit| won.contains(&commit.key)).collect();
+    if batch.is_empty() {
+        return Ok(Committed::default());
+    }
+    history(tx, &batch).await?;
+    faces(tx, &batch).await?;
+    timers(tx, &batch).await?;
+    signals(tx, &batch).await?;
+    let promoted = gates(tx, &batch).await?;
+    Ok(Committed { won: won.into_iter().collect(), promoted })
+}
+
+/// A run's two ids, to be bound as two arrays.
+fn ids<'a>(keys: impl Iterator<Item = &'a RunKey>) -> (Vec<Uuid>, Vec<Uuid>) {
+    keys.map(|key| (key.workspace.as_uuid(), key.run.as_uuid())).unzip()
+}
+
+fn int(n: u32) -> Result<i32, StoreError> {
+    i32::try_from(n).map_err(unreadable)
+}
+
+async fn guard(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<HashSet<RunKey>, StoreError> {
+    let (workspaces, runs) = ids(batch.iter().map(|commit| &commit.key));
+    let mut from = Vec::with_capacity(batch.len());
+    let mut to = Vec::with_capacity(batch.len());
+    for commit in batch {
+        from.push(int(commit.from_seq)?);
+        to.push(int(commit.records.last().map_or(commit.from_seq, |record| record.seq + 1))?);
+    }
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(GUARD)
+        .bind(workspaces)
+        .bind(runs)
+        .bind(batch.iter().map(|commit| commit.tenure.shard.0).collect::<Vec<_>>())
+        .bind(batch.iter().map(|commit| commit.tenure.epoch).collect::<Vec<_>>())
+        .bind(from)
+        .bind(to)
+        .bind(batch.iter().map(|commit| commit.after == After::Keep).collect::<Vec<_>>())
+        .fetch_all(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+    Ok(rows
+        .into_iter()
+        .map(|(workspace, run)| RunKey { workspace: WorkspaceId::from_uuid(workspace), run: RunId::from_uuid(run) })
+        .collect())
+}
+
+/// Transitions as columns.
+#[derive(Default)]
+struct Transitions {
+    workspaces: Vec<Uuid>,
+    runs: Vec<Uuid>,
+    seqs: Vec<i32>,
+    at: Vec<DateTime<Utc>>,
+    kinds: Vec<&'static str>,
+    steps: Vec<Option<i16>>,
+    attempts: Vec<Option<i32>>,
+    bodies: Vec<Vec<u8>>,
+}
+
+impl Transitions {
+    fn of<'a>(batch: impl Iterator<Item = &'a &'a RunCommit>) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for commit in batch {
+            for record in &commit.records {
+                let step = record.transition.step().map(|step| i16::try_from(step.0)).transpose();
+                columns.workspaces.push(commit.key.workspace.as_uuid());
+                columns.runs.push(commit.key.run.as_uuid());
+                columns.seqs.push(int(record.seq)?);
+                columns.at.push(record.at);
+                columns.kinds.push(record.transition.kind());
+                columns.steps.push(step.map_err(unreadable)?);
+                columns.attempts.push(record.transition.attempt().map(int).transpose()?);
+                columns.bodies.push(serde_json::to_vec(&record.transition).map_err(unreadable)?);
+            }
+        }
+        Ok(columns)
+    }
+}
+
+/// History for all, the journal for those that live on; an ended run's journal goes.
+async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
+    let all = Transitions::of(batch.iter())?;
+    if !all.runs.is_empty() {
+        sqlx::query(HISTORY)
+            .bind(&all.workspaces)
+            .bind(&all.runs)
+            .bind(&all.seqs)
+            .bind(&all.at)
+            .bind(&all.kinds)
+            .bind(&all.steps)
+            .bind(&all.attempts)
+            .bind(&all.bodies)
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+    }
+    let live = Transitions::of(batch.iter().filter(|commit| commit.after != After::End))?;
+    if !live.runs.is_empty() {
+        sqlx::query(JOURNAL)
+            .bind(&live.workspaces)
+            .bind(&live.runs)
+            .bind(&live.seqs)
+            .bind(&live.at)
+            .bind(&live.bodies)
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+    }
+    let ended = |commit: &&&RunCommit| commit.after == After::End && commit.from_seq > 0;
+    let (workspaces, runs) = ids(batch.iter().filter(ended).map(|commit| &commit.key));
+    if !runs.is_empty() {
+        for sql in [END_JOURNAL, END_TIMERS] {
+            sqlx::query(sql).bind(&workspaces).bind(&runs).execute(tx.sqlx()).await.map_err(store_error)?;
+        }
+    }
+    Ok(())
+}
+
+async fn faces(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
+    let faces: Vec<_> = batch.iter().filter_map(|commit| Some((&commit.key, commit.face.as_ref()?))).collect();
+    if faces.is_empty() {
+        return Ok(());
+    }
+    let (workspaces, runs) = ids(faces.iter().map(|(key, _)| *key));
+    let mut outputs = Vec::with_capacity(faces.len());
+    let mut errors = Vec::with_capacity(faces.len());
+    for (_, face) in &faces {
+        outputs.push(face.outputs.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
+        errors.push(face.error.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
+    }
+    sqlx::query(FACES)
+        .bind(workspaces)
+        .bind(runs)
+        .bind(faces.iter().map(|(_, face)| face.status.as_str()).collect::<Vec<_>>())
+        .bind(faces.iter().map(|(_, face)| face.started_at).collect::<Vec<_>>())
+        .bind(faces.iter().map(|(_, face)| face.finished_at).collect::<Vec<_>>())
+        .bind(outputs)
+        .bind(errors)
+        .execute(tx.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+}
+
+async fn timers(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
+    let cleared: Vec<_> =
+        batch.iter().flat_map(|commit| commit.cleared.iter().map(|step| (&commit.key, *step))).collect();
+    if !cleared.is_empty() {
+        let (workspaces, runs) = ids(cleared.iter().map(|(key, _)| *key));
+        let steps: Result<Vec<i16>, _> = cleared.iter().map(|(_, step)| i16::try_from(step.0)).collect();
+        sqlx::query(CLEAR_TIMERS)
+            .bind(workspaces)
+            .bind(runs)
+            .bind(steps.map_err(unreadable)?)
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+    }
+    let set: Vec<_> =
+        batch.iter().filter(|commit| commit.after != After::End).flat_map(|commit| &commit.timers).collect();
+    if !set.is_empty() {
+        let (workspaces, runs) = ids(set.iter().map(|timer| &timer.key));
+        let steps: Result<Vec<i16>, _> = set.iter().map(|timer| i16::try_from(timer.step.0)).collect();
+        let attempts: Result<Vec<i32>, _> = set.iter().map(|timer| int(timer.attempt)).collect();
+        sqlx::query(SET_TIMERS)
+            .bind(workspaces)
+            .bind(runs)
+            .bind(steps.map_err(unreadable)?)
+            .bind(attempts?)
+            .bind(set.iter().map(|timer| timer.due).collect::<Vec<_>>())
+            .bind(set.iter().map(|timer| timer.shard.0).collect::<Vec<_>>())
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+    }
+    Ok(())
+}
+
+async fn signals(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
+    let (workspaces, signals): (Vec<Uuid>, Vec<Uuid>) = batch
+        .iter()
+        .flat_map(|commit| commit.signals.iter().map(|signal| (commit.key.workspace.as_uuid(), *signal)))
+        .unzip();
+    if signals.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(CLEAR_SIGNALS).bind(workspaces).bind(signals).execute(tx.sqlx()).await.map(drop).map_err(store_error)
+}
+
+async fn gates(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<Vec<(ShardId, RunKey, Gate)>, StoreError> {
+    let passed: Vec<_> = batch
+        .iter()
+        .filter(|commit| commit.after != After::End)
+        .flat_map(|commit| commit.passed.iter().map(move |gate| (&commit.key, gate.as_str(), commit.tenure.shard.0)))
+        .collect();
+    let blocked: Vec<_> = batch
+        .iter()
+        .filter_map(|commit| match &commit.after {
+            After::Block(gate) => Some((&commit.key, gate.as_str(), commit.tenure.shard.0)),
+            _ => None,
+        })
+        .collect();
+    for (sql, rows) in [(PASS_GATES, passed), (BLOCK, blocked)] {
+        if !rows.is_empty() {
+            let (workspaces, runs) = ids(rows.iter().map(|(key, _, _)| *key));
+            sqlx::query(sql)
+                .bind(workspaces)
+                .bind(runs)
+                .bind(rows.iter().map(|(_, gate, _)| *gate).collect::<Vec<_>>())
+                .bind(rows.iter().map(|(_, _, shard)| *shard).collect::<Vec<_>>())
+                .execute(tx.sqlx())
+                .await
+                .map_err(store_error)?;
+        }
+    }
+    let leaving: Vec<_> = batch.iter().filter(|commit| !commit.left.is_empty()).collect();
+    if leaving.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (workspaces, runs) = ids(leaving.iter().map(|commit| &commit.key));
+    sqlx::query(LEAVE_GATES).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map_err(store_error)?;
+    let mut places: HashMap<(Uuid, &str), i64> = HashMap::new();
+    for commit in &leaving {
+        for gate in &commit.left {
+            *places.entry((commit.key.workspace.as_uuid(), gate.as_str())).or_default() += 1;
+        }
+    }
+    let rows = sqlx::query(PROMOTE)
+        .bind(places.keys().map(|(workspace, _)| *workspace).collect::<Vec<_>>())
+        .bind(places.keys().map(|(_, gate)| *gate).collect::<Vec<_>>())
+        .bind(places.values().copied().collect::<Vec<_>>())
+        .fetch_all(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+    rows.iter()
+        .map(|row| {
+            let key = RunKey {
+                workspace: WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?),
+                run: RunId::from_uuid(row.try_get("run_id").map_err(store_error)?),
+            };
+            let gate = Gate::from_text(row.try_get("gate").map_err(store_error)?);
+            Ok((ShardId(row.try_get("shard").map_err(store_error)?), key, gate))
+        })
+        .collect()
+}

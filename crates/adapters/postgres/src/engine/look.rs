@@ -1,0 +1,85 @@
+//! What there is to do.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use tidegate_engine::model::{CancelSignal, Outlook, ReadyWorkspace, RunKey, ShardId, Timer};
+use tidegate_engine::ports::TIMERS_PER_LOOK;
+use tidegate_kernel::{RunId, StoreError, WorkspaceId};
+use tidegate_workflows::plan::StepIndex;
+
+use super::unreadable;
+use crate::error::store_error;
+use crate::transaction::{Machinery, PgTx};
+
+/// One statement for all three questions. Workspaces with ready runs are found by jumping from one to the next along the index,
+/// so a backlog of one of them costs nothing.
+const LOOK: &str = "
+    select 'ready' as what, w.shard, w.workspace_id, null::uuid as run_id, null::uuid as id, null::smallint as step,
+        null::int as attempt, null::timestamptz as due_at, coalesce(p.weight, 1) as weight
+    from (
+        select sh.shard, spots.workspace_id
+        from unnest($1::smallint[]) as sh (shard)
+        cross join lateral (
+            with recursive spots as (
+                (select r.workspace_id from ready r where r.shard = sh.shard order by r.workspace_id limit 1)
+                union all
+                select (select r.workspace_id from ready r where r.shard = sh.shard and r.workspace_id > s.workspace_id
+                        order by r.workspace_id limit 1)
+                from spots s where s.workspace_id is not null)
+            select workspace_id from spots where workspace_id is not null) spots) w
+    left join workspace_slot p on p.workspace_id = w.workspace_id
+    union all
+    select 'signal', shard, workspace_id, run_id, id, null, null, null, null
+    from (select * from run_signal where shard = any ($1) limit 1000) s
+    union all
+    select 'timer', t.shard, t.workspace_id, t.run_id, null, t.step, t.attempt, t.due_at, null
+    from (select t.* from unnest($1::smallint[]) as sh (shard)
+          cross join lateral (
+              select * from timer where timer.shard = sh.shard and timer.due_at >= $2 and timer.due_at < $3
+              order by timer.due_at limit $4) t
+          order by t.due_at limit $4) t";
+
+pub(super) async fn look(
+    tx: &mut PgTx<Machinery>,
+    shards: &[ShardId],
+    timers_after: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+) -> Result<Outlook, StoreError> {
+    let shards: Vec<i16> = shards.iter().map(|shard| shard.0).collect();
+    let rows = sqlx::query(LOOK)
+        .bind(shards)
+        .bind(timers_after.unwrap_or(DateTime::UNIX_EPOCH))
+        .bind(until)
+        .bind(i64::try_from(TIMERS_PER_LOOK).unwrap_or(i64::MAX))
+        .fetch_all(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+    let mut outlook = Outlook::default();
+    for row in rows {
+        let what: String = row.try_get("what").map_err(store_error)?;
+        let shard = ShardId(row.try_get("shard").map_err(store_error)?);
+        let workspace = WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?);
+        if what == "ready" {
+            let weight: i32 = row.try_get("weight").map_err(store_error)?;
+            let weight = u32::try_from(weight).map_err(unreadable)?;
+            outlook.ready.push(ReadyWorkspace { shard, workspace, weight });
+            continue;
+        }
+        let key = RunKey { workspace, run: RunId::from_uuid(row.try_get("run_id").map_err(store_error)?) };
+        if what == "signal" {
+            outlook.signals.push(CancelSignal { id: row.try_get("id").map_err(store_error)?, key, shard });
+        } else {
+            let step: i16 = row.try_get("step").map_err(store_error)?;
+            let attempt: i32 = row.try_get("attempt").map_err(store_error)?;
+            outlook.timers.push(Timer {
+                due: row.try_get("due_at").map_err(store_error)?,
+                key,
+                shard,
+                step: StepIndex(u16::try_from(step).map_err(unreadable)?),
+                attempt: u32::try_from(attempt).map_err(unreadable)?,
+            });
+        }
+    }
+    outlook.timers.sort_unstable();
+    Ok(outlook)
+}

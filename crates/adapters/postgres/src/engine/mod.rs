@@ -1,0 +1,161 @@
+//! The engine's store: what its owner of a shard reads and writes, many runs at a time.
+//!
+//! Every transaction that claims or completes locks its shards' rows `FOR SHARE` first, where owner and epoch are still the
+//! worker's, and a takeover updates that row before it reads leases: so the two cannot pass each other unseen.
+
+mod claim;
+mod commit;
+mod look;
+mod shards;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tidegate_engine::model::{
+    ClaimRequest, ClaimedRun, Committed, Holdings, Outlook, RunCommit, ShardId, Tenure, WorkerId,
+};
+use tidegate_engine::ports::EngineStore;
+use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
+use uuid::Uuid;
+
+use crate::error::store_error;
+use crate::store::PgStore;
+use crate::transaction::{Machinery, PgTx};
+
+/// The engine's store on PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct PgEngineStore {
+    store: PgStore,
+    alone: bool,
+}
+
+impl PgEngineStore {
+    /// On a database that is served: shards belong to whoever renews them.
+    #[must_use]
+    pub fn new(store: PgStore) -> Self {
+        Self { store, alone: false }
+    }
+
+    /// On the embedded database, which one process holds locked: nobody else can own anything, so nothing expires.
+    #[must_use]
+    pub fn alone(store: PgStore) -> Self {
+        Self { store, alone: true }
+    }
+}
+
+#[async_trait]
+impl EngineStore for PgEngineStore {
+    async fn hold(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        keep: &[Tenure],
+        ttl: Duration,
+    ) -> Result<Holdings, StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        let holdings = shards::hold(&mut tx, worker, keep, ttl, self.alone).await?;
+        tx.commit().await?;
+        Ok(holdings)
+    }
+
+    async fn release(&self, scope: &SystemScope, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        shards::release(&mut tx, worker, tenures).await?;
+        tx.commit().await
+    }
+
+    async fn look(
+        &self,
+        scope: &SystemScope,
+        shards: &[ShardId],
+        timers_after: Option<DateTime<Utc>>,
+        until: DateTime<Utc>,
+    ) -> Result<Outlook, StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        let outlook = look::look(&mut tx, shards, timers_after, until).await?;
+        tx.commit().await?;
+        Ok(outlook)
+    }
+
+    async fn claim(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        request: &ClaimRequest,
+    ) -> Result<Vec<ClaimedRun>, StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        let claimed = claim::claim(&mut tx, worker, request).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn commit(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        batch: &[RunCommit],
+    ) -> Result<Committed, StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        let committed = commit::commit(&mut tx, worker, batch).await?;
+        tx.commit().await?;
+        Ok(committed)
+    }
+
+    async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        sqlx::query("select tidegate_ensure_partitions()").execute(tx.sqlx()).await.map_err(store_error)?;
+        sqlx::query("delete from run_key where created_at < $1")
+            .bind(keys_before)
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+        tx.commit().await
+    }
+}
+
+/// Locks the rows of these shards against a change of owner and says which of them are still held so. With it, and in the same
+/// round trip, the transaction declares the workspaces that it works for, is made to give its locks back soon should the
+/// process stop in it, and is kept from plans that read whole tables, which statistics of a queue are apt to suggest.
+async fn fence(
+    tx: &mut PgTx<Machinery>,
+    worker: WorkerId,
+    tenures: &[Tenure],
+    workspaces: impl Iterator<Item = WorkspaceId>,
+    durable: bool,
+) -> Result<Vec<Tenure>, StoreError> {
+    let (shards, epochs) = columns(tenures);
+    let mut ids: Vec<Uuid> = workspaces.map(|workspace| workspace.as_uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    let held: Vec<(i16, i64)> = sqlx::query_as(
+        "with settings as materialized (
+             select set_config('app.workspace_ids', $4, true), set_config('synchronous_commit', $5, true),
+                 set_config('idle_in_transaction_session_timeout', '5s', true),
+                 set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+                 set_config('enable_mergejoin', 'off', true))
+         select s.shard, s.epoch from settings, shard s
+         where s.owner = $1 and (s.shard, s.epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
+         order by s.shard for share of s",
+    )
+    .bind(worker.0)
+    .bind(shards)
+    .bind(epochs)
+    .bind(format!("{{{}}}", ids.join(",")))
+    .bind(if durable { "on" } else { "off" })
+    .fetch_all(tx.sqlx())
+    .await
+    .map_err(store_error)?;
+    Ok(held.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect())
+}
+
+/// Tenures as two arrays.
+fn columns(tenures: &[Tenure]) -> (Vec<i16>, Vec<i64>) {
+    tenures.iter().map(|tenure| (tenure.shard.0, tenure.epoch)).unzip()
+}
+
+/// Bytes that the engine wrote and cannot read any more: a defect.
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Internal(error.into())
+}

@@ -1,0 +1,156 @@
+//! Who owns which shard.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use tidegate_engine::model::{Gate, Holding, Holdings, ShardId, Tenure, WorkerId};
+use tidegate_kernel::{StoreError, WorkspaceId};
+
+use super::columns;
+use crate::error::store_error;
+use crate::transaction::{Machinery, PgTx};
+
+pub(super) async fn hold(
+    tx: &mut PgTx<Machinery>,
+    worker: WorkerId,
+    keep: &[Tenure],
+    ttl: Duration,
+    alone: bool,
+) -> Result<Holdings, StoreError> {
+    let (shards, epochs) = columns(keep);
+    let seconds = ttl.as_secs_f64();
+    // Steady state: one statement. Time is the database's throughout.
+    let row = sqlx::query(
+        "with me as (
+             insert into worker (worker, seen_until) values ($1, now() + make_interval(secs => $4))
+             on conflict (worker) do update set seen_until = excluded.seen_until),
+         kept as (
+             update shard set leased_until = now() + make_interval(secs => $4)
+             where owner = $1 and (shard, epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
+             returning shard, epoch)
+         select coalesce((select array_agg(shard order by shard) from kept), '{}') as shards,
+             coalesce((select array_agg(epoch order by shard) from kept), '{}') as epochs,
+             (select count(*) from shard) as total,
+             (select count(*) from shard where $5 or leased_until < now() or owner = $1) as takeable,
+             1 + (select count(*) from worker where seen_until >= now() and worker <> $1) as workers",
+    )
+    .bind(worker.0)
+    .bind(shards)
+    .bind(epochs)
+    .bind(seconds)
+    .bind(alone)
+    .fetch_one(tx.sqlx())
+    .await
+    .map_err(store_error)?;
+    let shards: Vec<i16> = row.try_get("shards").map_err(store_error)?;
+    let epochs: Vec<i64> = row.try_get("epochs").map_err(store_error)?;
+    let total: i64 = row.try_get("total").map_err(store_error)?;
+    let takeable: i64 = row.try_get("takeable").map_err(store_error)?;
+    let workers: i64 = row.try_get("workers").map_err(store_error)?;
+    let share = if alone { total } else { (total + workers - 1) / workers.max(1) };
+    let kept = i64::try_from(shards.len()).unwrap_or(i64::MAX);
+    let mut holdings = Holdings {
+        tenures: shards.iter().zip(epochs).map(|(shard, epoch)| Tenure { shard: ShardId(*shard), epoch }).collect(),
+        gates: Vec::new(),
+        surplus: usize::try_from(kept - share).unwrap_or(0),
+    };
+    if takeable > kept && share > kept {
+        let taken = take_over(tx, worker, &shards, share - kept, seconds, alone).await?;
+        holdings.gates = gates(tx, &taken).await?;
+        holdings.tenures.extend(taken);
+    }
+    Ok(holdings)
+}
+
+/// Takes shards that nobody holds, and those of its own that the worker has forgotten: first the row with its epoch, then what
+/// the last owner had leased.
+async fn take_over(
+    tx: &mut PgTx<Machinery>,
+    worker: WorkerId,
+    kept: &[i16],
+    most: i64,
+    seconds: f64,
+    alone: bool,
+) -> Result<Vec<Tenure>, StoreError> {
+    let taken: Vec<(i16, i64)> = sqlx::query_as(
+        "update shard set owner = $1, epoch = epoch + 1, leased_until = now() + make_interval(secs => $4)
+         where shard in (
+             select shard from shard
+             where shard <> all ($2) and ($5 or owner = $1 or leased_until < now())
+             order by owner = $1 desc, shard limit $3 for update skip locked)
+         returning shard, epoch",
+    )
+    .bind(worker.0)
+    .bind(kept)
+    .bind(most)
+    .bind(seconds)
+    .bind(alone)
+    .fetch_all(tx.sqlx())
+    .await
+    .map_err(store_error)?;
+    let taken: Vec<Tenure> = taken.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
+    make_ready(tx, &taken, false).await?;
+    sqlx::query("delete from worker where seen_until < now() - interval '1 minute'")
+        .execute(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+    Ok(taken)
+}
+
+/// What is leased in these shards, under an older epoch or under any up to this one, is ready again.
+async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> Result<(), StoreError> {
+    let (shards, epochs) = columns(tenures);
+    sqlx::query(
+        "with stale as (
+             delete from lease l using unnest($1::smallint[], $2::bigint[]) as t (shard, epoch)
+             where l.shard = t.shard and (l.epoch < t.epoch or $3 and l.epoch = t.epoch)
+             returning l.workspace_id, l.run_id, l.shard)
+         insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from stale
+         on conflict (workspace_id, run_id) do nothing",
+    )
+    .bind(shards)
+    .bind(epochs)
+    .bind(own)
+    .execute(tx.sqlx())
+    .await
+    .map(drop)
+    .map_err(store_error)
+}
+
+async fn gates(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<Vec<Holding>, StoreError> {
+    let (shards, _) = columns(tenures);
+    let rows: Vec<(i16, uuid::Uuid, String, i64)> = sqlx::query_as(
+        "select shard, workspace_id, gate, count(*) from gate_hold where shard = any ($1)
+         group by shard, workspace_id, gate",
+    )
+    .bind(shards)
+    .fetch_all(tx.sqlx())
+    .await
+    .map_err(store_error)?;
+    Ok(rows
+        .into_iter()
+        .map(|(shard, workspace, gate, runs)| Holding {
+            shard: ShardId(shard),
+            workspace: WorkspaceId::from_uuid(workspace),
+            gate: Gate::from_text(gate),
+            runs: u32::try_from(runs).unwrap_or(u32::MAX),
+        })
+        .collect())
+}
+
+pub(super) async fn release(tx: &mut PgTx<Machinery>, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError> {
+    let (shards, epochs) = columns(tenures);
+    let given: Vec<(i16, i64)> = sqlx::query_as(
+        "update shard set owner = null, leased_until = '-infinity'
+         where owner = $1 and (shard, epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
+         returning shard, epoch",
+    )
+    .bind(worker.0)
+    .bind(shards)
+    .bind(epochs)
+    .fetch_all(tx.sqlx())
+    .await
+    .map_err(store_error)?;
+    let given: Vec<Tenure> = given.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
+    make_ready(tx, &given, true).await
+}
