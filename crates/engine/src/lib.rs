@@ -4,7 +4,6 @@
 //! commands. It knows its store, its handlers and the network only as ports. It must never hold a transaction while a
 //! handler runs, and never act on a transition that is not committed.
 
-mod cache;
 mod config;
 mod endings;
 mod fairness;
@@ -16,7 +15,6 @@ pub mod model;
 pub mod ports;
 mod worker;
 
-pub use cache::PlanCache;
 pub use config::EngineConfig;
 pub use endings::RunEndings;
 pub use worker::{Engine, EngineHandle, EngineParts};

@@ -68,7 +68,7 @@ pub trait EngineStore: Send + Sync {
     async fn commit(&self, scope: &SystemScope, worker: WorkerId, batch: &[RunCommit])
     -> Result<Committed, StoreError>;
 
-    /// Makes the partitions of the weeks to come and forgets dedupe keys from before `keys_before`.
+    /// Forgets dedupe keys from before `keys_before`.
     async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError>;
 }
 

@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tidegate_workflows::run::StepError;
+use tidegate_workflows::run::{MAX_DEPTH, StepError};
 
 use crate::ports::{EmittedEvent, EventEmitter, StepHandler, StepTask};
-
-/// How many runs may lead to an event, the one that sends it included: two workflows that start each other end there.
-pub(super) const MAX_DEPTH: u8 = 10;
 
 /// Sends events into the run's own workspace.
 pub struct EmitEvent {

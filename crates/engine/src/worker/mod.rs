@@ -38,7 +38,7 @@ use crate::ports::{EngineStore, HandlerMap, StepTask};
 pub struct EngineParts {
     /// Where runs are kept.
     pub store: Arc<dyn EngineStore>,
-    /// Where plans come from; see [`crate::PlanCache`].
+    /// Where plans come from; such as [`tidegate_workflows::run::Runs`].
     pub plans: Arc<dyn PlanSource>,
     /// Who does the steps with effects.
     pub handlers: HandlerMap,

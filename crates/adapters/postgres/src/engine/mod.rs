@@ -6,6 +6,8 @@
 mod claim;
 mod commit;
 mod look;
+mod plans;
+mod runs;
 mod shards;
 
 use std::time::Duration;
@@ -104,7 +106,6 @@ impl EngineStore for PgEngineStore {
 
     async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError> {
         let mut tx = self.store.begin_machinery(scope).await?;
-        sqlx::query("select tidegate_ensure_partitions()").execute(tx.sqlx()).await.map_err(store_error)?;
         sqlx::query("delete from run_key where created_at < $1")
             .bind(keys_before)
             .execute(tx.sqlx())

@@ -4,10 +4,14 @@
 //! and commands out; no clock, no IO, no randomness that a run does not carry itself. Its state is nothing but its
 //! transitions applied in order, so a run that was lost with its worker is rebuilt from what was committed.
 
+mod cache;
 mod context;
 mod decide;
 mod delay;
 mod model;
+pub mod ports;
+mod record;
+mod service;
 mod state;
 mod timeline;
 
@@ -18,7 +22,9 @@ pub use context::{PlanSource, RunOrigin};
 pub use decide::{DecideError, Decision, decide};
 pub use model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition,
-    TransitionRecord,
+    TransitionRecord, UnknownStatus,
 };
+pub use record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter};
+pub use service::{CancelError, InputProblem, MAX_KEY, ReadError, Runs, StartError, StartRun, Started};
 pub use state::{Corrupt, Phase, RunState, StepState};
 pub use timeline::{AttemptView, StepView, timeline};

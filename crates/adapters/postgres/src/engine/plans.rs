@@ -1,0 +1,43 @@
+//! What runs follow.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tidegate_kernel::{AuditLog, StoreError, UnitOfWork, WorkflowId, WorkspaceScope};
+use tidegate_workflows::plan::Plan;
+use tidegate_workflows::run::ports::{PlanRepository, RunRepository, RunsTx, Startable};
+
+use crate::store::PgStore;
+use crate::transaction::PgTx;
+
+impl RunsTx for PgTx {
+    fn runs(&mut self) -> &mut dyn RunRepository {
+        self
+    }
+
+    fn plans(&mut self) -> &mut dyn PlanRepository {
+        self
+    }
+
+    fn audit(&mut self) -> &mut dyn AuditLog {
+        self
+    }
+}
+
+#[async_trait]
+impl UnitOfWork<dyn RunsTx> for PgStore {
+    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn RunsTx>, StoreError> {
+        Ok(self.begin_tenant(scope).await?)
+    }
+}
+
+#[async_trait]
+impl PlanRepository for PgTx {
+    async fn startable(&mut self, _workflow: WorkflowId) -> Result<Option<Startable>, StoreError> {
+        Ok(None)
+    }
+
+    async fn plan(&mut self, _workflow: WorkflowId, _version: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+        Ok(None)
+    }
+}

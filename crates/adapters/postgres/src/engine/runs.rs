@@ -1,0 +1,230 @@
+//! Runs as their workspace sees them: starting, reading and asking for an end.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tidegate_kernel::{Page, PageSize, RunId, StoreError, WorkflowId};
+use tidegate_workflows::run::ports::{KeyClaim, RunRepository};
+use tidegate_workflows::run::{NewRun, Run, RunFilter, TransitionRecord};
+use uuid::Uuid;
+
+use super::unreadable;
+use crate::error::store_error;
+use crate::transaction::PgTx;
+
+const CLAIM_KEY: &str = "
+    insert into run_key (workspace_id, workflow_id, dedupe_key, run_id, input_digest, created_at)
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict (workspace_id, workflow_id, dedupe_key) do update
+        set run_id = excluded.run_id, input_digest = excluded.input_digest, created_at = excluded.created_at
+        where run_key.created_at < $7
+    returning run_id";
+
+/// Where the workspace's work is done. The first run of a workspace gives it a slot, spread by its id.
+const PLACE: &str = "
+    with placed as (
+        insert into workspace_slot (workspace_id, slot)
+        select $1, (('x' || right($1::text, 8))::bit(32)::bigint & 1023)::smallint
+        where not exists (select from workspace_slot where workspace_id = $1)
+        on conflict (workspace_id) do nothing
+        returning slot)
+    select s.shard from slot s
+    where s.slot = coalesce((select slot from placed), (select slot from workspace_slot where workspace_id = $1))";
+
+const ADD: &str = "
+    with kept as (
+        insert into run (workspace_id, id, workflow_id, version, shard, status, trigger, event, input, dedupe_key, depth,
+            concurrency_key, concurrency_limit, request_id, created_at)
+        values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        returning workspace_id, id, shard)
+    insert into ready (workspace_id, run_id, shard) select workspace_id, id, shard from kept";
+
+const FIND: &str = "
+    select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
+    from run where workspace_id = $1 and id = $2";
+
+/// Ids sort by their time, so bounds of time are bounds of ids, and they prune partitions.
+const LIST: &str = "
+    select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
+    from run
+    where workspace_id = $1 and id < $2 and id >= $3
+      and (cardinality($4::uuid[]) = 0 or workflow_id = any ($4))
+      and (cardinality($5::text[]) = 0 or status = any ($5))
+    order by id desc limit $6";
+
+#[async_trait]
+impl RunRepository for PgTx {
+    async fn claim_key(
+        &mut self,
+        workflow: WorkflowId,
+        key: &str,
+        run: RunId,
+        input: [u8; 32],
+        now: DateTime<Utc>,
+        since: DateTime<Utc>,
+    ) -> Result<KeyClaim, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let mine: Option<(Uuid,)> = sqlx::query_as(CLAIM_KEY)
+            .bind(workspace)
+            .bind(workflow.as_uuid())
+            .bind(key)
+            .bind(run.as_uuid())
+            .bind(input.as_slice())
+            .bind(now)
+            .bind(since)
+            .fetch_optional(self.sqlx())
+            .await
+            .map_err(store_error)?;
+        if mine.is_some() {
+            return Ok(KeyClaim::Claimed);
+        }
+        let (run, digest): (Uuid, Vec<u8>) = sqlx::query_as(
+            "select run_id, input_digest from run_key
+             where workspace_id = $1 and workflow_id = $2 and dedupe_key = $3",
+        )
+        .bind(workspace)
+        .bind(workflow.as_uuid())
+        .bind(key)
+        .fetch_one(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        let input = digest.try_into().map_err(|_| unreadable("a digest of another length"))?;
+        Ok(KeyClaim::Known { run: RunId::from_uuid(run), input })
+    }
+
+    async fn add(&mut self, run: &NewRun) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let request_id = self.grasp.request_id.clone();
+        let mut placed: Option<(i16,)> = None;
+        // Where another transaction gives the workspace its slot at this moment, the second look sees it.
+        for _ in 0..2 {
+            if placed.is_none() {
+                placed =
+                    sqlx::query_as(PLACE).bind(workspace).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+            }
+        }
+        let (shard,) = placed.ok_or_else(|| unreadable("a workspace without a slot"))?;
+        let event = (!run.event.is_null()).then(|| bytes(&run.event)).transpose()?;
+        let limit = run.concurrency.as_ref().map(|(_, limit)| i32::try_from(*limit)).transpose();
+        sqlx::query(ADD)
+            .bind(workspace)
+            .bind(run.id.as_uuid())
+            .bind(run.workflow.as_uuid())
+            .bind(run.version)
+            .bind(shard)
+            .bind(bytes(&run.trigger)?)
+            .bind(event)
+            .bind(bytes(&run.input)?)
+            .bind(&run.dedupe_key)
+            .bind(i16::from(run.depth))
+            .bind(run.concurrency.as_ref().map(|(key, _)| key))
+            .bind(limit.map_err(unreadable)?)
+            .bind(request_id.as_str())
+            .bind(run.created_at)
+            .execute(self.sqlx())
+            .await
+            .map(drop)
+            .map_err(store_error)
+    }
+
+    async fn find(&mut self, id: RunId) -> Result<Option<Run>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let row = sqlx::query(FIND).bind(workspace).bind(id.as_uuid()).fetch_optional(self.sqlx()).await;
+        row.map_err(store_error)?.as_ref().map(run).transpose()
+    }
+
+    async fn transitions(&mut self, id: RunId) -> Result<Vec<TransitionRecord>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let rows: Vec<(i32, DateTime<Utc>, Vec<u8>)> =
+            sqlx::query_as("select seq, at, body from step_event where workspace_id = $1 and run_id = $2 order by seq")
+                .bind(workspace)
+                .bind(id.as_uuid())
+                .fetch_all(self.sqlx())
+                .await
+                .map_err(store_error)?;
+        rows.into_iter()
+            .map(|(seq, at, body)| {
+                let seq = u32::try_from(seq).map_err(unreadable)?;
+                Ok(TransitionRecord { seq, at, transition: serde_json::from_slice(&body).map_err(unreadable)? })
+            })
+            .collect()
+    }
+
+    async fn list(
+        &mut self,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        size: PageSize,
+    ) -> Result<Page<Run, RunId>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let to = filter.to.map_or(Uuid::max(), first_id);
+        let before = after.map_or(to, |after| after.as_uuid().min(to));
+        let rows = sqlx::query(LIST)
+            .bind(workspace)
+            .bind(before)
+            .bind(filter.from.map_or(Uuid::nil(), first_id))
+            .bind(filter.workflows.iter().map(WorkflowId::as_uuid).collect::<Vec<_>>())
+            .bind(filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>())
+            .bind(i64::from(size.get()) + 1)
+            .fetch_all(self.sqlx())
+            .await
+            .map_err(store_error)?;
+        let runs = rows.iter().map(run).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::from_overfetch(runs, size, |run| run.id))
+    }
+
+    async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let signal = self.env.uuid_v7();
+        sqlx::query(
+            "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+             select workspace_id, $3, id, shard, 'cancel', $4 from run where workspace_id = $1 and id = $2",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(signal)
+        .bind(at)
+        .execute(self.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+    }
+}
+
+/// The smallest id of a run that was started at `at`.
+fn first_id(at: DateTime<Utc>) -> Uuid {
+    let millis = u128::try_from(at.timestamp_millis().clamp(0, (1 << 48) - 1)).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
+}
+
+fn bytes(value: &Value) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(unreadable)
+}
+
+fn run(row: &PgRow) -> Result<Run, StoreError> {
+    let json = |column: &str| -> Result<Value, StoreError> {
+        let bytes: Option<Vec<u8>> = row.try_get(column).map_err(store_error)?;
+        bytes.map_or(Ok(Value::Null), |bytes| serde_json::from_slice(&bytes).map_err(unreadable))
+    };
+    let status: String = row.try_get("status").map_err(store_error)?;
+    let error = match json("error")? {
+        Value::Null => None,
+        error => Some(serde_json::from_value(error).map_err(unreadable)?),
+    };
+    Ok(Run {
+        id: RunId::from_uuid(row.try_get("id").map_err(store_error)?),
+        workflow: WorkflowId::from_uuid(row.try_get("workflow_id").map_err(store_error)?),
+        version: row.try_get("version").map_err(store_error)?,
+        status: status.parse().map_err(unreadable)?,
+        trigger: json("trigger")?,
+        input: json("input")?,
+        outputs: json("outputs")?,
+        error,
+        created_at: row.try_get("created_at").map_err(store_error)?,
+        started_at: row.try_get("started_at").map_err(store_error)?,
+        finished_at: row.try_get("finished_at").map_err(store_error)?,
+        dedupe_key: row.try_get("dedupe_key").map_err(store_error)?,
+    })
+}

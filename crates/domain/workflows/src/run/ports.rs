@@ -1,0 +1,91 @@
+//! What runs need from a store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{AuditLog, Page, PageSize, RunId, StoreError, Transaction, WorkflowId};
+
+use super::model::TransitionRecord;
+use super::record::{NewRun, Run, RunFilter};
+use crate::plan::Plan;
+
+/// The slice of a store that the use cases of runs work on.
+pub trait RunsTx: Transaction {
+    /// Runs.
+    fn runs(&mut self) -> &mut dyn RunRepository;
+    /// What runs follow.
+    fn plans(&mut self) -> &mut dyn PlanRepository;
+    /// Who did what.
+    fn audit(&mut self) -> &mut dyn AuditLog;
+}
+
+/// Whether a dedupe key was free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyClaim {
+    /// It is this run's now.
+    Claimed,
+    /// Another run was started with it.
+    Known {
+        /// That run.
+        run: RunId,
+        /// The digest of its input.
+        input: [u8; 32],
+    },
+}
+
+/// The runs of one workspace.
+#[async_trait]
+pub trait RunRepository: Send {
+    /// Gives the key to `run`, unless another run of the workflow got it at or after `since`.
+    ///
+    /// MUST give a key to one of two transactions that ask at once; the other waits and is told of the first.
+    async fn claim_key(
+        &mut self,
+        workflow: WorkflowId,
+        key: &str,
+        run: RunId,
+        input: [u8; 32],
+        now: DateTime<Utc>,
+        since: DateTime<Utc>,
+    ) -> Result<KeyClaim, StoreError>;
+
+    /// Keeps a new run and makes it ready, so that the engine finds it as soon as this commits.
+    async fn add(&mut self, run: &NewRun) -> Result<(), StoreError>;
+
+    /// The run, or `None` where the workspace has none with this id.
+    async fn find(&mut self, id: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// The transitions of a run, in order; empty where the workspace has none with this id.
+    async fn transitions(&mut self, id: RunId) -> Result<Vec<TransitionRecord>, StoreError>;
+
+    /// Runs that `filter` admits, newest first, those before `after`.
+    async fn list(
+        &mut self,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        size: PageSize,
+    ) -> Result<Page<Run, RunId>, StoreError>;
+
+    /// Asks the engine to cancel a run that the workspace has. MUST NOT change the run itself.
+    async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// What of a workflow can be started now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startable {
+    /// This version is published.
+    Version(i32),
+    /// None is.
+    Unpublished,
+}
+
+/// The plans of one workspace's workflows.
+#[async_trait]
+pub trait PlanRepository: Send {
+    /// What of the workflow can be started, or `None` where the workspace has no such workflow.
+    async fn startable(&mut self, workflow: WorkflowId) -> Result<Option<Startable>, StoreError>;
+
+    /// The plan of a version, compiled; `None` where the workspace has no such version.
+    async fn plan(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Arc<Plan>>, StoreError>;
+}
