@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 pub mod clock;
+pub mod contract;
 pub mod database;
 pub mod scope;
 

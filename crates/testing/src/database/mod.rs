@@ -14,7 +14,7 @@ use std::thread;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
-use tidegate_kernel::Environment;
+use tidegate_kernel::{Environment, WorkspaceId};
 use tidegate_postgres::migrate::Schema;
 use tidegate_postgres::{PgStore, PgStoreConfig};
 
@@ -101,6 +101,20 @@ impl TestDatabase {
     /// A connection of the superuser. Close it before you need another one of an embedded database.
     pub async fn admin(&self) -> PgConnection {
         connect(&self.admin_url.parse().expect("the address was just made")).await
+    }
+
+    /// A workspace without members, for tests of what belongs to one.
+    pub async fn workspace(&self, env: &Environment) -> WorkspaceId {
+        let workspace = WorkspaceId::generate(env);
+        let name = workspace.to_string();
+        sqlx::query("insert into workspace (workspace_id, name, slug, created_at) values ($1, $2, $2, $3)")
+            .bind(workspace.as_uuid())
+            .bind(name)
+            .bind(env.now())
+            .execute(&mut self.admin().await)
+            .await
+            .expect("a workspace is inserted");
+        workspace
     }
 
     /// A store that is connected as a server would be.

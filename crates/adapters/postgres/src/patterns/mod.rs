@@ -7,13 +7,39 @@ mod list;
 mod suggestions;
 
 use async_trait::async_trait;
-use tidegate_events::pattern::{PatternRepository, PatternsTx};
-use tidegate_events::suggestion::{SuggestionRepository, SuggestionsTx};
+use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
+use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
+use tidegate_events::{EventConsumers, EventFeed};
 use tidegate_kernel::{AuditLog, Position, StoreError, UnitOfWork, WorkspaceScope};
 
 use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
+
+#[async_trait]
+impl UnitOfWork<dyn DetectionTx> for PgStore {
+    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn DetectionTx>, StoreError> {
+        Ok(self.begin_tenant(scope).await?)
+    }
+}
+
+impl DetectionTx for PgTx<Tenant> {
+    fn feed(&mut self) -> &mut dyn EventFeed {
+        self
+    }
+
+    fn consumers(&mut self) -> &mut dyn EventConsumers {
+        self
+    }
+
+    fn counters(&mut self) -> &mut dyn PatternCounters {
+        self
+    }
+
+    fn suggestions(&mut self) -> &mut dyn SuggestionLedger {
+        self
+    }
+}
 
 #[async_trait]
 impl UnitOfWork<dyn PatternsTx> for PgStore {

@@ -1,0 +1,3 @@
+//! Contract suites: one function per obligation of a port, run against every adapter of it.
+
+pub mod patterns;

@@ -1,0 +1,122 @@
+//! Suggestions: offered once, kept up to date, answered once.
+
+use tidegate_events::suggestion::{
+    DismissSuggestionError, SuggestionFilter, SuggestionPlace, SuggestionStatus, confidence::wilson_lower_bound,
+};
+use tidegate_kernel::{PageSize, WorkflowId};
+use uuid::Uuid;
+
+use super::{Subject, together, touch};
+
+fn rules(suggestions: &[tidegate_events::suggestion::Suggestion]) -> Vec<(&str, i64)> {
+    suggestions.iter().map(|suggestion| (suggestion.rule.as_str(), suggestion.confidence)).collect()
+}
+
+/// Three of three is enough, two of two is not; the confidence is the lower bound, and the evidence is there.
+pub async fn what_happened_often_enough_is_offered(subject: &Subject) {
+    let scope = subject.scope();
+    let events = together("s", 3, "a", "b");
+    subject.add_and_detect(&scope, &events[..4]).await;
+    assert_eq!(rules(&subject.offered(&scope).await), []);
+    subject.add_and_detect(&scope, &events[4..]).await;
+    let offered = subject.offered(&scope).await;
+    assert_eq!(rules(&offered), [("co_change_reminder", wilson_lower_bound(3, 3))]);
+    assert_eq!(offered.first().map(|suggestion| suggestion.evidence.len()), Some(6));
+}
+
+/// A suggestion follows its pattern: up when it is confirmed, down when its basis grows without it, out below the minimum, and back.
+pub async fn an_open_suggestion_is_kept_up_to_date(subject: &Subject) {
+    let scope = subject.scope();
+    subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
+    let id = subject.offered(&scope).await.first().map(|suggestion| suggestion.id);
+    subject.add_and_detect(&scope, &together("t", 2, "a", "b")).await;
+    assert_eq!(rules(&subject.offered(&scope).await), [("co_change_reminder", wilson_lower_bound(5, 5))]);
+    let alone = |n: i64, name: &str| touch(format!("{name}{n}"), 0, "", &format!("alone-{name}{n}"), name);
+    let both: Vec<_> = (0..2).flat_map(|n| [alone(n, "a"), alone(n, "b")]).collect();
+    subject.add_and_detect(&scope, &both).await;
+    assert_eq!(rules(&subject.offered(&scope).await), [("co_change_reminder", wilson_lower_bound(5, 7))]);
+    let both: Vec<_> = (2..20).flat_map(|n| [alone(n, "a"), alone(n, "b")]).collect();
+    subject.add_and_detect(&scope, &both).await;
+    assert_eq!(rules(&subject.offered(&scope).await), []);
+    subject.add_and_detect(&scope, &together("u", 40, "a", "b")).await;
+    let offered = subject.offered(&scope).await;
+    let again = offered.iter().find(|suggestion| suggestion.rule == "co_change_reminder");
+    assert_eq!(again.map(|suggestion| suggestion.confidence), Some(wilson_lower_bound(45, 65)));
+    assert_eq!(again.map(|suggestion| suggestion.id), id, "it is the same suggestion");
+}
+
+/// What was dismissed stays dismissed, however strong its pattern becomes.
+pub async fn a_dismissed_suggestion_is_never_offered_again(subject: &Subject) {
+    let scope = subject.scope();
+    subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
+    let id = subject.offered(&scope).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
+    let dismissed = subject.suggestions().dismiss(&scope, id).await.expect("it is dismissed");
+    assert_eq!(dismissed.status, SuggestionStatus::Dismissed);
+    subject.suggestions().dismiss(&scope, id).await.expect("twice is as good as once");
+    subject.add_and_detect(&scope, &together("t", 5, "a", "b")).await;
+    assert_eq!(rules(&subject.offered(&scope).await), []);
+    let filter = SuggestionFilter { statuses: vec![SuggestionStatus::Dismissed], min_confidence: 0 };
+    let listed = subject.suggestions().list(&scope, &filter, None, PageSize::default()).await.expect("it is listed");
+    let confidences: Vec<i64> = listed.page.items.iter().map(|suggestion| suggestion.confidence).collect();
+    assert_eq!(confidences, [wilson_lower_bound(3, 3)], "it shows what it was answered on");
+}
+
+/// An answer is given once; whoever comes second changes nothing.
+pub async fn a_suggestion_is_answered_once(subject: &Subject) {
+    let scope = subject.scope();
+    subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
+    let id = subject.offered(&scope).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
+    let workflow = Some(WorkflowId::from_uuid(Uuid::from_u128(7)));
+    let mut tx = subject.suggestions.begin(&scope).await.expect("a transaction begins");
+    assert!(tx.suggestions().answer(id, SuggestionStatus::Applied, workflow).await.expect("it is answered"));
+    assert!(!tx.suggestions().answer(id, SuggestionStatus::Dismissed, None).await.expect("it is not answered again"));
+    tx.commit().await.expect("the answer is committed");
+    let refused = subject.suggestions().dismiss(&scope, id).await;
+    assert!(matches!(refused, Err(DismissSuggestionError::Applied)), "{refused:?}");
+    let mut tx = subject.suggestions.begin(&scope).await.expect("a transaction begins");
+    let found = tx.suggestions().find(id).await.expect("it is read").expect("it is there");
+    assert_eq!((found.status, found.workflow), (SuggestionStatus::Applied, workflow));
+}
+
+/// Pages go from the most to the least confident and leave nothing out.
+pub async fn suggestions_are_listed_by_confidence(subject: &Subject) {
+    let scope = subject.scope();
+    for (n, name) in (3..9).zip(["a", "b", "c", "d", "e", "f"]) {
+        subject.add_and_detect(&scope, &together(name, n, name, &format!("{name}{name}"))).await;
+    }
+    let filter = SuggestionFilter { statuses: Vec::new(), min_confidence: wilson_lower_bound(4, 4) };
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let two = PageSize::new(2).expect("a size that is allowed");
+        let listed = subject.suggestions().list(&scope, &filter, after, two).await.expect("a page is listed");
+        all.extend(listed.page.items.iter().map(|item| SuggestionPlace { confidence: item.confidence, id: item.id }));
+        after = listed.page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let mut sorted = all.clone();
+    sorted.sort_unstable_by(|one, other| other.cmp(one));
+    sorted.dedup();
+    assert_eq!(all, sorted);
+    let pairs = all.iter().filter(|place| (4..9).any(|n| wilson_lower_bound(n, n) == place.confidence)).count();
+    assert!(pairs >= 5, "{all:?}");
+}
+
+/// Another tenant's suggestion is as absent as one that does not exist.
+pub async fn another_tenants_suggestion_does_not_exist(subject: &Subject) {
+    let (ours, theirs) = (subject.scope(), subject.foreign());
+    subject.add_and_detect(&theirs, &together("s", 3, "a", "b")).await;
+    assert_eq!(rules(&subject.offered(&ours).await), []);
+    let id = subject.offered(&theirs).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
+    let refused = subject.suggestions().dismiss(&ours, id).await;
+    assert!(matches!(refused, Err(DismissSuggestionError::NotFound)), "{refused:?}");
+    let mut tx = subject.suggestions.begin(&ours).await.expect("a transaction begins");
+    assert!(!tx.suggestions().answer(id, SuggestionStatus::Dismissed, None).await.expect("nothing is answered"));
+    let event = subject.stored(&theirs).await.first().map(|event| event.id).expect("an event");
+    assert!(tx.suggestions().event_types(&[event], "a").await.expect("types are read").is_empty());
+    drop(tx);
+    let mut tx = subject.suggestions.begin(&theirs).await.expect("a transaction begins");
+    assert_eq!(tx.suggestions().event_types(&[event], "a").await.expect("types are read"), ["file.modified"]);
+    assert_eq!(subject.offered(&theirs).await.len(), 1);
+}
