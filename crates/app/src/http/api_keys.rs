@@ -119,7 +119,7 @@ fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {
 
 /// The API keys that are not revoked, the newest first.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
+    params(("ws" = String, Path, description = "Id or slug of the workspace")),
     responses((status = 200, description = "Keys without their secrets", body = List<ApiKeyView>)))]
 #[get("/workspaces/{ws}/api-keys")]
 pub async fn list(

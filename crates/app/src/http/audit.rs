@@ -107,7 +107,7 @@ fn actor(text: &str) -> Result<Actor, Problem> {
 
 /// What was done in a workspace, the newest first.
 #[utoipa::path(tag = "audit", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), AuditQuery),
+    params(("ws" = String, Path, description = "Id or slug of the workspace")),
     responses((status = 200, description = "Entries", body = List<AuditView>)))]
 #[get("/workspaces/{ws}/audit")]
 pub async fn list(

@@ -5,10 +5,13 @@ use std::time::Duration;
 use clap::Parser;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidegate::Services;
 use tidegate::server::{Application, StopHandle};
 use tidegate::settings::Settings;
+use tidegate_tenancy::Role;
 use tidegate_testing::TestDatabase;
+use tidegate_testing::scope::workspace_scope;
 
 /// A server on a free port with its own database; both end with it.
 pub struct TestApp {
@@ -17,6 +20,7 @@ pub struct TestApp {
     client: reqwest::Client,
     /// The database behind it, for what cannot be seen through the API.
     pub database: TestDatabase,
+    services: Services,
     server: StopHandle,
 }
 
@@ -55,13 +59,14 @@ impl TestApp {
             Application::build(&settings, tidegate::system::environment()).await.expect("the server starts");
         let base = format!("http://{}", application.address());
         let server = application.stop_handle();
+        let services = application.services().clone();
         tokio::spawn(application.run());
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client without TLS settings can be made");
-        Self { base, client, database, server }
+        Self { base, client, database, services, server }
     }
 
     /// A request; `path` starts with a slash.
@@ -83,6 +88,77 @@ impl TestApp {
     pub async fn stop(self) {
         self.server.stop().await;
     }
+}
+
+/// The password of everybody in tests.
+const PASSWORD: &str = "an umbrella in march";
+
+/// A person who is logged in.
+pub struct Person {
+    /// `usr_…`.
+    pub id: String,
+    /// The address.
+    pub email: String,
+    /// The access token.
+    pub token: String,
+    /// The refresh token.
+    pub refresh_token: String,
+}
+
+impl TestApp {
+    /// Registers a person and logs them in.
+    pub async fn person(&self, name: &str) -> Person {
+        let email = format!("{}@example.org", name.to_lowercase());
+        let new = json!({ "email": email, "password": PASSWORD, "name": name });
+        let user = self.post("/api/v1/auth/register").json(&new).send().await.expect(201);
+        self.log_in(&email, &text(&user["id"])).await
+    }
+
+    async fn log_in(&self, email: &str, id: &str) -> Person {
+        let login = json!({ "email": email, "password": PASSWORD });
+        let tokens = self.post("/api/v1/auth/login").json(&login).send().await.expect(200);
+        Person {
+            id: id.to_owned(),
+            email: email.to_owned(),
+            token: text(&tokens["access_token"]),
+            refresh_token: text(&tokens["refresh_token"]),
+        }
+    }
+
+    /// Founds a workspace and gives its id.
+    pub async fn workspace(&self, owner: &Person, name: &str) -> String {
+        let new = json!({ "name": name });
+        text(&self.post("/api/v1/workspaces").bearer(&owner.token).json(&new).send().await.expect(201)["id"])
+    }
+
+    /// Makes somebody a member, as an accepted invitation would.
+    pub async fn join(&self, workspace: &str, person: &Person, role: Role) {
+        let scope = workspace_scope(workspace.parse().expect("a workspace's id"));
+        let members = &self.services.tenancy.members;
+        members.add(&scope, person.id.parse().expect("a person's id"), role).await.expect("a new member is added");
+    }
+
+    /// Waits until a token or key that is no longer good is refused: at most the second that is promised.
+    pub async fn until_refused(&self, path: &str, token: &str) {
+        let refused = async {
+            while self.get(path).bearer(token).send().await.status != StatusCode::UNAUTHORIZED {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), refused).await.expect("it is refused within a second");
+    }
+
+    /// Makes an API key and gives its id and its secret.
+    pub async fn api_key(&self, owner: &Person, workspace: &str, scopes: &[&str]) -> (String, String) {
+        let path = format!("/api/v1/workspaces/{workspace}/api-keys");
+        let new = json!({ "name": "a key", "scopes": scopes });
+        let key = self.post(&path).bearer(&owner.token).json(&new).send().await.expect(201);
+        (text(&key["id"]), text(&key["secret"]))
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("the member is a string").to_owned()
 }
 
 /// A request that is being put together.
