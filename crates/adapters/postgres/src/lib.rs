@@ -14,6 +14,7 @@ mod patterns;
 mod store;
 mod tenancy;
 mod transaction;
+mod workflows;
 
 pub use engine::PgEngineStore;
 pub use error::store_error;

@@ -4,8 +4,14 @@
 //! [`expression`]. All of it is pure: no clock, no IO.
 
 pub mod definition;
+pub mod error;
 pub mod expression;
 pub mod input;
+pub mod model;
 pub mod plan;
+pub mod ports;
 pub mod run;
+pub mod service;
 pub mod trigger;
+
+pub use service::Workflows;

@@ -5,12 +5,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::expression::{Expression, ValueTemplate};
+use crate::input::InputSchema;
 
 /// The most steps that one workflow may have.
 pub const MAX_STEPS: usize = 500;
@@ -25,8 +26,8 @@ pub struct Plan {
     pub semantics: u32,
     /// The workflow's name in this version.
     pub name: String,
-    /// The JSON Schema that the input of a run has to meet.
-    pub inputs_schema: Value,
+    /// What the input of a run has to meet.
+    pub inputs: Arc<InputSchema>,
     /// The steps; each comes after every step that it needs.
     pub steps: Vec<PlannedStep>,
     /// What a completed run answers: an object, or null where the document has no `outputs`.

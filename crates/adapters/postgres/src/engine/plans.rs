@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate_kernel::{AuditLog, StoreError, UnitOfWork, WorkflowId, WorkspaceScope};
+use tidegate_workflows::definition::Definition;
 use tidegate_workflows::plan::Plan;
+use tidegate_workflows::ports::WorkflowRepository;
 use tidegate_workflows::run::ports::{PlanRepository, RunRepository, RunsTx, Startable};
 
 use crate::store::PgStore;
@@ -33,11 +35,16 @@ impl UnitOfWork<dyn RunsTx> for PgStore {
 
 #[async_trait]
 impl PlanRepository for PgTx {
-    async fn startable(&mut self, _workflow: WorkflowId) -> Result<Option<Startable>, StoreError> {
-        Ok(None)
+    async fn startable(&mut self, workflow: WorkflowId) -> Result<Option<Startable>, StoreError> {
+        let workflow = WorkflowRepository::find(self, workflow).await?;
+        Ok(workflow.map(|workflow| workflow.published.map_or(Startable::Unpublished, Startable::Version)))
     }
 
-    async fn plan(&mut self, _workflow: WorkflowId, _version: i32) -> Result<Option<Arc<Plan>>, StoreError> {
-        Ok(None)
+    async fn plan(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+        let Some(document) = self.document(workflow, version).await? else { return Ok(None) };
+        // It compiled when it was kept, so this is a server older than the document.
+        let definition = Definition::compile(&document.source, document.format)
+            .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        Ok(Some(definition.plan))
     }
 }

@@ -25,7 +25,6 @@ use serde_json::Value;
 
 pub use duration::parse_duration;
 
-use crate::input::InputSchema;
 use crate::plan::Plan;
 use crate::trigger::Trigger;
 
@@ -90,8 +89,6 @@ pub struct Definition {
     pub description: Option<String>,
     /// What a run follows.
     pub plan: Arc<Plan>,
-    /// What the input of a run has to meet.
-    pub inputs: Arc<InputSchema>,
     /// What starts it by itself, in the order of the document.
     pub triggers: Vec<Trigger>,
     /// The document as JSON.

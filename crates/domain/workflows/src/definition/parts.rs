@@ -76,7 +76,7 @@ fn compile(checker: &mut Checker<'_>, root: &Node) -> Option<Definition> {
     let plan = Plan {
         semantics: semantics?,
         name: name.clone(),
-        inputs_schema: inputs.schema().clone(),
+        inputs: Arc::new(inputs),
         steps: steps?.planned?,
         outputs: outputs?,
         concurrency: concurrency?,
@@ -85,7 +85,6 @@ fn compile(checker: &mut Checker<'_>, root: &Node) -> Option<Definition> {
         name,
         description: description.flatten(),
         plan: Arc::new(plan),
-        inputs: Arc::new(inputs),
         triggers: triggers?,
         document: root.to_json(),
     })

@@ -25,6 +25,6 @@ pub use model::{
     TransitionRecord, UnknownStatus,
 };
 pub use record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter};
-pub use service::{CancelError, InputProblem, MAX_KEY, ReadError, Runs, StartError, StartRun, Started};
+pub use service::{CancelError, MAX_KEY, ReadError, Runs, StartError, StartRun, Started};
 pub use state::{Corrupt, Phase, RunState, StepState};
 pub use timeline::{AttemptView, StepView, timeline};

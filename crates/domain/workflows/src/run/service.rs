@@ -16,6 +16,7 @@ use super::ports::{KeyClaim, RunsTx, Startable};
 use super::record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter, digest};
 use super::timeline::timeline;
 use crate::expression::Bindings;
+use crate::input::InputProblem;
 use crate::plan::Plan;
 
 /// How long a dedupe key is known.
@@ -175,7 +176,7 @@ impl Runs {
             Some(Startable::Version(version)) => version,
         };
         let plan = self.plan_in(tx, start.workflow, version).await?.ok_or(StartError::Unpublished)?;
-        let problems = input_problems(&plan, &start.input);
+        let problems = plan.inputs.problems(&start.input);
         if !problems.is_empty() {
             return Err(StartError::InvalidInput(problems));
         }
@@ -352,20 +353,4 @@ fn pending(new: NewRun) -> Run {
         finished_at: None,
         dedupe_key: new.dedupe_key,
     }
-}
-
-/// One thing that is wrong with an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputProblem {
-    /// The JSON pointer to the part that is wrong.
-    pub pointer: String,
-    /// What is wrong.
-    pub detail: String,
-}
-
-fn input_problems(_plan: &Plan, input: &Value) -> Vec<InputProblem> {
-    if input.is_object() {
-        return Vec::new();
-    }
-    vec![InputProblem { pointer: String::new(), detail: "the input has to be an object".to_owned() }]
 }

@@ -1,6 +1,7 @@
 //! Random workflows under crashes, late and repeated facts: what must hold of every run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -66,7 +67,7 @@ fn plan(sketches: &[Sketch]) -> Plan {
     Plan {
         semantics: CURRENT_SEMANTICS,
         name: "test".to_owned(),
-        inputs_schema: json!({}),
+        inputs: Arc::new(crate::input::InputSchema::compile(&json!({})).unwrap()),
         steps,
         outputs: ValueTemplate::compile(&json!({"n": "${{ inputs.n }}"})).unwrap(),
         concurrency: None,

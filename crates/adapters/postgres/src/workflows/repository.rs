@@ -1,0 +1,199 @@
+//! Workflows and their versions.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{Page, PageSize, StoreError, WorkflowId};
+use tidegate_workflows::definition::Format;
+use tidegate_workflows::model::{Document, Version, Workflow};
+use tidegate_workflows::ports::WorkflowRepository;
+use uuid::Uuid;
+
+use super::broken;
+use crate::error::store_error;
+use crate::transaction::{PgTx, Tenant};
+
+macro_rules! workflow_rows {
+    ($rest:literal) => {
+        concat!(
+            "select w.id, w.name, w.description, w.revision, w.latest_version, w.published_version, w.created_at, w.updated_at
+             from workflow w where w.workspace_id = $1 ",
+            $rest
+        )
+    };
+}
+
+#[derive(sqlx::FromRow)]
+struct WorkflowRow {
+    id: Uuid,
+    name: String,
+    description: Option<Vec<u8>>,
+    revision: i32,
+    latest_version: i32,
+    published_version: Option<i32>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<WorkflowRow> for Workflow {
+    fn from(row: WorkflowRow) -> Self {
+        Self {
+            id: WorkflowId::from_uuid(row.id),
+            name: row.name,
+            description: row.description.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            revision: row.revision,
+            latest: row.latest_version,
+            published: row.published_version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct VersionRow {
+    version: i32,
+    name: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<VersionRow> for Version {
+    fn from(row: VersionRow) -> Self {
+        Self { number: row.version, name: row.name, created_at: row.created_at }
+    }
+}
+
+#[async_trait]
+impl WorkflowRepository for PgTx<Tenant> {
+    async fn add(&mut self, workflow: &Workflow, document: &Document) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        sqlx::query(
+            "insert into workflow (workspace_id, id, name, description, revision, latest_version, published_version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(workspace)
+        .bind(workflow.id.as_uuid())
+        .bind(&workflow.name)
+        .bind(workflow.description.as_ref().map(String::as_bytes))
+        .bind(workflow.revision)
+        .bind(workflow.latest)
+        .bind(workflow.published)
+        .bind(workflow.created_at)
+        .bind(workflow.updated_at)
+        .execute(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        let version = Version { number: workflow.latest, name: workflow.name.clone(), created_at: workflow.created_at };
+        self.add_version(workflow.id, &version, document).await
+    }
+
+    async fn find(&mut self, id: WorkflowId) -> Result<Option<Workflow>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let query = sqlx::query_as::<_, WorkflowRow>(workflow_rows!("and w.id = $2"));
+        let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        Ok(row.map(Into::into))
+    }
+
+    async fn lock(&mut self, id: WorkflowId) -> Result<Option<Workflow>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let query = sqlx::query_as::<_, WorkflowRow>(workflow_rows!("and w.id = $2 for update"));
+        let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        Ok(row.map(Into::into))
+    }
+
+    async fn list(
+        &mut self,
+        after: Option<WorkflowId>,
+        size: PageSize,
+    ) -> Result<Page<Workflow, WorkflowId>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let rows: Vec<WorkflowRow> =
+            sqlx::query_as(workflow_rows!("and ($2::uuid is null or w.id < $2) order by w.id desc limit $3"))
+                .bind(workspace)
+                .bind(after.map(|id| id.as_uuid()))
+                .bind(i64::from(size.get()) + 1)
+                .fetch_all(self.sqlx())
+                .await
+                .map_err(store_error)?;
+        let page = Page::from_overfetch(rows, size, |row| WorkflowId::from_uuid(row.id));
+        Ok(page.map(Into::into))
+    }
+
+    async fn update(&mut self, workflow: &Workflow) -> Result<bool, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let done = sqlx::query(
+            "update workflow set name = $3, description = $4, revision = $5, latest_version = $6, published_version = $7, updated_at = $8
+             where workspace_id = $1 and id = $2",
+        )
+        .bind(workspace)
+        .bind(workflow.id.as_uuid())
+        .bind(&workflow.name)
+        .bind(workflow.description.as_ref().map(String::as_bytes))
+        .bind(workflow.revision)
+        .bind(workflow.latest)
+        .bind(workflow.published)
+        .bind(workflow.updated_at)
+        .execute(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn add_version(&mut self, id: WorkflowId, version: &Version, document: &Document) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        sqlx::query(
+            "insert into workflow_version (workspace_id, workflow_id, version, name, format, source, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(version.number)
+        .bind(&version.name)
+        .bind(document.format.as_str())
+        .bind(&document.source)
+        .bind(version.created_at)
+        .execute(self.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+    }
+
+    async fn document(&mut self, id: WorkflowId, version: i32) -> Result<Option<Document>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let row: Option<(String, Vec<u8>)> = sqlx::query_as(
+            "select format, source from workflow_version where workspace_id = $1 and workflow_id = $2 and version = $3",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(version)
+        .fetch_optional(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        let document = |(format, source): (String, Vec<u8>)| {
+            let format = Format::parse(&format).ok_or_else(|| broken("an unknown format of a workflow"))?;
+            Ok(Document { format, source })
+        };
+        row.map(document).transpose()
+    }
+
+    async fn versions(
+        &mut self,
+        id: WorkflowId,
+        before: Option<i32>,
+        size: PageSize,
+    ) -> Result<Page<Version, i32>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let rows: Vec<VersionRow> = sqlx::query_as(
+            "select version, name, created_at from workflow_version
+             where workspace_id = $1 and workflow_id = $2 and ($3::int is null or version < $3)
+             order by version desc limit $4",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(before)
+        .bind(i64::from(size.get()) + 1)
+        .fetch_all(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(Page::from_overfetch(rows, size, |row| row.version).map(Into::into))
+    }
+}

@@ -1,0 +1,111 @@
+//! Why the use cases of workflows fail.
+
+use tidegate_kernel::{Forbidden, StoreError};
+
+use crate::definition::DefinitionError;
+use crate::ports::NAME_CONSTRAINT;
+
+/// Why a document was not checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The caller lacks the permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The document is no workflow.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+}
+
+/// Why a workflow was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The caller lacks the permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The document is no workflow.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The workspace has another workflow of this name.
+    #[error("the workspace has a workflow of this name already")]
+    NameTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// Why a workflow or a version of it was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The caller lacks the permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The workspace has no such workflow.
+    #[error("there is no such workflow")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why no draft was added.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    /// The caller lacks the permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The workspace has no such workflow.
+    #[error("there is no such workflow")]
+    NotFound,
+    /// The workflow is at another revision.
+    #[error("the workflow has changed since it was read: it is at revision {0}")]
+    Stale(i32),
+    /// The document is no workflow.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The workspace has another workflow of this name.
+    #[error("the workspace has a workflow of this name already")]
+    NameTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// Why a version was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The caller lacks the permission.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The workspace has no such workflow.
+    #[error("there is no such workflow")]
+    NotFound,
+    /// The workflow is at another revision.
+    #[error("the workflow has changed since it was read: it is at revision {0}")]
+    Stale(i32),
+    /// The workflow has no such version.
+    #[error("the workflow has no version {0}")]
+    NoSuchVersion(i32),
+    /// The version cannot be compiled any more.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether this is the constraint on names.
+fn is_name(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict(constraint) if constraint == NAME_CONSTRAINT)
+}
+
+impl From<StoreError> for CreateError {
+    fn from(error: StoreError) -> Self {
+        if is_name(&error) { Self::NameTaken } else { Self::Store(error) }
+    }
+}
+
+impl From<StoreError> for DraftError {
+    fn from(error: StoreError) -> Self {
+        if is_name(&error) { Self::NameTaken } else { Self::Store(error) }
+    }
+}

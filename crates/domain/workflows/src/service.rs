@@ -1,0 +1,246 @@
+//! What people and programs do with workflows: create, read, change, publish.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidegate_kernel::{
+    AuditEntry, Environment, Page, PageSize, Permission, StoreError, UnitOfWork, WorkflowId, WorkspaceScope,
+};
+
+use crate::definition::Definition;
+use crate::error::{CheckError, CreateError, DraftError, PublishError, ReadError};
+use crate::model::{Document, Version, Workflow, WorkflowDetails};
+use crate::ports::{Cause, Placement, WorkflowsTx};
+use crate::trigger::Trigger;
+
+/// The use cases of workflows.
+#[derive(Clone)]
+pub struct Workflows {
+    store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
+    env: Environment,
+}
+
+impl std::fmt::Debug for Workflows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workflows").finish_non_exhaustive()
+    }
+}
+
+impl Workflows {
+    /// The use cases over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>, env: Environment) -> Self {
+        Self { store, env }
+    }
+
+    /// Checks a document and changes nothing.
+    ///
+    /// # Errors
+    /// [`CheckError`] with every problem of the document.
+    pub fn check(&self, scope: &WorkspaceScope, document: &Document) -> Result<Definition, CheckError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        Ok(Definition::compile(&document.source, document.format)?)
+    }
+
+    /// Creates a workflow whose first version is a draft.
+    ///
+    /// # Errors
+    /// [`CreateError`]; nothing was created then.
+    pub async fn create(&self, scope: &WorkspaceScope, document: Document) -> Result<WorkflowDetails, CreateError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        let definition = Definition::compile(&document.source, document.format)?;
+        let mut tx = self.store.begin(scope).await?;
+        let details = self.add_in(&mut *tx, &definition, document).await?;
+        tx.commit().await?;
+        Ok(details)
+    }
+
+    /// Creates a workflow as part of a larger unit of work; the caller checks that it may, and commits.
+    ///
+    /// # Errors
+    /// [`CreateError`]; after [`CreateError::NameTaken`] and [`CreateError::Store`] the transaction cannot go on.
+    pub async fn create_in(
+        &self,
+        tx: &mut dyn WorkflowsTx,
+        document: Document,
+    ) -> Result<WorkflowDetails, CreateError> {
+        let definition = Definition::compile(&document.source, document.format)?;
+        self.add_in(tx, &definition, document).await
+    }
+
+    async fn add_in(
+        &self,
+        tx: &mut dyn WorkflowsTx,
+        definition: &Definition,
+        document: Document,
+    ) -> Result<WorkflowDetails, CreateError> {
+        let now = self.env.now();
+        let workflow = Workflow {
+            id: WorkflowId::generate(&self.env),
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            revision: 1,
+            latest: 1,
+            published: None,
+            created_at: now,
+            updated_at: now,
+        };
+        tx.workflows().add(&workflow, &document).await?;
+        let details = json!({"name": workflow.name, "version": 1});
+        tx.audit().record(AuditEntry::new("workflow.created", workflow.id).with(details)).await?;
+        Ok(WorkflowDetails { workflow, version: 1, document })
+    }
+
+    /// A workflow with the document of its latest version.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn get(&self, scope: &WorkspaceScope, id: WorkflowId) -> Result<WorkflowDetails, ReadError> {
+        scope.require(Permission::WorkflowsRead)?;
+        let mut tx = self.store.begin(scope).await?;
+        let workflow = tx.workflows().find(id).await?.ok_or(ReadError::NotFound)?;
+        let version = workflow.latest;
+        let document = tx.workflows().document(id, version).await?.ok_or(ReadError::NotFound)?;
+        Ok(WorkflowDetails { workflow, version, document })
+    }
+
+    /// The workspace's workflows, newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`], never `NotFound`.
+    pub async fn list(
+        &self,
+        scope: &WorkspaceScope,
+        after: Option<WorkflowId>,
+        size: PageSize,
+    ) -> Result<Page<Workflow, WorkflowId>, ReadError> {
+        scope.require(Permission::WorkflowsRead)?;
+        Ok(self.store.begin(scope).await?.workflows().list(after, size).await?)
+    }
+
+    /// The versions of a workflow, newest first, and which of them is published.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn versions(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        before: Option<i32>,
+        size: PageSize,
+    ) -> Result<(Workflow, Page<Version, i32>), ReadError> {
+        scope.require(Permission::WorkflowsRead)?;
+        let mut tx = self.store.begin(scope).await?;
+        let workflow = tx.workflows().find(id).await?.ok_or(ReadError::NotFound)?;
+        let versions = tx.workflows().versions(id, before, size).await?;
+        Ok((workflow, versions))
+    }
+
+    /// Adds a draft as the next version of a workflow that is at `revision`. What is published stays published.
+    ///
+    /// # Errors
+    /// [`DraftError`]; nothing was changed then.
+    pub async fn draft(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        revision: i32,
+        document: Document,
+    ) -> Result<WorkflowDetails, DraftError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        let compiled = Definition::compile(&document.source, document.format);
+        let mut tx = self.store.begin(scope).await?;
+        let mut workflow = tx.workflows().lock(id).await?.ok_or(DraftError::NotFound)?;
+        let definition = compiled?;
+        if workflow.revision != revision {
+            return Err(DraftError::Stale(workflow.revision));
+        }
+        let version =
+            Version { number: workflow.latest + 1, name: definition.name.clone(), created_at: self.env.now() };
+        tx.workflows().add_version(id, &version, &document).await?;
+        workflow.name = definition.name;
+        workflow.description = definition.description;
+        workflow.latest = version.number;
+        self.changed(&mut *tx, &mut workflow).await?;
+        let details = json!({"name": workflow.name, "version": version.number});
+        tx.audit().record(AuditEntry::new("workflow.drafted", id).with(details)).await?;
+        tx.commit().await?;
+        Ok(WorkflowDetails { workflow, version: version.number, document })
+    }
+
+    /// Publishes the latest version and puts its triggers in place of those of the version before.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was changed then.
+    pub async fn publish(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        revision: Option<i32>,
+    ) -> Result<Workflow, PublishError> {
+        self.put_out(scope, id, revision, None).await
+    }
+
+    /// Publishes a version again that came before.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was changed then.
+    pub async fn rollback(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        revision: Option<i32>,
+        version: i32,
+    ) -> Result<Workflow, PublishError> {
+        self.put_out(scope, id, revision, Some(version)).await
+    }
+
+    async fn put_out(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        revision: Option<i32>,
+        version: Option<i32>,
+    ) -> Result<Workflow, PublishError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        let mut tx = self.store.begin(scope).await?;
+        let mut workflow = tx.workflows().lock(id).await?.ok_or(PublishError::NotFound)?;
+        if revision.is_some_and(|revision| revision != workflow.revision) {
+            return Err(PublishError::Stale(workflow.revision));
+        }
+        let number = version.unwrap_or(workflow.latest);
+        if workflow.published == Some(number) {
+            return Ok(workflow);
+        }
+        let document = tx.workflows().document(id, number).await?.ok_or(PublishError::NoSuchVersion(number))?;
+        let definition = Definition::compile(&document.source, document.format)?;
+        let before = workflow.published.replace(number);
+        self.changed(&mut *tx, &mut workflow).await?;
+        tx.placements().place(id, number, &self.placements(&definition)).await?;
+        let action = if version.is_some() { "workflow.rolled_back" } else { "workflow.published" };
+        let details = json!({"version": number, "before": before});
+        tx.audit().record(AuditEntry::new(action, id).with(details)).await?;
+        tx.commit().await?;
+        Ok(workflow)
+    }
+
+    async fn changed(&self, tx: &mut dyn WorkflowsTx, workflow: &mut Workflow) -> Result<(), StoreError> {
+        workflow.revision += 1;
+        workflow.updated_at = self.env.now();
+        // It is locked, so it is there.
+        tx.workflows().update(workflow).await.map(drop)
+    }
+
+    fn placements(&self, definition: &Definition) -> Vec<Placement> {
+        let now = self.env.now();
+        let placement = |(ordinal, trigger): (i16, &Trigger)| {
+            let cause = match trigger {
+                // A schedule whose last time is over has nothing to wait for.
+                Trigger::Cron(cron) => Cause::Time(cron.schedule.next_after(now)?),
+                Trigger::Event(event) => Cause::Event(event.kind.clone()),
+            };
+            Some(Placement { ordinal, cause })
+        };
+        (0i16..).zip(&definition.triggers).filter_map(placement).collect()
+    }
+}

@@ -1,0 +1,3 @@
+alter table workflow drop constraint workflow_published;
+drop table workflow_version;
+drop table workflow;

@@ -1,0 +1,2 @@
+drop table event_trigger;
+drop table cron_trigger;
