@@ -12,8 +12,9 @@ grant select, insert, update on workspace_plan to tidegate_api;
 
 -- Counts per period, whose first instant (UTC) is its name: the day for API calls, the month for runs and steps.
 -- Runs and steps are added by the statement that records them, so that both are there or neither.
+-- What was used outlives its workspace, since it may have to be paid: no foreign key.
 create table usage_counter (
-    workspace_id uuid not null references workspace on delete cascade,
+    workspace_id uuid not null,
     meter text collate "C" not null check (meter in ('api_calls', 'runs', 'steps')),
     period_start timestamptz not null,
     used bigint not null check (used >= 0),

@@ -4,6 +4,7 @@
 //! its first query: by the predicate that [`PgTx`] adds, and once more by row-level security.
 
 mod audit;
+mod billing;
 pub mod check;
 mod engine;
 mod error;

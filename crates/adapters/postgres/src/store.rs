@@ -132,6 +132,10 @@ impl PgStore {
         chore.await.map_err(|_| store_error(sqlx::Error::WorkerCrashed))?.map_err(store_error)
     }
 
+    pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.env.now()
+    }
+
     pub(crate) fn pools(&self) -> [(&'static str, &PgPool); 3] {
         [
             ("DATABASE_URL", &self.api),

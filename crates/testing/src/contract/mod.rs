@@ -1,3 +1,5 @@
 //! Contract suites: one function per obligation of a port, run against every adapter of it.
 
+pub mod billing;
+pub mod events;
 pub mod patterns;

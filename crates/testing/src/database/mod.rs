@@ -107,13 +107,15 @@ impl TestDatabase {
     pub async fn workspace(&self, env: &Environment) -> WorkspaceId {
         let workspace = WorkspaceId::generate(env);
         let name = workspace.to_string();
+        let mut admin = self.admin().await;
         sqlx::query("insert into workspace (workspace_id, name, slug, created_at) values ($1, $2, $2, $3)")
             .bind(workspace.as_uuid())
             .bind(name)
             .bind(env.now())
-            .execute(&mut self.admin().await)
+            .execute(&mut admin)
             .await
             .expect("a workspace is inserted");
+        admin.close().await.expect("PostgreSQL closes a connection");
         workspace
     }
 

@@ -57,7 +57,9 @@ pub(super) async fn list(
         conditions(&mut query, filter, column);
         query.push(" order by id desc limit ").push_bind(limit).push(")");
     }
-    query.push(" order by id desc limit ").push_bind(limit);
+    if values.len() > 1 {
+        query.push(" order by id desc limit ").push_bind(limit);
+    }
     // How wide a range is decides how it is best read, so it is planned with its values; the rest is planned once.
     let has_range = filter.from.is_some() || filter.to.is_some() || !filter.subject_prefixes.is_empty();
     let query = query.build_query_as::<WholeRow>().persistent(!has_range);

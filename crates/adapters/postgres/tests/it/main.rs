@@ -1,3 +1,5 @@
 //! The adapter against a real PostgreSQL.
 
+mod billing;
+mod events;
 mod patterns;

@@ -1,0 +1,121 @@
+//! Plans and usage on PostgreSQL.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanRepository, PlanVersion, UsageRepository};
+use tidegate_kernel::{StoreError, SystemScope, Transaction, UnitOfWork, WorkspaceId, WorkspaceScope};
+use uuid::Uuid;
+
+use crate::error::store_error;
+use crate::store::PgStore;
+use crate::transaction::{PgTx, Tenant};
+
+#[async_trait]
+impl UnitOfWork<dyn BillingTx> for PgStore {
+    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn BillingTx>, StoreError> {
+        Ok(self.begin_tenant(scope).await?)
+    }
+}
+
+impl BillingTx for PgTx<Tenant> {
+    fn plan(&mut self) -> &mut dyn PlanRepository {
+        self
+    }
+    fn usage(&mut self) -> &mut dyn UsageRepository {
+        self
+    }
+}
+
+#[derive(Debug, FromRow)]
+struct PlanRow {
+    plan: String,
+    version: i32,
+}
+
+#[async_trait]
+impl PlanRepository for PgTx<Tenant> {
+    async fn plan_or(&mut self, default: &PlanVersion, now: DateTime<Utc>) -> Result<PlanVersion, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let read = "select plan, version from workspace_plan where workspace_id = $1";
+        let mut row: Option<PlanRow> =
+            sqlx::query_as(read).bind(workspace).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        if row.is_none() {
+            // Of two who ask first, one inserts, and the other waits for it and then reads what it has inserted.
+            sqlx::query(
+                "insert into workspace_plan (workspace_id, plan, version, since) values ($1, $2, $3, $4)
+                 on conflict do nothing",
+            )
+            .bind(workspace)
+            .bind(&default.name)
+            .bind(default.version)
+            .bind(now)
+            .execute(self.sqlx())
+            .await
+            .map_err(store_error)?;
+            row = sqlx::query_as(read).bind(workspace).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        }
+        let row = row.ok_or_else(|| StoreError::Internal("the plan that was just inserted is not there".into()))?;
+        Ok(PlanVersion { name: row.plan, version: row.version })
+    }
+}
+
+#[async_trait]
+impl UsageRepository for PgTx<Tenant> {
+    async fn used(&mut self, periods: &[(Meter, DateTime<Utc>)]) -> Result<Vec<i64>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        // Events are counted with their positions: in the head for its period, in event_period for those before.
+        sqlx::query_scalar(
+            "select coalesce(case when p.meter = 'events'
+                 then coalesce((select used from workspace_head where workspace_id = $1 and period_start = p.start),
+                               (select used from event_period where workspace_id = $1 and period_start = p.start))
+                 else (select used from usage_counter
+                       where workspace_id = $1 and meter = p.meter and period_start = p.start) end, 0)
+             from unnest($2::text[], $3::timestamptz[]) with ordinality p (meter, start, nth) order by nth",
+        )
+        .bind(workspace)
+        .bind(periods.iter().map(|(meter, _)| meter.as_str()).collect::<Vec<_>>())
+        .bind(periods.iter().map(|(_, start)| *start).collect::<Vec<_>>())
+        .fetch_all(self.sqlx())
+        .await
+        .map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl CallLedger for PgStore {
+    async fn record(
+        &self,
+        scope: &SystemScope,
+        recorder: Uuid,
+        batch: i64,
+        counts: &[CallCount],
+    ) -> Result<bool, StoreError> {
+        let workspaces: Vec<WorkspaceId> = counts.iter().map(|count| count.workspace).collect();
+        let mut tx = self.begin_machinery(scope).await?;
+        tx.declare(&workspaces).await?;
+        let done = sqlx::query(
+            "with fresh as (
+                 insert into usage_recorder as r (recorder, batch, at) values ($1, $2, $3)
+                 on conflict (recorder) do update set batch = excluded.batch, at = excluded.at where r.batch < excluded.batch
+                 returning 1)
+             insert into usage_counter as c (workspace_id, meter, period_start, used)
+             select u.workspace_id, 'api_calls', u.day, u.calls
+             from unnest($4::uuid[], $5::timestamptz[], $6::bigint[]) u (workspace_id, day, calls)
+             where exists (select from fresh)
+             order by u.workspace_id
+             on conflict (workspace_id, meter, period_start) do update set used = c.used + excluded.used",
+        )
+        .bind(recorder)
+        .bind(batch)
+        .bind(self.now())
+        .bind(workspaces.iter().map(WorkspaceId::as_uuid).collect::<Vec<_>>())
+        .bind(counts.iter().map(|count| count.day).collect::<Vec<_>>())
+        .bind(counts.iter().map(|count| count.calls).collect::<Vec<_>>())
+        .execute(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

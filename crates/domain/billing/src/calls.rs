@@ -1,0 +1,146 @@
+//! Counts API calls in memory and writes them in numbered batches.
+//!
+//! A call costs one lock and one addition, no query. Whoever runs the program flushes every second and at the end, so a
+//! kill loses at most the last second. A batch that failed is written again under its number before anything newer, and
+//! the ledger knows its number, so that nothing is counted twice.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{Environment, StoreError, SystemScope, WorkspaceId};
+use uuid::Uuid;
+
+use crate::meter::Meter;
+use crate::ports::{CallCount, CallLedger};
+
+/// The counter of one process.
+pub struct CallMeter {
+    ledger: Arc<dyn CallLedger>,
+    env: Environment,
+    recorder: Uuid,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Since the last batch was made.
+    fresh: BTreeMap<(WorkspaceId, DateTime<Utc>), i64>,
+    /// The batch that is being written or has failed.
+    pending: Vec<CallCount>,
+    /// The number of that batch, or of the last.
+    batch: i64,
+}
+
+impl CallMeter {
+    /// A counter that has counted nothing yet.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn CallLedger>, env: Environment) -> Self {
+        Self { ledger, recorder: env.uuid_v7(), env, counts: Mutex::default() }
+    }
+
+    /// Counts one call now.
+    pub fn count(&self, workspace: WorkspaceId) {
+        let day = Meter::ApiCalls.period(self.env.now()).start;
+        self.with(|counts| *counts.fresh.entry((workspace, day)).or_default() += 1);
+    }
+
+    /// Writes what was counted; asks the ledger nothing where nothing was. Not to be called twice at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the batch stays for the next flush.
+    pub async fn flush(&self, scope: &SystemScope) -> Result<(), StoreError> {
+        // What failed goes first, and then what has come since.
+        loop {
+            let (batch, pending) = self.with(|counts| {
+                if counts.pending.is_empty() && !counts.fresh.is_empty() {
+                    let fresh = std::mem::take(&mut counts.fresh).into_iter();
+                    counts.pending =
+                        fresh.map(|((workspace, day), calls)| CallCount { workspace, day, calls }).collect();
+                    counts.batch += 1;
+                }
+                (counts.batch, counts.pending.clone())
+            });
+            if pending.is_empty() {
+                return Ok(());
+            }
+            self.ledger.record(scope, self.recorder, batch, &pending).await?;
+            self.with(|counts| counts.pending.clear());
+        }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Debug for CallMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallMeter").field("recorder", &self.recorder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use async_trait::async_trait;
+    use tidegate_kernel::{Clock, Entropy, ScopeIssuer};
+
+    use super::*;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> DateTime<Utc> {
+            "2026-05-01T23:59:59Z".parse().unwrap()
+        }
+    }
+
+    impl Entropy for Fixed {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    /// Writes every batch down, and says every other time that it does not know whether it did.
+    #[derive(Default)]
+    struct Ledger(Mutex<Vec<(i64, i64)>>);
+
+    #[async_trait]
+    impl CallLedger for Ledger {
+        async fn record(&self, _: &SystemScope, _: Uuid, batch: i64, counts: &[CallCount]) -> Result<bool, StoreError> {
+            let mut written = self.0.lock().unwrap();
+            written.push((batch, counts.iter().map(|count| count.calls).sum()));
+            if written.len() % 2 == 1 { Err(StoreError::Unavailable("no answer".into())) } else { Ok(true) }
+        }
+    }
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("nothing here waits"),
+        }
+    }
+
+    #[test]
+    fn a_batch_that_failed_is_written_again_before_what_came_since() {
+        let ledger = Arc::new(Ledger::default());
+        let env = Environment::new(Arc::new(Fixed), Arc::new(Fixed));
+        let meter = CallMeter::new(ledger.clone(), env.clone());
+        #[expect(clippy::disallowed_methods, reason = "a test issues its own scopes")]
+        let scope = ScopeIssuer::root().system("a test");
+        let workspace = WorkspaceId::generate(&env);
+        now(meter.flush(&scope)).unwrap();
+        assert_eq!(*ledger.0.lock().unwrap(), [], "nothing is written where nothing was counted");
+        meter.count(workspace);
+        meter.count(workspace);
+        assert!(now(meter.flush(&scope)).is_err());
+        meter.count(workspace);
+        assert!(now(meter.flush(&scope)).is_err(), "the first batch passes, the second meets a failure");
+        now(meter.flush(&scope)).unwrap();
+        assert_eq!(*ledger.0.lock().unwrap(), [(1, 2), (1, 2), (2, 1), (2, 1)]);
+    }
+}

@@ -1,0 +1,86 @@
+//! What every store of plans and usage has to do.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanVersion};
+use tidegate_kernel::{Environment, UnitOfWork, WorkspaceId};
+
+use crate::scope::{system_scope, workspace_scope};
+
+/// The store under test, and two workspaces in it without a plan.
+#[derive(Clone)]
+pub struct Subject {
+    /// Plans and usage.
+    pub billing: Arc<dyn UnitOfWork<dyn BillingTx>>,
+    /// Where API calls are counted.
+    pub ledger: Arc<dyn CallLedger>,
+    /// Time and randomness.
+    pub env: Environment,
+    /// The workspace that a case is about.
+    pub ours: WorkspaceId,
+    /// Another tenant.
+    pub theirs: WorkspaceId,
+}
+
+impl Subject {
+    async fn plan(&self, workspace: WorkspaceId, default: &str) -> String {
+        let mut tx = self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins");
+        let default = PlanVersion { name: default.into(), version: 1 };
+        let plan = tx.plan().plan_or(&default, self.env.now()).await.expect("the plan is told");
+        tx.commit().await.expect("it commits");
+        plan.name
+    }
+
+    async fn calls(&self, workspace: WorkspaceId, day: DateTime<Utc>) -> i64 {
+        let mut tx = self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins");
+        let periods = [(Meter::Events, day), (Meter::ApiCalls, day), (Meter::Runs, day), (Meter::Steps, day)];
+        let used = tx.usage().used(&periods).await.expect("usage is read");
+        assert_eq!([used[0], used[2], used[3]], [0, 0, 0], "the other meters were not touched");
+        used[1]
+    }
+}
+
+/// The first default becomes the plan, for everybody who asks at once; a later default changes nothing.
+pub async fn the_first_default_stays(subject: Subject) {
+    let asked: Vec<_> = (0..8)
+        .map(|n| {
+            let subject = subject.clone();
+            tokio::spawn(async move { subject.plan(subject.ours, if n % 2 == 0 { "free" } else { "unlimited" }).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(answer.await.expect("no one fails"));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(subject.plan(subject.ours, "another").await, answers[0]);
+    assert_eq!(subject.plan(subject.theirs, "another").await, "another");
+}
+
+/// A batch counts once however often it is written, and an older one not after a newer one; recorders do not disturb each other.
+pub async fn a_batch_of_calls_counts_once(subject: Subject) {
+    let day = Meter::ApiCalls.period(subject.env.now()).start;
+    let tomorrow = day + TimeDelta::days(1);
+    let (one, another) = (subject.env.uuid_v7(), subject.env.uuid_v7());
+    let gone = WorkspaceId::generate(&subject.env);
+    let counts = |calls| {
+        [
+            CallCount { workspace: subject.ours, day, calls },
+            CallCount { workspace: gone, day, calls: 1 },
+            CallCount { workspace: subject.theirs, day, calls: calls * 10 },
+            CallCount { workspace: subject.ours, day: tomorrow, calls: 100 },
+        ]
+    };
+    for (recorder, batch, calls, written) in
+        [(one, 1, 2, true), (one, 1, 2, false), (another, 1, 3, true), (one, 2, 4, true), (one, 1, 2, false)]
+    {
+        let done = subject.ledger.record(&system_scope(), recorder, batch, &counts(calls)).await;
+        assert_eq!(done.expect("the batch is written"), written, "{recorder} {batch}");
+    }
+    assert_eq!(subject.calls(subject.ours, day).await, 9);
+    assert_eq!(subject.calls(subject.theirs, day).await, 90);
+    assert_eq!(subject.calls(subject.ours, tomorrow).await, 300);
+    assert_eq!(subject.calls(subject.theirs, tomorrow).await, 0);
+}

@@ -1,0 +1,97 @@
+//! What every store of events has to do.
+
+mod adding;
+mod reading;
+
+use std::sync::Arc;
+
+use tidegate_events::cloud_event::NewEvent;
+use tidegate_events::{Added, Addition, Allowance, EventBacklog, EventFilter, EventsTx, FeedTx, Outcome, StoredEvent};
+use tidegate_kernel::{Environment, EventId, PageSize, Position, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
+
+use crate::scope::workspace_scope;
+
+pub use adding::*;
+pub use reading::*;
+
+/// The store under test, and two workspaces in it that have no events.
+#[derive(Clone)]
+pub struct Subject {
+    /// Adds and lists.
+    pub events: Arc<dyn UnitOfWork<dyn EventsTx>>,
+    /// Reads behind the insert.
+    pub feed: Arc<dyn UnitOfWork<dyn FeedTx>>,
+    /// Finds work.
+    pub backlog: Arc<dyn EventBacklog>,
+    /// Time, which is the store's, and randomness.
+    pub env: Environment,
+    /// The workspace that a case is about.
+    pub ours: WorkspaceId,
+    /// Another tenant.
+    pub theirs: WorkspaceId,
+}
+
+impl Subject {
+    fn scope(&self) -> WorkspaceScope {
+        workspace_scope(self.ours)
+    }
+
+    fn foreign(&self) -> WorkspaceScope {
+        workspace_scope(self.theirs)
+    }
+
+    fn addition<'a>(&self, events: &'a [NewEvent], limit: Option<i64>) -> Addition<'a> {
+        let allowance = Allowance { period_start: chrono::DateTime::UNIX_EPOCH, limit };
+        let salt = u64::from_be_bytes(self.env.random());
+        Addition { received_at: self.env.now(), salt, allowance, events: events.iter().collect() }
+    }
+
+    async fn commit(&self, scope: &WorkspaceScope, addition: &Addition<'_>) -> Result<Added, StoreError> {
+        let mut tx = self.events.begin(scope).await?;
+        let added = tx.events().add(addition).await?;
+        tx.commit().await?;
+        Ok(added)
+    }
+
+    async fn add(&self, scope: &WorkspaceScope, events: &[NewEvent]) -> Added {
+        self.commit(scope, &self.addition(events, None)).await.expect("events are added")
+    }
+
+    async fn head(&self, scope: &WorkspaceScope) -> Position {
+        let mut tx = self.events.begin(scope).await.expect("a transaction begins");
+        tx.events().head().await.expect("the head is read")
+    }
+
+    async fn list(&self, filter: &EventFilter) -> Vec<StoredEvent> {
+        let mut tx = self.events.begin(&self.scope()).await.expect("a transaction begins");
+        tx.events().list(filter, None, PageSize::default()).await.expect("events are listed")
+    }
+
+    async fn everything(&self, scope: &WorkspaceScope) -> Vec<StoredEvent> {
+        let mut tx = self.feed.begin(scope).await.expect("a transaction begins");
+        tx.feed().read_whole(Position::START, Position(i64::MAX), 100_000).await.expect("events are read")
+    }
+}
+
+/// An event with this `id` and nothing that is not required.
+fn plain(id: impl Into<String>) -> NewEvent {
+    let mut event = NewEvent::emitted("/contract".into(), id.into(), "thing.happened".into(), 0);
+    event.extensions.clear();
+    event
+}
+
+fn plains(ids: impl IntoIterator<Item = i64>) -> Vec<NewEvent> {
+    ids.into_iter().map(|id| plain(id.to_string())).collect()
+}
+
+fn sender_ids(events: &[StoredEvent]) -> Vec<&str> {
+    events.iter().map(|event| event.sender_id.as_str()).collect()
+}
+
+fn ids(events: &[StoredEvent]) -> Vec<EventId> {
+    events.iter().map(|event| event.event.id).collect()
+}
+
+fn added(positions: impl IntoIterator<Item = i64>) -> Vec<Outcome> {
+    positions.into_iter().map(|position| Outcome::Added(Position(position))).collect()
+}
