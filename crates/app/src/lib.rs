@@ -4,6 +4,7 @@
 //! method and writes answers.
 
 pub mod cli;
+mod detection;
 pub mod http;
 pub mod secrets;
 pub mod server;

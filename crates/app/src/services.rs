@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tidegate_events::pattern::Patterns;
+use tidegate_events::suggestion::{Catalogue, Suggestions};
 use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
 use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
@@ -29,6 +31,14 @@ pub struct Services {
     pub tenancy: Tenancy,
     /// Short messages between parts and processes.
     pub signals: Arc<dyn SignalBus>,
+    /// What happens again and again.
+    pub patterns: Patterns,
+    /// What could be done about it.
+    pub suggestions: Suggestions,
+    /// The rules and templates that suggestions are made by.
+    pub catalogue: Arc<Catalogue>,
+    /// Whether everybody shares the one connection of the embedded PostgreSQL.
+    pub embedded: bool,
     /// Issues the scopes of background work.
     pub(crate) issuer: Arc<ScopeIssuer>,
     /// Cancelled when the server stops taking work.
@@ -53,7 +63,12 @@ impl Services {
         let signals: Arc<dyn SignalBus> = Arc::new(InProcessSignalBus::new());
         let limiter: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
         let tenancy = Tenancy::wire(settings, &env, &store, secret, &issuer, limiter, &signals)?;
+        let catalogue = Catalogue::built_in().map_err(|error| StartError::Setting(error.to_string()))?;
         Ok(Self {
+            patterns: Patterns::new(store.clone()),
+            suggestions: Suggestions::new(store.clone()),
+            catalogue: Arc::new(catalogue),
+            embedded: settings.is_embedded(),
             cursors: Cursors::new(secret, env.clone()),
             metrics,
             tenancy,

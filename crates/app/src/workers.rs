@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use tidegate_engine::follower::follow;
 use tidegate_kernel::SystemScope;
 use tokio_util::task::TaskTracker;
 
-use crate::Services;
+use crate::{Services, detection};
 
 /// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
 const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
@@ -13,6 +14,7 @@ const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
 /// Starts every worker.
 pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
     tasks.spawn(keep_partitions(services.clone()));
+    tasks.spawn(follow(detection::parts(services), services.stopping.clone()));
 }
 
 async fn keep_partitions(services: Services) {

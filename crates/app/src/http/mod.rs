@@ -15,9 +15,11 @@ pub mod health;
 pub mod jwks;
 pub mod members;
 pub mod openapi;
+pub mod patterns;
 pub mod problem;
 pub mod query;
 pub mod rate;
+pub mod suggestions;
 mod text;
 pub mod workspaces;
 
@@ -43,5 +45,7 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(workspaces::configure)
         .configure(members::configure)
         .configure(api_keys::configure)
+        .configure(patterns::configure)
+        .configure(suggestions::configure)
         .configure(audit::configure);
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::pattern::{Detection, DetectionTx, Pattern, PatternFilter, PatternKind, Patterns, PatternsTx};
-use tidegate_events::suggestion::{Catalogue, Suggestion, SuggestionFilter, Suggestions, SuggestionsTx};
+use tidegate_events::suggestion::{
+    Catalogue, Suggestion, SuggestionFilter, SuggestionStatus, Suggestions, SuggestionsTx,
+};
 use tidegate_events::{Addition, Allowance, Event, EventTime, EventsTx};
 use tidegate_kernel::{Environment, PageSize, Position, UnitOfWork, WorkspaceId, WorkspaceScope};
 
@@ -102,7 +104,7 @@ impl Subject {
     }
 
     async fn offered(&self, scope: &WorkspaceScope) -> Vec<Suggestion> {
-        let filter = SuggestionFilter { statuses: Vec::new(), min_confidence: 0 };
+        let filter = SuggestionFilter { statuses: vec![SuggestionStatus::Open], min_confidence: 0 };
         let listed = self.suggestions().list(scope, &filter, None, PageSize::default()).await;
         listed.expect("suggestions are listed").page.items
     }

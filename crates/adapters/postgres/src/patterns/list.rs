@@ -20,7 +20,7 @@ impl PatternRepository for PgTx<Tenant> {
     ) -> Result<ListedPatterns, StoreError> {
         self.hold_snapshot().await?;
         let watermark = self.detected().await?;
-        let mut kinds = if filter.kinds.is_empty() { PatternKind::ALL.to_vec() } else { filter.kinds.clone() };
+        let mut kinds = filter.kinds.clone();
         kinds.sort_unstable();
         kinds.dedup();
         let mut known = Vec::new();

@@ -155,9 +155,6 @@ impl SuggestionRepository for PgTx<Tenant> {
         self.hold_snapshot().await?;
         let watermark = self.detected().await?;
         let mut statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        if statuses.is_empty() {
-            statuses.push(SuggestionStatus::Open.as_str());
-        }
         statuses.sort_unstable();
         statuses.dedup();
         let workspace = self.workspace();

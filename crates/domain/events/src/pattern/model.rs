@@ -185,16 +185,23 @@ fn seconds(millis: i64) -> String {
 }
 
 /// Which patterns are asked for.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PatternFilter {
-    /// Of these kinds; empty means of all.
+    /// Of these kinds.
     pub kinds: Vec<PatternKind>,
     /// At least this confidence.
     pub min_confidence: f64,
 }
 
+impl Default for PatternFilter {
+    /// All of them.
+    fn default() -> Self {
+        Self { kinds: PatternKind::ALL.to_vec(), min_confidence: 0.0 }
+    }
+}
+
 /// The place of a pattern in the list: strongest first, which is by support and then by id, both falling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PatternPlace {
     /// The support.
     pub support: i64,

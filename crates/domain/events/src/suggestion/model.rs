@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use tidegate_kernel::{EventId, Page, PatternId, Position, SuggestionId, WorkflowId, WorkspaceId};
 
 use crate::pattern::key::{UnknownName, derived_id};
@@ -131,14 +132,21 @@ pub struct Suggestion {
 /// Which suggestions are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuggestionFilter {
-    /// Of these statuses; empty means open ones.
+    /// Of these statuses.
     pub statuses: Vec<SuggestionStatus>,
     /// At least this confidence, in millionths. Open ones are never listed below [`MIN_CONFIDENCE`].
     pub min_confidence: i64,
 }
 
+impl Default for SuggestionFilter {
+    /// All of them.
+    fn default() -> Self {
+        Self { statuses: SuggestionStatus::ALL.to_vec(), min_confidence: 0 }
+    }
+}
+
 /// The place of a suggestion in the list: by confidence and then by id, both falling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SuggestionPlace {
     /// The confidence in millionths.
     pub confidence: i64,

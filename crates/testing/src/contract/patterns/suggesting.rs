@@ -84,7 +84,7 @@ pub async fn suggestions_are_listed_by_confidence(subject: &Subject) {
     for (n, name) in (3..9).zip(["a", "b", "c", "d", "e", "f"]) {
         subject.add_and_detect(&scope, &together(name, n, name, &format!("{name}{name}"))).await;
     }
-    let filter = SuggestionFilter { statuses: Vec::new(), min_confidence: wilson_lower_bound(4, 4) };
+    let filter = SuggestionFilter { statuses: vec![SuggestionStatus::Open], min_confidence: wilson_lower_bound(4, 4) };
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let two = PageSize::new(2).expect("a size that is allowed");
