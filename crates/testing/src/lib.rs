@@ -4,9 +4,11 @@
 //! Helpers here panic where they fail, because that is how a test says so. Nothing but a test may depend on this crate.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
+pub mod catalog;
 pub mod clock;
 pub mod contract;
 pub mod database;
+pub mod schema;
 pub mod scope;
 
 pub use clock::{SeededEntropy, TestClock, environment, test_environment};

@@ -70,8 +70,15 @@ impl TestDatabase {
     /// There is exactly one connection: [`TestDatabase::admin`] waits for ever while a store is open, and the other way
     /// round.
     pub async fn embedded(url: String, postgres: impl Any + Send + Sync) -> Self {
-        let mut schema = Schema::connect(&url).await.expect("the embedded PostgreSQL answers");
+        let database = Self::embedded_empty(url, postgres);
+        let mut schema = Schema::connect(&database.url).await.expect("the embedded PostgreSQL answers");
         schema.up().await.expect("every migration applies to the embedded PostgreSQL");
+        database
+    }
+
+    /// The same without any migration.
+    #[must_use]
+    pub fn embedded_empty(url: String, postgres: impl Any + Send + Sync) -> Self {
         Self { home: Home::Embedded(Box::new(postgres)), admin_url: url.clone(), url }
     }
 

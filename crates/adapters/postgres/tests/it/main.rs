@@ -1,5 +1,9 @@
 //! The adapter against a real PostgreSQL.
+#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod billing;
+mod catalog;
 mod events;
+mod isolation;
+mod migrations;
 mod patterns;

@@ -1,0 +1,60 @@
+//! The exceptions, each with its reason. A list may only shrink, or grow with a reason that a reviewer accepts; a name
+//! that the schema does not have is refused, so that none is left behind.
+
+/// A table without `workspace_id`: its name, the runtime roles that may touch it, and why it belongs to no workspace.
+pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
+    ("_sqlx_migrations", &[], "the migrator's own record"),
+    ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
+    ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
+    ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
+    ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),
+    ("session", &["tidegate_directory"], "a log-in of a person"),
+    ("shard", &["tidegate_engine"], "which worker owns which share of all workspaces' runs"),
+    ("signing_key", &["tidegate_directory"], "the installation's keys"),
+    ("slot", &["tidegate_api", "tidegate_engine"], "which shard a share of all workspaces belongs to"),
+    (
+        "usage_recorder",
+        &["tidegate_engine"],
+        "which batch each server has recorded; it counts for many workspaces at once",
+    ),
+    ("worker", &["tidegate_engine"], "the servers that are alive"),
+];
+
+/// Why a worker sees a table whole.
+const CLAIMING: &str = "a worker claims from its shard, whosever run is next";
+
+/// A tenant table that one role sees whole: its name, the role, and why.
+pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
+    ("blocked", "tidegate_engine", CLAIMING),
+    ("event_consumer", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
+    ("gate_hold", "tidegate_engine", CLAIMING),
+    ("lease", "tidegate_engine", CLAIMING),
+    ("locator", "tidegate_directory", "to find the workspace of a key or a slug, before there is a scope"),
+    ("ready", "tidegate_engine", CLAIMING),
+    ("run_journal", "tidegate_engine", CLAIMING),
+    ("run_key", "tidegate_engine", "to forget the keys of all workspaces after 32 days"),
+    ("run_signal", "tidegate_engine", CLAIMING),
+    ("timer", "tidegate_engine", CLAIMING),
+    ("workspace_head", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
+    ("workspace_slot", "tidegate_engine", "to give each workspace its share of the workers"),
+];
+
+/// Why an index leads with a shard.
+const SHARD: &str = "a worker reads its shard, in the order of what is due";
+
+/// An index or key of a tenant table that leads with something else, and what it is for. Those that are unique can tell
+/// one tenant what another has, so they hold digests alone.
+pub const OTHER_LEADS: &[(&str, &str)] = &[
+    ("gate_hold_by_shard", SHARD),
+    ("lease_by_shard", SHARD),
+    ("locator_pkey", "finds a workspace by a digest"),
+    ("membership_by_person", "finds a person's workspaces"),
+    ("ready_claim", SHARD),
+    ("run_key_by_age", "finds the keys that are to be forgotten"),
+    ("run_signal_by_shard", SHARD),
+    ("timer_due", SHARD),
+];
+
+/// A function that runs with its owner's rights, and why it is safe.
+pub const SECURITY_DEFINER: &[(&str, &str)] =
+    &[("tidegate_ensure_partitions", "makes the partitions that are due; takes nothing from its callers")];

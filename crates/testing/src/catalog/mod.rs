@@ -1,0 +1,66 @@
+//! What the schema has to be for the walls between tenants to hold, read from PostgreSQL's own catalogs.
+
+pub mod lists;
+mod rules;
+
+use sqlx::{PgConnection, Row};
+
+use self::lists::{OTHER_LEADS, SECURITY_DEFINER, SEEN_WHOLE, WITHOUT_WORKSPACE};
+
+/// The roles that transactions take.
+pub const RUNTIME_ROLES: [&str; 3] = ["tidegate_api", "tidegate_engine", "tidegate_directory"];
+
+/// Everything in the schema `public` that breaks a rule, one line each.
+pub async fn violations(connection: &mut PgConnection) -> Vec<String> {
+    let mut violations = Vec::new();
+    let other_leads: Vec<_> = OTHER_LEADS.iter().map(|(index, _)| *index).collect();
+    let definers: Vec<_> = SECURITY_DEFINER.iter().map(|(function, _)| *function).collect();
+    let seen_whole: Vec<_> = SEEN_WHOLE.iter().map(|(table, role, _)| format!("{table} {role}")).collect();
+    for rule in rules::ALL {
+        let rows = sqlx::query(rule)
+            .bind(RUNTIME_ROLES)
+            .bind(&other_leads)
+            .bind(&definers)
+            .bind(&seen_whole)
+            .fetch_all(&mut *connection)
+            .await
+            .expect("the catalog can be read");
+        violations.extend(rows.iter().map(|row| row.get::<String, _>(0)));
+    }
+    violations.extend(tables_without_workspace(connection).await);
+    violations
+}
+
+/// Where the tables without `workspace_id`, and who may touch them, are not those of the list.
+async fn tables_without_workspace(connection: &mut PgConnection) -> Vec<String> {
+    let found: Vec<(String, Vec<String>)> = sqlx::query_as(rules::WITHOUT_WORKSPACE)
+        .bind(RUNTIME_ROLES)
+        .fetch_all(connection)
+        .await
+        .expect("the catalog can be read");
+    let mut violations = Vec::new();
+    for (table, roles) in &found {
+        match WITHOUT_WORKSPACE.iter().find(|(name, ..)| name == table) {
+            None => {
+                violations.push(format!("table {table} has no workspace_id; give it one, or list it with its reason"))
+            }
+            Some((_, listed, _)) if roles != listed => {
+                violations.push(format!("table {table} can be touched by {roles:?}, the list says {listed:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = WITHOUT_WORKSPACE.iter().filter(|(name, ..)| !found.iter().any(|(table, _)| table == name));
+    violations.extend(gone.map(|(name, ..)| format!("table {name} is gone; remove it from the list")));
+    violations
+}
+
+/// A description of everything in the schema `public`, for comparing what migrations leave.
+pub async fn description(connection: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(rules::DESCRIPTION).fetch_all(connection).await.expect("the catalog can be read")
+}
+
+/// The tenant tables that `role` may read, partitions aside.
+pub async fn tenant_tables(connection: &mut PgConnection, role: &str) -> Vec<String> {
+    sqlx::query_scalar(rules::TENANT_TABLES).bind(role).fetch_all(connection).await.expect("the catalog can be read")
+}
