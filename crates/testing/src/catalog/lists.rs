@@ -26,6 +26,7 @@ const CLAIMING: &str = "a worker claims from its shard, whosever run is next";
 /// A tenant table that one role sees whole: its name, the role, and why.
 pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("blocked", "tidegate_engine", CLAIMING),
+    ("cron_trigger", "tidegate_engine", "to find the workflows of all workspaces whose time has come"),
     ("event_consumer", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
     ("gate_hold", "tidegate_engine", CLAIMING),
     ("lease", "tidegate_engine", CLAIMING),
@@ -45,6 +46,7 @@ const SHARD: &str = "a worker reads its shard, in the order of what is due";
 /// An index or key of a tenant table that leads with something else, and what it is for. Those that are unique can tell
 /// one tenant what another has, so they hold digests alone.
 pub const OTHER_LEADS: &[(&str, &str)] = &[
+    ("cron_trigger_due", "finds the workflows whose time has come"),
     ("gate_hold_by_shard", SHARD),
     ("lease_by_shard", SHARD),
     ("locator_pkey", "finds a workspace by a digest"),
