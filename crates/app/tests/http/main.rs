@@ -1,6 +1,7 @@
 //! The API over HTTP, against a server with a database of its own. One file per resource.
-#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
+mod authorization;
 mod manner;
 mod support;
 mod tenancy;

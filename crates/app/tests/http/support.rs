@@ -157,7 +157,8 @@ impl TestApp {
     }
 }
 
-fn text(value: &Value) -> String {
+/// The text of a JSON string.
+pub fn text(value: &Value) -> String {
     value.as_str().expect("the member is a string").to_owned()
 }
 

@@ -105,6 +105,21 @@ impl TestDatabase {
         &self.admin_url
     }
 
+    /// Runs a statement as the superuser, for what no operation can bring about.
+    pub async fn run(&self, sql: String) {
+        let mut admin = self.admin().await;
+        admin.execute(AssertSqlSafe(sql)).await.expect("the statement runs");
+        admin.close().await.expect("PostgreSQL closes a connection");
+    }
+
+    /// The number that a query of the superuser gives, for what no operation shows.
+    pub async fn count(&self, sql: String) -> i64 {
+        let mut admin = self.admin().await;
+        let count = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut admin).await.expect("the query runs");
+        admin.close().await.expect("PostgreSQL closes a connection");
+        count
+    }
+
     /// A connection of the superuser. Close it before you need another one of an embedded database.
     pub async fn admin(&self) -> PgConnection {
         connect(&self.admin_url.parse().expect("the address was just made")).await

@@ -1,0 +1,190 @@
+//! A valid request for each operation, and a place where it can be made.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidegate_kernel::WorkspaceId;
+use tidegate_tenancy::Role;
+
+use crate::support::{Answer, Person, TestApp, text};
+
+/// A kind of caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    Anonymous,
+    OtherTenant,
+    Viewer,
+    Member,
+    Admin,
+    Owner,
+    KeyWithoutScope,
+}
+
+impl Actor {
+    /// Every kind, in the order of the table.
+    pub const ALL: [Self; 7] = [
+        Self::Anonymous,
+        Self::OtherTenant,
+        Self::Viewer,
+        Self::Member,
+        Self::Admin,
+        Self::Owner,
+        Self::KeyWithoutScope,
+    ];
+
+    /// The table's head.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::OtherTenant => "other tenant",
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+            Self::KeyWithoutScope => "key without the scope",
+        }
+    }
+}
+
+/// The server and the people of the matrix.
+pub struct World {
+    pub app: TestApp,
+    owner: Person,
+    stranger: Person,
+    admin: Person,
+    member: Person,
+    viewer: Person,
+}
+
+/// A fresh workspace with what an operation needs.
+pub struct Place {
+    /// `ws_…`
+    pub workspace: String,
+    /// Ids by the name of their path parameter.
+    ids: Vec<(String, String)>,
+    key: String,
+}
+
+/// One request.
+pub struct Example {
+    pub method: Method,
+    pub path: String,
+    pub body: Option<(&'static str, String)>,
+    pub if_match: Option<&'static str>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let app = TestApp::spawn().await;
+        let (owner, stranger) = (app.person("owner").await, app.person("stranger").await);
+        let (admin, member, viewer) =
+            (app.person("admin").await, app.person("member").await, app.person("viewer").await);
+        app.workspace(&stranger, "Elsewhere").await;
+        Self { app, owner, stranger, admin, member, viewer }
+    }
+
+    /// A workspace of the owner's, with everybody in it and with what `operation` names in its path.
+    pub async fn place(&self, operation: &str) -> Place {
+        let app = &self.app;
+        let workspace = app.workspace(&self.owner, "A workspace").await;
+        for (person, role) in [(&self.admin, Role::Admin), (&self.member, Role::Member), (&self.viewer, Role::Viewer)] {
+            app.join(&workspace, person, role).await;
+        }
+        let other_scope = if operation.ends_with("/events") { "audit:read" } else { "events:read" };
+        let (_, key) = app.api_key(&self.owner, &workspace, &[other_scope]).await;
+        let mut ids = Vec::new();
+        for name in parameters(operation).filter(|name| *name != "ws") {
+            ids.push((name.to_owned(), self.thing(name, &workspace).await));
+        }
+        Place { workspace, ids, key }
+    }
+
+    /// The id of something that a path parameter can name.
+    async fn thing(&self, parameter: &str, workspace: &str) -> String {
+        let app = &self.app;
+        let make = async |path: &str, body: Value| {
+            let made = app
+                .post(&format!("/api/v1/workspaces/{workspace}{path}"))
+                .bearer(&self.owner.token)
+                .json(&body)
+                .send()
+                .await
+                .expect(201);
+            text(&made["id"])
+        };
+        match parameter {
+            "user" => {
+                let person = app.person(&format!("somebody-{workspace}")).await;
+                app.join(workspace, &person, Role::Viewer).await;
+                person.id
+            }
+            "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,
+            other => panic!("say in `World::thing` how {{{other}}} comes to be"),
+        }
+    }
+
+    /// How many entries the audit log of the place has; asked of the database, since a deleted workspace answers nobody.
+    pub async fn audit_entries(&self, place: &Place) -> i64 {
+        let workspace: WorkspaceId = place.workspace.parse().expect("a workspace's id");
+        let workspace = workspace.as_uuid();
+        self.app.database.count(format!("select count(*) from audit_entry where workspace_id = '{workspace}'")).await
+    }
+
+    /// Makes the request as `actor`.
+    pub async fn call(&self, example: &Example, place: &Place, actor: Actor) -> Answer {
+        let mut request = self.app.request(example.method.clone(), &example.path);
+        if let Some((content_type, body)) = &example.body {
+            request = request.body(content_type, body.clone());
+        }
+        if let Some(if_match) = example.if_match {
+            request = request.header("if-match", if_match);
+        }
+        match actor {
+            Actor::Anonymous => request,
+            Actor::OtherTenant => request.bearer(&self.stranger.token),
+            Actor::Viewer => request.bearer(&self.viewer.token),
+            Actor::Member => request.bearer(&self.member.token),
+            Actor::Admin => request.bearer(&self.admin.token),
+            Actor::Owner => request.bearer(&self.owner.token),
+            Actor::KeyWithoutScope => request.bearer(&place.key),
+        }
+        .send()
+        .await
+    }
+}
+
+/// The path parameters of an operation.
+pub fn parameters(operation: &str) -> impl Iterator<Item = &str> {
+    operation.split(['{', '}']).skip(1).step_by(2)
+}
+
+impl Example {
+    /// The example of `operation`, a `METHOD /path` of the document.
+    pub fn of(operation: &str, place: &Place) -> Self {
+        let (method, template) = operation.split_once(' ').expect("an operation is a method and a path");
+        let mut path = template.replace("{ws}", &place.workspace);
+        for (name, id) in &place.ids {
+            path = path.replace(&format!("{{{name}}}"), id);
+        }
+        let json = |body: Value| Some(("application/json", body.to_string()));
+        let body = match operation.replace("/api/v1/workspaces/{ws}", "").as_str() {
+            "PATCH " => json(json!({ "name": "Another name" })),
+            "PATCH /members/{user}" => json(json!({ "role": "member" })),
+            "POST /api-keys" => json(json!({ "name": "a key", "scopes": ["events:read"] })),
+            read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
+            other => panic!("say in `Example::of` what the body of {other} is"),
+        };
+        let method = method.parse().expect("a method of the document");
+        Self { method, path, body, if_match: None }
+    }
+}
+
+impl Place {
+    /// The id that fills the path parameter `name`.
+    pub fn id(&self, name: &str) -> &str {
+        self.ids
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, id)| id.as_str())
+            .expect("the parameter is in the path")
+    }
+}
