@@ -1,1 +1,8 @@
-//! tidegate-use-cases.
+//! Use cases that span domains: each composes what the domains offer under one unit of work.
+//!
+//! Two transactions are not atomic, so none of these opens more than one. The domains know nothing of this crate or of
+//! each other; what is needed of both is put together here as a slice of the store.
+
+pub mod apply_suggestion;
+
+pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};

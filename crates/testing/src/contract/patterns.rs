@@ -15,6 +15,10 @@ use tidegate_events::suggestion::{
 use tidegate_events::{Addition, Allowance, Event, EventTime, EventsTx};
 use tidegate_kernel::{Environment, PageSize, Position, UnitOfWork, WorkspaceId, WorkspaceScope};
 
+use tidegate_use_cases::{ApplySuggestion, ApplySuggestionTx};
+use tidegate_workflows::Workflows;
+use tidegate_workflows::ports::WorkflowsTx;
+
 use crate::scope::workspace_scope;
 
 pub use counting::*;
@@ -31,6 +35,10 @@ pub struct Subject {
     pub patterns: Arc<dyn UnitOfWork<dyn PatternsTx>>,
     /// Lists and answers suggestions.
     pub suggestions: Arc<dyn UnitOfWork<dyn SuggestionsTx>>,
+    /// Applies suggestions.
+    pub apply: Arc<dyn UnitOfWork<dyn ApplySuggestionTx>>,
+    /// Keeps workflows.
+    pub workflows: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
     /// Time, which is the store's, and randomness.
     pub env: Environment,
     /// The workspace that a case is about.
@@ -51,6 +59,15 @@ impl Subject {
     fn detection(&self, chunk: u32) -> Detection {
         let catalogue = Catalogue::built_in().expect("the catalogue is sound");
         Detection::new(Arc::clone(&self.detection), Arc::new(catalogue), chunk)
+    }
+
+    fn apply(&self) -> ApplySuggestion {
+        let catalogue = Catalogue::built_in().expect("the catalogue is sound");
+        ApplySuggestion::new(Arc::clone(&self.apply), self.workflows(), Arc::new(catalogue))
+    }
+
+    fn workflows(&self) -> Workflows {
+        Workflows::new(Arc::clone(&self.workflows), self.env.clone())
     }
 
     fn suggestions(&self) -> Suggestions {

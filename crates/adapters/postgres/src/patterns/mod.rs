@@ -12,6 +12,9 @@ use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, Sugges
 use tidegate_events::{EventConsumers, EventFeed};
 use tidegate_kernel::{AuditLog, Position, StoreError, UnitOfWork, WorkspaceScope};
 
+use tidegate_use_cases::ApplySuggestionTx;
+use tidegate_workflows::ports::WorkflowsTx;
+
 use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
@@ -67,6 +70,19 @@ impl SuggestionsTx for PgTx<Tenant> {
     }
 
     fn audit(&mut self) -> &mut dyn AuditLog {
+        self
+    }
+}
+
+#[async_trait]
+impl UnitOfWork<dyn ApplySuggestionTx> for PgStore {
+    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn ApplySuggestionTx>, StoreError> {
+        Ok(self.begin_tenant(scope).await?)
+    }
+}
+
+impl ApplySuggestionTx for PgTx<Tenant> {
+    fn as_workflows(&mut self) -> &mut dyn WorkflowsTx {
         self
     }
 }

@@ -16,6 +16,8 @@ async fn run<F: AsyncFnOnce(&Subject)>(case: F) {
         detection: store.clone(),
         patterns: store.clone(),
         suggestions: store.clone(),
+        apply: store.clone(),
+        workflows: store.clone(),
         env,
         ours,
         theirs,
@@ -47,4 +49,6 @@ cases! {
     a_suggestion_is_answered_once
     suggestions_are_listed_by_confidence
     another_tenants_suggestion_does_not_exist
+    applying_makes_one_draft_or_nothing
+    a_name_that_is_taken_leaves_the_suggestion_open
 }

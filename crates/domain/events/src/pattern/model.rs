@@ -88,6 +88,16 @@ impl PatternFacts {
         }
     }
 
+    /// The subject that comes first: the value of a frequency, the earlier one of a sequence, the antecedent of a pair.
+    #[must_use]
+    pub fn first_subject(&self) -> &str {
+        match self {
+            Self::Frequency { value, .. } => value,
+            Self::Sequence { from, .. } => from,
+            Self::CoOccurrence { antecedent, .. } => antecedent,
+        }
+    }
+
     /// How often it happened, and of how many times that it could have: what the confidence is the ratio of.
     ///
     /// - Frequency: days on which it happened, of the days on which anything happened.

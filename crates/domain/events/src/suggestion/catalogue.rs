@@ -154,6 +154,14 @@ impl Catalogue {
         self.0.iter().any(|rule| rule.concerns(key))
     }
 
+    /// Whether a workflow of the catalogue sends events of this type.
+    #[must_use]
+    pub fn emits(&self, event_type: &str) -> bool {
+        let steps = self.0.iter().filter_map(|rule| rule.document.pointer("/steps")?.as_array()).flatten();
+        let mut emitted = steps.filter_map(|step| step.pointer("/with/type")?.as_str());
+        emitted.any(|emitted| emitted == event_type)
+    }
+
     /// What the rules say about `candidate`.
     pub fn offers<'a>(&'a self, workspace: WorkspaceId, candidate: &'a Candidate) -> impl Iterator<Item = Offer> + 'a {
         let (hits, of) = candidate.facts.trials(candidate.support);

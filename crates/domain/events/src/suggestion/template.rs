@@ -18,6 +18,9 @@ const MAX_NAME: usize = 512;
 /// The longest name in a title, in characters.
 const SHORT_NAME: usize = 60;
 
+/// The longest name in the name of a workflow, which has at most 100 characters in all.
+const SHORTER_NAME: usize = 33;
+
 /// Whether the names in `facts` can be put into a workflow.
 pub(super) fn fits(facts: &PatternFacts) -> bool {
     let names: [&str; 2] = match facts {
@@ -30,7 +33,11 @@ pub(super) fn fits(facts: &PatternFacts) -> bool {
 
 /// What can be written into a template.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parameters(Vec<(&'static str, Value)>);
+pub struct Parameters {
+    values: Vec<(&'static str, Value)>,
+    /// The end of the suggestion's id: tells workflows apart whose names had to be shortened.
+    mark: String,
+}
 
 impl Parameters {
     /// The parameters of a suggestion.
@@ -51,19 +58,35 @@ impl Parameters {
         all.extend([("support", suggestion.support.into()), ("hits", hits.into()), ("of", of.into())]);
         all.push(("percent", (hits * 100 / of.max(1)).into()));
         all.push(("bound", (suggestion.confidence / 10_000).into()));
-        Self(all)
+        let id = suggestion.id.to_string();
+        Self { values: all, mark: id.get(id.len().saturating_sub(4)..).unwrap_or_default().to_owned() }
     }
 
     /// The names alone, as an object.
     #[must_use]
     pub fn names(&self) -> Value {
         let counts = ["support", "hits", "of", "percent", "bound"];
-        self.0.iter().filter(|(name, _)| !counts.contains(name)).map(|(name, value)| (*name, value.clone())).collect()
+        self.values
+            .iter()
+            .filter(|(name, _)| !counts.contains(name))
+            .map(|(name, value)| (*name, value.clone()))
+            .collect()
     }
 
     /// `text` with every `{name}` written out.
     #[must_use]
     pub fn write(&self, text: &str) -> String {
+        self.write_within(text, SHORT_NAME)
+    }
+
+    /// The name of a workflow: short enough, and never that of another one.
+    fn write_name(&self, text: &str) -> String {
+        let written = self.write_within(text, SHORTER_NAME);
+        let whole = self.write_within(text, usize::MAX) == written;
+        if whole { written } else { format!("{written} ({})", self.mark) }
+    }
+
+    fn write_within(&self, text: &str, longest: usize) -> String {
         // One pass: what has been filled in is not looked at again.
         let mut written = String::with_capacity(text.len() + 64);
         let mut rest = text;
@@ -71,7 +94,7 @@ impl Parameters {
             written.push_str(before);
             match after.split_once('}').and_then(|(name, after)| Some((self.get(name)?, after))) {
                 Some((value, after)) => {
-                    written.push_str(&shown(value));
+                    written.push_str(&shown(value, longest));
                     rest = after;
                 }
                 None => {
@@ -84,7 +107,7 @@ impl Parameters {
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The workflow document made from `template`.
@@ -93,7 +116,8 @@ impl Parameters {
         let Value::Object(members) = template else { return template.clone() };
         let filled = members.iter().map(|(key, value)| {
             let value = match (key.as_str(), value) {
-                ("name" | "description", Value::String(text)) => self.write(text).into(),
+                ("name", Value::String(text)) => self.write_name(text).into(),
+                ("description", Value::String(text)) => self.write(text).into(),
                 ("triggers", Value::Array(triggers)) => self.triggers(triggers, event_types),
                 _ => self.literals(value, ""),
             };
@@ -148,22 +172,30 @@ impl Parameters {
     }
 }
 
-fn shown(value: &Value) -> String {
+fn shown(value: &Value, longest: usize) -> String {
     match value {
-        Value::String(text) => shortened(text),
+        Value::String(text) => shortened(text, longest),
         other => other.to_string(),
     }
 }
 
-/// The end of a long path says more than its beginning.
-fn shortened(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+/// `text` on one line, with nothing in it that cannot be seen. The end of a long path says more than its beginning.
+fn shortened(text: &str, longest: usize) -> String {
+    let clean: String = text.trim().chars().map(|c| if is_invisible(c) { '?' } else { c }).collect();
+    let clean = if clean.is_empty() { "?".to_owned() } else { clean };
     let length = clean.chars().count();
-    if length <= SHORT_NAME {
+    if length <= longest {
         return clean;
     }
-    let tail: String = clean.chars().skip(length - SHORT_NAME + 1).collect();
-    format!("…{tail}")
+    let tail: String = clean.chars().skip(length - longest + 1).collect();
+    format!("…{}", tail.trim_start())
+}
+
+/// Control characters, and the format characters that hide or turn text around (Unicode Standard Annex 9, section 2).
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn cel_literal(value: &Value) -> String {
@@ -284,7 +316,7 @@ mod tests {
     #[test]
     fn a_long_path_keeps_its_end() {
         let long = format!("{}/deep.rs", "a".repeat(100));
-        let short = shortened(&long);
+        let short = shortened(&long, SHORT_NAME);
         assert!(short.starts_with('…') && short.ends_with("/deep.rs") && short.chars().count() == 60, "{short}");
     }
 }

@@ -4,6 +4,9 @@ use tidegate_events::suggestion::{
     DismissSuggestionError, SuggestionFilter, SuggestionPlace, SuggestionStatus, confidence::wilson_lower_bound,
 };
 use tidegate_kernel::{PageSize, WorkflowId};
+use tidegate_use_cases::ApplySuggestionError;
+use tidegate_workflows::definition::{Definition, Format};
+use tidegate_workflows::trigger::Trigger;
 use uuid::Uuid;
 
 use super::{Subject, together, touch};
@@ -119,4 +122,43 @@ pub async fn another_tenants_suggestion_does_not_exist(subject: &Subject) {
     let mut tx = subject.suggestions.begin(&theirs).await.expect("a transaction begins");
     assert_eq!(tx.suggestions().event_types(&[event], "a").await.expect("types are read"), ["file.modified"]);
     assert_eq!(subject.offered(&theirs).await.len(), 1);
+}
+
+/// Applying makes a draft that listens to the right events, once, and answers the suggestion with it.
+pub async fn applying_makes_one_draft_or_nothing(subject: &Subject) {
+    let (ours, theirs) = (subject.scope(), subject.foreign());
+    subject.add_and_detect(&ours, &together("s", 3, "a", "b")).await;
+    let id = subject.offered(&ours).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
+    let refused = subject.apply().apply(&theirs, id).await;
+    assert!(matches!(refused, Err(ApplySuggestionError::NotFound)), "{refused:?}");
+
+    let applied = subject.apply().apply(&ours, id).await.expect("it is applied").workflow;
+    assert_eq!((applied.workflow.name.as_str(), applied.workflow.published), ("Remind about b when a changes", None));
+    let kept = subject.workflows().get(&ours, applied.workflow.id).await.expect("the workflow is there");
+    assert_eq!(kept.document, applied.document);
+    let definition = Definition::compile(&kept.document.source, Format::Json).expect("it is a workflow");
+    let listens = |trigger: &Trigger| matches!(trigger, Trigger::Event(event) if event.kind == "file.modified");
+    assert!(definition.triggers.len() == 1 && definition.triggers.iter().all(listens), "{definition:?}");
+
+    let again = subject.apply().apply(&ours, id).await;
+    let answered = Some(applied.workflow.id);
+    assert!(
+        matches!(&again, Err(ApplySuggestionError::Answered(SuggestionStatus::Applied, of)) if *of == answered),
+        "{again:?}"
+    );
+    assert_eq!(rules(&subject.offered(&ours).await), []);
+}
+
+/// Where the workflow cannot be made, the suggestion stays as it was.
+pub async fn a_name_that_is_taken_leaves_the_suggestion_open(subject: &Subject) {
+    let scope = subject.scope();
+    subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
+    let id = subject.offered(&scope).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
+    let source =
+        br#"{"name": "Remind about b when a changes", "steps": [{"id": "x", "uses": "transform", "with": {}}]}"#;
+    let document = tidegate_workflows::model::Document { format: Format::Json, source: source.to_vec() };
+    subject.workflows().create(&scope, document).await.expect("the name is free");
+    let refused = subject.apply().apply(&scope, id).await;
+    assert!(matches!(refused, Err(ApplySuggestionError::NameTaken)), "{refused:?}");
+    assert_eq!(subject.offered(&scope).await.len(), 1);
 }
