@@ -3,3 +3,5 @@
 pub mod billing;
 pub mod events;
 pub mod patterns;
+pub mod rate_limiter;
+pub mod signal_bus;

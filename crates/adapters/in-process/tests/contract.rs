@@ -1,0 +1,24 @@
+//! The contracts of limits and signals, within one process.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
+use tidegate_testing::contract::rate_limiter::RateLimiterCase;
+use tidegate_testing::contract::signal_bus;
+use tidegate_testing::{TestClock, environment};
+
+#[tokio::test]
+async fn the_limiter_keeps_its_contract() {
+    let clock = TestClock::at(DateTime::UNIX_EPOCH);
+    let limiter = Arc::new(InProcessRateLimiter::new(environment(Arc::clone(&clock), 1)));
+    RateLimiterCase { limiter, clock: Some(clock), run: String::new() }.check_all().await;
+}
+
+#[tokio::test]
+async fn the_bus_keeps_its_contract() {
+    let bus = InProcessSignalBus::new();
+    signal_bus::everybody_hears_a_publisher_in_its_order(&bus, &bus).await;
+    signal_bus::other_topics_are_not_heard(&bus, &bus).await;
+    signal_bus::a_slow_listener_is_told_that_it_missed_some(&bus).await;
+}

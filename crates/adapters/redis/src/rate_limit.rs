@@ -1,0 +1,97 @@
+//! Fixed windows in Redis: one key for each, changed by one script, so that any number of processes count as one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_redis::redis::cmd;
+use tidegate_kernel::{Decision, RateKey, RateLimit, RateLimiter};
+use tokio::time::Instant;
+
+use crate::Redis;
+
+/// Counts one request where the window has room, and answers whether, how much is left, and for how long.
+///
+/// A window whose end is missing, or further away than the limit's period since that was shortened, ends in a period.
+const SCRIPT: &str = "
+local limit, period = tonumber(ARGV[1]), tonumber(ARGV[2])
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+local left = redis.call('PTTL', KEYS[1])
+if used > 0 and (left < 0 or left > period) then
+  redis.call('PEXPIRE', KEYS[1], period)
+  left = period
+end
+if used >= limit then
+  return {0, 0, left}
+end
+used = redis.call('INCR', KEYS[1])
+if used == 1 then
+  redis.call('PEXPIRE', KEYS[1], period)
+  left = period
+end
+return {1, limit - used, left}";
+
+/// After a failure Redis is left alone for this long, so that not every request waits for it.
+const REST: Duration = Duration::from_secs(1);
+
+/// Counts in Redis; while that is away, by another limiter.
+pub struct RedisRateLimiter {
+    redis: Redis,
+    fallback: Arc<dyn RateLimiter>,
+    away_until: Mutex<Option<Instant>>,
+}
+
+impl RedisRateLimiter {
+    /// A limiter that falls back to `fallback`.
+    #[must_use]
+    pub fn new(redis: Redis, fallback: Arc<dyn RateLimiter>) -> Self {
+        Self { redis, fallback, away_until: Mutex::default() }
+    }
+
+    fn is_resting(&self) -> bool {
+        let away = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
+        away.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Notes how it went, and says so in the log when that changes.
+    fn note(&self, failure: Option<&str>) {
+        let mut away = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(error) => {
+                if away.is_none() {
+                    tracing::warn!(error, "Redis is away; each process counts limits by itself until it is back");
+                }
+                *away = Some(Instant::now() + REST);
+            }
+            None => {
+                if away.take().is_some() {
+                    tracing::info!("Redis is back; limits are counted across processes again");
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl RateLimiter for RedisRateLimiter {
+    async fn check(&self, key: &RateKey, limit: RateLimit) -> Decision {
+        if self.is_resting() {
+            return self.fallback.check(key, limit).await;
+        }
+        let period = u64::try_from(limit.period.as_millis()).unwrap_or(u64::MAX);
+        // The hash tag keeps whatever else a key may get on the same node of a cluster.
+        let name = format!("tidegate:rate:{{{}:{}}}", key.name(), key.subject());
+        let mut script = cmd("EVAL");
+        script.arg(SCRIPT).arg(1).arg(name).arg(limit.n.get()).arg(period);
+        match self.redis.query::<(i64, u32, u64)>(&script).await {
+            Ok((allowed, remaining, left)) => {
+                self.note(None);
+                Decision { allowed: allowed == 1, remaining, reset_after: Duration::from_millis(left) }
+            }
+            Err(error) => {
+                self.note(Some(&error.to_string()));
+                self.fallback.check(key, limit).await
+            }
+        }
+    }
+}
