@@ -8,6 +8,7 @@ use tidegate_events::suggestion::{Catalogue, Suggestions};
 use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
 use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
+use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::cursor::Cursors;
@@ -31,6 +32,8 @@ pub struct Services {
     pub tenancy: Tenancy,
     /// Short messages between parts and processes.
     pub signals: Arc<dyn SignalBus>,
+    /// Redis, where there is one; for health.
+    pub redis: Option<Redis>,
     /// What happens again and again.
     pub patterns: Patterns,
     /// What could be done about it.
@@ -60,8 +63,15 @@ impl Services {
     ) -> Result<Self, StartError> {
         let store = Arc::new(store);
         let issuer = Arc::new(ScopeIssuer::root());
-        let signals: Arc<dyn SignalBus> = Arc::new(InProcessSignalBus::new());
-        let limiter: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
+        let alone: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
+        let redis = settings.redis_url.as_deref().map(Redis::new).transpose().map_err(unusable)?;
+        let (limiter, signals): (Arc<dyn RateLimiter>, Arc<dyn SignalBus>) = match &redis {
+            Some(redis) => (
+                Arc::new(RedisRateLimiter::new(redis.clone(), alone)),
+                Arc::new(RedisSignalBus::start(redis, &env).map_err(unusable)?),
+            ),
+            None => (alone, Arc::new(InProcessSignalBus::new())),
+        };
         let tenancy = Tenancy::wire(settings, &env, &store, secret, &issuer, limiter, &signals)?;
         let catalogue = Catalogue::built_in().map_err(|error| StartError::Setting(error.to_string()))?;
         Ok(Self {
@@ -73,10 +83,15 @@ impl Services {
             metrics,
             tenancy,
             signals,
+            redis,
             issuer,
             stopping: CancellationToken::new(),
             store,
             env,
         })
     }
+}
+
+fn unusable(error: RedisError) -> StartError {
+    StartError::Setting(format!("REDIS_URL: {error}"))
 }

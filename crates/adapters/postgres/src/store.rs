@@ -155,7 +155,7 @@ impl PgStore {
     /// A transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
         let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
-        let grasp = Person { user: scope.user(), request_id: scope.request_id().clone() };
+        let grasp = Person { user: scope.user() };
         self.open(&self.directory, "tidegate_directory", &setting, grasp).await
     }
 

@@ -30,7 +30,6 @@ pub struct Tenant {
 #[derive(Debug)]
 pub struct Person {
     pub(crate) user: UserId,
-    pub(crate) request_id: RequestId,
 }
 
 /// What comes before there is a scope, as the role `tidegate_directory`.

@@ -56,6 +56,12 @@ async fn database(services: &Services) -> ComponentHealth {
     ComponentHealth { name: "database", status, latency_ms: started.elapsed().as_secs_f64() * 1000.0 }
 }
 
+async fn redis(services: &Services) -> Option<ComponentHealth> {
+    let started = Instant::now();
+    let status = if services.redis.as_ref()?.ping().await.is_ok() { "ok" } else { "unavailable" };
+    Some(ComponentHealth { name: "redis", status, latency_ms: started.elapsed().as_secs_f64() * 1000.0 })
+}
+
 /// Whether the server can work.
 #[utoipa::path(tag = "health", responses((status = 200, body = Health), (status = 503, body = Health)))]
 #[get("/health")]
@@ -81,7 +87,7 @@ pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
 #[utoipa::path(tag = "health", responses((status = 200, body = DetailedHealth), (status = 503, body = DetailedHealth)))]
 #[get("/health/detailed")]
 pub async fn detailed(services: web::Data<Services>) -> HttpResponse {
-    let components = vec![database(&services).await];
+    let components: Vec<_> = [Some(database(&services).await), redis(&services).await].into_iter().flatten().collect();
     let ok = components.iter().all(|component| component.status == "ok");
     let body = DetailedHealth { status: if ok { "ok" } else { "unavailable" }, version: VERSION, components };
     if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
