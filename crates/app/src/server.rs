@@ -124,6 +124,7 @@ impl Application {
     /// An error of the listening socket.
     pub async fn run(self) -> std::io::Result<()> {
         let workers = TaskTracker::new();
+        workers.spawn(workers::write_calls(self.services.clone()));
         if self.works {
             workers::start(&workers, &self.services);
         }
@@ -137,6 +138,7 @@ impl Application {
         if tokio::time::timeout(self.patience, workers.wait()).await.is_err() {
             tracing::warn!("background work did not end in time; what it held is taken up by the next server");
         }
+        workers::flush_calls(&self.services).await;
         self.open.close().await;
         result
     }

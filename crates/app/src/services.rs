@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tidegate_billing::{self as billing, Billing, CallMeter};
+use tidegate_events::Events;
 use tidegate_events::pattern::Patterns;
 use tidegate_events::suggestion::{Catalogue, Suggestions};
 use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
 use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
+use tidegate_use_cases::PlanQuota;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::cursor::Cursors;
@@ -42,6 +45,12 @@ pub struct Services {
     pub catalogue: Arc<Catalogue>,
     /// Whether everybody shares the one connection of the embedded PostgreSQL.
     pub embedded: bool,
+    /// Takes events in and lists them.
+    pub events: Events,
+    /// Plans and usage.
+    pub billing: Billing,
+    /// Counts API calls.
+    pub calls: Arc<CallMeter>,
     /// Issues the scopes of background work.
     pub(crate) issuer: Arc<ScopeIssuer>,
     /// Cancelled when the server stops taking work.
@@ -74,7 +83,15 @@ impl Services {
         };
         let tenancy = Tenancy::wire(settings, &env, &store, secret, &issuer, limiter, &signals)?;
         let catalogue = Catalogue::built_in().map_err(|error| StartError::Setting(error.to_string()))?;
+        let plans = billing::Catalogue::built_in().map_err(setting)?;
+        let billing = Billing::new(store.clone(), plans, settings.plan(), env.clone()).map_err(setting)?;
+        let quota = Arc::new(PlanQuota::new(billing.clone()));
+        let events = Events::new(store.clone(), quota, env.clone());
+        let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
         Ok(Self {
+            events,
+            billing,
+            calls,
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),
             catalogue: Arc::new(catalogue),
@@ -94,4 +111,8 @@ impl Services {
 
 fn unusable(error: RedisError) -> StartError {
     StartError::Setting(format!("REDIS_URL: {error}"))
+}
+
+fn setting(error: impl std::fmt::Display) -> StartError {
+    StartError::Setting(error.to_string())
 }

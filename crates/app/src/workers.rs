@@ -11,6 +11,25 @@ use crate::{Services, detection};
 /// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
 const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// How often API calls that were counted are written.
+const CALLS_WRITTEN: Duration = Duration::from_secs(1);
+
+/// Writes API calls every second, where there were any. What came last is for whoever stops the server to write.
+pub(crate) async fn write_calls(services: Services) {
+    let mut seconds = tokio::time::interval(CALLS_WRITTEN);
+    while services.stopping.run_until_cancelled(seconds.tick()).await.is_some() {
+        flush_calls(&services).await;
+    }
+}
+
+/// Writes the API calls that were counted up to now.
+pub(crate) async fn flush_calls(services: &Services) {
+    let scope = services.issuer.system("counting API calls");
+    if let Err(error) = services.calls.flush(&scope).await {
+        tracing::warn!(%error, "API calls were not written; trying again with the next ones");
+    }
+}
+
 /// Starts every worker.
 pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
     tasks.spawn(keep_partitions(services.clone()));

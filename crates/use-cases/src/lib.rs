@@ -4,5 +4,7 @@
 //! each other; what is needed of both is put together here as a slice of the store.
 
 pub mod apply_suggestion;
+pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
+pub use quota::PlanQuota;

@@ -90,6 +90,7 @@ impl FromRequest for Entered {
             let scope = services.tenancy.access.enter(&caller.principal, &workspace, caller.request_id).await?;
             tracing::Span::current().record("workspace_id", tracing::field::display(scope.workspace()));
             request.extensions_mut().insert(scope.workspace());
+            services.calls.count(scope.workspace());
             Ok(Self(scope))
         })
     }

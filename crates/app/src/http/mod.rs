@@ -10,6 +10,7 @@ pub mod body;
 pub mod caller;
 pub mod cursor;
 pub mod envelope;
+pub mod events;
 pub mod fallback;
 pub mod health;
 pub mod jwks;
@@ -21,6 +22,7 @@ pub mod query;
 pub mod rate;
 pub mod suggestions;
 mod text;
+pub mod usage;
 pub mod workspaces;
 
 use utoipa_actix_web::scope;
@@ -47,5 +49,7 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(api_keys::configure)
         .configure(patterns::configure)
         .configure(suggestions::configure)
-        .configure(audit::configure);
+        .configure(audit::configure)
+        .configure(events::configure)
+        .configure(usage::configure);
 }

@@ -2,6 +2,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod authorization;
+mod events;
 mod manner;
 mod support;
 mod tenancy;
+mod usage;

@@ -53,7 +53,8 @@ impl TestApp {
             "--rate-limit",
             "login=off,register=off",
         ];
-        let flags = fixed.into_iter().chain(flags.iter().copied());
+        let plan = ["--default-plan", "unlimited"].into_iter().filter(|_| !flags.contains(&"--default-plan"));
+        let flags = fixed.into_iter().chain(plan).chain(flags.iter().copied());
         let settings = Flags::try_parse_from(flags).expect("the flags are those of `tidegate serve`").settings;
         let application =
             Application::build(&settings, tidegate::system::environment()).await.expect("the server starts");

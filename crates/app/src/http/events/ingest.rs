@@ -1,0 +1,147 @@
+//! `POST /workspaces/{ws}/events`.
+
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use serde::Serialize;
+use tidegate_events::IngestReport;
+use tidegate_events::cloud_event::{self, Body, MAX_BODY_BYTES, Unreadable};
+use tidegate_kernel::{Permission, Position};
+use utoipa::ToSchema;
+
+use super::super::body;
+use super::super::caller::Entered;
+use super::super::problem::{
+    BODY_TOO_LARGE, FieldError, MALFORMED_BODY, Problem, QUOTA_EXCEEDED, UNSUPPORTED_MEDIA_TYPE,
+};
+use crate::Services;
+
+/// The workspace's head after a request: a reader that has come so far has seen everything that the request brought.
+pub const POSITION: HeaderName = HeaderName::from_static("tidegate-position");
+
+/// Bodies above this are read away from the threads that serve requests.
+const READ_AWAY: usize = 64 * 1024;
+
+/// The headers that matter, taken off the request.
+struct Sent {
+    content_type: Option<String>,
+    attributes: Vec<(String, Vec<u8>)>,
+}
+
+impl cloud_event::Headers for Sent {
+    fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+    fn attributes(&self) -> Vec<(&str, &[u8])> {
+        self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
+    }
+}
+
+impl Sent {
+    fn with(request: &HttpRequest) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let attributes = request.headers().iter().filter_map(|(name, value)| {
+            Some((name.as_str().strip_prefix("ce-")?.to_owned(), value.as_bytes().to_vec()))
+        });
+        Self { content_type: content_type.map(str::to_owned), attributes: attributes.collect() }
+    }
+}
+
+/// What came of a request's events.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IngestView {
+    /// How many were added.
+    accepted: usize,
+    /// How many the workspace had within 32 days, or came twice in this request.
+    duplicates: usize,
+    /// Which were not taken, and why.
+    rejected: Vec<RejectedView>,
+}
+
+/// An event that was not taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RejectedView {
+    /// Its place in the request, from 0; blank lines of NDJSON do not count.
+    index: usize,
+    /// The reason as a word, such as `missing-attribute`; `quota-exceeded` where the plan allows no more.
+    code: &'static str,
+    /// What to change.
+    detail: String,
+    /// JSON pointer within the event; empty for the event as a whole.
+    pointer: String,
+}
+
+impl IngestView {
+    fn of(report: IngestReport) -> Self {
+        let rejected = report.rejected.into_iter().map(|(index, rejection)| RejectedView {
+            index,
+            code: rejection.code.as_str(),
+            detail: rejection.detail,
+            pointer: rejection.pointer,
+        });
+        Self { accepted: report.accepted, duplicates: report.duplicates, rejected: rejected.collect() }
+    }
+}
+
+/// Take in events.
+///
+/// One CloudEvent 1.0 (structured or in binary mode, with `ce-` headers), a batch, or NDJSON. Each event gets its own
+/// verdict; sending the same again is safe, since an event is known by `source` and `id` for 32 days.
+#[utoipa::path(tag = "events", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    request_body(content(
+        (serde_json::Value = "application/cloudevents+json"),
+        (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
+        (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 202, description = "A verdict for each event", body = IngestView,
+            headers(("Tidegate-Position" = i64, description = "The workspace's head afterwards"))),
+        (status = 400, description = "Nothing of the body can be read"),
+        (status = 402, description = "The plan allows none of these events"),
+        (status = 413, description = "Over 8 MiB, or over 10,000 events"),
+        (status = 415, description = "Neither a CloudEvent nor NDJSON"),
+    ))]
+#[post("/workspaces/{ws}/events")]
+pub async fn ingest(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    // Whoever may not send events is told before they have sent megabytes.
+    scope.require(Permission::EventsWrite)?;
+    let sent = Sent::with(&request);
+    let bytes = body::read(payload.into_inner(), MAX_BODY_BYTES).await?;
+    let now = services.env.now();
+    let many = bytes.len() > READ_AWAY;
+    let read = move || cloud_event::read(&sent, &bytes, now);
+    let Body { items, .. } = if many { web::block(read).await.map_err(|_| Problem::internal())?? } else { read()? };
+    let report = services.events.ingest(&scope, items).await?;
+    let position = position(report.position);
+    if report.is_over_quota() {
+        let problem = Problem::new(&QUOTA_EXCEEDED, "The plan allows no more events in this period; see GET usage.");
+        let errors = report.rejected.into_iter();
+        let errors = errors
+            .map(|(index, rejection)| FieldError::new(format!("/{index}{}", rejection.pointer), rejection.detail));
+        return Err(problem.with_errors(errors.collect()).with_header(POSITION, position));
+    }
+    Ok(HttpResponse::Accepted().insert_header((POSITION, position)).json(IngestView::of(report)))
+}
+
+fn position(position: Position) -> HeaderValue {
+    HeaderValue::from(position.0)
+}
+
+impl From<Unreadable> for Problem {
+    fn from(error: Unreadable) -> Self {
+        let kind = match &error {
+            Unreadable::UnsupportedMediaType => &UNSUPPORTED_MEDIA_TYPE,
+            Unreadable::TooLarge | Unreadable::TooMany => &BODY_TOO_LARGE,
+            Unreadable::Malformed(_) => &MALFORMED_BODY,
+        };
+        let text = error.to_string();
+        let mut letters = text.chars();
+        let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+        Self::new(kind, format!("{}.", first.chain(letters).collect::<String>()))
+    }
+}

@@ -1,0 +1,179 @@
+//! `GET /workspaces/{ws}/events`.
+
+use actix_web::{HttpResponse, get, web};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tidegate_events::{EventFilter, Payload, StoredEvent};
+use tidegate_kernel::EventId;
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::caller::Entered;
+use super::super::cursor::List;
+use super::super::problem::Problem;
+use super::super::query::{Query, invalid, page_size};
+use crate::Services;
+
+/// How many values one filter may have.
+const MOST_VALUES: usize = 50;
+
+/// The longest value of a filter, in bytes: no attribute is longer.
+const LONGEST_VALUE: usize = 2048;
+
+/// Which events are wanted. A parameter that is repeated means any of its values.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    /// Only these types.
+    #[serde(default, rename = "type")]
+    #[param(rename = "type")]
+    types: Vec<String>,
+    /// Only from these sources.
+    #[serde(default)]
+    source: Vec<String>,
+    /// Only those whose subject begins so.
+    #[serde(default)]
+    subject_prefix: Vec<String>,
+    /// Only those made with these tools.
+    #[serde(default)]
+    tool: Vec<String>,
+    /// Only those of these actors.
+    #[serde(default)]
+    actor: Vec<String>,
+    /// Only those that happened at this time or later.
+    from: Option<DateTime<Utc>>,
+    /// Only those that happened before this time.
+    to: Option<DateTime<Utc>>,
+    /// How many items, 1 to 200; 50 where nothing is said.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// An event: a CloudEvent in JSON format, with what Tidegate knows about it under names that no attribute can have.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventView {
+    /// `1.0`.
+    specversion: &'static str,
+    /// The sender's id.
+    id: String,
+    /// Where it comes from.
+    source: String,
+    /// What happened.
+    #[schema(example = "file.modified")]
+    r#type: String,
+    /// To what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// When it happened, as the sender wrote it.
+    time: String,
+    /// The media type of `data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<String>,
+    /// Where the schema of `data` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataschema: Option<String>,
+    /// Extension attributes.
+    #[serde(flatten)]
+    extensions: Map<String, Value>,
+    /// The payload, where it is JSON or a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    data: Option<Box<RawValue>>,
+    /// The payload, where it is bytes, in base 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
+    /// Tidegate's own id of the event, which patterns name as evidence.
+    #[schema(value_type = String, example = "evt_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    event_id: EventId,
+    /// Its place in the workspace's order, from 1.
+    event_position: i64,
+    /// When Tidegate took it in.
+    received_at: String,
+}
+
+impl From<StoredEvent> for EventView {
+    fn from(stored: StoredEvent) -> Self {
+        let event = stored.event;
+        let (data, data_base64) = match stored.payload {
+            Payload::Absent => (None, None),
+            // Whatever is not JSON after all is left out rather than making the list unreadable; it never was stored so.
+            Payload::Json(text) => (RawValue::from_string(text.into_string()).ok(), None),
+            Payload::Text(text) => (serde_json::value::to_raw_value(&text).ok(), None),
+            Payload::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
+        };
+        Self {
+            specversion: "1.0",
+            id: stored.sender_id,
+            source: event.source,
+            r#type: event.event_type,
+            subject: event.subject,
+            time: event.time.text,
+            datacontenttype: stored.data_content_type,
+            dataschema: stored.data_schema,
+            extensions: stored.extensions,
+            data,
+            data_base64,
+            event_id: event.id,
+            event_position: event.position.0,
+            received_at: event.received_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        }
+    }
+}
+
+/// Events, the last that was taken in first.
+///
+/// The order is that of positions; `from` and `to` look at when events happened.
+#[utoipa::path(tag = "events", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), EventsQuery),
+    responses((status = 200, description = "Events", body = List<EventView>)))]
+#[get("/workspaces/{ws}/events")]
+pub async fn list(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    Query(query): Query<EventsQuery>,
+) -> Result<HttpResponse, Problem> {
+    let size = page_size(query.limit)?;
+    let filters = (&query.types, &query.source, &query.subject_prefix, &query.tool, &query.actor, query.from, query.to);
+    let binding = (scope.workspace(), "events", &filters);
+    let before = services.cursors.open_optional::<EventId>(query.cursor.as_deref(), &binding)?;
+    let filter = filter(&query)?;
+    let page = services.events.list(&scope, &filter, before, size).await?;
+    Ok(HttpResponse::Ok().json(services.cursors.list(page.map(EventView::from), &binding)))
+}
+
+fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {
+    Ok(EventFilter {
+        types: values("type", &query.types)?,
+        sources: values("source", &query.source)?,
+        subject_prefixes: values("subject_prefix", &query.subject_prefix)?,
+        tools: values("tool", &query.tool)?,
+        actors: values("actor", &query.actor)?,
+        from: instant("from", query.from)?,
+        to: instant("to", query.to)?,
+    })
+}
+
+fn values(name: &str, values: &[String]) -> Result<Vec<String>, Problem> {
+    if values.len() > MOST_VALUES {
+        return Err(invalid(name, format!("`{name}` may be repeated up to {MOST_VALUES} times.")));
+    }
+    if values.iter().any(|value| value.len() > LONGEST_VALUE || value.chars().any(char::is_control)) {
+        let detail =
+            format!("`{name}` has up to {LONGEST_VALUE} bytes and no control characters; no event has others.");
+        return Err(invalid(name, detail));
+    }
+    Ok(values.to_vec())
+}
+
+fn instant(name: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
+    match time {
+        Some(time) if !(1..=9999).contains(&time.year()) => {
+            Err(invalid(name, format!("`{name}` lies between the years 1 and 9999.")))
+        }
+        time => Ok(time),
+    }
+}
