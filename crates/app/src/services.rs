@@ -12,6 +12,7 @@ use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
 use tidegate_use_cases::PlanQuota;
+use tidegate_workflows::Workflows;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::cursor::Cursors;
@@ -33,6 +34,8 @@ pub struct Services {
     pub metrics: PrometheusHandle,
     /// Who may do what where.
     pub tenancy: Tenancy,
+    /// Workflows and their versions.
+    pub workflows: Workflows,
     /// Short messages between parts and processes.
     pub signals: Arc<dyn SignalBus>,
     /// Redis, where there is one; for health.
@@ -99,6 +102,7 @@ impl Services {
             cursors: Cursors::new(secret, env.clone()),
             metrics,
             tenancy,
+            workflows: Workflows::new(store.clone(), env.clone()),
             signals,
             redis,
             issuer,

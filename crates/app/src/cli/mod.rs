@@ -2,6 +2,7 @@
 
 mod migrate;
 mod serve;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,9 @@ enum Command {
     Serve(Box<Settings>),
     /// Change the schema of a served database
     Migrate(migrate::Migrate),
+    /// Check workflow documents without a server
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
     /// Print the OpenAPI document
     #[command(hide = true)]
     Openapi,
@@ -36,7 +40,6 @@ pub(crate) enum Failure {
     /// It was tried and failed.
     Failed(String),
     /// It was called wrongly.
-    #[expect(dead_code, reason = "commands that read files will use it")]
     Usage(String),
     /// It would have done harm, or the server does not allow it.
     Refused(String),
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(settings) => serve::run(*settings).await,
             Command::Migrate(migrate) => migrate::run(migrate).await,
+            Command::Workflow(workflow) => workflow::run(&workflow),
             Command::Openapi => {
                 println!("{}", crate::http::openapi::json());
                 Ok(())

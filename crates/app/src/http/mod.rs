@@ -20,9 +20,11 @@ pub mod patterns;
 pub mod problem;
 pub mod query;
 pub mod rate;
+pub mod revision;
 pub mod suggestions;
 mod text;
 pub mod usage;
+pub mod workflows;
 pub mod workspaces;
 
 use utoipa_actix_web::scope;
@@ -51,5 +53,6 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(suggestions::configure)
         .configure(audit::configure)
         .configure(events::configure)
-        .configure(usage::configure);
+        .configure(usage::configure)
+        .configure(workflows::configure);
 }

@@ -49,6 +49,7 @@ problem_types! {
     CONFLICT = 409 "conflict" "The request conflicts with the current state";
     EMAIL_TAKEN = 409 "email-taken" "The e-mail address has an account already";
     SLUG_TAKEN = 409 "slug-taken" "Another workspace has this slug";
+    NAME_TAKEN = 409 "name-taken" "The workspace has another one of this name";
     LAST_OWNER = 409 "last-owner" "A workspace keeps at least one owner";
     IDEMPOTENCY_IN_FLIGHT = 409 "idempotency-in-flight" "A request with this key is still under way";
     PRECONDITION_FAILED = 412 "precondition-failed" "The resource has changed since it was read";

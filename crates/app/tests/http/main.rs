@@ -7,3 +7,4 @@ mod manner;
 mod support;
 mod tenancy;
 mod usage;
+mod workflows;

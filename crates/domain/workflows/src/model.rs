@@ -56,3 +56,23 @@ pub struct WorkflowDetails {
     /// The document.
     pub document: Document,
 }
+
+/// The revisions at which a caller wants a change to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Whichever it is.
+    Any,
+    /// One of these.
+    OneOf(Vec<i32>),
+}
+
+impl Expected {
+    /// Whether `revision` is one of them.
+    #[must_use]
+    pub fn admits(&self, revision: i32) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(revisions) => revisions.contains(&revision),
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::json;
 use tidegate_kernel::{
     AuditEntry, Environment, Page, PageSize, Permission, StoreError, UnitOfWork, WorkflowId, WorkspaceScope,
@@ -9,7 +10,7 @@ use tidegate_kernel::{
 
 use crate::definition::Definition;
 use crate::error::{CheckError, CreateError, DraftError, PublishError, ReadError};
-use crate::model::{Document, Version, Workflow, WorkflowDetails};
+use crate::model::{Document, Expected, Version, Workflow, WorkflowDetails};
 use crate::ports::{Cause, Placement, WorkflowsTx};
 use crate::trigger::Trigger;
 
@@ -33,12 +34,33 @@ impl Workflows {
         Self { store, env }
     }
 
+    /// Now, to the microsecond that stores keep, so that what is answered equals what is read later.
+    fn now(&self) -> DateTime<Utc> {
+        self.env.now().trunc_subsecs(6)
+    }
+
     /// Checks a document and changes nothing.
     ///
     /// # Errors
     /// [`CheckError`] with every problem of the document.
     pub fn check(&self, scope: &WorkspaceScope, document: &Document) -> Result<Definition, CheckError> {
         scope.require(Permission::WorkflowsWrite)?;
+        Ok(Definition::compile(&document.source, document.format)?)
+    }
+
+    /// Checks a document as the next draft of a workflow that is there, and changes nothing.
+    ///
+    /// # Errors
+    /// [`DraftError`], never `Stale`; `NameTaken` is not looked for.
+    pub async fn check_for(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        document: &Document,
+    ) -> Result<Definition, DraftError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        let found = self.store.begin(scope).await?.workflows().find(id).await?;
+        found.ok_or(DraftError::NotFound)?;
         Ok(Definition::compile(&document.source, document.format)?)
     }
 
@@ -74,7 +96,7 @@ impl Workflows {
         definition: &Definition,
         document: Document,
     ) -> Result<WorkflowDetails, CreateError> {
-        let now = self.env.now();
+        let now = self.now();
         let workflow = Workflow {
             id: WorkflowId::generate(&self.env),
             name: definition.name.clone(),
@@ -136,7 +158,7 @@ impl Workflows {
         Ok((workflow, versions))
     }
 
-    /// Adds a draft as the next version of a workflow that is at `revision`. What is published stays published.
+    /// Adds a draft as the next version of a workflow that is at an expected revision. What is published stays published.
     ///
     /// # Errors
     /// [`DraftError`]; nothing was changed then.
@@ -144,7 +166,7 @@ impl Workflows {
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
-        revision: i32,
+        expected: &Expected,
         document: Document,
     ) -> Result<WorkflowDetails, DraftError> {
         scope.require(Permission::WorkflowsWrite)?;
@@ -152,11 +174,10 @@ impl Workflows {
         let mut tx = self.store.begin(scope).await?;
         let mut workflow = tx.workflows().lock(id).await?.ok_or(DraftError::NotFound)?;
         let definition = compiled?;
-        if workflow.revision != revision {
+        if !expected.admits(workflow.revision) {
             return Err(DraftError::Stale(workflow.revision));
         }
-        let version =
-            Version { number: workflow.latest + 1, name: definition.name.clone(), created_at: self.env.now() };
+        let version = Version { number: workflow.latest + 1, name: definition.name.clone(), created_at: self.now() };
         tx.workflows().add_version(id, &version, &document).await?;
         workflow.name = definition.name;
         workflow.description = definition.description;
@@ -176,9 +197,9 @@ impl Workflows {
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
-        revision: Option<i32>,
+        expected: &Expected,
     ) -> Result<Workflow, PublishError> {
-        self.put_out(scope, id, revision, None).await
+        self.put_out(scope, id, expected, None).await
     }
 
     /// Publishes a version again that came before.
@@ -189,23 +210,23 @@ impl Workflows {
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
-        revision: Option<i32>,
+        expected: &Expected,
         version: i32,
     ) -> Result<Workflow, PublishError> {
-        self.put_out(scope, id, revision, Some(version)).await
+        self.put_out(scope, id, expected, Some(version)).await
     }
 
     async fn put_out(
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
-        revision: Option<i32>,
+        expected: &Expected,
         version: Option<i32>,
     ) -> Result<Workflow, PublishError> {
         scope.require(Permission::WorkflowsWrite)?;
         let mut tx = self.store.begin(scope).await?;
         let mut workflow = tx.workflows().lock(id).await?.ok_or(PublishError::NotFound)?;
-        if revision.is_some_and(|revision| revision != workflow.revision) {
+        if !expected.admits(workflow.revision) {
             return Err(PublishError::Stale(workflow.revision));
         }
         let number = version.unwrap_or(workflow.latest);
@@ -226,13 +247,13 @@ impl Workflows {
 
     async fn changed(&self, tx: &mut dyn WorkflowsTx, workflow: &mut Workflow) -> Result<(), StoreError> {
         workflow.revision += 1;
-        workflow.updated_at = self.env.now();
+        workflow.updated_at = self.now();
         // It is locked, so it is there.
         tx.workflows().update(workflow).await.map(drop)
     }
 
     fn placements(&self, definition: &Definition) -> Vec<Placement> {
-        let now = self.env.now();
+        let now = self.now();
         let placement = |(ordinal, trigger): (i16, &Trigger)| {
             let cause = match trigger {
                 // A schedule whose last time is over has nothing to wait for.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Problem;
 
 /// The most bytes in one document.
-pub(super) const MAX_BYTES: usize = 1 << 18;
+pub const MAX_BYTES: usize = 1 << 18;
 /// How deep lists and objects may nest.
 pub(super) const MAX_DEPTH: usize = 48;
 /// The most nodes in one document, aliases written out: a YAML bomb has more.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use document::MAX_BYTES;
 pub use duration::parse_duration;
 
 use crate::plan::Plan;
@@ -104,6 +105,14 @@ impl Definition {
         let (text, root) = read(source, format).map_err(DefinitionError::Unreadable)?;
         parts::definition(text, &root).map_err(DefinitionError::Invalid)
     }
+}
+
+/// A document as JSON, without checking more than that it can be read.
+///
+/// # Errors
+/// Why it cannot.
+pub fn to_json(source: &[u8], format: Format) -> Result<Value, Problem> {
+    read(source, format).map(|(_, root)| root.to_json())
 }
 
 fn read(source: &[u8], format: Format) -> Result<(&str, document::Node), Problem> {
