@@ -118,7 +118,7 @@ async fn what_is_wrong_with_a_document_is_told_at_once_and_changes_nothing() {
         [
             (json!(4), json!(11), json!("/steps/0/uses")),
             (json!(5), json!(34), json!("/steps/1/needs/0")),
-            (json!(5), json!(51), json!("/steps/1/with/for")),
+            (json!(5), json!(50), json!("/steps/1/with/for")),
         ]
     );
     assert_eq!(problem["errors"][0]["suggestion"], "transform");

@@ -118,6 +118,7 @@ impl World {
                 person.id
             }
             "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,
+            "wf" => make("/workflows", workflow("to be named")).await,
             other => panic!("say in `World::thing` how {{{other}}} comes to be"),
         }
     }
@@ -152,6 +153,11 @@ impl World {
     }
 }
 
+/// A workflow document.
+fn workflow(name: &str) -> Value {
+    json!({ "name": name, "steps": [{ "id": "shape", "uses": "transform" }] })
+}
+
 /// The path parameters of an operation.
 pub fn parameters(operation: &str) -> impl Iterator<Item = &str> {
     operation.split(['{', '}']).skip(1).step_by(2)
@@ -170,11 +176,15 @@ impl Example {
             "PATCH " => json(json!({ "name": "Another name" })),
             "PATCH /members/{user}" => json(json!({ "role": "member" })),
             "POST /api-keys" => json(json!({ "name": "a key", "scopes": ["events:read"] })),
+            "POST /workflows" | "PUT /workflows/{wf}" => json(workflow("a workflow")),
+            "POST /workflows/{wf}/publish" => None,
+            "POST /workflows/{wf}/rollback" => json(json!({ "version": 1 })),
             read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
             other => panic!("say in `Example::of` what the body of {other} is"),
         };
+        let if_match = (operation == "PUT /api/v1/workspaces/{ws}/workflows/{wf}").then_some("\"1\"");
         let method = method.parse().expect("a method of the document");
-        Self { method, path, body, if_match: None }
+        Self { method, path, body, if_match }
     }
 }
 
