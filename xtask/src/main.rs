@@ -2,6 +2,7 @@
 //!
 //! It stays light: it starts other programs and never links the server, so that a chore begins within seconds.
 
+mod bench;
 mod codegen;
 mod doctor;
 mod failure;
@@ -50,6 +51,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Measure the server as it is released.
+    Bench(bench::Bench),
     /// Say what this machine has and what it lacks.
     Doctor,
     /// Check the house rules that neither the compiler nor clippy knows.
@@ -62,6 +65,7 @@ fn run(chore: Chore) -> Result<(), Failure> {
         Chore::Services { command } => test::run_with_services(&command),
         Chore::Migrate { action } => migrate::run(&action),
         Chore::Codegen { check } => codegen::run(check),
+        Chore::Bench(bench) => bench::run(&bench),
         Chore::Doctor => doctor::run(),
         Chore::Tidy => tidy::run(),
     }

@@ -10,15 +10,15 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::failure::{Context, Failure};
 
-/// Ctrl-C reaches the whole foreground group; the keeper is in a group of its own, and ignores what finds it anyway.
+/// What came last is stopped first. Ctrl-C reaches the whole foreground group; the keeper is in a group of its own, and ignores what finds it anyway.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
-while read -r signal pid; do set -- "$@" "$signal:$pid"; done
 folder=$1; shift
-for each in "$@"; do kill -s "${each%%:*}" "${each#*:}"; done
+while read -r signal pid; do set -- "$signal:$pid" "$@"; done
 for each in "$@"; do
+  kill -s "${each%%:*}" "${each#*:}"
   tries=0
-  while kill -s 0 "${each#*:}" && [ $tries -lt 300 ]; do sleep 0.05; tries=$((tries + 1)); done
+  while kill -s 0 "${each#*:}" && [ $tries -lt 600 ]; do sleep 0.05; tries=$((tries + 1)); done
   kill -s KILL "${each#*:}"
 done
 rm -rf -- "$folder"

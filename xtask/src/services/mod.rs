@@ -34,6 +34,8 @@ const ATTEMPTS: u32 = 3;
 pub(crate) enum Durability {
     /// Never: tests throw their data away.
     None,
+    /// As it is installed: figures have to be honest.
+    Full,
 }
 
 /// Services that run, or those that the caller's environment already names.
@@ -45,9 +47,11 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts both, or takes those that [`DATABASE_URL`] and [`REDIS_URL`] name.
+    /// Starts both; tests take those that [`DATABASE_URL`] and [`REDIS_URL`] name, where there are any.
     pub(crate) fn start(durability: Durability) -> Result<Self, Failure> {
-        if let (Ok(database_url), Ok(redis_url)) = (env::var(DATABASE_URL), env::var(REDIS_URL)) {
+        if let (Ok(database_url), Ok(redis_url)) = (env::var(DATABASE_URL), env::var(REDIS_URL))
+            && durability == Durability::None
+        {
             return Ok(Self { database_url, redis_url, children: Vec::new(), keeper: None });
         }
         let programs = install::programs()?;
@@ -64,6 +68,20 @@ impl Services {
     /// The variables in which tests look for the services.
     pub(crate) fn variables(&self) -> [(&'static str, &str); 2] {
         [(DATABASE_URL, &self.database_url), (REDIS_URL, &self.redis_url)]
+    }
+
+    /// The superuser's login.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// Stops another process with the services, first of all.
+    pub(crate) fn keep(&mut self, child: Child, stop_signal: &str) -> Result<(), Failure> {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep(child.id(), stop_signal)?;
+        }
+        self.children.push(child);
+        Ok(())
     }
 
     /// Starts a service until it answers; only a port that was taken is worth another try.
@@ -87,9 +105,9 @@ impl Services {
 
 impl Drop for Services {
     fn drop(&mut self) {
-        // The keeper stops them when it hears nothing more from us; it must see them reaped to know that they ended.
+        // The keeper stops them when it hears nothing more from us; it must see them reaped, the last first, to know that they ended.
         let keeper = self.keeper.take().map(Keeper::release);
-        for child in &mut self.children {
+        for child in self.children.iter_mut().rev() {
             let _ = child.wait();
         }
         if let Some(mut keeper) = keeper {

@@ -1,0 +1,107 @@
+//! The load generator of `cargo xtask bench`: a process of its own, so that it does not share the server's threads.
+//!
+//! Each benchmark prepares its data, repeats its rounds, measures PostgreSQL alone with the same rows between them, and
+//! prints a report as JSON. It asks the server nothing that a caller could not.
+
+mod auth;
+mod events;
+mod failure;
+mod http;
+mod ingest;
+mod list;
+mod measure;
+mod prepare;
+mod runs;
+mod story;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::measure::Report;
+
+#[derive(Parser)]
+struct Arguments {
+    /// The superuser's login of the server's PostgreSQL.
+    #[arg(long)]
+    admin_url: String,
+    /// Where the server is.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    server: String,
+    /// How often each measurement is repeated; the report has the medians.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How long a measurement takes, in seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the server's login and a second database for what PostgreSQL does alone; print the login.
+    Prepare,
+    /// Batches of 100 events over 8 connections into 20 workspaces.
+    Ingest {
+        /// Keys that are in the dedupe window before, in both databases.
+        #[arg(long, default_value_t = 0)]
+        window: u64,
+    },
+    /// The newest 50 events of a type, over 16 connections.
+    List {
+        /// Events in the workspace.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+    },
+    /// Runs of three steps, many at once and one at a time; and an idle server.
+    Runs {
+        /// Runs of a round.
+        #[arg(long, default_value_t = 5_000)]
+        runs: usize,
+    },
+    /// `GET /auth/me` over 16 connections.
+    Auth,
+}
+
+/// What every benchmark is given.
+struct Setting {
+    admin_url: String,
+    server: String,
+    rounds: usize,
+    time: Duration,
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let setting = Setting {
+        admin_url: arguments.admin_url,
+        server: arguments.server,
+        rounds: arguments.rounds,
+        time: Duration::from_secs(arguments.seconds),
+    };
+    let report: Report = match arguments.command {
+        Command::Prepare => {
+            println!("{}", prepare::run(&setting).await?);
+            return Ok(());
+        }
+        Command::Ingest { window } => ingest::run(&setting, window).await?,
+        Command::List { rows } => list::run(&setting, rows).await?,
+        Command::Runs { runs } => runs::run(&setting, runs).await?,
+        Command::Auth => auth::run(&setting).await?,
+    };
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask-load: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

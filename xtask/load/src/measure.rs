@@ -1,0 +1,161 @@
+//! Rounds, medians and percentiles.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::http::Client;
+
+/// What a benchmark found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Its name.
+    pub(crate) bench: &'static str,
+    /// What was done, with its figures.
+    pub(crate) setting: String,
+    /// The figures.
+    pub(crate) metrics: Vec<Metric>,
+}
+
+/// One figure.
+#[derive(Debug, Serialize)]
+pub(crate) struct Metric {
+    name: &'static str,
+    unit: &'static str,
+    median: f64,
+    rounds: Vec<f64>,
+    /// What PostgreSQL alone does with the same rows, where that can be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bare: Option<f64>,
+    /// What it has to be, and whether it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bar: Option<Bar>,
+}
+
+/// A limit.
+#[derive(Debug, Serialize)]
+struct Bar {
+    limit: String,
+    met: bool,
+}
+
+impl Metric {
+    /// The median of `rounds`.
+    pub(crate) fn new(name: &'static str, unit: &'static str, rounds: Vec<f64>) -> Self {
+        Self { name, unit, median: median(&rounds), rounds, bare: None, bar: None }
+    }
+
+    /// Beside what PostgreSQL does alone, the median of `rounds`.
+    pub(crate) fn beside(mut self, rounds: &[f64]) -> Self {
+        self.bare = Some(median(rounds));
+        self
+    }
+
+    /// It has to be `limit` or more.
+    pub(crate) fn at_least(mut self, limit: f64) -> Self {
+        self.bar = Some(Bar { limit: format!("≥ {limit}"), met: self.median >= limit });
+        self
+    }
+
+    /// It has to be less than `limit`.
+    pub(crate) fn below(mut self, limit: f64) -> Self {
+        self.bar = Some(Bar { limit: format!("< {limit}"), met: self.median < limit });
+        self
+    }
+
+    /// Each round's share of what PostgreSQL did alone in the same round.
+    pub(crate) fn share(name: &'static str, rounds: &[f64], bare: &[f64]) -> Self {
+        Self::new(name, "of bare", rounds.iter().zip(bare).map(|(ours, bare)| ours / bare).collect())
+    }
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let (left, right) = sorted.split_at(middle);
+    match (left.last(), right.first()) {
+        (Some(left), Some(right)) if sorted.len().is_multiple_of(2) => f64::midpoint(*left, *right),
+        (_, Some(right)) => *right,
+        _ => f64::NAN,
+    }
+}
+
+/// How long requests took.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// Adds one.
+    pub(crate) fn add(&mut self, latency: Duration) {
+        self.0.push(latency);
+    }
+
+    /// Adds those of others.
+    pub(crate) fn merge(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The latency in milliseconds that `percent` of requests did not exceed (nearest rank).
+    pub(crate) fn percentile(&mut self, percent: usize) -> f64 {
+        self.0.sort_unstable();
+        let rank = (self.0.len() * percent).div_ceil(100).max(1);
+        self.0.get(rank - 1).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
+    }
+}
+
+/// Repeats a GET over some connections for a time; the requests a second, and how long they took.
+pub(crate) async fn hammer(
+    server: &str,
+    token: &str,
+    connections: usize,
+    time: Duration,
+    path: &str,
+) -> Result<(f64, Latencies), Failure> {
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(Client::connect(server, Some(token)).await?);
+    }
+    let began = Instant::now();
+    let each = clients.into_iter().map(|mut client| async move {
+        let mut latencies = Latencies::default();
+        while began.elapsed() < time {
+            let sent = Instant::now();
+            client.get(path).await?.expect(200)?;
+            latencies.add(sent.elapsed());
+        }
+        Ok::<_, Failure>(latencies)
+    });
+    let mut all = Latencies::default();
+    for latencies in futures::future::try_join_all(each).await? {
+        all.merge(latencies);
+    }
+    Ok((per_second(all.count(), began.elapsed()), all))
+}
+
+/// A count as a rate.
+#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+pub(crate) fn per_second(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_percentiles_are_values_that_were_measured() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]).to_bits(), 2f64.to_bits());
+        assert_eq!(median(&[1.0, 2.0]).to_bits(), 1.5f64.to_bits());
+        let mut latencies = Latencies((1..=100).map(Duration::from_millis).collect());
+        assert_eq!(latencies.percentile(50).round().to_bits(), 50f64.to_bits());
+        assert_eq!(latencies.percentile(99).round().to_bits(), 99f64.to_bits());
+    }
+}

@@ -1,0 +1,35 @@
+//! Somebody who registers, logs in and founds workspaces.
+
+use serde_json::{Value, json};
+
+use crate::Setting;
+use crate::failure::Failure;
+use crate::http::Client;
+
+/// A person who is logged in.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) token: String,
+}
+
+/// Registers a person and logs them in.
+pub(crate) async fn person(setting: &Setting) -> Result<Person, Failure> {
+    let mut client = Client::connect(&setting.server, None).await?;
+    let credentials = json!({ "email": "bench@example.org", "password": "a bench by the quay", "name": "Bench" });
+    client.post("/auth/register", &credentials).await?.expect(201)?;
+    let login = json!({ "email": credentials["email"], "password": credentials["password"] });
+    let tokens = client.post("/auth/login", &login).await?.json(200)?;
+    let token = text(&tokens, "access_token")?;
+    Ok(Person { client: Client::connect(&setting.server, Some(&token)).await?, token })
+}
+
+/// Founds a workspace; its id.
+pub(crate) async fn workspace(person: &mut Person, name: &str) -> Result<String, Failure> {
+    text(&person.client.post("/workspaces", &json!({ "name": name })).await?.json(201)?, "id")
+}
+
+/// A text of an object.
+pub(crate) fn text(object: &Value, field: &str) -> Result<String, Failure> {
+    let value = object.get(field).and_then(Value::as_str);
+    value.map(str::to_owned).ok_or_else(|| Failure::new(format!("no {field} in {object}")))
+}

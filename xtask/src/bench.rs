@@ -1,0 +1,171 @@
+//! `bench`: the server as it is released, on a PostgreSQL of its own that waits for the disk, driven from another
+//! process. `xtask-load` measures; this file starts what it needs and prints what it found.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::{Context, Failure};
+use crate::services::{Durability, Services};
+use crate::shell;
+
+/// Which benchmark, and how.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// One of `ingest`, `list`, `runs` and `auth`.
+    #[arg(value_parser = ["ingest", "list", "runs", "auth"])]
+    name: String,
+    /// How often each measurement is repeated.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How long a measurement takes, in seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+    /// Build without optimisation: the figures mean nothing then, but that the benchmark works.
+    #[arg(long)]
+    debug: bool,
+    /// Further arguments of the benchmark, such as `--window 10000000` of `ingest` or `--rows 100000` of `list`.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// Measures, prints a table, and writes `target/bench/<name>.json`.
+pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
+    let programs = build(bench.debug)?;
+    let mut services = Services::start(Durability::Full)?;
+    let admin_url = services.database_url().to_owned();
+    let load = |server: &str| {
+        let mut command = Command::new(programs.join("xtask-load"));
+        command.args(["--admin-url", &admin_url, "--server", server]);
+        command.args(["--rounds", &bench.rounds.to_string(), "--seconds", &bench.seconds.to_string()]);
+        command
+    };
+    shell::output(
+        Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
+    )?;
+    let login = shell::output(load("").arg("prepare"))?;
+    let server = serve(&programs, &login, &bench.name, &mut services)?;
+    let mut measuring = load(&server);
+    measuring.arg(&bench.name).args(&bench.arguments).stderr(Stdio::inherit());
+    let mut report: Value = serde_json::from_str(&shell::output(&mut measuring)?).context("reading the report")?;
+    if let Some(report) = report.as_object_mut() {
+        report.insert("machine".to_owned(), machine());
+    }
+    print(&report);
+    let folder = shell::repository().join("target/bench");
+    let file = folder.join(format!("{}.json", bench.name));
+    let text = serde_json::to_string_pretty(&report).context("writing the report")?;
+    fs::create_dir_all(&folder).and_then(|()| fs::write(&file, text + "\n")).context("writing the report")?;
+    println!("\n{}", file.display());
+    Ok(())
+}
+
+/// Builds the server and the generator; the folder of both.
+fn build(debug: bool) -> Result<PathBuf, Failure> {
+    let mut build = shell::cargo();
+    build.args(["build", "--quiet", "-p", "tidegate", "-p", "xtask-load"]);
+    if !debug {
+        build.arg("--release");
+    }
+    shell::run(&mut build)?;
+    let metadata = shell::output(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
+    let target = metadata["target_directory"].as_str().unwrap_or("target");
+    Ok(Path::new(target).join(if debug { "debug" } else { "release" }))
+}
+
+/// Starts the server with a login that row-level security binds; its host and port.
+fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> Result<String, Failure> {
+    // Lists are read from events that nobody ingested, so nobody shall count them meanwhile either.
+    let role = if bench == "list" { "api" } else { "all" };
+    let mut child = Command::new(programs.join("tidegate"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
+        .args(["--rate-limit", "login=off,register=off", "--log", "warn"])
+        .env("DATABASE_URL", login)
+        .env("TIDEGATE_SECRET", "a secret of benchmarks, long enough for a server")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting the server")?;
+    let output = child.stdout.take();
+    services.keep(child, "TERM")?;
+    let mut lines = BufReader::new(output.ok_or_else(|| Failure::failed("the server has no output"))?).lines();
+    let address = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
+    // Whatever else it says is read, so that it never waits for us.
+    thread::spawn(move || lines.for_each(drop));
+    address.ok_or_else(|| Failure::failed("the server did not start; it says why above"))
+}
+
+/// What the figures belong to.
+fn machine() -> Value {
+    let said = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        shell::output(command.args(arguments).current_dir(shell::repository())).unwrap_or_default()
+    };
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_once(':').map_or_else(String::new, |(_, value)| value.trim().to_owned())
+    };
+    json!({
+        "cores": thread::available_parallelism().map_or(0, usize::from),
+        "cpu": field("/proc/cpuinfo", "model name"),
+        "memory": field("/proc/meminfo", "MemTotal"),
+        "kernel": said("uname", &["-sr"]),
+        "rust": said("rustc", &["--version"]),
+        "postgres": crate::services::install::postgres().and_then(|folder| crate::services::install::major_version(&folder)),
+        "commit": said("git", &["rev-parse", "--short", "HEAD"]),
+    })
+}
+
+fn print(report: &Value) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    println!("{}: {}", text(&report["bench"]), text(&report["setting"]));
+    println!("{:18} {:>12}  {:16} {:>12}  {:12} rounds", "", "median", "", "bare", "bar");
+    for metric in report["metrics"].as_array().into_iter().flatten() {
+        let rounds: Vec<String> = metric["rounds"].as_array().into_iter().flatten().map(number).collect();
+        let bar = &metric["bar"];
+        let met = match bar["met"].as_bool() {
+            Some(true) => format!("{} ok", text(&bar["limit"])),
+            Some(false) => format!("{} MISSED", text(&bar["limit"])),
+            None => String::new(),
+        };
+        println!(
+            "{:18} {:>12}  {:16} {:>12}  {met:12} {}",
+            text(&metric["name"]),
+            number(&metric["median"]),
+            text(&metric["unit"]),
+            number(&metric["bare"]),
+            rounds.join(" ")
+        );
+    }
+}
+
+/// Three digits that matter.
+fn number(value: &Value) -> String {
+    match value.as_f64() {
+        None => String::new(),
+        Some(number) if number.abs() >= 100.0 => format!("{number:.0}"),
+        Some(number) if number.abs() >= 10.0 => format!("{number:.1}"),
+        Some(number) => format!("{number:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits() {
+        assert_eq!([1234.5, 12.34, 0.123].map(|figure| number(&json!(figure))), ["1234", "12.3", "0.12"]);
+        assert_eq!(number(&Value::Null), "");
+    }
+}
