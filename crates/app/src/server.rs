@@ -16,7 +16,7 @@ use utoipa_actix_web::AppExt;
 use crate::Services;
 use crate::http::fallback::{KnownPaths, fallback};
 use crate::http::openapi::{self, Rendered};
-use crate::http::{self, envelope};
+use crate::http::{self, envelope, idempotency};
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
@@ -180,7 +180,7 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .app_data(services.clone())
             .app_data(known.clone())
             .app_data(rendered.clone())
-            .map(|app| app.wrap(from_fn(envelope::envelope)))
+            .map(|app| app.wrap(from_fn(idempotency::once)).wrap(from_fn(envelope::envelope)))
             .configure(http::routes)
             .into_app()
             .service(

@@ -113,6 +113,7 @@ impl Services {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn unusable(error: RedisError) -> StartError {
     StartError::Setting(format!("REDIS_URL: {error}"))
 }

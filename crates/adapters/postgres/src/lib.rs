@@ -9,6 +9,7 @@ pub mod check;
 mod engine;
 mod error;
 mod events;
+mod idempotency;
 pub mod migrate;
 mod orm;
 mod patterns;

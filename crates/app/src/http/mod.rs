@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod events;
 pub mod fallback;
 pub mod health;
+pub mod idempotency;
 pub mod jwks;
 pub mod members;
 pub mod openapi;

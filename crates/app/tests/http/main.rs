@@ -3,6 +3,7 @@
 
 mod authorization;
 mod events;
+mod idempotency;
 mod manner;
 mod support;
 mod tenancy;

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod idempotency;
 pub mod page;
 pub mod permission;
 pub mod position;
@@ -20,6 +21,7 @@ pub use error::{Forbidden, StoreError};
 pub use id::{
     ApiKeyId, AuditId, EventId, IdError, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId, WorkspaceId,
 };
+pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;

@@ -7,6 +7,7 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
+    ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),
     ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),
     ("session", &["tidegate_directory"], "a log-in of a person"),
     ("shard", &["tidegate_engine"], "which worker owns which share of all workspaces' runs"),

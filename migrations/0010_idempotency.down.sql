@@ -1,0 +1,2 @@
+drop table person_idempotency_key;
+drop table idempotency_key;
