@@ -175,6 +175,10 @@ impl Example {
         let body = match operation.replace("/api/v1/workspaces/{ws}", "").as_str() {
             "PATCH " => json(json!({ "name": "Another name" })),
             "PATCH /members/{user}" => json(json!({ "role": "member" })),
+            "POST /events" => Some((
+                "application/cloudevents+json",
+                json!({ "specversion": "1.0", "id": "1", "source": "/matrix", "type": "asked" }).to_string(),
+            )),
             "POST /api-keys" => json(json!({ "name": "a key", "scopes": ["events:read"] })),
             "POST /workflows" | "PUT /workflows/{wf}" => json(workflow("a workflow")),
             "POST /workflows/{wf}/publish" => None,
