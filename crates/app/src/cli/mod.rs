@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.
 
+mod events;
 mod migrate;
 mod serve;
 mod workflow;
@@ -24,6 +25,9 @@ enum Command {
     Serve(Box<Settings>),
     /// Change the schema of a served database
     Migrate(migrate::Migrate),
+    /// Send events to a server
+    #[command(subcommand)]
+    Events(events::Events),
     /// Check workflow documents without a server
     #[command(subcommand)]
     Workflow(workflow::Workflow),
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(settings) => serve::run(*settings).await,
             Command::Migrate(migrate) => migrate::run(migrate).await,
+            Command::Events(command) => events::run(command).await,
             Command::Workflow(workflow) => workflow::run(&workflow),
             Command::Openapi => {
                 println!("{}", crate::http::openapi::json());

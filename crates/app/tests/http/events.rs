@@ -33,21 +33,23 @@ impl<'a> Tenant<'a> {
     /// The ids of a list.
     async fn ids(&self, query: &str) -> Vec<String> {
         let list = self.list(query).await.expect(200);
-        list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+        let items = list["items"].as_array().expect("a list has items");
+        items.iter().map(|item| item["id"].as_str().expect("an event has an id").to_owned()).collect()
     }
 
     async fn used(&self) -> i64 {
         let path = self.path.replace("/events", "/usage");
         let usage = self.app.get(&path).bearer(&self.token).send().await.expect(200);
-        let events = usage.as_array().unwrap().iter().find(|line| line["meter"] == "events").unwrap();
-        events["used"].as_i64().unwrap()
+        let mut lines = usage.as_array().expect("usage is a list").iter();
+        let events = lines.find(|line| line["meter"] == "events").expect("events are metered");
+        events["used"].as_i64().expect("usage is a number")
     }
 }
 
 fn event(id: &str, changes: Value) -> Value {
     let mut event = json!({"specversion": "1.0", "id": id, "source": "/test", "type": "file.modified"});
     if let Value::Object(changes) = changes {
-        event.as_object_mut().unwrap().extend(changes);
+        event.as_object_mut().expect("an event is an object").extend(changes);
     }
     event
 }

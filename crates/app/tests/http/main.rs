@@ -4,6 +4,7 @@
 mod authorization;
 mod events;
 mod idempotency;
+mod import;
 mod manner;
 mod support;
 mod tenancy;

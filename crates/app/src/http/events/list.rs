@@ -128,7 +128,7 @@ impl From<StoredEvent> for EventView {
 ///
 /// The order is that of positions; `from` and `to` look at when events happened.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), EventsQuery),
+    params(("ws" = String, Path, description = "Id or slug of the workspace")),
     responses((status = 200, description = "Events", body = List<EventView>)))]
 #[get("/workspaces/{ws}/events")]
 pub async fn list(
