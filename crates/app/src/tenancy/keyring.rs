@@ -29,6 +29,9 @@ const ROTATE_AFTER: TimeDelta = TimeDelta::days(30);
 const KEEP_FOR: TimeDelta = TimeDelta::days(31);
 /// An unknown key's name makes the keys be read again, but not more often than this.
 const RELOAD_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(2);
+/// A new key signs only when it is this old, where there is an older one: longer than [`RELOAD_AT_MOST_EVERY`], so that
+/// every server either knows it or may read it when its first token comes.
+const SIGN_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// How long a good signature is remembered; checking one takes longer than the rest of a small request.
 const REMEMBER: Duration = Duration::from_secs(60);
 
@@ -48,11 +51,27 @@ struct Claims {
 
 #[derive(Default)]
 struct Keys {
-    /// The newest key that this server can sign with.
+    /// What this server signs with.
     signing: Option<(SigningKey, EncodingKey)>,
+    /// When the newest key that this server can sign with was made.
+    newest: Option<DateTime<Utc>>,
     /// Every key by name.
     verifying: HashMap<String, (SigningKey, DecodingKey)>,
     read_at: Option<DateTime<Utc>>,
+}
+
+impl Keys {
+    /// Whether the newest key is not yet to be followed by another.
+    fn have_a_recent(&self, now: DateTime<Utc>) -> bool {
+        self.newest.is_some_and(|made| now < made + ROTATE_AFTER)
+    }
+
+    /// Whether nothing has to be made or changed over to.
+    fn are_settled(&self, now: DateTime<Utc>) -> bool {
+        let signing = self.signing.as_ref().map(|(key, _)| key.created_at);
+        let waits = self.newest.is_some_and(|made| now < made + SIGN_AFTER);
+        self.have_a_recent(now) && (signing == self.newest || waits)
+    }
 }
 
 /// Signs and checks access tokens.
@@ -101,27 +120,26 @@ impl Keyring {
 
     /// The keys, with one to sign with that is not too old; one is made where there is none.
     async fn signing_keys(&self) -> Result<Arc<Keys>, StoreError> {
-        let is_fresh = |keys: &Keys, now: DateTime<Utc>| {
-            keys.signing.as_ref().is_some_and(|(key, _)| now < key.created_at + ROTATE_AFTER)
-        };
         let now = self.env.now();
         let keys = self.current();
-        if is_fresh(&keys, now) {
+        if keys.are_settled(now) {
             return Ok(keys);
         }
         let _turn = self.reading.lock().await;
         let keys = self.current();
-        if is_fresh(&keys, now) {
+        if keys.are_settled(now) {
             return Ok(keys);
         }
         let mut tx = self.directory.begin(&self.system).await?;
         // One server makes the key, those that start with it find it.
         tx.signing_keys().lock().await?;
         let mut stored = tx.signing_keys().list().await?;
-        if !is_fresh(&self.arrange(&stored, now), now) {
+        if !self.arrange(&stored, now).have_a_recent(now) {
             let key = self.make(now)?;
             tx.signing_keys().insert(&key).await?;
-            tx.signing_keys().prune(now - KEEP_FOR - ACCESS_TOKEN_LIFE).await?;
+            let useless = now - KEEP_FOR - ACCESS_TOKEN_LIFE;
+            tx.signing_keys().prune(useless).await?;
+            stored.retain(|key| key.created_at >= useless);
             stored.insert(0, key);
         }
         tx.commit().await?;
@@ -159,12 +177,12 @@ impl Keyring {
     fn arrange(&self, stored: &[SigningKey], now: DateTime<Utc>) -> Keys {
         let mut keys = Keys { read_at: Some(now), ..Keys::default() };
         for key in stored {
-            if keys.signing.is_none() {
-                let private = self.seed_of(&key.salt);
-                // A key from before the secret was changed still verifies, but cannot be signed with.
-                if public_key(&private) == Some(key.public_key) {
-                    keys.signing = Some((key.clone(), private));
-                }
+            let is_chosen = keys.signing.as_ref().is_some_and(|(key, _)| key.created_at + SIGN_AFTER <= now);
+            let private = self.seed_of(&key.salt);
+            // A key from before the secret was changed still verifies, but cannot be signed with.
+            if !is_chosen && public_key(&private) == Some(key.public_key) {
+                keys.newest = keys.newest.or(Some(key.created_at));
+                keys.signing = Some((key.clone(), private));
             }
             if let Ok(public) = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(key.public_key)) {
                 keys.verifying.insert(key.kid.clone(), (key.clone(), public));
