@@ -11,7 +11,7 @@ use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
 use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
-use tidegate_use_cases::PlanQuota;
+use tidegate_use_cases::{ApplySuggestion, PlanQuota};
 use tidegate_workflows::Workflows;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,8 @@ pub struct Services {
     pub patterns: Patterns,
     /// What could be done about it.
     pub suggestions: Suggestions,
+    /// Makes workflows of suggestions.
+    pub apply_suggestion: ApplySuggestion,
     /// The rules and templates that suggestions are made by.
     pub catalogue: Arc<Catalogue>,
     /// Whether everybody shares the one connection of the embedded PostgreSQL.
@@ -85,11 +87,12 @@ impl Services {
             None => (alone, Arc::new(InProcessSignalBus::new())),
         };
         let tenancy = Tenancy::wire(settings, &env, &store, secret, &issuer, limiter, &signals)?;
-        let catalogue = Catalogue::built_in().map_err(|error| StartError::Setting(error.to_string()))?;
+        let catalogue = Arc::new(Catalogue::built_in().map_err(setting)?);
+        let workflows = Workflows::new(store.clone(), env.clone());
         let plans = billing::Catalogue::built_in().map_err(setting)?;
         let billing = Billing::new(store.clone(), plans, settings.plan(), env.clone()).map_err(setting)?;
         let quota = Arc::new(PlanQuota::new(billing.clone()));
-        let events = Events::new(store.clone(), quota, env.clone());
+        let events = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(&signals));
         let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
         Ok(Self {
             events,
@@ -97,12 +100,13 @@ impl Services {
             calls,
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),
-            catalogue: Arc::new(catalogue),
+            apply_suggestion: ApplySuggestion::new(store.clone(), workflows.clone(), Arc::clone(&catalogue)),
+            catalogue,
             embedded: settings.is_embedded(),
             cursors: Cursors::new(secret, env.clone()),
             metrics,
             tenancy,
-            workflows: Workflows::new(store.clone(), env.clone()),
+            workflows,
             signals,
             redis,
             issuer,

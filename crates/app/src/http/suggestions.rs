@@ -1,5 +1,6 @@
 //! Suggestions.
 
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,18 +9,21 @@ use tidegate_events::suggestion::{
     Catalogue, DismissSuggestionError, ListSuggestionsError, Suggestion, SuggestionFilter, SuggestionStatus,
 };
 use tidegate_kernel::{EventId, PatternId, SuggestionId, WorkflowId};
+use tidegate_use_cases::ApplySuggestionError;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::caller::Entered;
 use super::cursor::List;
 use super::patterns::{WATERMARK, share};
-use super::problem::{CONFLICT, Problem};
+use super::problem::{CONFLICT, NAME_TAKEN, Problem};
 use super::query::{Query, invalid, page_size};
+use super::revision::etag;
+use super::workflows::WorkflowDetailsView;
 use crate::Services;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(dismiss);
+    config.service(list).service(apply).service(dismiss);
 }
 
 /// Which suggestions are wanted. A parameter that is repeated means any of its values.
@@ -126,6 +130,23 @@ pub async fn list(
         .json(services.cursors.list(page, &binding)))
 }
 
+/// Make a draft of the suggested workflow, its parameters filled in. It runs once it is published.
+#[utoipa::path(tag = "suggestions", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), ("sug" = String, Path, description = "The suggestion")),
+    responses((status = 201, description = "The workflow", body = WorkflowDetailsView)))]
+#[post("/workspaces/{ws}/suggestions/{sug}/apply")]
+pub async fn apply(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let details = services.apply_suggestion.apply(&scope, suggestion_id(&path.1)?).await?.workflow;
+    let location = format!("/api/v1/workspaces/{}/workflows/{}", scope.workspace(), details.workflow.id);
+    let mut response = HttpResponse::Created();
+    response.insert_header((LOCATION, location)).insert_header(etag(details.workflow.revision));
+    Ok(response.json(WorkflowDetailsView::from(details)))
+}
+
 /// Dismiss a suggestion for good: it is never offered again.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"), ("sug" = String, Path, description = "The suggestion")),
@@ -149,6 +170,34 @@ impl From<ListSuggestionsError> for Problem {
         match error {
             ListSuggestionsError::Forbidden(error) => error.into(),
             ListSuggestionsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApplySuggestionError> for Problem {
+    fn from(error: ApplySuggestionError) -> Self {
+        match error {
+            ApplySuggestionError::Forbidden(error) => error.into(),
+            ApplySuggestionError::NotFound => Self::not_found(),
+            ApplySuggestionError::Answered(SuggestionStatus::Applied, Some(workflow)) => {
+                Self::new(&CONFLICT, format!("The suggestion has been made into the workflow {workflow} already."))
+            }
+            ApplySuggestionError::Answered(status, _) => {
+                Self::new(&CONFLICT, format!("The suggestion has been {status} already."))
+            }
+            ApplySuggestionError::NameTaken => Self::new(
+                &NAME_TAKEN,
+                "The workspace has a workflow of the name that this one would get; give that one another name first.",
+            ),
+            ApplySuggestionError::RuleGone(rule) => Self::new(
+                &CONFLICT,
+                format!("This version of Tidegate has no rule {rule} any more; dismiss the suggestion."),
+            ),
+            ApplySuggestionError::Template(error) => {
+                tracing::error!(%error, "a template of the catalogue makes no valid workflow");
+                Self::internal()
+            }
+            ApplySuggestionError::Store(error) => error.into(),
         }
     }
 }

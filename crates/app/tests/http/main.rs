@@ -8,6 +8,7 @@ mod import;
 mod limits;
 mod manner;
 mod members;
+mod patterns;
 mod support;
 mod tenancy;
 mod tokens;

@@ -165,6 +165,36 @@ impl TestApp {
         tokio::time::timeout(Duration::from_secs(10), refused).await.expect("it is refused after a while");
     }
 
+    /// Sends events in which `a` and `b` change together in `times` sessions an hour apart, and waits until they are
+    /// counted. Gives the position of the last.
+    pub async fn change_together(&self, person: &Person, workspace: &str, a: &str, b: &str, times: usize) -> i64 {
+        let event = |n: usize, subject: &str| {
+            json!({
+                "specversion": "1.0", "id": format!("{n}-{subject}-of-{times}"), "source": "/test", "type": "file.modified",
+                "subject": subject, "time": format!("2026-03-{:02}T{:02}:00:00Z", n / 24 + 1, n % 24),
+                "data": { "session": format!("{n}-of-{times}"), "actor": "somebody" },
+            })
+        };
+        let events: Vec<Value> = (0..times).flat_map(|n| [event(n, a), event(n, b)]).collect();
+        let path = format!("/api/v1/workspaces/{workspace}");
+        let batch = ("application/cloudevents-batch+json", json!(events).to_string());
+        let answer = self.post(&format!("{path}/events")).bearer(&person.token).body(batch.0, batch.1).send().await;
+        answer.expect(202);
+        let position: i64 = answer.header("tidegate-position").parse().expect("a position");
+        let counted = async {
+            loop {
+                let answer = self.get(&format!("{path}/patterns?limit=1")).bearer(&person.token).send().await;
+                answer.expect(200);
+                if answer.header("tidegate-watermark").parse::<i64>().is_ok_and(|watermark| watermark >= position) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), counted).await.expect("the events are counted");
+        position
+    }
+
     /// Makes an API key and gives its id and its secret.
     pub async fn api_key(&self, owner: &Person, workspace: &str, scopes: &[&str]) -> (String, String) {
         let path = format!("/api/v1/workspaces/{workspace}/api-keys");

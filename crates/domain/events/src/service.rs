@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_kernel::{
-    Environment, EventId, Page, PageSize, Permission, Position, StoreError, UnitOfWork, WorkspaceScope,
+    Environment, EventId, Page, PageSize, Permission, Position, Signal, SignalBus, StoreError, Topic, UnitOfWork,
+    WorkspaceScope,
 };
 
 use crate::cloud_event::{NewEvent, Rejection, RejectionCode};
@@ -20,6 +21,7 @@ pub const MAX_CHAIN: u32 = 10;
 pub struct Events {
     store: Arc<dyn UnitOfWork<dyn EventsTx>>,
     queue: Arc<IngestQueue>,
+    signals: Option<Arc<dyn SignalBus>>,
 }
 
 /// What came of the events of a request.
@@ -49,7 +51,13 @@ impl Events {
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn EventsTx>>, quota: Arc<dyn EventQuota>, env: Environment) -> Self {
         let queue = Arc::new(IngestQueue::new(Arc::clone(&store), quota, env));
-        Self { store, queue }
+        Self { store, queue, signals: None }
+    }
+
+    /// The same service, telling those who read behind the insert that there is something to read.
+    #[must_use]
+    pub fn announcing(self, signals: Arc<dyn SignalBus>) -> Self {
+        Self { signals: Some(signals), ..self }
     }
 
     /// Takes in the events of a request, each with its own verdict.
@@ -88,6 +96,9 @@ impl Events {
                     report.rejected.push((index, Rejection::new(RejectionCode::QuotaExceeded, "", detail)));
                 }
             }
+        }
+        if let Some(signals) = self.signals.as_ref().filter(|_| report.accepted > 0) {
+            signals.publish(Signal::new(Topic::EventsIngested, &scope.workspace()));
         }
         report.rejected.sort_by_key(|(index, _)| *index);
         Ok(report)

@@ -119,6 +119,12 @@ impl World {
             }
             "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,
             "wf" => make("/workflows", workflow("to be named")).await,
+            "sug" => {
+                app.change_together(&self.owner, workspace, "a", "b", 3).await;
+                let path = format!("/api/v1/workspaces/{workspace}/suggestions");
+                let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
+                text(&list["items"][0]["id"])
+            }
             other => panic!("say in `World::thing` how {{{other}}} comes to be"),
         }
     }
@@ -183,6 +189,7 @@ impl Example {
             "POST /workflows" | "PUT /workflows/{wf}" => json(workflow("a workflow")),
             "POST /workflows/{wf}/publish" => None,
             "POST /workflows/{wf}/rollback" => json(json!({ "version": 1 })),
+            "POST /suggestions/{sug}/dismiss" | "POST /suggestions/{sug}/apply" => None,
             read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
             other => panic!("say in `Example::of` what the body of {other} is"),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::pattern::{DETECTION, MAX_SESSION_SUBJECTS, PatternFacts, PatternFilter, PatternKind, Patterns};
 use tidegate_kernel::{PageSize, Position};
 
@@ -13,7 +14,7 @@ pub async fn counting_in_batches_equals_a_recount(subject: &Subject) {
     let scope = subject.scope();
     let mut events = history(7, 900);
     // An order that has nothing to do with time.
-    events.sort_by_key(|event| event.dedupe_key());
+    events.sort_by_key(NewEvent::dedupe_key);
     let mut rest = events.as_slice();
     for size in [1, 300, 7, 64, 2, 150].into_iter().cycle() {
         let (batch, after) = rest.split_at(rest.len().min(size));

@@ -11,6 +11,9 @@ use tidegate_kernel::{EventId, WorkspaceId};
 /// One time that two events showed a pattern, by the first one's time.
 type Occurrence = (DateTime<Utc>, EventId, DateTime<Utc>, EventId);
 
+/// An event in its actor's line.
+type Standing<'a> = (DateTime<Utc>, Term, EventId, &'a Event);
+
 /// The patterns of `events`, strongest first.
 pub(super) fn recount(workspace: WorkspaceId, events: &[Event]) -> Vec<Pattern> {
     let mut patterns = frequencies(workspace, events);
@@ -75,7 +78,7 @@ fn frequencies(workspace: WorkspaceId, events: &[Event]) -> Vec<Pattern> {
 }
 
 fn sequences(workspace: WorkspaceId, events: &[Event]) -> Vec<Pattern> {
-    let mut lines: BTreeMap<&str, Vec<(DateTime<Utc>, Term, EventId, &Event)>> = BTreeMap::new();
+    let mut lines: BTreeMap<&str, Vec<Standing<'_>>> = BTreeMap::new();
     let mut touches: BTreeMap<&str, i64> = BTreeMap::new();
     for event in events {
         if let (Some(actor), Some(subject)) = (&event.actor, &event.subject) {
