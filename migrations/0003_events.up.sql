@@ -107,7 +107,9 @@ create function ingest_events(
     actors text[], tools text[], sessions text[], extensions text[], content_types text[], schemas text[], attributes_ text[],
     kinds text[], data_ bytea[],
     out head_position bigint, out period_used bigint, out outcome bigint[]
-) language plpgsql set search_path = pg_catalog, public, pg_temp set plan_cache_mode = force_generic_plan as $$
+) language plpgsql set search_path = pg_catalog, public, pg_temp
+  -- The plan is made once, maybe while a partition is still empty, and has to be good when it is full.
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
     head public.workspace_head;
     before public.workspace_head;
