@@ -13,6 +13,7 @@ pub mod handlers;
 mod live;
 pub mod model;
 pub mod ports;
+pub mod scheduler;
 mod worker;
 
 pub use config::EngineConfig;

@@ -4,7 +4,9 @@
 //! each other; what is needed of both is put together here as a slice of the store.
 
 pub mod apply_suggestion;
+pub mod follow_events;
 pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
+pub use follow_events::{EventTriggersTx, FollowEvents, TRIGGERS};
 pub use quota::PlanQuota;

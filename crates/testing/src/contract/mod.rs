@@ -5,3 +5,4 @@ pub mod events;
 pub mod patterns;
 pub mod rate_limiter;
 pub mod signal_bus;
+pub mod workflows;

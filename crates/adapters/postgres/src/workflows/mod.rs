@@ -2,6 +2,7 @@
 
 mod placements;
 mod repository;
+mod triggers;
 
 use async_trait::async_trait;
 use tidegate_kernel::{AuditLog, StoreError, UnitOfWork, WorkspaceScope};

@@ -7,3 +7,4 @@ mod events;
 mod isolation;
 mod migrations;
 mod patterns;
+mod workflows;

@@ -1,10 +1,16 @@
-//! What starts a workflow by itself: times and events. Pure; the instants and the events come from outside.
+//! What starts a workflow by itself: times and events.
+//!
+//! Schedules and filters are pure; [`Triggers`] starts runs for what they say, in the transaction in which a tick or an
+//! event is done with, so that neither is lost nor followed twice.
 
 mod event;
+pub mod ports;
 mod schedule;
+mod service;
 
 pub use event::EventTrigger;
 pub use schedule::{Schedule, ScheduleError};
+pub use service::{Occurrence, Triggers};
 
 use crate::expression::ValueTemplate;
 

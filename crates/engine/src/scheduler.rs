@@ -1,0 +1,94 @@
+//! Keeps time: looks which triggers are due and fires them.
+//!
+//! Between servers nothing is agreed. A trigger moves on in the transaction that starts its run, and only from the time that
+//! it waited for, so of several servers that see it due one starts the run. A server that was away makes up for what it
+//! missed with one run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_kernel::{Environment, Received, RequestId, SignalBus, StoreError, SystemScope, Topic, WorkspaceId};
+use tidegate_workflows::trigger::Triggers;
+use tidegate_workflows::trigger::ports::TimeTrigger;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// How many due triggers one look brings.
+const LOOK: u32 = 256;
+
+/// What keeps time.
+pub struct SchedulerParts {
+    /// Fires triggers.
+    pub triggers: Triggers,
+    /// Says that triggers have changed.
+    pub bus: Arc<dyn SignalBus>,
+    /// Time and randomness.
+    pub env: Environment,
+    /// The proof that this may work across tenants.
+    pub scope: SystemScope,
+    /// How often it looks; a tick starts at most so late.
+    pub poll: Duration,
+}
+
+impl std::fmt::Debug for SchedulerParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SchedulerParts").field("poll", &self.poll).finish_non_exhaustive()
+    }
+}
+
+/// Fires what is due until `stop` is cancelled.
+pub async fn keep_time(parts: SchedulerParts, stop: CancellationToken) {
+    let Some(request_id) = RequestId::new("schedule") else { return };
+    let mut signals = parts.bus.subscribe(&[Topic::WorkflowsChanged]);
+    let mut listening = true;
+    let mut next_look = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            signal = signals.next(), if listening => match signal {
+                Some(Received::Signal(_) | Received::Missed) => next_look = Instant::now(),
+                None => listening = false,
+            },
+            () = sleep_until(next_look) => {
+                let more = look(&parts, &request_id, &stop).await;
+                next_look = Instant::now() + if more { Duration::ZERO } else { pause(&parts) };
+            }
+        }
+    }
+}
+
+/// Fires what is due now and says whether there is more.
+async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &CancellationToken) -> bool {
+    let due = match parts.triggers.due(&parts.scope, LOOK).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for triggers that are due; it is tried again");
+            return false;
+        }
+    };
+    let full = due.len() >= LOOK as usize;
+    let mut fired = 0;
+    for (workspace, trigger) in due {
+        if stop.is_cancelled() {
+            return false;
+        }
+        let scope = parts.scope.enter(workspace, request_id.clone());
+        fired += usize::from(outcome(workspace, &trigger, parts.triggers.fire(&scope, &trigger).await));
+    }
+    // Where nothing could be fired, looking again at once would find the same.
+    full && fired > 0
+}
+
+fn outcome(workspace: WorkspaceId, trigger: &TimeTrigger, result: Result<bool, StoreError>) -> bool {
+    result.unwrap_or_else(|error| {
+        tracing::warn!(%workspace, workflow = %trigger.workflow, %error, "a trigger could not be fired; it is tried again");
+        false
+    })
+}
+
+/// The time until the next look, three quarters to five quarters of the poll, so that servers do not look in step.
+fn pause(parts: &SchedulerParts) -> Duration {
+    let [jitter] = parts.env.random::<1>();
+    parts.poll.mul_f64(0.75 + f64::from(jitter) / 512.0)
+}

@@ -1,0 +1,130 @@
+//! What every store of workflows and of their triggers has to do.
+
+mod keeping;
+mod triggering;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tidegate_events::cloud_event::NewEvent;
+use tidegate_events::{Addition, Allowance, EventsTx};
+use tidegate_kernel::{Environment, PageSize, SignalBus, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
+use tidegate_use_cases::{EventTriggersTx, FollowEvents};
+use tidegate_workflows::Workflows;
+use tidegate_workflows::definition::Format;
+use tidegate_workflows::model::{Document, Expected, WorkflowDetails};
+use tidegate_workflows::ports::WorkflowsTx;
+use tidegate_workflows::run::ports::RunsTx;
+use tidegate_workflows::run::{Run, RunFilter, Runs};
+use tidegate_workflows::trigger::Triggers;
+use tidegate_workflows::trigger::ports::{DueTriggers, TriggersTx};
+
+use crate::clock::TestClock;
+use crate::scope::workspace_scope;
+
+pub use keeping::*;
+pub use triggering::*;
+
+/// The store under test, and two workspaces in it that have nothing.
+#[derive(Clone)]
+pub struct Subject {
+    /// Keeps workflows.
+    pub workflows: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
+    /// Keeps runs.
+    pub runs: Arc<dyn UnitOfWork<dyn RunsTx>>,
+    /// Keeps triggers.
+    pub triggers: Arc<dyn UnitOfWork<dyn TriggersTx>>,
+    /// Finds triggers that are due.
+    pub due: Arc<dyn DueTriggers>,
+    /// Lets events be followed.
+    pub following: Arc<dyn UnitOfWork<dyn EventTriggersTx>>,
+    /// Adds events.
+    pub events: Arc<dyn UnitOfWork<dyn EventsTx>>,
+    /// Carries signals.
+    pub bus: Arc<dyn SignalBus>,
+    /// The time, which a case may set.
+    pub clock: Arc<TestClock>,
+    /// That time, and randomness.
+    pub env: Environment,
+    /// The workspace that a case is about.
+    pub ours: WorkspaceId,
+    /// Another tenant.
+    pub theirs: WorkspaceId,
+}
+
+impl Subject {
+    fn scope(&self) -> WorkspaceScope {
+        workspace_scope(self.ours)
+    }
+
+    fn foreign(&self) -> WorkspaceScope {
+        workspace_scope(self.theirs)
+    }
+
+    fn service(&self) -> Workflows {
+        Workflows::new(self.workflows.clone(), self.env.clone())
+    }
+
+    fn run_service(&self) -> Runs {
+        Runs::new(self.runs.clone(), self.bus.clone(), self.env.clone())
+    }
+
+    fn trigger_service(&self) -> Triggers {
+        Triggers::new(self.triggers.clone(), self.due.clone(), self.run_service(), self.env.clone())
+    }
+
+    fn follower(&self) -> FollowEvents {
+        FollowEvents::new(self.following.clone(), self.trigger_service())
+    }
+
+    fn at(&self, time: &str) -> DateTime<Utc> {
+        let time = time.parse().expect("a time in a test");
+        self.clock.set(time);
+        time
+    }
+
+    /// A workflow of one transform, with further lines of YAML.
+    async fn create(&self, scope: &WorkspaceScope, name: &str, lines: &str) -> WorkflowDetails {
+        self.service().create(scope, document(name, lines)).await.expect("the workflow is created")
+    }
+
+    async fn publish(&self, scope: &WorkspaceScope, id: WorkflowId) {
+        self.service().publish(scope, id, &Expected::Any).await.expect("the workflow is published");
+    }
+
+    async fn published(&self, scope: &WorkspaceScope, name: &str, lines: &str) -> WorkflowId {
+        let id = self.create(scope, name, lines).await.workflow.id;
+        self.publish(scope, id).await;
+        id
+    }
+
+    async fn runs(&self, scope: &WorkspaceScope) -> Vec<Run> {
+        let page = self.run_service().list(scope, &RunFilter::default(), None, PageSize::default()).await;
+        page.expect("runs are listed").items
+    }
+
+    async fn add(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
+        let allowance = Allowance { period_start: DateTime::UNIX_EPOCH, limit: None };
+        let salt = u64::from_be_bytes(self.env.random());
+        let received_at = self.env.now();
+        let mut tx = self.events.begin(scope).await.expect("a transaction begins");
+        let addition = Addition { received_at, salt, allowance, events: events.iter().collect() };
+        tx.events().add(&addition).await.expect("events are added");
+        tx.commit().await.expect("events are committed");
+    }
+
+    async fn follow(&self, scope: &WorkspaceScope) {
+        let follower = self.follower();
+        while follower.step(scope).await.expect("events are followed") {}
+    }
+}
+
+fn document(name: &str, lines: &str) -> Document {
+    let source = format!("name: {name}\nsteps: [{{id: shape, uses: transform}}]\n{lines}\n");
+    Document { format: Format::Yaml, source: source.into_bytes() }
+}
+
+fn event(id: &str, event_type: &str, subject: &str) -> NewEvent {
+    let event = NewEvent::emitted("/test".to_owned(), id.to_owned(), event_type.to_owned(), 0);
+    NewEvent { subject: Some(subject.to_owned()), ..event }
+}

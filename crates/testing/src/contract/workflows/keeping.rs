@@ -1,0 +1,119 @@
+//! Workflows and versions.
+
+use tidegate_kernel::{PageSize, WorkflowId};
+use tidegate_workflows::error::{CreateError, DraftError, PublishError, ReadError};
+use tidegate_workflows::model::Expected;
+
+use super::{Subject, document};
+
+/// What was kept is read as it was.
+pub async fn a_workflow_reads_back_with_its_document(subject: &Subject) {
+    let scope = subject.scope();
+    let created = subject.create(&scope, "first", "description: what for\noutputs: {a: \"\\0 in a text\"}").await;
+    assert_eq!(subject.service().get(&scope, created.workflow.id).await.expect("it is there"), created);
+    assert_eq!((created.workflow.revision, created.workflow.latest, created.workflow.published), (1, 1, None));
+}
+
+/// A name is taken within a workspace, whether by creating or by renaming, and free in every other.
+pub async fn a_name_is_taken_in_one_workspace_only(subject: &Subject) {
+    let (scope, foreign) = (subject.scope(), subject.foreign());
+    subject.create(&scope, "first", "").await;
+    let other = subject.create(&scope, "other", "").await.workflow.id;
+    let again = subject.service().create(&scope, document("first", "")).await;
+    assert!(matches!(again, Err(CreateError::NameTaken)), "{again:?}");
+    let renamed = subject.service().draft(&scope, other, &Expected::Any, document("first", "")).await;
+    assert!(matches!(renamed, Err(DraftError::NameTaken)), "{renamed:?}");
+    assert_eq!(subject.service().get(&scope, other).await.expect("it is there").workflow.latest, 1);
+    subject.create(&foreign, "first", "").await;
+}
+
+/// Each draft is a version of its own, and earlier ones stay.
+pub async fn versions_are_kept_and_listed_newest_first(subject: &Subject) {
+    let (scope, service) = (subject.scope(), subject.service());
+    let id = subject.create(&scope, "first", "").await.workflow.id;
+    for n in 2..=3 {
+        let draft = service.draft(&scope, id, &Expected::OneOf(vec![n - 1]), document(&format!("number {n}"), "")).await;
+        assert_eq!(draft.expect("a draft is added").version, n);
+    }
+    let stale = service.draft(&scope, id, &Expected::OneOf(vec![1]), document("late", "")).await;
+    assert!(matches!(stale, Err(DraftError::Stale(3))), "{stale:?}");
+    let two = PageSize::new(2).expect("a page of two");
+    let (_, page) = service.versions(&scope, id, None, two).await.expect("versions are listed");
+    let numbers: Vec<_> = page.items.iter().map(|version| (version.number, version.name.as_str())).collect();
+    assert_eq!((numbers, page.next), (vec![(3, "number 3"), (2, "number 2")], Some(2)));
+    let (_, rest) = service.versions(&scope, id, page.next, two).await.expect("versions are listed");
+    assert_eq!((rest.items.len(), rest.next), (1, None));
+
+    let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+    let first = tx.workflows().document(id, 1).await.expect("a document is read");
+    assert_eq!(first, Some(document("first", "")));
+}
+
+/// Of two drafts on one revision, one is refused.
+pub async fn of_two_drafts_on_one_revision_one_is_refused(subject: &Subject) {
+    let (scope, service) = (subject.scope(), subject.service());
+    let id = subject.create(&scope, "first", "").await.workflow.id;
+    let expected = Expected::OneOf(vec![1]);
+    let (one, two) = tokio::join!(
+        service.draft(&scope, id, &expected, document("one", "")),
+        service.draft(&scope, id, &expected, document("two", "")),
+    );
+    assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1, "{one:?} {two:?}");
+    assert_eq!(service.get(&scope, id).await.expect("it is there").workflow.latest, 2);
+}
+
+/// What is published can be gone back from; versions that are not there are refused.
+pub async fn publishing_and_going_back_change_what_is_published(subject: &Subject) {
+    let (scope, service) = (subject.scope(), subject.service());
+    let id = subject.create(&scope, "first", "").await.workflow.id;
+    service.draft(&scope, id, &Expected::Any, document("second", "")).await.expect("a draft is added");
+    let published = service.publish(&scope, id, &Expected::Any).await.expect("it is published");
+    assert_eq!((published.published, published.revision), (Some(2), 3));
+    let back = service.rollback(&scope, id, &Expected::Any, 1).await.expect("it goes back");
+    assert_eq!((back.published, back.latest, back.revision), (Some(1), 2, 4));
+    let gone = service.rollback(&scope, id, &Expected::Any, 3).await;
+    assert!(matches!(gone, Err(PublishError::NoSuchVersion(3))), "{gone:?}");
+    let stale = service.publish(&scope, id, &Expected::OneOf(vec![3])).await;
+    assert!(matches!(stale, Err(PublishError::Stale(4))), "{stale:?}");
+    assert_eq!(service.get(&scope, id).await.expect("it is there").workflow, back);
+}
+
+/// Pages of the list make up the list, and hold one workspace's workflows.
+pub async fn a_list_has_the_workspaces_own_newest_first(subject: &Subject) {
+    let (scope, foreign) = (subject.scope(), subject.foreign());
+    let mut ids: Vec<WorkflowId> = Vec::new();
+    for name in ["a", "b", "c"] {
+        ids.insert(0, subject.create(&scope, name, "").await.workflow.id);
+        subject.create(&foreign, name, "").await;
+    }
+    let two = PageSize::new(2).expect("a page of two");
+    let first = subject.service().list(&scope, None, two).await.expect("workflows are listed");
+    let rest = subject.service().list(&scope, first.next, two).await.expect("workflows are listed");
+    let listed: Vec<_> = first.items.iter().chain(&rest.items).map(|workflow| workflow.id).collect();
+    assert_eq!((listed, rest.next), (ids, None));
+}
+
+/// Every method, tried on another tenant's workflow.
+pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
+    let (scope, foreign, service) = (subject.scope(), subject.foreign(), subject.service());
+    let theirs = subject.create(&foreign, "theirs", "").await;
+    let id = theirs.workflow.id;
+    assert!(matches!(service.get(&scope, id).await, Err(ReadError::NotFound)));
+    assert!(matches!(service.versions(&scope, id, None, PageSize::default()).await, Err(ReadError::NotFound)));
+    assert!(matches!(service.publish(&scope, id, &Expected::Any).await, Err(PublishError::NotFound)));
+    assert!(matches!(service.rollback(&scope, id, &Expected::Any, 1).await, Err(PublishError::NotFound)));
+    let draft = service.draft(&scope, id, &Expected::Any, document("x", "")).await;
+    assert!(matches!(draft, Err(DraftError::NotFound)), "{draft:?}");
+    {
+        let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+        assert_eq!(tx.workflows().lock(id).await.expect("nothing is found"), None);
+        assert_eq!(tx.workflows().document(id, 1).await.expect("nothing is found"), None);
+        assert!(!tx.workflows().update(&theirs.workflow).await.expect("nothing is changed"));
+        let versions = tx.workflows().versions(id, None, PageSize::default()).await.expect("nothing is found");
+        assert!(versions.items.is_empty());
+        // A version of a workflow that the workspace does not have has nothing to belong to.
+        let version = tidegate_workflows::model::Version { number: 2, name: "x".into(), created_at: subject.env.now() };
+        assert!(tx.workflows().add_version(id, &version, &document("x", "")).await.is_err());
+    }
+    assert_eq!(service.get(&foreign, id).await.expect("it is there"), theirs);
+}

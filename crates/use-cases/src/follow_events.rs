@@ -1,0 +1,126 @@
+//! Events start workflows: a reader behind the insert whose cursor commits with the runs that it starts.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use tidegate_events::cloud_event::DEPTH_ATTRIBUTE;
+use tidegate_events::{ConsumerName, EventConsumers, EventFeed, Payload, StoredEvent};
+use tidegate_kernel::{StoreError, UnitOfWork, WorkspaceScope};
+use tidegate_workflows::trigger::ports::TriggersTx;
+use tidegate_workflows::trigger::{Occurrence, Triggers};
+
+/// Under which name it reads.
+pub const TRIGGERS: ConsumerName = ConsumerName("triggers");
+
+/// How many events one transaction follows.
+const CHUNK: u32 = 200;
+
+/// What following events needs of a store: the events and the triggers in one transaction.
+pub trait EventTriggersTx: TriggersTx {
+    /// The workspace's events in order.
+    fn feed(&mut self) -> &mut dyn EventFeed;
+    /// How far readers have come.
+    fn consumers(&mut self) -> &mut dyn EventConsumers;
+    /// The same transaction as triggers see it.
+    fn as_triggers(&mut self) -> &mut dyn TriggersTx;
+}
+
+/// Starts the runs that events set off.
+#[derive(Clone)]
+pub struct FollowEvents {
+    store: Arc<dyn UnitOfWork<dyn EventTriggersTx>>,
+    triggers: Triggers,
+}
+
+impl std::fmt::Debug for FollowEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FollowEvents").finish_non_exhaustive()
+    }
+}
+
+impl FollowEvents {
+    /// The reader over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn UnitOfWork<dyn EventTriggersTx>>, triggers: Triggers) -> Self {
+        Self { store, triggers }
+    }
+
+    /// Follows the next events of a workspace and says whether more are waiting. Runs and cursor commit together; of two
+    /// who read the same events at once one changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was changed; the events are read again later.
+    pub async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
+        let mut tx = self.store.begin(scope).await?;
+        let from = tx.consumers().cursor(TRIGGERS).await?;
+        let head = tx.feed().head().await?;
+        if head <= from {
+            return Ok(false);
+        }
+        let facts = tx.feed().read(from, head, CHUNK).await?;
+        // Events that retention has taken away are passed over.
+        let to = facts.last().filter(|_| facts.len() >= CHUNK as usize).map_or(head, |event| event.position);
+        // Who comes second waits here, before anything is started.
+        if !tx.consumers().advance(TRIGGERS, from, to).await? {
+            return Ok(true);
+        }
+        let mut types: Vec<String> = facts.into_iter().map(|event| event.event_type).collect();
+        types.sort_unstable();
+        types.dedup();
+        let awaited = self.triggers.awaited_in(tx.as_triggers(), &types).await?;
+        let mut started = 0;
+        if !awaited.is_empty() {
+            let events = tx.feed().read_whole(from, to, CHUNK).await?;
+            let events = events.into_iter().filter(|stored| awaited.contains(&stored.event.event_type));
+            let occurrences: Vec<Occurrence> = events.map(occurrence).collect();
+            started = self.triggers.follow_in(tx.as_triggers(), &occurrences).await?;
+        }
+        tx.commit().await?;
+        if started > 0 {
+            self.triggers.wake(scope);
+        }
+        Ok(to < head)
+    }
+}
+
+fn occurrence(stored: StoredEvent) -> Occurrence {
+    let depth = stored.extensions.get(DEPTH_ATTRIBUTE).and_then(Value::as_u64).unwrap_or(0);
+    Occurrence {
+        id: stored.event.id,
+        position: stored.event.position,
+        depth: u8::try_from(depth).unwrap_or(u8::MAX),
+        document: document(stored),
+    }
+}
+
+/// The event as a CloudEvent in JSON format. `subject` and `data` are null where the sender gave none, so that a filter can
+/// ask for them.
+fn document(stored: StoredEvent) -> Value {
+    let event = stored.event;
+    let mut document = Map::new();
+    document.insert("specversion".to_owned(), json!("1.0"));
+    document.insert("id".to_owned(), json!(stored.sender_id));
+    document.insert("source".to_owned(), json!(event.source));
+    document.insert("type".to_owned(), json!(event.event_type));
+    document.insert("subject".to_owned(), json!(event.subject));
+    document.insert("time".to_owned(), json!(event.time.text));
+    for (name, value) in [("datacontenttype", stored.data_content_type), ("dataschema", stored.data_schema)] {
+        if let Some(value) = value {
+            document.insert(name.to_owned(), Value::from(value));
+        }
+    }
+    document.extend(stored.extensions);
+    let data = match stored.payload {
+        Payload::Absent => Value::Null,
+        Payload::Json(text) => serde_json::from_str(&text).unwrap_or_default(),
+        Payload::Text(text) => Value::from(text.into_string()),
+        Payload::Binary(bytes) => {
+            document.insert("data_base64".to_owned(), Value::from(STANDARD.encode(bytes)));
+            Value::Null
+        }
+    };
+    document.insert("data".to_owned(), data);
+    Value::Object(document)
+}
