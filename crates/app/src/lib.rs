@@ -15,6 +15,7 @@ pub mod tenancy;
 
 mod services;
 mod store;
+mod triggers;
 mod workers;
 
 pub use services::Services;

@@ -6,7 +6,7 @@ use tidegate_engine::follower::follow;
 use tidegate_kernel::SystemScope;
 use tokio_util::task::TaskTracker;
 
-use crate::{Services, detection};
+use crate::{Services, detection, triggers};
 
 /// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
 const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
@@ -34,6 +34,7 @@ pub(crate) async fn flush_calls(services: &Services) {
 pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
     tasks.spawn(keep_partitions(services.clone()));
     tasks.spawn(follow(detection::parts(services), services.stopping.clone()));
+    triggers::start(tasks, services);
 }
 
 async fn keep_partitions(services: Services) {

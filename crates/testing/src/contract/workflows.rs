@@ -5,7 +5,7 @@ mod triggering;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Addition, Allowance, EventsTx};
 use tidegate_kernel::{Environment, PageSize, SignalBus, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
@@ -44,6 +44,8 @@ pub struct Subject {
     pub bus: Arc<dyn SignalBus>,
     /// The time, which a case may set.
     pub clock: Arc<TestClock>,
+    /// The midnight before the test began.
+    pub midnight: DateTime<Utc>,
     /// That time, and randomness.
     pub env: Environment,
     /// The workspace that a case is about.
@@ -77,10 +79,16 @@ impl Subject {
         FollowEvents::new(self.following.clone(), self.trigger_service())
     }
 
-    fn at(&self, time: &str) -> DateTime<Utc> {
-        let time = time.parse().expect("a time in a test");
-        self.clock.set(time);
-        time
+    /// Sets the clock to `time` after the last midnight, since partitions are made around the present.
+    fn at(&self, time: &str) {
+        self.clock.set(self.moment(time));
+    }
+
+    /// `time`, such as `26:30:00`, after the last midnight.
+    fn moment(&self, time: &str) -> DateTime<Utc> {
+        let parts = time.split(':').map(|part| part.parse::<i64>().expect("a number in a time of a test"));
+        let seconds = parts.fold(0, |sum, part| sum * 60 + part);
+        self.midnight + TimeDelta::seconds(seconds)
     }
 
     /// A workflow of one transform, with further lines of YAML.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DurationRound, TimeDelta};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_testing::clock::{TestClock, environment};
 use tidegate_testing::contract::workflows::{self, Subject};
@@ -10,7 +11,9 @@ use tidegate_testing::{TestDatabase, test_environment};
 /// Runs a case in a database of its own.
 async fn run<F: AsyncFnOnce(&Subject)>(case: F) {
     let database = TestDatabase::new().await;
-    let clock = TestClock::at(test_environment().now());
+    let now = test_environment().now();
+    let midnight = now.duration_trunc(TimeDelta::days(1)).expect("a day is a span of time");
+    let clock = TestClock::ticking(now);
     let env = environment(clock.clone(), 7);
     let (ours, theirs) = (database.workspace(&env).await, database.workspace(&env).await);
     let store = Arc::new(database.store(env.clone()).await);
@@ -23,6 +26,7 @@ async fn run<F: AsyncFnOnce(&Subject)>(case: F) {
         events: store.clone(),
         bus: Arc::new(InProcessSignalBus::new()),
         clock,
+        midnight,
         env,
         ours,
         theirs,

@@ -39,6 +39,9 @@ struct Placed {
     triggers: Vec<Trigger>,
 }
 
+/// What is placed, by version; a version never changes.
+type Versions = HashMap<(WorkflowId, i32), Arc<Placed>>;
+
 /// Starts runs for triggers.
 #[derive(Clone)]
 pub struct Triggers {
@@ -46,7 +49,7 @@ pub struct Triggers {
     due: Arc<dyn DueTriggers>,
     runs: Runs,
     env: Environment,
-    versions: Arc<RwLock<HashMap<(WorkflowId, i32), Arc<Placed>>>>,
+    versions: Arc<RwLock<Versions>>,
 }
 
 impl std::fmt::Debug for Triggers {

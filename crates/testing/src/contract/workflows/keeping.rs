@@ -32,7 +32,8 @@ pub async fn versions_are_kept_and_listed_newest_first(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     let id = subject.create(&scope, "first", "").await.workflow.id;
     for n in 2..=3 {
-        let draft = service.draft(&scope, id, &Expected::OneOf(vec![n - 1]), document(&format!("number {n}"), "")).await;
+        let draft =
+            service.draft(&scope, id, &Expected::OneOf(vec![n - 1]), document(&format!("number {n}"), "")).await;
         assert_eq!(draft.expect("a draft is added").version, n);
     }
     let stale = service.draft(&scope, id, &Expected::OneOf(vec![1]), document("late", "")).await;

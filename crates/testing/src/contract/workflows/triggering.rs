@@ -1,5 +1,6 @@
 //! Times and events that start runs.
 
+use chrono::SecondsFormat;
 use serde_json::json;
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_workflows::model::Expected;
@@ -10,6 +11,11 @@ use crate::scope::{system_scope, workspace_scope};
 const EVERY_HOUR: &str = "triggers: [{cron: '0 * * * *'}]";
 
 impl Subject {
+    /// A time as a trigger tells it.
+    fn scheduled(&self, time: &str) -> String {
+        self.moment(time).to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+
     /// Fires everything that is due, once each, and says how much of it was there.
     async fn fire_due(&self) -> usize {
         let triggers = self.trigger_service();
@@ -24,15 +30,18 @@ impl Subject {
 /// A tick that is due fires, once, and the next one is an hour away. What was before is behind.
 pub async fn a_tick_fires_when_it_is_due_and_once(subject: &Subject) {
     let scope = subject.scope();
-    subject.at("2026-01-01T00:30:00Z");
+    subject.at("00:30:00");
     subject.published(&scope, "hourly", EVERY_HOUR).await;
     assert_eq!(subject.fire_due().await, 0);
-    subject.at("2026-01-01T01:00:00Z");
+    subject.at("01:00:00");
     assert_eq!((subject.fire_due().await, subject.fire_due().await), (1, 0));
     let runs = subject.runs(&scope).await;
     assert_eq!(runs.len(), 1);
-    assert_eq!((&runs[0].trigger["kind"], &runs[0].trigger["scheduled_at"]), (&json!("cron"), &json!("2026-01-01T01:00:00Z")));
-    subject.at("2026-01-01T02:00:01Z");
+    assert_eq!(
+        (&runs[0].trigger["kind"], &runs[0].trigger["scheduled_at"]),
+        (&json!("cron"), &json!(subject.scheduled("01:00:00")))
+    );
+    subject.at("02:00:01");
     assert_eq!(subject.fire_due().await, 1);
     assert_eq!(subject.runs(&scope).await.len(), 2);
 }
@@ -40,20 +49,20 @@ pub async fn a_tick_fires_when_it_is_due_and_once(subject: &Subject) {
 /// Whatever was missed is made up for by one run, for the last tick.
 pub async fn missed_ticks_are_made_up_for_by_one_run(subject: &Subject) {
     let scope = subject.scope();
-    subject.at("2026-01-01T00:30:00Z");
+    subject.at("00:30:00");
     subject.published(&scope, "hourly", EVERY_HOUR).await;
-    subject.at("2026-01-03T12:34:00Z");
+    subject.at("60:34:00");
     assert_eq!((subject.fire_due().await, subject.fire_due().await), (1, 0));
     let runs = subject.runs(&scope).await;
-    assert_eq!((runs.len(), &runs[0].trigger["scheduled_at"]), (1, &json!("2026-01-03T12:00:00Z")));
+    assert_eq!((runs.len(), &runs[0].trigger["scheduled_at"]), (1, &json!(subject.scheduled("60:00:00"))));
 }
 
 /// Of servers that see the same tick, one starts the run.
 pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
     let scope = subject.scope();
-    subject.at("2026-01-01T00:30:00Z");
+    subject.at("00:30:00");
     subject.published(&scope, "hourly", EVERY_HOUR).await;
-    subject.at("2026-01-01T01:00:00Z");
+    subject.at("01:00:00");
     let (one, two) = (subject.trigger_service(), subject.trigger_service());
     let due = one.due(&system_scope(), 10).await.expect("due triggers are found");
     let (_, trigger) = due.first().expect("the trigger is due");
@@ -65,15 +74,15 @@ pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
 /// Publishing puts the triggers of a version in place of those before; a draft has none.
 pub async fn publishing_replaces_triggers(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
-    subject.at("2026-01-01T00:30:00Z");
+    subject.at("00:30:00");
     let id = subject.create(&scope, "hourly", EVERY_HOUR).await.workflow.id;
-    subject.at("2026-01-01T01:00:00Z");
+    subject.at("01:00:00");
     assert_eq!(subject.fire_due().await, 0, "a draft fires nothing");
     subject.publish(&scope, id).await;
     let quiet = "triggers: [{event: {type: wanted}}]";
     service.draft(&scope, id, &Expected::Any, document("hourly", quiet)).await.expect("a draft is added");
     subject.publish(&scope, id).await;
-    subject.at("2026-01-01T02:00:00Z");
+    subject.at("02:00:00");
     assert_eq!(subject.fire_due().await, 0, "the schedule is gone");
     subject.add(&scope, &[event("1", "wanted", "a")]).await;
     subject.follow(&scope).await;
@@ -81,7 +90,7 @@ pub async fn publishing_replaces_triggers(subject: &Subject) {
     service.rollback(&scope, id, &Expected::Any, 1).await.expect("it goes back");
     subject.add(&scope, &[event("2", "wanted", "a")]).await;
     subject.follow(&scope).await;
-    subject.at("2026-01-01T03:00:00Z");
+    subject.at("03:00:00");
     assert_eq!(subject.fire_due().await, 1, "the schedule is back");
     assert_eq!(subject.runs(&scope).await.len(), 2);
 }
@@ -129,14 +138,14 @@ pub async fn a_chain_of_runs_ends(subject: &Subject) {
 /// Another tenant's events and ticks are its own.
 pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
-    subject.at("2026-01-01T00:30:00Z");
+    subject.at("00:30:00");
     let lines = "triggers: [{event: {type: wanted}}, {cron: '0 * * * *'}]";
     subject.published(&scope, "ours", lines).await;
     subject.add(&foreign, &[event("1", "wanted", "a")]).await;
     subject.follow(&foreign).await;
     subject.follow(&scope).await;
     assert!(subject.runs(&scope).await.is_empty() && subject.runs(&foreign).await.is_empty());
-    subject.at("2026-01-01T01:00:00Z");
+    subject.at("01:00:00");
     let due = subject.trigger_service().due(&system_scope(), 10).await.expect("due triggers are found");
     let (workspace, trigger) = due.first().expect("ours is due");
     assert_eq!((due.len(), *workspace), (1, subject.ours));

@@ -1,0 +1,63 @@
+//! Triggers beside the server: what follows events, and what keeps time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tidegate_engine::follower::{Consumer, FollowerParts, follow};
+use tidegate_engine::scheduler::{SchedulerParts, keep_time};
+use tidegate_events::EventBacklog;
+use tidegate_kernel::{StoreError, SystemScope, WorkspaceId, WorkspaceScope};
+use tidegate_use_cases::{FollowEvents, TRIGGERS};
+use tidegate_workflows::run::Runs;
+use tidegate_workflows::trigger::Triggers;
+use tokio_util::task::TaskTracker;
+
+use crate::Services;
+use crate::detection::follower_config;
+
+/// How often it is looked which schedules are due; schedules have minutes.
+const LOOK: Duration = Duration::from_secs(1);
+
+struct Following {
+    events: FollowEvents,
+    backlog: Arc<dyn EventBacklog>,
+}
+
+#[async_trait]
+impl Consumer for Following {
+    fn name(&self) -> &'static str {
+        "triggers"
+    }
+
+    async fn behind(&self, scope: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
+        self.backlog.behind(scope, TRIGGERS, limit).await
+    }
+
+    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
+        self.events.step(scope).await
+    }
+}
+
+/// Starts runs for events and for times until the server stops.
+pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
+    let runs = Runs::new(services.store.clone(), services.signals.clone(), services.env.clone());
+    let triggers = Triggers::new(services.store.clone(), services.store.clone(), runs, services.env.clone());
+    let events = FollowEvents::new(services.store.clone(), triggers.clone());
+    let following = FollowerParts {
+        consumer: Arc::new(Following { events, backlog: services.store.clone() }),
+        bus: Arc::clone(&services.signals),
+        env: services.env.clone(),
+        scope: services.issuer.system("triggers for events"),
+        config: follower_config(services),
+    };
+    let scheduling = SchedulerParts {
+        triggers,
+        bus: Arc::clone(&services.signals),
+        env: services.env.clone(),
+        scope: services.issuer.system("triggers for times"),
+        poll: LOOK,
+    };
+    tasks.spawn(follow(following, services.stopping.clone()));
+    tasks.spawn(keep_time(scheduling, services.stopping.clone()));
+}
