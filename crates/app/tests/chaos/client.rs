@@ -1,0 +1,161 @@
+//! A client that does not give up: it repeats, with the same keys, whatever was not acknowledged.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+/// A logged-in owner of one workspace with one published workflow, and where the server is just now.
+#[derive(Clone)]
+pub struct Caller {
+    http: Client,
+    base: Arc<Mutex<String>>,
+    token: String,
+    workspace: String,
+    workflow: String,
+}
+
+/// Three steps, one of them with an effect that is recorded as an event.
+const WORKFLOW: &str = r#"
+name: chaos
+inputs: {type: object, properties: {n: {type: integer}}, required: [n]}
+steps:
+  - {id: shape, uses: transform, with: {n: "${{ inputs.n + 1 }}"}}
+  - {id: tell, uses: emit_event, needs: [shape], with: {type: chaos.told, subject: "run", data: {n: "${{ steps.shape.output.n }}"}}}
+  - {id: last, uses: condition, needs: [tell], with: {if: "${{ steps.shape.output.n > inputs.n }}"}}
+outputs: {n: "${{ steps.shape.output.n }}"}
+"#;
+
+impl Caller {
+    /// Registers, founds a workspace and publishes the workflow.
+    pub async fn new(base: &str) -> Self {
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client can be made");
+        let mut caller = Self {
+            http,
+            base: Arc::new(Mutex::new(base.to_owned())),
+            token: String::new(),
+            workspace: String::new(),
+            workflow: String::new(),
+        };
+        let account = json!({ "email": "ada@example.org", "password": "an umbrella in march", "name": "Ada" });
+        caller.must(Method::POST, "/api/v1/auth/register", &account).await;
+        let login = json!({ "email": "ada@example.org", "password": "an umbrella in march" });
+        let tokens = caller.must(Method::POST, "/api/v1/auth/login", &login).await;
+        caller.token = text(&tokens["access_token"]);
+        let workspace = caller.must(Method::POST, "/api/v1/workspaces", &json!({ "name": "Chaos" })).await;
+        caller.workspace = text(&workspace["id"]);
+        let path = caller.path("/workflows");
+        let created = caller.request(Method::POST, &path).header("content-type", "application/yaml").body(WORKFLOW);
+        let created = created.send().await.expect("the server answers");
+        assert_eq!(created.status(), StatusCode::CREATED, "{}", created.text().await.unwrap_or_default());
+        let created: Value = created.json().await.expect("a workflow is JSON");
+        caller.workflow = text(&created["id"]);
+        let publish = caller.path(&format!("/workflows/{}/publish", caller.workflow));
+        caller.must(Method::POST, &publish, &json!({})).await;
+        caller
+    }
+
+    /// Says where the server is now.
+    pub fn moved(&self, base: &str) {
+        base.clone_into(&mut self.base.lock().expect("nobody panics with the address"));
+    }
+
+    /// The workspace's id.
+    pub fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/api/v1/workspaces/{}{rest}", self.workspace)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let base = self.base.lock().expect("nobody panics with the address").clone();
+        self.http.request(method, format!("{base}{path}")).bearer_auth(&self.token)
+    }
+
+    async fn must(&self, method: Method, path: &str, body: &Value) -> Value {
+        let answer = self.request(method, path).json(body).send().await.expect("the server answers");
+        let status = answer.status();
+        let body = answer.text().await.expect("the answer has an end");
+        assert!(status.is_success(), "{path}: {status} {body}");
+        serde_json::from_str(&body).unwrap_or_default()
+    }
+
+    /// Tries until there is an answer that is not the server's own trouble.
+    async fn insist(&self, method: Method, path: &str, content_type: &str, body: String) -> Value {
+        for _ in 0..2_000 {
+            let sent =
+                self.request(method.clone(), path).header("content-type", content_type).body(body.clone()).send().await;
+            if let Ok(answer) = sent {
+                let status = answer.status();
+                if let Ok(body) = answer.text().await {
+                    if status.is_success() {
+                        return serde_json::from_str(&body).unwrap_or_default();
+                    }
+                    assert!(status.is_server_error(), "{path}: {status} {body}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{path} was never answered")
+    }
+
+    /// Starts run `n` until that is acknowledged, and gives its id.
+    pub async fn start_run(&self, n: usize) -> String {
+        let path = self.path(&format!("/workflows/{}/runs", self.workflow));
+        let body = json!({ "input": { "n": n }, "dedupe_key": format!("run-{n}") });
+        text(&self.insist(Method::POST, &path, "application/json", body.to_string()).await["id"])
+    }
+
+    /// Sends events `from .. from + count` until they are acknowledged.
+    pub async fn send_events(&self, from: usize, count: usize) {
+        let event = |n: usize| json!({ "specversion": "1.0", "id": format!("event-{n}"), "source": "/chaos", "type": "chaos.sent", "subject": format!("s-{}", n % 7) });
+        let batch: Vec<Value> = (from..from + count).map(event).collect();
+        let type_ = "application/cloudevents-batch+json";
+        let verdict = self.insist(Method::POST, &self.path("/events"), type_, json!(batch).to_string()).await;
+        let known = verdict["accepted"].as_u64().unwrap_or(0) + verdict["duplicates"].as_u64().unwrap_or(0);
+        assert_eq!(known, count as u64, "{verdict}");
+    }
+
+    /// A run, once it has ended.
+    pub async fn ended_run(&self, run: &str) -> Value {
+        let path = self.path(&format!("/runs/{run}"));
+        let ended = async {
+            loop {
+                let body = self.insist(Method::GET, &path, "application/json", String::new()).await;
+                if matches!(body["status"].as_str(), Some("completed" | "failed" | "cancelled" | "timed_out")) {
+                    return body;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), ended).await.unwrap_or_else(|_| panic!("{run} never ends"))
+    }
+
+    /// Every event of a type, by the sender's id, through the pages of the list.
+    pub async fn event_ids(&self, type_: &str) -> Vec<String> {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = self.path(&format!("/events?type={type_}&limit=200{cursor}"));
+            let page = self.insist(Method::GET, &path, "application/json", String::new()).await;
+            ids.extend(page["items"].as_array().into_iter().flatten().map(|event| text(&event["id"])));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return ids,
+            }
+        }
+    }
+
+    /// What the usage says of a meter.
+    pub async fn used(&self, meter: &str) -> i64 {
+        let usage = self.insist(Method::GET, &self.path("/usage"), "application/json", String::new()).await;
+        let items = usage.as_array().or_else(|| usage["items"].as_array()).cloned().unwrap_or_default();
+        items.iter().find(|item| item["meter"] == meter).and_then(|item| item["used"].as_i64()).unwrap_or(-1)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}

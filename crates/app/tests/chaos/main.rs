@@ -1,0 +1,10 @@
+//! What happens to acknowledged work when servers are killed: nothing.
+//!
+//! The real binary, over HTTP, on a served PostgreSQL and on the embedded one.
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+
+mod client;
+mod kill;
+mod process;
+mod shutdown;
+mod two_servers;
