@@ -1,4 +1,5 @@
 //! Every template of the catalogue is a workflow that can be published and run.
+#![expect(clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use serde_json::Value;
 use tidegate_events::pattern::{Dimension, PatternFacts};

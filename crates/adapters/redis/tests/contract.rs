@@ -1,5 +1,5 @@
 //! The contracts of limits and signals on a real Redis, and what remains of them without one.
-#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_events::suggestion::template::Parameters;
 use tidegate_events::suggestion::{
-    Catalogue, DismissSuggestionError, ListSuggestionsError, Suggestion, SuggestionFilter, SuggestionStatus,
+    Catalogue, DismissSuggestionError, ListSuggestionsError, Rule, Suggestion, SuggestionFilter, SuggestionStatus,
 };
 use tidegate_kernel::{EventId, PatternId, SuggestionId, WorkflowId};
 use tidegate_use_cases::ApplySuggestionError;
@@ -82,7 +82,7 @@ impl SuggestionView {
             reasoning: rule.map_or_else(String::new, |rule| rule.reasoning(&suggestion)),
             confidence: millionths(suggestion.confidence),
             pattern_id: suggestion.pattern,
-            template: rule.map_or_else(named, |rule| rule.template()),
+            template: rule.map_or_else(named, Rule::template),
             parameters: Parameters::of(&suggestion).names(),
             status: suggestion.status.as_str(),
             workflow_id: suggestion.workflow,

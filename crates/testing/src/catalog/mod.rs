@@ -42,7 +42,7 @@ async fn tables_without_workspace(connection: &mut PgConnection) -> Vec<String> 
     for (table, roles) in &found {
         match WITHOUT_WORKSPACE.iter().find(|(name, ..)| name == table) {
             None => {
-                violations.push(format!("table {table} has no workspace_id; give it one, or list it with its reason"))
+                violations.push(format!("table {table} has no workspace_id; give it one, or list it with its reason"));
             }
             Some((_, listed, _)) if roles != listed => {
                 violations.push(format!("table {table} can be touched by {roles:?}, the list says {listed:?}"));

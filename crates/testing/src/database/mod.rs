@@ -34,7 +34,7 @@ pub struct TestDatabase {
 /// Where the database lives.
 enum Home {
     /// In a PostgreSQL that many tests share.
-    Served { cluster: PgConnectOptions, name: String },
+    Served { cluster: Box<PgConnectOptions>, name: String },
     /// In this process, for as long as this value is held.
     Embedded(#[expect(dead_code, reason = "it is only held")] Box<dyn Any + Send + Sync>),
 }
@@ -89,7 +89,7 @@ impl TestDatabase {
         let database = cluster.clone().database(&name);
         let admin_url = database.to_url_lossy().to_string();
         let url = database.username(LOGIN).password(LOGIN).to_url_lossy().to_string();
-        Self { home: Home::Served { cluster, name }, url, admin_url }
+        Self { home: Home::Served { cluster: Box::new(cluster), name }, url, admin_url }
     }
 
     /// The address with which a server would log in. Served, that is a login that owns nothing and cannot bypass
@@ -210,6 +210,6 @@ mod tests {
         let database = TestDatabase::new().await;
         let mut login = PgConnection::connect(database.url()).await.unwrap();
         let error = login.execute("select from workspace").await.unwrap_err();
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
+        assert_eq!(error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("42501"));
     }
 }

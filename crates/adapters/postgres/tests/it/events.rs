@@ -9,7 +9,7 @@ use tidegate_testing::{TestDatabase, test_environment};
 async fn subject(database: &TestDatabase) -> Subject {
     let env = test_environment();
     let config = PgStoreConfig { max_connections: 20, ..PgStoreConfig::served(database.url()) };
-    let store = Arc::new(PgStore::connect(&config, env.clone()).await.unwrap());
+    let store = Arc::new(PgStore::connect(&config, env.clone()).await.expect("the store connects"));
     Subject {
         events: store.clone(),
         feed: store.clone(),

@@ -1,5 +1,6 @@
 //! Raw SQL as the API role: another tenant's rows cannot be read, written, referred to or revealed.
 
+use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tidegate_testing::{TestDatabase, catalog};
 
@@ -113,6 +114,6 @@ async fn outside_a_transaction_there_are_no_rights() {
     for table in catalog::tenant_tables(&mut database.admin().await, "tidegate_api").await {
         let result = login.execute(AssertSqlSafe(format!("select from {table}"))).await;
         let error = result.unwrap_err();
-        assert_eq!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"), "{table}");
+        assert_eq!(error.as_database_error().and_then(DatabaseError::code).as_deref(), Some("42501"), "{table}");
     }
 }
