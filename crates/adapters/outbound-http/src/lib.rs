@@ -55,7 +55,7 @@ impl GuardedHttp {
     ///
     /// # Errors
     /// When the TLS library cannot be set up on this machine.
-    pub fn new(config: OutboundConfig) -> Result<Self, reqwest::Error> {
+    pub fn new(config: &OutboundConfig) -> Result<Self, reqwest::Error> {
         let client = || {
             Client::builder()
                 .redirect(redirect::Policy::none())
@@ -68,7 +68,7 @@ impl GuardedHttp {
         Ok(Self {
             guarded: client().dns_resolver(Arc::new(Checked)).build()?,
             allowed: client().dns_resolver(Arc::new(Unchecked)).build()?,
-            config: OutboundConfig { allow_hosts, ..config },
+            config: OutboundConfig { allow_hosts, max_bytes: config.max_bytes },
         })
     }
 

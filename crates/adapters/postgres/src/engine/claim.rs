@@ -97,8 +97,10 @@ pub(super) async fn claim(
     let held = fence(tx, worker, &request.tenures, workspaces, false).await?;
     let (held_shards, held_epochs) = columns(&held);
     let mut leases = Vec::new();
-    if !request.shares.is_empty() {
-        let shares = &request.shares;
+    // Of a shard that is lost nothing may leave the queue.
+    let shares: Vec<_> =
+        request.shares.iter().filter(|share| held.iter().any(|tenure| tenure.shard == share.shard)).collect();
+    if !shares.is_empty() {
         let rows = sqlx::query(CLAIM_READY)
             .bind(shares.iter().map(|share| share.shard.0).collect::<Vec<_>>())
             .bind(shares.iter().map(|share| share.workspace.as_uuid()).collect::<Vec<_>>())

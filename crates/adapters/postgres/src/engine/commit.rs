@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use tidegate_engine::model::{After, Committed, Gate, RunCommit, RunKey, ShardId, WorkerId};
 use tidegate_kernel::{RunId, StoreError, WorkspaceId};
+use tidegate_workflows::run::Transition;
 use uuid::Uuid;
 
 use super::{fence, unreadable};
@@ -98,6 +99,14 @@ const PROMOTE: &str = "
         insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from free)
     select workspace_id, run_id, gate, shard from free";
 
+/// The meters, from the transitions that are written: each is counted with its row or not at all.
+const METER: &str = "
+    insert into usage_counter (workspace_id, meter, period_start, used)
+    select workspace_id, meter, date_trunc('month', at, 'UTC'), count(*)
+    from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as t (workspace_id, meter, at)
+    group by 1, 2, 3 order by 1, 2, 3
+    on conflict (workspace_id, meter, period_start) do update set used = usage_counter.used + excluded.used";
+
 pub(super) async fn commit(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
@@ -118,6 +127,7 @@ pub(super) async fn commit(
     timers(tx, &batch).await?;
     signals(tx, &batch).await?;
     let promoted = gates(tx, &batch).await?;
+    meters(tx, &batch).await?;
     Ok(Committed { won: won.into_iter().collect(), promoted })
 }
 
@@ -353,4 +363,27 @@ async fn gates(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<Vec<(Sh
             Ok((ShardId(row.try_get("shard").map_err(store_error)?), key, gate))
         })
         .collect()
+}
+
+/// A run counts when it begins, a step each time that an attempt of it ended.
+async fn meters(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
+    let mut workspaces = Vec::new();
+    let mut meters = Vec::new();
+    let mut times = Vec::new();
+    for commit in batch {
+        for record in &commit.records {
+            let meter = match &record.transition {
+                Transition::RunStarted => "runs",
+                transition if transition.is_execution() => "steps",
+                _ => continue,
+            };
+            workspaces.push(commit.key.workspace.as_uuid());
+            meters.push(meter);
+            times.push(record.at);
+        }
+    }
+    if workspaces.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(METER).bind(workspaces).bind(meters).bind(times).execute(tx.sqlx()).await.map(drop).map_err(store_error)
 }

@@ -3,6 +3,8 @@
 
 mod billing;
 mod catalog;
+mod engine;
+mod engine_worker;
 mod events;
 mod isolation;
 mod migrations;

@@ -1,0 +1,285 @@
+//! Workers on a real PostgreSQL: they share the work, take over from one another, and record every transition once.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
+use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, RunEndings};
+use tidegate_kernel::{
+    Environment, Received, RunId, Signal, SignalBus, SignalStream, StoreError, Topic, WorkflowId, WorkspaceId,
+    WorkspaceScope,
+};
+use tidegate_postgres::{PgEngineStore, PgStoreConfig};
+use tidegate_testing::scope::{system_scope, workspace_scope};
+use tidegate_workflows::expression::ValueTemplate;
+use tidegate_workflows::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
+use tidegate_workflows::run::{PlanSource, RunStatus, Runs, StepError};
+
+use crate::engine::Harness;
+
+/// A bus on which nothing is ever said: the poll is the floor.
+struct Silence;
+
+impl SignalBus for Silence {
+    fn publish(&self, _: Signal) {}
+    fn subscribe(&self, _: &[Topic]) -> Box<dyn SignalStream> {
+        Box::new(Silence)
+    }
+}
+
+#[async_trait]
+impl SignalStream for Silence {
+    async fn next(&mut self) -> Option<Received> {
+        std::future::pending().await
+    }
+}
+
+/// One plan for every workflow.
+struct OnePlan(Arc<Plan>);
+
+#[async_trait]
+impl PlanSource for OnePlan {
+    async fn plan(&self, _: &WorkspaceScope, _: WorkflowId, _: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+        Ok(Some(self.0.clone()))
+    }
+}
+
+fn chain(kinds: &[StepKind]) -> Arc<Plan> {
+    let index = |i: usize| StepIndex(u16::try_from(i).unwrap());
+    let with = |kind| match kind {
+        StepKind::Delay => json!({"for": "300ms"}),
+        _ => json!({"n": "${{ inputs.n + 1 }}"}),
+    };
+    let steps = kinds
+        .iter()
+        .enumerate()
+        .map(|(i, kind)| PlannedStep {
+            id: StepId::new(&format!("s{i}")).unwrap(),
+            uses: *kind,
+            with: ValueTemplate::compile(&with(*kind)).unwrap(),
+            needs: i.checked_sub(1).map(index).into_iter().collect(),
+            dependents: (i + 1 < kinds.len()).then(|| index(i + 1)).into_iter().collect(),
+            condition: None,
+            retry: RetryPolicy { initial: Duration::from_millis(50), ..RetryPolicy::default() },
+            timeout: Duration::from_secs(30),
+        })
+        .collect();
+    Arc::new(Plan {
+        semantics: CURRENT_SEMANTICS,
+        name: "chain".to_owned(),
+        inputs_schema: json!({}),
+        steps,
+        outputs: ValueTemplate::compile(&json!({"n": "${{ inputs.n }}"})).unwrap(),
+        concurrency: None,
+    })
+}
+
+/// A handler that counts, remembers its keys, and says how many were at it at once.
+#[derive(Default)]
+struct Counting {
+    calls: AtomicUsize,
+    now: AtomicUsize,
+    most: AtomicUsize,
+    keys: Mutex<BTreeMap<String, usize>>,
+    stuck: bool,
+    fails_first: bool,
+}
+
+#[async_trait]
+impl StepHandler for Counting {
+    async fn execute(&self, task: &StepTask) -> Result<Value, StepError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        *self.keys.lock().unwrap().entry(task.idempotency_key.clone()).or_default() += 1;
+        if self.stuck {
+            std::future::pending::<()>().await;
+        }
+        tokio::task::yield_now().await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        if self.fails_first && task.attempt == 1 {
+            return Err(StepError::transient("first", "the first attempt fails"));
+        }
+        Ok(json!({"status": 200}))
+    }
+}
+
+struct House {
+    harness: Harness,
+    plan: Arc<Plan>,
+}
+
+impl House {
+    async fn new(kinds: &[StepKind]) -> Self {
+        Self { harness: Harness::new().await, plan: chain(kinds) }
+    }
+
+    async fn worker(&self, handler: Arc<Counting>) -> EngineHandle {
+        self.worker_with(handler, self.harness.env.clone()).await
+    }
+
+    async fn worker_with(&self, handler: Arc<Counting>, env: Environment) -> EngineHandle {
+        let config = PgStoreConfig { max_connections: 3, ..PgStoreConfig::served(self.harness.database.url()) };
+        let store = tidegate_postgres::PgStore::connect(&config, env.clone()).await.unwrap();
+        let mut handlers = HandlerMap::new();
+        handlers.insert(StepKind::HttpRequest, handler);
+        Engine::start(EngineParts {
+            store: Arc::new(PgEngineStore::new(store)),
+            plans: Arc::new(OnePlan(self.plan.clone())),
+            handlers,
+            bus: Arc::new(Silence),
+            endings: RunEndings::default(),
+            env,
+            scope: system_scope(),
+            config: EngineConfig {
+                lease: Duration::from_millis(1500),
+                heartbeat: Duration::from_millis(200),
+                poll: Duration::from_millis(50),
+                park_after: Duration::from_millis(100),
+                drain: Duration::from_secs(5),
+                ..EngineConfig::default()
+            },
+        })
+    }
+
+    async fn start(&self, workspace: WorkspaceId, runs: usize, gate: Option<u32>) -> Vec<RunId> {
+        let workflow = WorkflowId::from_uuid(workspace.as_uuid());
+        let mut ids = Vec::new();
+        for _ in 0..runs {
+            ids.push(self.harness.add(workspace, workflow, gate.map(|limit| ("k".to_owned(), limit))).await);
+        }
+        ids
+    }
+
+    /// Waits until every run has ended so, and checks what was recorded.
+    async fn all_end(&self, workspace: WorkspaceId, runs: &[RunId], status: RunStatus) {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+        for id in runs {
+            loop {
+                let run = self.harness.tx(workspace).await.runs().find(*id).await.unwrap().unwrap();
+                if run.status.is_terminal() {
+                    assert_eq!(run.status, status, "{:?}", run.error);
+                    break;
+                }
+                assert!(tokio::time::Instant::now() < patience, "{id} is still {}", run.status);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let transitions = self.harness.tx(workspace).await.runs().transitions(*id).await.unwrap();
+            let mut seen = HashSet::new();
+            for (n, record) in transitions.iter().enumerate() {
+                assert_eq!(usize::try_from(record.seq).unwrap(), n);
+                let transition = &record.transition;
+                assert!(seen.insert((transition.kind(), transition.step(), transition.attempt())), "{transition:?}");
+            }
+        }
+        for table in ["ready", "lease", "timer", "blocked", "gate_hold", "run_journal", "run_signal"] {
+            let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+            let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut self.harness.database.admin().await).await.unwrap();
+            assert_eq!(left, 0, "{table} keeps something of runs that have ended");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_several_workspaces_end() {
+    let house = House::new(&[StepKind::Transform, StepKind::HttpRequest, StepKind::Delay, StepKind::Transform]).await;
+    let handler = Arc::new(Counting { fails_first: true, ..Counting::default() });
+    let worker = house.worker(handler.clone()).await;
+    let (a, b) = (house.harness.new_workspace().await, house.harness.new_workspace().await);
+    let (of_a, of_b) = (house.start(a, 20, None).await, house.start(b, 5, None).await);
+    house.all_end(a, &of_a, RunStatus::Completed).await;
+    house.all_end(b, &of_b, RunStatus::Completed).await;
+    assert_eq!(handler.calls.load(Ordering::SeqCst), 50, "each step twice");
+    let keys: HashSet<String> = handler.keys.lock().unwrap().keys().cloned().collect();
+    assert_eq!(keys.len(), 25, "both attempts under one key");
+    let run = house.harness.tx(a).await.runs().find(of_a[0]).await.unwrap().unwrap();
+    assert_eq!(run.outputs, json!({"n": 1}));
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_never_exceeded() {
+    let house = House::new(&[StepKind::HttpRequest]).await;
+    let handler = Arc::new(Counting::default());
+    let worker = house.worker(handler.clone()).await;
+    let workspace = house.harness.new_workspace().await;
+    let runs = house.start(workspace, 40, Some(3)).await;
+    house.all_end(workspace, &runs, RunStatus::Completed).await;
+    let most = handler.most.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&most), "{most} at once");
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_worker_finishes_what_a_dead_one_had_in_hand() {
+    let house = House::new(&[StepKind::Transform, StepKind::HttpRequest, StepKind::Delay, StepKind::HttpRequest]).await;
+    let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
+    let dead = house.worker(stuck.clone()).await;
+    let workspace = house.harness.new_workspace().await;
+    let runs = house.start(workspace, 30, None).await;
+    while stuck.calls.load(Ordering::SeqCst) < 30 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    dead.kill();
+    let handler = Arc::new(Counting::default());
+    let alive = house.worker(handler.clone()).await;
+    house.all_end(workspace, &runs, RunStatus::Completed).await;
+    let again: HashSet<String> = handler.keys.lock().unwrap().keys().cloned().collect();
+    assert!(stuck.keys.lock().unwrap().keys().all(|key| again.contains(key)), "made again under the same key");
+    alive.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_share_and_one_hands_over_when_it_stops() {
+    let house = House::new(&[StepKind::HttpRequest, StepKind::HttpRequest, StepKind::Transform]).await;
+    let handler = Arc::new(Counting::default());
+    let (first, second) = (house.worker(handler.clone()).await, house.worker(handler.clone()).await);
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        let workspace = house.harness.new_workspace().await;
+        all.push((workspace, house.start(workspace, 25, None).await));
+    }
+    first.shutdown().await;
+    for (workspace, runs) in &all {
+        house.all_end_quietly(*workspace, runs).await;
+    }
+    house.all_end(all[0].0, &all[0].1, RunStatus::Completed).await;
+    assert_eq!(handler.calls.load(Ordering::SeqCst), 400, "a worker that stops finishes what it had begun");
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_cancelled_wherever_it_is() {
+    let house = House::new(&[StepKind::HttpRequest]).await;
+    let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
+    let worker = house.worker(stuck.clone()).await;
+    let workspace = house.harness.new_workspace().await;
+    // One that is being worked on, and two before a gate.
+    let runs = house.start(workspace, 3, Some(1)).await;
+    while stuck.calls.load(Ordering::SeqCst) < 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let service = Runs::new(Arc::new(house.harness.pg.clone()), Arc::new(Silence), house.harness.env.clone());
+    for run in runs.iter().rev() {
+        service.cancel(&workspace_scope(workspace), *run).await.unwrap();
+    }
+    house.all_end(workspace, &runs, RunStatus::Cancelled).await;
+    worker.shutdown().await;
+}
+
+impl House {
+    async fn all_end_quietly(&self, workspace: WorkspaceId, runs: &[RunId]) {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+        for id in runs {
+            while !self.harness.tx(workspace).await.runs().find(*id).await.unwrap().unwrap().status.is_terminal() {
+                assert!(tokio::time::Instant::now() < patience, "{id} does not end");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
