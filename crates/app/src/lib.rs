@@ -5,6 +5,7 @@
 
 pub mod cli;
 mod detection;
+mod engine;
 pub mod http;
 pub mod secrets;
 pub mod server;

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_billing::{self as billing, Billing, CallMeter};
+use tidegate_engine::RunEndings;
 use tidegate_events::Events;
 use tidegate_events::pattern::Patterns;
 use tidegate_events::suggestion::{Catalogue, Suggestions};
 use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
 use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
+use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
 use tidegate_use_cases::{ApplySuggestion, PlanQuota};
 use tidegate_workflows::Workflows;
+use tidegate_workflows::run::Runs;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::cursor::Cursors;
@@ -48,6 +51,12 @@ pub struct Services {
     pub apply_suggestion: ApplySuggestion,
     /// The rules and templates that suggestions are made by.
     pub catalogue: Arc<Catalogue>,
+    /// What is done with runs, beside driving them.
+    pub runs: Runs,
+    /// Who waits for a run to end.
+    pub run_endings: RunEndings,
+    /// Calls out of workflows.
+    pub outbound: Arc<GuardedHttp>,
     /// Whether everybody shares the one connection of the embedded PostgreSQL.
     pub embedded: bool,
     /// Takes events in and lists them.
@@ -94,10 +103,18 @@ impl Services {
         let quota = Arc::new(PlanQuota::new(billing.clone()));
         let events = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(&signals));
         let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
+        let outbound = GuardedHttp::new(&OutboundConfig {
+            allow_hosts: settings.allow_hosts.clone(),
+            ..OutboundConfig::default()
+        })
+        .map_err(|error| StartError::Setting(format!("calls out of workflows cannot be made: {error}")))?;
         Ok(Self {
             events,
             billing,
             calls,
+            runs: Runs::new(store.clone(), signals.clone(), env.clone()),
+            run_endings: RunEndings::default(),
+            outbound: Arc::new(outbound),
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),
             apply_suggestion: ApplySuggestion::new(store.clone(), workflows.clone(), Arc::clone(&catalogue)),

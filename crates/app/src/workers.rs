@@ -6,7 +6,7 @@ use tidegate_engine::follower::follow;
 use tidegate_kernel::SystemScope;
 use tokio_util::task::TaskTracker;
 
-use crate::{Services, detection, triggers};
+use crate::{Services, detection, engine, triggers};
 
 /// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
 const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
@@ -33,6 +33,7 @@ pub(crate) async fn flush_calls(services: &Services) {
 /// Starts every worker.
 pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
     tasks.spawn(keep_partitions(services.clone()));
+    tasks.spawn(engine::drive(services.clone()));
     tasks.spawn(follow(detection::parts(services), services.stopping.clone()));
     triggers::start(tasks, services);
 }

@@ -22,6 +22,7 @@ pub mod problem;
 pub mod query;
 pub mod rate;
 pub mod revision;
+pub mod runs;
 pub mod suggestions;
 mod text;
 pub mod usage;
@@ -55,5 +56,6 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(audit::configure)
         .configure(events::configure)
         .configure(usage::configure)
-        .configure(workflows::configure);
+        .configure(workflows::configure)
+        .configure(runs::configure);
 }

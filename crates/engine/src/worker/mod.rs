@@ -297,10 +297,12 @@ impl Worker {
         if let Some(until) = self.drain_until {
             return wake.min(until);
         }
-        if !self.looking {
-            wake = wake.min(self.next_look);
+        if !self.tenures.is_empty() {
+            wake = wake.min(self.next_tidy);
+            if !self.looking {
+                wake = wake.min(self.next_look);
+            }
         }
-        wake = wake.min(self.next_tidy);
         if let Some(timer) = self.timers.first() {
             let millis = (timer.due - self.env.now()).num_milliseconds().max(0);
             wake = wake.min(now + Duration::from_millis(u64::try_from(millis).unwrap_or(0) + 1));

@@ -17,6 +17,7 @@ use tidegate_kernel::{
 use tidegate_postgres::{PgEngineStore, PgStoreConfig};
 use tidegate_testing::scope::{system_scope, workspace_scope};
 use tidegate_workflows::expression::ValueTemplate;
+use tidegate_workflows::input::InputSchema;
 use tidegate_workflows::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
 use tidegate_workflows::run::{PlanSource, RunStatus, Runs, StepError};
 
@@ -72,7 +73,7 @@ fn chain(kinds: &[StepKind]) -> Arc<Plan> {
     Arc::new(Plan {
         semantics: CURRENT_SEMANTICS,
         name: "chain".to_owned(),
-        inputs_schema: json!({}),
+        inputs: Arc::new(InputSchema::compile(&InputSchema::open()).unwrap()),
         steps,
         outputs: ValueTemplate::compile(&json!({"n": "${{ inputs.n }}"})).unwrap(),
         concurrency: None,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tidegate_kernel::RunId;
 
 use super::model::StepError;
+use crate::definition::parse_duration;
 use crate::plan::{RetryPolicy, StepIndex};
 
 /// The pause after the failed attempt `attempt`, or `None` when none is left: the policy's delay, of which a part between
@@ -20,25 +21,10 @@ pub(super) fn backoff(policy: &RetryPolicy, run: RunId, step: StepIndex, attempt
 
 /// How long a `delay` step waits: its parameter `for`, such as `5m`.
 pub(super) fn parse_delay(input: &Value) -> Result<Duration, StepError> {
-    let text = input.get("for").and_then(Value::as_str).unwrap_or_default();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => 0,
-    };
-    let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)).filter(|_| millis > 0);
-    match total.map(Duration::from_millis) {
-        Some(delay) if delay <= MAX_DELAY => Ok(delay),
-        _ => Err(StepError::permanent(
-            "delay",
-            "`for` has to be a duration of at most 366 days, such as 500ms, 1s, 5m, 2h or 3d",
-        )),
-    }
+    let delay = input.get("for").and_then(Value::as_str).and_then(parse_duration).filter(|delay| *delay <= MAX_DELAY);
+    delay.ok_or_else(|| {
+        StepError::permanent("delay", "`for` has to be a duration of at most 366 days, such as 500ms, 1s, 5m, 2h or 3d")
+    })
 }
 
 /// The longest delay.

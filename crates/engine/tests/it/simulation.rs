@@ -1,0 +1,251 @@
+//! Workers come, die and stop while runs are started and cancelled: whatever happens, every run ends, every transition is
+//! recorded once, and no limit is exceeded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::SmallRng;
+use rand::seq::IteratorRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tidegate_engine::model::{Gate, RunKey};
+use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
+use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, RunEndings};
+use tidegate_kernel::{
+    Clock, Entropy, Environment, Received, RunId, ScopeIssuer, Signal, SignalBus, SignalStream, StoreError, Topic,
+    WorkflowId, WorkspaceId, WorkspaceScope,
+};
+use tidegate_workflows::definition::{Definition, Format};
+use tidegate_workflows::plan::{Plan, StepKind};
+use tidegate_workflows::run::{PlanSource, RunState, StepError, Transition};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::store::{MemoryStore, Weather};
+
+/// Simulated time as a clock.
+struct Simulated(Instant);
+
+impl Clock for Simulated {
+    fn now(&self) -> DateTime<Utc> {
+        let passed = TimeDelta::from_std(self.0.elapsed()).unwrap();
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + passed
+    }
+}
+
+struct Dice(std::sync::Mutex<SmallRng>);
+
+impl Entropy for Dice {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.lock().unwrap().fill(bytes);
+    }
+}
+
+struct Silence;
+
+impl SignalBus for Silence {
+    fn publish(&self, _: Signal) {}
+    fn subscribe(&self, _: &[Topic]) -> Box<dyn SignalStream> {
+        Box::new(Silence)
+    }
+}
+
+#[async_trait]
+impl SignalStream for Silence {
+    async fn next(&mut self) -> Option<Received> {
+        std::future::pending().await
+    }
+}
+
+struct Plans(HashMap<WorkflowId, Arc<Plan>>);
+
+#[async_trait]
+impl PlanSource for Plans {
+    async fn plan(&self, _: &WorkspaceScope, id: WorkflowId, _: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+        Ok(self.0.get(&id).cloned())
+    }
+}
+
+/// Takes a while, and fails now and then.
+struct Moody(std::sync::Mutex<SmallRng>);
+
+#[async_trait]
+impl StepHandler for Moody {
+    async fn execute(&self, _: &StepTask) -> Result<Value, StepError> {
+        let (millis, mood) = {
+            let mut rng = self.0.lock().unwrap();
+            (rng.random_range(0..400), rng.random_range(0..100))
+        };
+        sleep(Duration::from_millis(millis)).await;
+        match mood {
+            0..10 => Err(StepError::transient("moody", "not now")),
+            10..12 => Err(StepError::permanent("moody", "never")),
+            _ => Ok(json!({"status": 200})),
+        }
+    }
+}
+
+fn random_plan(rng: &mut SmallRng) -> Arc<Plan> {
+    let steps: Vec<Value> = (0..rng.random_range(1..8))
+        .map(|i: usize| {
+            let mut needs: Vec<String> = (0..i).filter(|_| rng.random_bool(0.4)).map(|n| format!("s{n}")).collect();
+            needs.truncate(3);
+            let (uses, with) = match rng.random_range(0..10) {
+                0..4 => ("http.request", json!({"method": "GET", "url": "https://example.com/"})),
+                4..6 => ("delay", json!({"for": format!("{}ms", rng.random_range(1..9_000))})),
+                _ => ("transform", json!({"n": 1})),
+            };
+            let mut step = json!({"id": format!("s{i}"), "uses": uses, "needs": needs, "with": with});
+            if uses == "http.request" {
+                step["timeout"] = json!("300ms");
+                step["retry"] = json!({"max_attempts": 3, "initial": "1s"});
+            }
+            step
+        })
+        .collect();
+    let document = json!({"name": "random", "steps": steps}).to_string();
+    Definition::compile(document.as_bytes(), Format::Json).expect("the generator makes valid documents").plan
+}
+
+struct Simulation {
+    store: Arc<MemoryStore>,
+    plans: Arc<Plans>,
+    rng: SmallRng,
+    env: Environment,
+    endings: RunEndings,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let weather =
+            Weather { failures: rng.random_range(0..40), slowest: Duration::from_millis(rng.random_range(1..400)) };
+        let plans = (1..6)
+            .map(|n| (WorkflowId::from_uuid(Uuid::from_u128(n)), random_plan(&mut rng)))
+            .collect::<HashMap<_, _>>();
+        let dice = Dice(std::sync::Mutex::new(SmallRng::seed_from_u64(seed)));
+        Self {
+            store: Arc::new(MemoryStore::new(seed, weather)),
+            plans: Arc::new(Plans(plans)),
+            env: Environment::new(Arc::new(Simulated(Instant::now())), Arc::new(dice)),
+            endings: RunEndings::default(),
+            rng,
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test stands in for the composition root")]
+    fn worker(&mut self) -> EngineHandle {
+        let mut handlers = HandlerMap::new();
+        let moods = SmallRng::seed_from_u64(self.rng.random());
+        handlers.insert(StepKind::HttpRequest, Arc::new(Moody(std::sync::Mutex::new(moods))));
+        Engine::start(EngineParts {
+            store: self.store.clone(),
+            plans: self.plans.clone(),
+            handlers,
+            bus: Arc::new(Silence),
+            endings: self.endings.clone(),
+            env: self.env.clone(),
+            scope: ScopeIssuer::root().system("simulation"),
+            config: EngineConfig { max_runs: 40, max_attempts: 10, batch: 15, ..EngineConfig::default() },
+        })
+    }
+
+    fn start_run(&mut self, n: u128) -> RunKey {
+        let key = RunKey {
+            workspace: WorkspaceId::from_uuid(Uuid::from_u128(self.rng.random_range(1..7))),
+            run: RunId::from_uuid(Uuid::from_u128(n)),
+        };
+        let workflow = WorkflowId::from_uuid(Uuid::from_u128(self.rng.random_range(1..6)));
+        let limit = (workflow.as_uuid().as_u128() <= 2).then(|| (Gate::workflow(workflow, "k"), 2));
+        self.store.add(key, workflow, limit);
+        key
+    }
+
+    /// Workers come, die and stop while work arrives.
+    async fn storm(&mut self, runs: u128) -> Vec<EngineHandle> {
+        let mut workers = vec![self.worker()];
+        let mut keys = Vec::new();
+        let mut n = 0;
+        while n < runs {
+            match self.rng.random_range(0..100) {
+                0..60 => {
+                    n += 1;
+                    keys.push(self.start_run(n));
+                }
+                60..66 => {
+                    if let Some(key) = keys.iter().choose(&mut self.rng) {
+                        self.store.cancel(*key);
+                    }
+                }
+                66..70 if workers.len() < 3 => workers.push(self.worker()),
+                70..73 => {
+                    if let Some(worker) = workers.pop() {
+                        worker.kill();
+                    }
+                }
+                73..74 => {
+                    if let Some(worker) = workers.pop() {
+                        worker.shutdown().await;
+                    }
+                }
+                _ => sleep(Duration::from_millis(self.rng.random_range(0..500))).await,
+            }
+        }
+        workers
+    }
+
+    /// What must hold in the end.
+    fn check(&self, seed: u64) {
+        assert_eq!(self.store.leftovers(), 0, "seed {seed}: something is left of runs that have ended");
+        let world = self.store.world.lock().unwrap();
+        let mut moments: BTreeMap<(WorkspaceId, Gate), Vec<(DateTime<Utc>, i32)>> = BTreeMap::new();
+        for (key, run) in &world.runs {
+            let plan = &self.plans.0[&run.workflow];
+            let state = RunState::replay(plan, &run.history).unwrap();
+            assert_eq!(state.status(), run.status, "seed {seed}");
+            if let Some((gate, _)) = &run.concurrency {
+                let changes = moments.entry((key.workspace, gate.clone())).or_default();
+                if run.history[0].transition == Transition::RunStarted {
+                    changes.push((run.history[0].at, 1));
+                    changes.push((run.history.last().unwrap().at, -1));
+                }
+            }
+        }
+        for changes in moments.values_mut() {
+            // At one moment, whoever leaves goes before whoever comes.
+            changes.sort_unstable();
+            let mut inside = 0;
+            for (_, change) in changes {
+                inside += *change;
+                assert!(inside <= 2, "seed {seed}: {inside} runs behind a gate for 2");
+            }
+        }
+    }
+}
+
+async fn simulate(seed: u64) {
+    let mut simulation = Simulation::new(seed);
+    let mut workers = simulation.storm(60).await;
+    simulation.store.clear_up();
+    workers.push(simulation.worker());
+    let patience = Instant::now() + Duration::from_secs(600);
+    while simulation.store.live() > 0 {
+        assert!(Instant::now() < patience, "seed {seed}: {} runs do not end", simulation.store.live());
+        sleep(Duration::from_millis(100)).await;
+    }
+    for worker in workers {
+        worker.shutdown().await;
+    }
+    simulation.check(seed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_every_run_ends_once() {
+    for seed in 0..40 {
+        eprintln!("seed {seed}");
+        simulate(seed).await;
+    }
+}

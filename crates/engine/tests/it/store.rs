@@ -1,0 +1,403 @@
+//! The engine's store in memory, with the same obligations, and with bad weather.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::json;
+use tidegate_engine::model::{
+    After, CancelSignal, ClaimRequest, ClaimedRun, Committed, Gate, Holding, Holdings, Outlook, ReadyWorkspace,
+    RunCommit, RunKey, ShardId, Tenure, Timer, WorkerId,
+};
+use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
+use tidegate_kernel::{RequestId, StoreError, SystemScope, WorkflowId, WorkspaceId};
+use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::run::{RunStatus, Transition, TransitionRecord};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+const SHARDS: i16 = 4;
+
+#[derive(Default)]
+struct Shard {
+    owner: Option<WorkerId>,
+    epoch: i64,
+    until: Option<Instant>,
+}
+
+pub(crate) struct Kept {
+    pub(crate) workflow: WorkflowId,
+    pub(crate) concurrency: Option<(Gate, u32)>,
+    pub(crate) status: RunStatus,
+    pub(crate) history: Vec<TransitionRecord>,
+    shard: ShardId,
+}
+
+struct Lease {
+    tenure: Tenure,
+    next_seq: u32,
+}
+
+#[derive(Default)]
+pub(crate) struct World {
+    shards: BTreeMap<ShardId, Shard>,
+    workers: HashMap<WorkerId, Instant>,
+    pub(crate) runs: BTreeMap<RunKey, Kept>,
+    ready: BTreeMap<(ShardId, WorkspaceId, i64), RunKey>,
+    leases: BTreeMap<RunKey, Lease>,
+    timers: BTreeMap<(RunKey, StepIndex), Timer>,
+    journal: BTreeMap<RunKey, Vec<TransitionRecord>>,
+    holds: BTreeSet<(RunKey, Gate)>,
+    blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
+    signals: BTreeMap<Uuid, CancelSignal>,
+    seq: i64,
+}
+
+/// How bad the weather is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weather {
+    /// Of a thousand calls, how many fail before they do anything, and how many after.
+    pub(crate) failures: u32,
+    /// The slowest call.
+    pub(crate) slowest: Duration,
+}
+
+pub(crate) struct MemoryStore {
+    pub(crate) world: Mutex<World>,
+    rng: Mutex<SmallRng>,
+    weather: Mutex<Weather>,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(seed: u64, weather: Weather) -> Self {
+        let mut world = World::default();
+        for shard in 0..SHARDS {
+            world.shards.insert(ShardId(shard), Shard::default());
+        }
+        Self { world: Mutex::new(world), rng: Mutex::new(SmallRng::seed_from_u64(seed)), weather: Mutex::new(weather) }
+    }
+
+    pub(crate) fn clear_up(&self) {
+        *self.weather.lock().unwrap() = Weather { failures: 0, slowest: Duration::from_millis(2) };
+    }
+
+    /// One call: time passes, and it may fail before it has done anything, or after.
+    async fn call<T>(&self, work: impl FnOnce(&mut World) -> T) -> Result<T, StoreError> {
+        let weather = *self.weather.lock().unwrap();
+        let (before, after, fails) = {
+            let mut rng = self.rng.lock().unwrap();
+            let slowest = weather.slowest.as_micros().try_into().unwrap_or(1);
+            (rng.random_range(0..=slowest), rng.random_range(0..=slowest), rng.random_range(0..1000))
+        };
+        let gone = || StoreError::Unavailable("the connection is gone".into());
+        sleep(Duration::from_micros(before)).await;
+        if fails < weather.failures {
+            return Err(gone());
+        }
+        let done = work(&mut self.world.lock().unwrap());
+        sleep(Duration::from_micros(after)).await;
+        if fails < 2 * weather.failures { Err(gone()) } else { Ok(done) }
+    }
+
+    pub(crate) fn add(&self, key: RunKey, workflow: WorkflowId, concurrency: Option<(Gate, u32)>) {
+        let world = &mut *self.world.lock().unwrap();
+        let shard = ShardId(i16::try_from(key.workspace.as_uuid().as_u128() % 4).unwrap());
+        let status = RunStatus::Pending;
+        world.runs.insert(key, Kept { workflow, concurrency, status, history: Vec::new(), shard });
+        world.make_ready(key);
+    }
+
+    pub(crate) fn cancel(&self, key: RunKey) {
+        let world = &mut *self.world.lock().unwrap();
+        let id = Uuid::from_u128(u128::try_from(world.next()).unwrap());
+        let shard = world.runs[&key].shard;
+        world.signals.insert(id, CancelSignal { id, key, shard });
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.world.lock().unwrap().runs.values().filter(|run| !run.status.is_terminal()).count()
+    }
+
+    /// What is left of runs that have all ended.
+    pub(crate) fn leftovers(&self) -> usize {
+        let world = self.world.lock().unwrap();
+        world.ready.len()
+            + world.leases.len()
+            + world.timers.len()
+            + world.journal.len()
+            + world.holds.len()
+            + world.blocked.len()
+    }
+}
+
+impl World {
+    fn next(&mut self) -> i64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    fn make_ready(&mut self, key: RunKey) {
+        let seq = self.next();
+        let shard = self.runs[&key].shard;
+        if !self.ready.values().any(|ready| *ready == key) {
+            self.ready.insert((shard, key.workspace, seq), key);
+        }
+    }
+
+    fn holds(&self, worker: WorkerId, tenure: Tenure) -> bool {
+        self.shards.get(&tenure.shard).is_some_and(|shard| shard.owner == Some(worker) && shard.epoch == tenure.epoch)
+    }
+
+    fn recover(&mut self, shard: ShardId, below: i64) {
+        let stale: Vec<RunKey> = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.tenure.shard == shard && lease.tenure.epoch < below)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in stale {
+            self.leases.remove(&key);
+            self.make_ready(key);
+        }
+    }
+
+    fn lease(&mut self, key: RunKey, tenure: Tenure, ready_seq: Option<i64>) -> Option<ClaimedRun> {
+        if self.leases.contains_key(&key) {
+            return None;
+        }
+        let journal = self.journal.get(&key).cloned().unwrap_or_default();
+        let next_seq = journal.last().map_or(0, |record| record.seq + 1);
+        self.leases.insert(key, Lease { tenure, next_seq });
+        let run = &self.runs[&key];
+        Some(ClaimedRun {
+            tenure,
+            key,
+            ready_seq,
+            workflow: run.workflow,
+            version: 1,
+            trigger: json!({"kind": "api"}),
+            event: json!(null),
+            input: json!({}),
+            depth: 0,
+            request_id: RequestId::new("simulation").unwrap(),
+            created_at: DateTime::UNIX_EPOCH,
+            concurrency: run.concurrency.clone(),
+            run_limit: None,
+            holds: self.holds.iter().filter(|(of, _)| *of == key).map(|(_, gate)| gate.clone()).collect(),
+            journal,
+        })
+    }
+
+    fn write(&mut self, commit: &RunCommit, promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
+        let key = commit.key;
+        let run = self.runs.get_mut(&key).unwrap();
+        for record in &commit.records {
+            assert_eq!(usize::try_from(record.seq).unwrap(), run.history.len(), "a transition was recorded twice");
+            assert!(!run.status.is_terminal(), "an ended run went on");
+            run.history.push(record.clone());
+            if let Transition::RunEnded { status, .. } = record.transition {
+                run.status = status;
+            }
+        }
+        if let Some(face) = &commit.face {
+            assert!(run.status == face.status || !run.status.is_terminal());
+            run.status = face.status;
+        }
+        self.journal.entry(key).or_default().extend(commit.records.iter().cloned());
+        for step in &commit.cleared {
+            self.timers.remove(&(key, *step));
+        }
+        for timer in &commit.timers {
+            self.timers.insert((key, timer.step), *timer);
+        }
+        for signal in &commit.signals {
+            self.signals.remove(signal);
+        }
+        self.holds.extend(commit.passed.iter().map(|gate| (key, gate.clone())));
+        match &commit.after {
+            After::Keep => {}
+            After::Park => drop(self.leases.remove(&key)),
+            After::Block(gate) => {
+                self.leases.remove(&key);
+                let seq = self.next();
+                self.blocked.insert((key.workspace, gate.clone(), seq), key);
+                self.journal.retain(|_, records| !records.is_empty());
+            }
+            After::End => {
+                self.leases.remove(&key);
+                self.journal.remove(&key);
+                self.timers.retain(|(of, _), _| *of != key);
+                self.holds.retain(|(of, _)| *of != key);
+                for gate in &commit.left {
+                    self.promote(key.workspace, gate, promoted);
+                }
+            }
+        }
+    }
+
+    fn promote(&mut self, workspace: WorkspaceId, gate: &Gate, promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
+        let first = self.blocked.keys().find(|(of, before, _)| *of == workspace && before == gate).cloned();
+        if let Some(key) = first.and_then(|first| self.blocked.remove(&first)) {
+            self.holds.insert((key, gate.clone()));
+            self.make_ready(key);
+            promoted.push((self.runs[&key].shard, key, gate.clone()));
+        }
+    }
+}
+
+#[async_trait]
+impl EngineStore for MemoryStore {
+    async fn hold(
+        &self,
+        _: &SystemScope,
+        worker: WorkerId,
+        keep: &[Tenure],
+        ttl: Duration,
+    ) -> Result<Holdings, StoreError> {
+        self.call(|world| {
+            let now = Instant::now();
+            world.workers.insert(worker, now + ttl);
+            world.workers.retain(|_, until| *until >= now);
+            let share = world.shards.len().div_ceil(world.workers.len());
+            let mut holdings = Holdings::default();
+            for tenure in keep {
+                if world.holds(worker, *tenure) {
+                    world.shards.get_mut(&tenure.shard).unwrap().until = Some(now + ttl);
+                    holdings.tenures.push(*tenure);
+                }
+            }
+            holdings.surplus = holdings.tenures.len().saturating_sub(share);
+            let ids: Vec<ShardId> = world.shards.keys().copied().collect();
+            for id in ids {
+                let shard = world.shards.get_mut(&id).unwrap();
+                let kept = holdings.tenures.iter().any(|tenure| tenure.shard == id);
+                let free = shard.owner == Some(worker) || shard.until.is_none_or(|until| until < now);
+                if kept || !free || holdings.tenures.len() >= share {
+                    continue;
+                }
+                (shard.owner, shard.until) = (Some(worker), Some(now + ttl));
+                shard.epoch += 1;
+                let epoch = shard.epoch;
+                world.recover(id, epoch);
+                holdings.tenures.push(Tenure { shard: id, epoch });
+                let mut counts: BTreeMap<(WorkspaceId, Gate), u32> = BTreeMap::new();
+                for (key, gate) in world.holds.iter().filter(|(key, _)| world.runs[key].shard == id) {
+                    *counts.entry((key.workspace, gate.clone())).or_default() += 1;
+                }
+                let holding = |((workspace, gate), runs)| Holding { shard: id, workspace, gate, runs };
+                holdings.gates.extend(counts.into_iter().map(holding));
+            }
+            holdings
+        })
+        .await
+    }
+
+    async fn release(&self, _: &SystemScope, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError> {
+        self.call(|world| {
+            for tenure in tenures {
+                if world.holds(worker, *tenure) {
+                    let shard = world.shards.get_mut(&tenure.shard).unwrap();
+                    (shard.owner, shard.until) = (None, None);
+                    world.recover(tenure.shard, tenure.epoch + 1);
+                }
+            }
+        })
+        .await
+    }
+
+    async fn look(
+        &self,
+        _: &SystemScope,
+        shards: &[ShardId],
+        timers_after: Option<DateTime<Utc>>,
+        until: DateTime<Utc>,
+    ) -> Result<Outlook, StoreError> {
+        self.call(|world| {
+            let seen: BTreeSet<(ShardId, WorkspaceId)> =
+                world.ready.keys().filter(|(shard, _, _)| shards.contains(shard)).map(|(s, w, _)| (*s, *w)).collect();
+            let mut timers: Vec<Timer> = world.timers.values().copied().collect();
+            timers.retain(|timer| {
+                shards.contains(&timer.shard)
+                    && timers_after.is_none_or(|after| timer.due >= after)
+                    && timer.due < until
+            });
+            timers.sort_unstable();
+            timers.truncate(TIMERS_PER_LOOK);
+            let ready = |(shard, workspace)| ReadyWorkspace { shard, workspace, weight: 1 };
+            Outlook {
+                ready: seen.into_iter().map(ready).collect(),
+                timers,
+                signals: world.signals.values().filter(|signal| shards.contains(&signal.shard)).copied().collect(),
+            }
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        _: &SystemScope,
+        worker: WorkerId,
+        request: &ClaimRequest,
+    ) -> Result<Vec<ClaimedRun>, StoreError> {
+        self.call(|world| {
+            let held: HashMap<ShardId, Tenure> = request
+                .tenures
+                .iter()
+                .filter(|tenure| world.holds(worker, **tenure))
+                .map(|tenure| (tenure.shard, *tenure))
+                .collect();
+            let mut claimed = Vec::new();
+            for share in &request.shares {
+                let Some(tenure) = held.get(&share.shard) else { continue };
+                let from = (share.shard, share.workspace, share.bound + 1);
+                let to = (share.shard, share.workspace, i64::MAX);
+                let rows: Vec<_> = world.ready.range(from..=to).take(share.quantum.try_into().unwrap()).collect();
+                let rows: Vec<_> = rows.into_iter().map(|(place, key)| (*place, *key)).collect();
+                for (place, key) in rows {
+                    world.ready.remove(&place);
+                    claimed.extend(world.lease(key, *tenure, Some(place.2)));
+                }
+            }
+            for (shard, key) in &request.runs {
+                let ended = world.runs[key].status.is_terminal();
+                world.signals.retain(|_, signal| signal.key != *key || !ended);
+                if let Some(tenure) = held.get(shard).filter(|_| !ended) {
+                    world.ready.retain(|_, ready| ready != key);
+                    world.blocked.retain(|_, blocked| blocked != key);
+                    claimed.extend(world.lease(*key, *tenure, None));
+                }
+            }
+            claimed
+        })
+        .await
+    }
+
+    async fn commit(&self, _: &SystemScope, worker: WorkerId, batch: &[RunCommit]) -> Result<Committed, StoreError> {
+        self.call(|world| {
+            let mut committed = Committed::default();
+            for commit in batch {
+                let next = commit.records.last().map_or(commit.from_seq, |record| record.seq + 1);
+                let held = world.holds(worker, commit.tenure);
+                let lease = world
+                    .leases
+                    .get_mut(&commit.key)
+                    .filter(|lease| held && lease.tenure == commit.tenure && lease.next_seq == commit.from_seq);
+                if let Some(lease) = lease {
+                    lease.next_seq = next;
+                    world.write(commit, &mut committed.promoted);
+                    committed.won.push(commit.key);
+                }
+            }
+            committed
+        })
+        .await
+    }
+
+    async fn tidy(&self, _: &SystemScope, _: DateTime<Utc>) -> Result<(), StoreError> {
+        self.call(|_| ()).await
+    }
+}
