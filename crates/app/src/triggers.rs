@@ -9,7 +9,6 @@ use tidegate_engine::scheduler::{SchedulerParts, keep_time};
 use tidegate_events::EventBacklog;
 use tidegate_kernel::{StoreError, SystemScope, WorkspaceId, WorkspaceScope};
 use tidegate_use_cases::{FollowEvents, TRIGGERS};
-use tidegate_workflows::run::Runs;
 use tidegate_workflows::trigger::Triggers;
 use tokio_util::task::TaskTracker;
 
@@ -41,7 +40,7 @@ impl Consumer for Following {
 
 /// Starts runs for events and for times until the server stops.
 pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
-    let runs = Runs::new(services.store.clone(), services.signals.clone(), services.env.clone());
+    let runs = services.runs.clone();
     let triggers = Triggers::new(services.store.clone(), services.store.clone(), runs, services.env.clone());
     let events = FollowEvents::new(services.store.clone(), triggers.clone());
     let following = FollowerParts {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Claimed, Known, Message, Worker};
 use crate::live::LiveRun;
-use crate::model::{ClaimRequest, ClaimedRun, Gate, Outlook, ShardId, Share, Tenure};
+use crate::model::{CancelSignal, ClaimRequest, ClaimedRun, Gate, Outlook, ShardId, Share, Tenure};
 use crate::ports::TIMERS_PER_LOOK;
 
 /// How often everything is read again from the start, in case something was overlooked.
@@ -55,6 +55,14 @@ impl Worker {
             }
             self.ring.insert(ready.workspace, ready.weight);
         }
+        if std::mem::take(&mut self.reread_wanted) {
+            // Shards came while the look was on its way, and it has not seen theirs.
+            self.look_wanted = true;
+            self.timers_read = None;
+            self.timers.extend(outlook.timers.into_iter().filter(|timer| self.tenures.contains_key(&timer.shard)));
+            self.take_signals(outlook.signals);
+            return;
+        }
         // Where the store cut the list short, the next look goes on from there.
         self.timers_read = Some(
             outlook
@@ -63,7 +71,11 @@ impl Worker {
                 .map_or(until, |timer| if outlook.timers.len() < TIMERS_PER_LOOK { until } else { timer.due }),
         );
         self.timers.extend(outlook.timers.into_iter().filter(|timer| self.tenures.contains_key(&timer.shard)));
-        for signal in outlook.signals {
+        self.take_signals(outlook.signals);
+    }
+
+    fn take_signals(&mut self, signals: Vec<CancelSignal>) {
+        for signal in signals {
             if !self.tenures.contains_key(&signal.shard) {
                 continue;
             }

@@ -146,6 +146,8 @@ struct Worker {
     inbox: mpsc::UnboundedReceiver<Message>,
 
     tenures: HashMap<ShardId, Tenure>,
+    /// Tenures that were forgotten since the last heartbeat began.
+    forgotten: HashSet<Tenure>,
     /// Shards on their way out: nothing more is claimed in them.
     leaving: HashSet<ShardId>,
     runs: HashMap<RunKey, LiveRun>,
@@ -172,6 +174,8 @@ struct Worker {
     looking: bool,
     holding: bool,
     look_wanted: bool,
+    /// Shards came while a look was on its way.
+    reread_wanted: bool,
     next_look: Instant,
     next_hold: Instant,
     next_reread: Instant,
@@ -197,6 +201,7 @@ impl Worker {
             sender,
             inbox,
             tenures: HashMap::new(),
+            forgotten: HashSet::new(),
             leaving: HashSet::new(),
             runs: HashMap::new(),
             gates: GateBook::default(),
@@ -217,6 +222,7 @@ impl Worker {
             looking: false,
             holding: false,
             look_wanted: false,
+            reread_wanted: false,
             next_look: now,
             next_hold: now,
             next_reread: now,

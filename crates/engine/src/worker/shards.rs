@@ -18,6 +18,7 @@ impl Worker {
             return;
         }
         self.holding = true;
+        self.forgotten.clear();
         self.next_hold = now + self.jittered(self.config.heartbeat);
         let keep: Vec<Tenure> = self.tenures.values().copied().collect();
         let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
@@ -44,10 +45,14 @@ impl Worker {
             self.forget(shard);
         }
         for tenure in holdings.tenures {
-            // A shard that was forgotten while the heartbeat was on its way comes back with the next one.
+            // What was forgotten while the heartbeat was on its way is owned, but not known: the next one takes it over.
+            if self.forgotten.contains(&tenure) {
+                continue;
+            }
             let is_new = self.tenures.insert(tenure.shard, tenure) != Some(tenure);
             if is_new {
                 self.timers_read = None;
+                self.reread_wanted = self.looking;
                 self.look_wanted = true;
             }
         }
@@ -86,7 +91,7 @@ impl Worker {
     /// Drops all that is known of a shard. If it is still owned, the next heartbeat takes it over from nobody but itself,
     /// with a new epoch, and what was in hand is ready again.
     pub(super) fn forget(&mut self, shard: ShardId) {
-        self.tenures.remove(&shard);
+        self.forgotten.extend(self.tenures.remove(&shard));
         self.leaving.remove(&shard);
         self.gates.forget(shard);
         self.timers.retain(|timer| timer.shard != shard);

@@ -95,7 +95,15 @@ impl World {
         for name in parameters(operation).filter(|name| *name != "ws") {
             ids.push((name.to_owned(), self.thing(name, &workspace).await));
         }
+        if let ("POST /api/v1/workspaces/{ws}/workflows/{wf}/runs", [(_, workflow)]) = (operation, ids.as_slice()) {
+            self.publish(&workspace, workflow).await;
+        }
         Place { workspace, ids, key }
+    }
+
+    async fn publish(&self, workspace: &str, workflow: &str) {
+        let path = format!("/api/v1/workspaces/{workspace}/workflows/{workflow}/publish");
+        self.app.post(&path).bearer(&self.owner.token).send().await.expect(200);
     }
 
     /// The id of something that a path parameter can name.
@@ -124,6 +132,13 @@ impl World {
                 let path = format!("/api/v1/workspaces/{workspace}/suggestions");
                 let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
                 text(&list["items"][0]["id"])
+            }
+            "run" => {
+                // It waits long enough to be found alive.
+                let wait = json!([{ "id": "wait", "uses": "delay", "with": { "for": "1h" } }]);
+                let workflow = make("/workflows", json!({ "name": "to be run", "steps": wait })).await;
+                self.publish(workspace, &workflow).await;
+                make(&format!("/workflows/{workflow}/runs"), json!({})).await
             }
             other => panic!("say in `World::thing` how {{{other}}} comes to be"),
         }
@@ -187,7 +202,8 @@ impl Example {
             )),
             "POST /api-keys" => json(json!({ "name": "a key", "scopes": ["events:read"] })),
             "POST /workflows" | "PUT /workflows/{wf}" => json(workflow("a workflow")),
-            "POST /workflows/{wf}/publish" => None,
+            "POST /workflows/{wf}/publish" | "POST /runs/{run}/cancel" => None,
+            "POST /workflows/{wf}/runs" => json(json!({ "input": {} })),
             "POST /workflows/{wf}/rollback" => json(json!({ "version": 1 })),
             "POST /suggestions/{sug}/dismiss" | "POST /suggestions/{sug}/apply" => None,
             read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
