@@ -7,3 +7,4 @@ pub mod patterns;
 pub mod rate_limiter;
 pub mod signal_bus;
 pub mod workflows;
+pub mod tenancy;

@@ -10,3 +10,4 @@ mod isolation;
 mod migrations;
 mod patterns;
 mod workflows;
+mod tenancy;

@@ -1,0 +1,54 @@
+//! The contract of a store of tenancy, kept by PostgreSQL.
+
+use std::sync::Arc;
+
+use tidegate_testing::contract::tenancy::{Subject, directory, idempotency, keys, members, workspaces};
+use tidegate_testing::{TestDatabase, test_environment};
+
+async fn subject(database: &TestDatabase) -> Subject {
+    let env = test_environment();
+    let store = Arc::new(database.store(env.clone()).await);
+    Subject { directory: store.clone(), personal: store.clone(), tenancy: store.clone(), idempotency: store, env }
+}
+
+macro_rules! contract {
+    ($($suite:ident { $($obligation:ident)* })*) => {$($(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $obligation() {
+            let database = TestDatabase::new().await;
+            $suite::$obligation(subject(&database).await).await;
+        }
+    )*)*};
+}
+
+contract! {
+    directory {
+        an_address_belongs_to_one_person
+        people_are_found
+        a_hash_is_replaced_only_if_it_is_still_there
+        a_refresh_token_is_good_once
+        a_session_ends
+        signing_keys_and_account_events_are_kept
+    }
+    workspaces {
+        a_slug_belongs_to_one_workspace
+        a_workspace_is_changed
+        a_workspace_is_deleted
+        a_person_sees_their_own
+        an_audit_log_is_read
+    }
+    members {
+        members_belong_to_their_workspace
+        a_member_cannot_be_put_elsewhere
+        members_are_listed_in_their_order
+    }
+    keys {
+        a_key_belongs_to_its_workspace
+        keys_are_listed_and_revoked_by_their_maker
+        the_last_use_is_noted_to_the_hour
+    }
+    idempotency {
+        one_of_many_claims_a_key
+        an_answer_is_kept
+    }
+}

@@ -1,0 +1,130 @@
+//! What every store of tenancy has to do: the directory, a person's own, and what belongs to a workspace.
+
+pub mod directory;
+pub mod idempotency;
+pub mod keys;
+pub mod members;
+pub mod workspaces;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use tidegate_kernel::{
+    ApiKeyId, Environment, IdempotencyTx, PermissionSet, SessionId, UnitOfWork, UserId, WorkspaceId,
+};
+use tidegate_tenancy::{
+    ApiKey, ApiKeySecret, Client, Directory, DirectoryTx, Email, Membership, Name, PasswordHash, Person, PersonTx,
+    Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
+};
+
+use crate::scope::{person_scope, system_scope, workspace_scope};
+
+/// The store under test, without anything in it.
+#[derive(Clone)]
+pub struct Subject {
+    /// People and log-ins.
+    pub directory: Arc<Directory>,
+    /// What is a person's own.
+    pub personal: Arc<Personal>,
+    /// What belongs to a workspace.
+    pub tenancy: Arc<Tenancy>,
+    /// Keys of requests.
+    pub idempotency: Arc<dyn UnitOfWork<dyn IdempotencyTx>>,
+    /// Time and randomness.
+    pub env: Environment,
+}
+
+impl Subject {
+    /// Now, as stores keep it.
+    fn now(&self) -> DateTime<Utc> {
+        self.env.now().trunc_subsecs(6)
+    }
+
+    async fn directory(&self) -> Box<dyn DirectoryTx> {
+        self.directory.begin(&system_scope()).await.expect("a transaction begins")
+    }
+
+    async fn personal(&self, user: UserId) -> Box<dyn PersonTx> {
+        self.personal.begin(&person_scope(user)).await.expect("a transaction begins")
+    }
+
+    async fn tenancy(&self, workspace: WorkspaceId) -> Box<dyn TenancyTx> {
+        self.tenancy.begin(&workspace_scope(workspace)).await.expect("a transaction begins")
+    }
+
+    /// A person in the directory.
+    async fn person(&self, address: &str) -> Person {
+        let person = self.unknown(address);
+        let mut tx = self.directory().await;
+        assert!(tx.people().insert(&person, &hash("first")).await.expect("a person is added"));
+        tx.commit().await.expect("it commits");
+        person
+    }
+
+    /// A person who is not in the directory yet.
+    fn unknown(&self, address: &str) -> Person {
+        Person {
+            id: UserId::generate(&self.env),
+            email: Email::new(address).expect("an address"),
+            name: name("Ada"),
+            created_at: self.now(),
+        }
+    }
+
+    fn session(&self, user: UserId) -> Session {
+        let now = self.now();
+        Session {
+            id: SessionId::generate(&self.env),
+            user,
+            created_at: now,
+            refreshed_at: now,
+            expires_at: Session::extended(now, now),
+            revoked_at: None,
+            client: Client { address: "192.0.2.1".parse().ok(), user_agent: Some("a browser".to_owned()) },
+        }
+    }
+
+    fn new_workspace(&self, slug: &str) -> Workspace {
+        Workspace {
+            id: WorkspaceId::generate(&self.env),
+            name: name("Acme"),
+            slug: Slug::new(slug).expect("a slug"),
+            created_at: self.now(),
+        }
+    }
+
+    /// A workspace with an owner.
+    async fn workspace(&self, slug: &str, owner: UserId) -> Workspace {
+        let workspace = self.new_workspace(slug);
+        let mut tx = self.tenancy(workspace.id).await;
+        assert!(tx.workspace().insert(&workspace).await.expect("a workspace is added"));
+        let membership = Membership { workspace: workspace.id, user: owner, role: Role::Owner, joined_at: self.now() };
+        assert!(tx.members().insert(&membership).await.expect("a member is added"));
+        tx.commit().await.expect("it commits");
+        workspace
+    }
+
+    fn api_key(&self, created_by: UserId) -> (ApiKey, ApiKeySecret) {
+        let secret = ApiKeySecret::generate(&self.env);
+        let key = ApiKey {
+            id: ApiKeyId::generate(&self.env),
+            name: name("importer"),
+            visible: secret.visible().to_owned(),
+            scopes: PermissionSet::all(),
+            created_by,
+            created_at: self.now(),
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        (key, secret)
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::from_phc(text.to_owned())
+}

@@ -1,0 +1,146 @@
+//! People, log-ins, signing keys.
+
+use chrono::TimeDelta;
+use tidegate_kernel::UserId;
+use tidegate_tenancy::{AccountEvent, Digest, LiveSession, REFRESH_TOKEN_LIFE, SigningKey, TokenState};
+
+use super::{Subject, hash};
+use crate::scope::request_id;
+
+/// MUST let exactly one of two that add the same address succeed, also at once, and leave the transaction usable.
+pub async fn an_address_belongs_to_one_person(subject: Subject) {
+    let adding: Vec<_> = (0..4)
+        .map(|_| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                let (one, other) = (subject.unknown("ada@example.org"), subject.unknown("ada@example.org"));
+                let mut tx = subject.directory().await;
+                let added = tx.people().insert(&one, &hash("x")).await.expect("an answer, and no error");
+                assert!(!tx.people().insert(&other, &hash("x")).await.expect("the transaction is usable"));
+                tx.commit().await.expect("it commits");
+                usize::from(added)
+            })
+        })
+        .collect();
+    let mut added = 0;
+    for task in adding {
+        added += task.await.expect("no one fails");
+    }
+    assert_eq!(added, 1);
+}
+
+/// People are found by id and by address; unknown ids are left out.
+pub async fn people_are_found(subject: Subject) {
+    let (ada, bob) = (subject.person("ada@example.org").await, subject.person("bob@example.org").await);
+    let mut tx = subject.directory().await;
+    let nobody = UserId::generate(&subject.env);
+    let mut found = tx.people().find(&[bob.id, nobody, ada.id]).await.expect("people are read");
+    found.sort_by_key(|person| person.id);
+    assert_eq!(found, [ada.clone(), bob]);
+    let credentials = tx.people().credentials(&ada.email).await.expect("credentials are read");
+    assert_eq!(credentials, Some((ada, hash("first"))));
+    let stranger = subject.unknown("eve@example.org").email;
+    assert_eq!(tx.people().credentials(&stranger).await.expect("credentials are read"), None);
+}
+
+/// A hash that was changed meanwhile stays.
+pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: Subject) {
+    let (ada, bob) = (subject.person("ada@example.org").await, subject.person("bob@example.org").await);
+    let mut tx = subject.directory().await;
+    tx.people().rehash(ada.id, &hash("first"), &hash("second")).await.expect("it is replaced");
+    tx.people().rehash(ada.id, &hash("first"), &hash("third")).await.expect("nothing is replaced");
+    tx.commit().await.expect("it commits");
+    let mut tx = subject.directory().await;
+    for (person, expected) in [(ada, "second"), (bob, "first")] {
+        let found = tx.people().credentials(&person.email).await.expect("credentials are read");
+        assert_eq!(found.map(|(_, hash)| hash), Some(hash(expected)));
+    }
+}
+
+/// MUST answer `Current` to exactly one of many that use a token at once, and to the next one only if that one does not
+/// commit.
+pub async fn a_refresh_token_is_good_once(subject: Subject) {
+    let ada = subject.person("ada@example.org").await;
+    let (session, token) = (subject.session(ada.id), Digest::of("token"));
+    let mut tx = subject.directory().await;
+    tx.sessions().insert(&session, &token).await.expect("a session is added");
+    tx.commit().await.expect("it commits");
+
+    let mut tx = subject.directory().await;
+    let state = tx.sessions().use_token(&token, subject.now()).await.expect("it is used");
+    assert_eq!(state, Some(TokenState::Current(session.clone())));
+    drop(tx);
+
+    let using: Vec<_> = (0..4)
+        .map(|_| {
+            let (subject, token) = (subject.clone(), token);
+            tokio::spawn(async move {
+                let mut tx = subject.directory().await;
+                let state = tx.sessions().use_token(&token, subject.now()).await.expect("it is used");
+                tx.commit().await.expect("it commits");
+                usize::from(matches!(state, Some(TokenState::Current(_))))
+            })
+        })
+        .collect();
+    let mut current = 0;
+    for task in using {
+        current += task.await.expect("no one fails");
+    }
+    assert_eq!(current, 1);
+
+    let mut tx = subject.directory().await;
+    let next = Digest::of("next");
+    let later = subject.now() + TimeDelta::days(1);
+    tx.sessions().rotate(session.id, &next, later, later + REFRESH_TOKEN_LIFE).await.expect("it is rotated");
+    let used = tx.sessions().use_token(&token, later).await.expect("it is looked at");
+    assert!(matches!(used, Some(TokenState::Used(of)) if of.id == session.id));
+    let current = tx.sessions().use_token(&next, later).await.expect("it is used");
+    assert!(matches!(current, Some(TokenState::Current(of)) if of.expires_at == later + REFRESH_TOKEN_LIFE));
+    assert_eq!(tx.sessions().use_token(&Digest::of("never"), later).await.expect("it is looked at"), None);
+}
+
+/// A session is live until it is revoked or over, and revoked by its own person alone.
+pub async fn a_session_ends(subject: Subject) {
+    let (ada, eve) = (subject.person("ada@example.org").await, subject.person("eve@example.org").await);
+    let (first, second) = (subject.session(ada.id), subject.session(ada.id));
+    let mut tx = subject.directory().await;
+    for (n, session) in [&first, &second, &subject.session(eve.id)].into_iter().enumerate() {
+        tx.sessions().insert(session, &Digest::of(&n.to_string())).await.expect("a session is added");
+    }
+    let now = subject.now();
+    let live = LiveSession { session: first.clone(), person: ada.clone() };
+    assert_eq!(tx.sessions().find_live(first.id, now).await.expect("it is read"), Some(live));
+    assert_eq!(tx.sessions().find_live(first.id, first.expires_at).await.expect("it is read"), None);
+    let listed = tx.sessions().list_live(ada.id, now).await.expect("they are listed");
+    assert_eq!(listed, [second.clone(), first.clone()], "the newest first, and no one else's");
+
+    assert!(!tx.sessions().revoke(eve.id, first.id, now).await.expect("an answer"));
+    assert!(tx.sessions().revoke(ada.id, first.id, now).await.expect("an answer"));
+    assert!(!tx.sessions().revoke(ada.id, first.id, now).await.expect("an answer"));
+    assert_eq!(tx.sessions().find_live(first.id, now).await.expect("it is read"), None);
+    assert_eq!(tx.sessions().list_live(ada.id, now).await.expect("they are listed"), [second]);
+}
+
+/// Signing keys are listed with the newest first, and forgotten by age; the account log takes any text.
+pub async fn signing_keys_and_account_events_are_kept(subject: Subject) {
+    let ada = subject.person("ada@example.org").await;
+    let now = subject.now();
+    let key = |n: u8, days| SigningKey {
+        kid: n.to_string(),
+        salt: [n; 32],
+        public_key: [n; 32],
+        created_at: now - TimeDelta::days(days),
+    };
+    let mut tx = subject.directory().await;
+    tx.signing_keys().lock().await.expect("nobody else adds");
+    for key in [key(1, 60), key(2, 0), key(3, 30)] {
+        tx.signing_keys().insert(&key).await.expect("a key is added");
+    }
+    assert_eq!(tx.signing_keys().list().await.expect("keys are listed"), [key(2, 0), key(3, 30), key(1, 60)]);
+    tx.signing_keys().prune(now - TimeDelta::days(30)).await.expect("keys are forgotten");
+    assert_eq!(tx.signing_keys().list().await.expect("keys are listed"), [key(2, 0), key(3, 30)]);
+    let details = serde_json::json!({ "text": "a\0b" });
+    let event = AccountEvent { user: ada.id, action: "account.registered", details };
+    tx.account_log().record(event, &request_id()).await.expect("it is recorded");
+    tx.commit().await.expect("it commits");
+}

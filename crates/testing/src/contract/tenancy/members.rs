@@ -1,0 +1,69 @@
+//! Members, with another tenant that has the same people.
+
+use tidegate_kernel::UserId;
+use tidegate_tenancy::{Membership, Role};
+
+use super::Subject;
+
+/// A person is a member once, and whatever happens to them in one workspace does not happen in another.
+pub async fn members_belong_to_their_workspace(subject: Subject) {
+    let (ada, bob) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
+    let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
+    let joined = |workspace, role| Membership { workspace, user: bob, role, joined_at: ours.created_at };
+    for workspace in [ours.id, theirs.id] {
+        let mut tx = subject.tenancy(workspace).await;
+        assert!(tx.members().insert(&joined(workspace, Role::Member)).await.expect("an answer"));
+        assert!(!tx.members().insert(&joined(workspace, Role::Owner)).await.expect("the transaction is usable"));
+        tx.commit().await.expect("it commits");
+    }
+    let mut tx = subject.tenancy(ours.id).await;
+    assert_eq!(tx.members().find(bob).await.expect("it is read"), Some(joined(ours.id, Role::Member)));
+    assert!(tx.members().set_role(bob, Role::Owner).await.expect("an answer"));
+    assert_eq!(tx.members().count_owners().await.expect("they are counted"), 2);
+    assert!(tx.members().remove(ada).await.expect("an answer"));
+    assert!(!tx.members().remove(ada).await.expect("an answer"));
+    assert!(!tx.members().set_role(ada, Role::Viewer).await.expect("an answer"));
+    assert_eq!(tx.members().find(ada).await.expect("it is read"), None);
+    assert_eq!(tx.members().list(None, 10).await.expect("they are listed"), [joined(ours.id, Role::Owner)]);
+    tx.commit().await.expect("it commits");
+
+    let mut tx = subject.tenancy(theirs.id).await;
+    assert_eq!(tx.members().count_owners().await.expect("they are counted"), 1);
+    assert_eq!(tx.members().find(bob).await.expect("it is read"), Some(joined(theirs.id, Role::Member)));
+    assert_eq!(tx.members().list(None, 10).await.expect("they are listed").len(), 2);
+}
+
+/// MUST write into the workspace of the transaction, whatever workspace the membership names.
+pub async fn a_member_cannot_be_put_elsewhere(subject: Subject) {
+    let (ada, eve) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
+    let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
+    let mut tx = subject.tenancy(ours.id).await;
+    let intruder = Membership { workspace: theirs.id, user: eve, role: Role::Owner, joined_at: subject.now() };
+    assert!(tx.members().insert(&intruder).await.expect("an answer"));
+    tx.commit().await.expect("it commits");
+    let mut tx = subject.tenancy(theirs.id).await;
+    assert_eq!(tx.members().find(eve).await.expect("it is read"), None);
+}
+
+/// Members are listed in the order in which they joined, page by page.
+pub async fn members_are_listed_in_their_order(subject: Subject) {
+    let ada = UserId::generate(&subject.env);
+    let ours = subject.workspace("ours", ada).await;
+    let mut expected = vec![ada];
+    let mut tx = subject.tenancy(ours.id).await;
+    let same_moment = subject.now();
+    for _ in 0..4 {
+        let user = UserId::generate(&subject.env);
+        expected.push(user);
+        let membership = Membership { workspace: ours.id, user, role: Role::Viewer, joined_at: same_moment };
+        assert!(tx.members().insert(&membership).await.expect("an answer"));
+    }
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = tx.members().list(after, 2).await.expect("they are listed");
+        let Some(last) = page.last() else { break };
+        after = Some((last.joined_at, last.user));
+        listed.extend(page.iter().map(|membership| membership.user));
+    }
+    assert_eq!(listed, expected);
+}
