@@ -128,7 +128,7 @@ impl TestDatabase {
     /// A workspace without members, for tests of what belongs to one.
     pub async fn workspace(&self, env: &Environment) -> WorkspaceId {
         let workspace = WorkspaceId::generate(env);
-        let name = workspace.to_string();
+        let name = workspace.to_string().replace('_', "-");
         let mut admin = self.admin().await;
         sqlx::query("insert into workspace (workspace_id, name, slug, created_at) values ($1, $2, $2, $3)")
             .bind(workspace.as_uuid())

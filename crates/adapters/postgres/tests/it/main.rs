@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod billing;
+mod cancel;
 mod catalog;
 mod engine;
 mod engine_worker;
