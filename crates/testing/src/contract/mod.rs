@@ -6,5 +6,5 @@ pub mod events;
 pub mod patterns;
 pub mod rate_limiter;
 pub mod signal_bus;
-pub mod workflows;
 pub mod tenancy;
+pub mod workflows;

@@ -10,5 +10,5 @@ mod events;
 mod isolation;
 mod migrations;
 mod patterns;
-mod workflows;
 mod tenancy;
+mod workflows;
