@@ -52,7 +52,6 @@ pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
     };
     let scheduling = SchedulerParts {
         triggers,
-        bus: Arc::clone(&services.signals),
         env: services.env.clone(),
         scope: services.issuer.system("triggers for times"),
         poll: LOOK,

@@ -4,10 +4,9 @@
 //! it waited for, so of several servers that see it due one starts the run. A server that was away makes up for what it
 //! missed with one run.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_kernel::{Environment, Received, RequestId, SignalBus, StoreError, SystemScope, Topic, WorkspaceId};
+use tidegate_kernel::{Environment, RequestId, StoreError, SystemScope, WorkspaceId};
 use tidegate_workflows::trigger::Triggers;
 use tidegate_workflows::trigger::ports::TimeTrigger;
 use tokio::time::{Instant, sleep_until};
@@ -20,8 +19,6 @@ const LOOK: u32 = 256;
 pub struct SchedulerParts {
     /// Fires triggers.
     pub triggers: Triggers,
-    /// Says that triggers have changed.
-    pub bus: Arc<dyn SignalBus>,
     /// Time and randomness.
     pub env: Environment,
     /// The proof that this may work across tenants.
@@ -39,17 +36,11 @@ impl std::fmt::Debug for SchedulerParts {
 /// Fires what is due until `stop` is cancelled.
 pub async fn keep_time(parts: SchedulerParts, stop: CancellationToken) {
     let Some(request_id) = RequestId::new("schedule") else { return };
-    let mut signals = parts.bus.subscribe(&[Topic::WorkflowsChanged]);
-    let mut listening = true;
     let mut next_look = Instant::now();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            signal = signals.next(), if listening => match signal {
-                Some(Received::Signal(_) | Received::Missed) => next_look = Instant::now(),
-                None => listening = false,
-            },
             () = sleep_until(next_look) => {
                 let more = look(&parts, &request_id, &stop).await;
                 next_look = Instant::now() + if more { Duration::ZERO } else { pause(&parts) };

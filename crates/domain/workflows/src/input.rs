@@ -1,6 +1,6 @@
 //! The input of a run, and the JSON Schema that it has to meet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Value, json};
@@ -95,32 +95,81 @@ fn problem(error: &ValidationError<'_>) -> InputProblem {
     InputProblem { pointer: error.instance_path().to_string(), detail }
 }
 
-/// References to other documents, and references that lead back to themselves without going into a value: checking
-/// against those would not end.
+/// The most parts that a schema may have once its references are written out. It bounds what checking one value costs:
+/// thirty definitions that each refer twice to the next would check it a thousand million times.
+const MAX_PARTS: usize = 5_000;
+
+/// References to other documents, references that lead back to themselves, and too many of them.
 fn references(schema: &Value) -> Vec<InputProblem> {
     let mut found = Vec::new();
+    let mut sizes = Sizes { schema, known: BTreeMap::new() };
     visit(schema, "", &mut |pointer, part| {
         for keyword in ["$ref", "$dynamicRef", "$recursiveRef"] {
-            if let Some(target) = part.get(keyword).and_then(Value::as_str)
-                && !target.starts_with('#')
-            {
-                let pointer = format!("{pointer}/{keyword}");
-                found
-                    .push(InputProblem { pointer, detail: "a reference has to stay in this schema: #/…".to_owned() });
-            }
+            let Some(target) = part.get(keyword).and_then(Value::as_str) else { continue };
+            let detail = if !target.starts_with('#') {
+                "a reference has to stay in this schema: #/…"
+            } else if sizes.of_target(target).is_none() {
+                "this reference leads back to itself"
+            } else {
+                continue;
+            };
+            found.push(InputProblem { pointer: format!("{pointer}/{keyword}"), detail: detail.to_owned() });
         }
-        for keyword in ["$id", "$dynamicAnchor", "$recursiveAnchor"] {
+        for keyword in ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"] {
             if part.get(keyword).is_some() {
                 let pointer = format!("{pointer}/{keyword}");
                 found.push(InputProblem { pointer, detail: format!("`{keyword}` is not used in workflows") });
             }
         }
-        if loops(schema, part, &mut BTreeSet::new()) {
-            let detail = "this reference leads back to itself without going into a value".to_owned();
-            found.push(InputProblem { pointer: format!("{pointer}/$ref"), detail });
-        }
     });
+    if found.is_empty() && sizes.of(schema).is_none_or(|parts| parts > MAX_PARTS) {
+        let detail = format!("the schema has more than {MAX_PARTS} parts once its references are written out");
+        found.push(InputProblem { pointer: String::new(), detail });
+    }
     found
+}
+
+/// How many parts a schema has once its references are written out.
+struct Sizes<'v> {
+    schema: &'v Value,
+    /// By target; `None` for one that is being counted, so that meeting it again is a circle, and for one in a circle.
+    known: BTreeMap<&'v str, Option<usize>>,
+}
+
+impl<'v> Sizes<'v> {
+    fn of_target(&mut self, target: &'v str) -> Option<usize> {
+        if let Some(known) = self.known.get(target) {
+            return *known;
+        }
+        self.known.insert(target, None);
+        // A target that is not there is told by the compiler of schemas.
+        let part = target.strip_prefix('#').and_then(|pointer| self.schema.pointer(pointer));
+        let size = part.map_or(Some(0), |part| self.of(part));
+        self.known.insert(target, size);
+        size
+    }
+
+    fn of(&mut self, value: &'v Value) -> Option<usize> {
+        let mut total: usize = 1;
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let size = match (key.as_str(), value) {
+                        ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(target)) => self.of_target(target),
+                        _ => self.of(value),
+                    };
+                    total = total.saturating_add(size?);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    total = total.saturating_add(self.of(item)?);
+                }
+            }
+            _ => {}
+        }
+        Some(total)
+    }
 }
 
 fn visit<'v>(value: &'v Value, pointer: &str, see: &mut impl FnMut(&str, &'v Value)) {
@@ -139,28 +188,6 @@ fn visit<'v>(value: &'v Value, pointer: &str, see: &mut impl FnMut(&str, &'v Val
         }
         _ => {}
     }
-}
-
-/// Whether checking a value against `part`, which has a `$ref`, needs the same check of the same value.
-fn loops<'v>(schema: &'v Value, part: &'v Value, on_the_way: &mut BTreeSet<&'v str>) -> bool {
-    let mut open: Vec<&'v Value> = Vec::new();
-    if let Some(target) = part.get("$ref").and_then(Value::as_str) {
-        if !on_the_way.insert(target) {
-            return true;
-        }
-        let below = target.strip_prefix('#').unwrap_or_default();
-        open.extend(schema.pointer(below));
-    } else if on_the_way.is_empty() {
-        return false;
-    }
-    for keyword in ["allOf", "anyOf", "oneOf"] {
-        open.extend(part.get(keyword).and_then(Value::as_array).into_iter().flatten());
-    }
-    for keyword in ["not", "if", "then", "else"] {
-        open.extend(part.get(keyword));
-    }
-    let mut seen = on_the_way.clone();
-    open.into_iter().any(|next| loops(schema, next, &mut seen))
 }
 
 #[cfg(test)]
@@ -207,12 +234,19 @@ mod tests {
         assert!(InputSchema::compile(&json!({"properties": {"a": {"pattern": "("}}})).is_err());
     }
 
+    /// Each of these would check a small value for minutes.
     #[test]
-    fn a_schema_may_refer_to_itself_through_a_value() {
+    fn a_schema_that_multiplies_its_work_is_refused() {
+        let mut definitions = serde_json::Map::new();
+        for n in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            definitions.insert(format!("d{n}"), json!({"allOf": [next, next]}));
+        }
+        definitions.insert("d40".to_owned(), json!({}));
+        let doubling = json!({"$ref": "#/$defs/d0", "$defs": definitions});
+        assert!(InputSchema::compile(&doubling).unwrap_err()[0].detail.contains("parts once its references"));
         let tree = json!({"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}});
-        let schema = InputSchema::compile(&tree).unwrap();
-        assert_eq!(schema.problems(&json!({"left": {"right": {}}})), []);
-        assert_eq!(schema.problems(&json!({"left": {"right": 1}}))[0].pointer, "/left/right");
+        assert_eq!(InputSchema::compile(&tree).unwrap_err()[0].pointer, "/properties/left/$ref");
     }
 
     #[test]

@@ -95,6 +95,16 @@ impl<'s> Checker<'s> {
         self.problems
     }
 
+    /// Whether no further problem is listed: what it would take to describe one better need not be done.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
+    /// The known name that `name` is probably a misspelling of.
+    pub(super) fn nearest<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+        if self.is_full() { None } else { nearest(name, known) }
+    }
+
     pub(super) fn problem(&mut self, part: &Part<'_>, detail: impl Into<String>) {
         self.push(part.node.start, &part.pointer, detail.into(), None);
     }
@@ -104,7 +114,7 @@ impl<'s> Checker<'s> {
     }
 
     pub(super) fn push(&mut self, at: Mark, pointer: &str, detail: String, suggestion: Option<String>) {
-        if self.problems.len() >= MAX_PROBLEMS {
+        if self.is_full() {
             self.unlisted += 1;
             return;
         }
@@ -122,7 +132,8 @@ impl<'s> Checker<'s> {
         for (key, at, member) in &members {
             if !known.contains(key) {
                 let detail = format!("there is no field `{}` here; there are {}", shown(key), known.join(", "));
-                self.push(*at, &member.pointer, detail, nearest(key, known.iter().copied()));
+                let suggestion = self.nearest(key, known.iter().copied());
+                self.push(*at, &member.pointer, detail, suggestion);
             }
         }
         let members = members.into_iter().map(|(key, _, part)| (key, part)).collect();
@@ -202,6 +213,9 @@ impl<'s> Checker<'s> {
 
     fn text_template(&mut self, part: &Part<'_>, text: &str, names: &Names<'_>) -> Option<ValueTemplate> {
         for piece in pieces(text) {
+            if self.is_full() {
+                break;
+            }
             // A hole that does not compile does not hide the names in the others.
             let errors = match piece {
                 Piece::Literal(_) => continue,

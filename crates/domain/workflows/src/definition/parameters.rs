@@ -8,7 +8,7 @@ use super::checker::{Checker, Fields, Part};
 use super::document::Content;
 use super::names::Names;
 use super::parts::event_type;
-use crate::expression::{TextPart, ValueTemplate, nearest};
+use crate::expression::{TextPart, ValueTemplate};
 use crate::plan::StepKind;
 
 /// The longest `delay`.
@@ -99,7 +99,8 @@ fn http_request(checker: &mut Checker<'_>, fields: &Fields<'_>) {
         && !has_hole(&part)
         && !METHODS.contains(&method)
     {
-        let suggestion = nearest(&method.to_ascii_uppercase(), METHODS)
+        let suggestion = checker
+            .nearest(&method.to_ascii_uppercase(), METHODS)
             .or_else(|| METHODS.contains(&method.to_ascii_uppercase().as_str()).then(|| method.to_ascii_uppercase()));
         checker.suggest(&part, format!("expected one of {}", METHODS.join(", ")), suggestion);
     }

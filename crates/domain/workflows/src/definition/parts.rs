@@ -9,7 +9,7 @@ use super::checker::{Checker, Part, shown};
 use super::document::{Content, Node};
 use super::names::{KnownStep, Names};
 use super::{Definition, Problem, steps};
-use crate::expression::{Root, ValueTemplate, nearest};
+use crate::expression::{Root, ValueTemplate};
 use crate::input::InputSchema;
 use crate::plan::{CURRENT_SEMANTICS, Concurrency, Plan};
 use crate::trigger::{CronTrigger, EventTrigger, Schedule, ScheduleError, Trigger};
@@ -232,7 +232,7 @@ fn schedule(checker: &mut Checker<'_>, cron: &Part<'_>, zone: Option<&Part<'_>>)
     if let (Some(name), Some(zone)) = (name, zone)
         && let Err(error @ ScheduleError::Zone(_)) = Schedule::new("* * * * *", name)
     {
-        let suggestion = nearest(name, Schedule::zones());
+        let suggestion = checker.nearest(name, Schedule::zones());
         checker.suggest(zone, error.to_string(), suggestion);
         let _ = pattern.and_then(|pattern| pattern_problem(checker, cron, pattern, "UTC"));
         return None;
@@ -265,7 +265,7 @@ fn input_of(
                 let declared = inputs.and_then(|inputs| InputSchema::declared(inputs.schema()));
                 for (key, at, member) in &members {
                     if let Some(declared) = declared.as_ref().filter(|declared| !declared.contains(*key)) {
-                        let suggestion = nearest(key, declared.iter().map(String::as_str));
+                        let suggestion = checker.nearest(key, declared.iter().map(String::as_str));
                         let detail = format!("`inputs` declares no `{}`", shown(key));
                         checker.push(*at, &member.pointer, detail, suggestion);
                     }

@@ -11,7 +11,7 @@ use super::graph;
 use super::names::{KnownStep, Names};
 use super::parameters;
 use super::parts::Steps;
-use crate::expression::{Root, nearest};
+use crate::expression::Root;
 use crate::plan::{DEFAULT_TIMEOUT, MAX_STEPS, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
 
 /// The longest time-out of an attempt.
@@ -105,7 +105,8 @@ fn draft<'n>(checker: &mut Checker<'_>, part: Part<'n>) -> Option<Draft<'n>> {
             let known = StepKind::ALL.iter().map(|kind| kind.as_str());
             let list = known.clone().collect::<Vec<_>>().join(", ");
             let detail = format!("there is no step `{}`; there are {list}", shown(text));
-            checker.suggest(&part, detail, nearest(text, known));
+            let suggestion = checker.nearest(text, known);
+            checker.suggest(&part, detail, suggestion);
         }
         kind.ok()
     });
@@ -154,7 +155,7 @@ fn needs(checker: &mut Checker<'_>, draft: &Draft<'_>, indexes: &BTreeMap<&str, 
             }
             Some(index) => found.push(*index),
             None => {
-                let suggestion = nearest(id, indexes.keys().copied().filter(|known| Some(*known) != own));
+                let suggestion = checker.nearest(id, indexes.keys().copied().filter(|known| Some(*known) != own));
                 checker.suggest(item, format!("there is no step `{}`", shown(id)), suggestion);
                 complete = false;
             }

@@ -157,6 +157,14 @@ fn limits_are_told_clearly() {
     assert_eq!(answer.lines().count(), 101);
     assert!(answer.ends_with("and 400 more problems, which are not listed\n"), "{answer}");
 
+    // A quarter of a megabyte of misspelt names costs no more than the hundred that are told.
+    let needs: Vec<String> = (0..20_000).map(|n| format!("x{n}")).collect();
+    let mut steps: Vec<Value> =
+        (0..MAX_STEPS - 1).map(|n| json!({"id": format!("s{n}"), "uses": "transform"})).collect();
+    steps.push(json!({"id": "last", "uses": "transform", "needs": needs}));
+    let answer = problems(&json!({"name": "names", "steps": steps}).to_string(), Format::Json);
+    assert!(answer.ends_with("and 19900 more problems, which are not listed\n"), "{answer}");
+
     let chain: Vec<Value> = (0..MAX_STEPS)
         .map(|n| json!({"id": format!("s{n}"), "uses": "transform", "needs": [format!("s{}", (n + 1) % MAX_STEPS)]}))
         .collect();
