@@ -13,5 +13,6 @@ mod support;
 mod tenancy;
 mod tokens;
 mod usage;
+mod validate;
 mod workflows;
 mod workspaces;
