@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod cache;
+mod events;
 mod kill;
 mod lifecycle;
 mod schema;
