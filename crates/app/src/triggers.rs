@@ -40,8 +40,8 @@ impl Consumer for Following {
 
 /// Starts runs for events and for times until the server stops.
 pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
-    let runs = services.runs.clone();
-    let triggers = Triggers::new(services.store.clone(), services.store.clone(), runs, services.env.clone());
+    let triggers =
+        Triggers::new(services.store.clone(), services.store.clone(), services.runs.clone(), services.env.clone());
     let events = FollowEvents::new(services.store.clone(), triggers.clone());
     let following = FollowerParts {
         consumer: Arc::new(Following { events, backlog: services.store.clone() }),

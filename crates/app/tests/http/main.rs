@@ -12,6 +12,7 @@ mod patterns;
 mod support;
 mod tenancy;
 mod tokens;
+mod triggers;
 mod usage;
 mod validate;
 mod workflows;
