@@ -1,21 +1,23 @@
 //! `codegen`: what is generated and committed. With `--check` it changes nothing and fails where a file is not what
 //! it would write.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use crate::failure::{Context, Failure};
-use crate::shell;
+use crate::services::{Durability, Services};
+use crate::{shell, tidy};
 
-/// A hidden command of the program, and the file that holds what it prints.
-const DOCUMENTS: [(&str, &str); 1] = [("openapi", "docs/openapi.json")];
+/// Where the entities are.
+const ENTITIES: &str = "crates/adapters/postgres/src/entities";
 
 /// Writes every file, or compares it.
 pub(crate) fn run(check: bool) -> Result<(), Failure> {
+    let mut files = entities()?;
+    files.insert("docs/openapi.json".to_owned(), program(&["openapi"], &[])? + "\n");
     let mut stale = Vec::new();
-    for (command, file) in DOCUMENTS {
-        let mut text = shell::output(shell::cargo().args(["run", "--quiet", "-p", "tidegate", "--", command]))?;
-        text.push('\n');
-        let path = shell::repository().join(file);
+    for (file, text) in files {
+        let path = shell::repository().join(&file);
         let committed = fs::read_to_string(&path).unwrap_or_default();
         if committed == text {
             continue;
@@ -24,7 +26,8 @@ pub(crate) fn run(check: bool) -> Result<(), Failure> {
             let line = committed.lines().zip(text.lines()).take_while(|(old, new)| old == new).count() + 1;
             stale.push(format!("{file} is not up to date from line {line} on"));
         } else {
-            fs::write(&path, text).context(format_args!("writing {file}"))?;
+            let folder = path.parent().unwrap_or(&path);
+            fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).context(format_args!("writing {file}"))?;
             println!("{file}");
         }
     }
@@ -33,4 +36,24 @@ pub(crate) fn run(check: bool) -> Result<(), Failure> {
     } else {
         Err(Failure::failed(format!("{}; run `cargo xtask codegen` and commit", stale.join("; "))))
     }
+}
+
+/// The sea-orm entities of the listed tables, from a schema that was migrated just now.
+fn entities() -> Result<BTreeMap<String, String>, Failure> {
+    let tables = tidy::rule_list(shell::repository(), "entities.txt")?;
+    let services = Services::start(Durability::None)?;
+    let url = services.database_url();
+    program(&["migrate", "up"], &[("MIGRATE_DATABASE_URL", url)])?;
+    let mut generator = shell::cargo();
+    generator.args(["run", "--quiet", "-p", "xtask-entities", "--", url]).args(tables);
+    let files: BTreeMap<String, String> =
+        serde_json::from_str(&shell::output(&mut generator)?).context("reading the entities")?;
+    Ok(files.into_iter().map(|(file, text)| (format!("{ENTITIES}/{file}"), text)).collect())
+}
+
+/// What the program prints.
+fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Result<String, Failure> {
+    let mut command = shell::cargo();
+    command.args(["run", "--quiet", "-p", "tidegate", "--"]).args(arguments);
+    shell::output(command.envs(variables.iter().copied()))
 }

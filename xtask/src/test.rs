@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 use crate::failure::Failure;
-use crate::services::{Durability, Services};
+use crate::services::Services;
 use crate::shell;
 
 /// Runs the tests. Without arguments that is every one, the documentation's first, so that the test runner speaks last.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    let services = Services::start(Durability::None)?;
+    let services = Services::for_tests()?;
     if arguments.is_empty() {
         let mut doc = shell::cargo();
         shell::run(doc.args(["test", "--quiet", "--doc", "--workspace"]).envs(services.variables()))?;
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 
 /// Runs any command in the current folder.
 pub(crate) fn run_with_services(words: &[String]) -> Result<(), Failure> {
-    let services = Services::start(Durability::None)?;
+    let services = Services::for_tests()?;
     let mut words = words.iter().map(OsStr::new);
     let Some(program) = words.next() else { return Ok(()) };
     shell::run(Command::new(program).args(words).envs(services.variables()))

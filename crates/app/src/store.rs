@@ -32,6 +32,10 @@ impl OpenStore {
     }
 
     async fn open_embedded(settings: &Settings, env: &Environment) -> Result<Self, StartError> {
+        // Where the user has no home that can be written, this starts the program again, with a cache beside the data.
+        tidegate_embedded_postgres::cache::ensure(&settings.data_dir.join("cache")).map_err(|error| {
+            StartError::Store(format!("the embedded PostgreSQL has no folder to unpack to: {error}"))
+        })?;
         let directory = settings.data_dir.join("postgres");
         let embedded = tokio::task::spawn_blocking(move || EmbeddedPostgres::start(&directory))
             .await

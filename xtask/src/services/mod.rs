@@ -47,13 +47,18 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts both; tests take those that [`DATABASE_URL`] and [`REDIS_URL`] name, where there are any.
-    pub(crate) fn start(durability: Durability) -> Result<Self, Failure> {
-        if let (Ok(database_url), Ok(redis_url)) = (env::var(DATABASE_URL), env::var(REDIS_URL))
-            && durability == Durability::None
-        {
-            return Ok(Self { database_url, redis_url, children: Vec::new(), keeper: None });
+    /// Those that [`DATABASE_URL`] and [`REDIS_URL`] name, else ones of our own, for tests.
+    pub(crate) fn for_tests() -> Result<Self, Failure> {
+        match (env::var(DATABASE_URL), env::var(REDIS_URL)) {
+            (Ok(database_url), Ok(redis_url)) => {
+                Ok(Self { database_url, redis_url, children: Vec::new(), keeper: None })
+            }
+            _ => Self::start(Durability::None),
         }
+    }
+
+    /// Starts both.
+    pub(crate) fn start(durability: Durability) -> Result<Self, Failure> {
         let programs = install::programs()?;
         let folder = temporary_folder()?;
         let keeper = Keeper::start(&folder)?;

@@ -40,7 +40,7 @@ fn problems() -> Result<Vec<Problem>, Failure> {
 }
 
 /// A list of `xtask/rules/`: the names, without the reasons.
-fn rule_list(root: &Path, name: &str) -> Result<Vec<String>, Failure> {
+pub(crate) fn rule_list(root: &Path, name: &str) -> Result<Vec<String>, Failure> {
     let path = root.join("xtask/rules").join(name);
     let text = fs::read_to_string(&path).context(format_args!("reading {}", path.display()))?;
     text.lines()

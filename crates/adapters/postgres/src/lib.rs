@@ -7,6 +7,7 @@ mod audit;
 mod billing;
 pub mod check;
 mod engine;
+mod entities;
 mod error;
 mod events;
 mod idempotency;

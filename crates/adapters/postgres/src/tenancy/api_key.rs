@@ -10,42 +10,9 @@ use uuid::Uuid;
 
 use super::broken;
 use super::signing_keys::API_KEY;
+use crate::entities::api_key as row;
 use crate::error::{orm_error, store_error};
-use crate::orm::TenantEntity;
 use crate::transaction::{PgTx, Tenant};
-
-mod row {
-    use chrono::{DateTime, Utc};
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "api_key")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub workspace_id: Uuid,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub name: String,
-        pub visible: String,
-        pub scopes: Vec<String>,
-        pub created_by: Uuid,
-        pub created_at: DateTime<Utc>,
-        pub expires_at: Option<DateTime<Utc>>,
-        pub last_used_at: Option<DateTime<Utc>>,
-        pub revoked_at: Option<DateTime<Utc>>,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-impl TenantEntity for row::Entity {
-    fn workspace_column() -> row::Column {
-        row::Column::WorkspaceId
-    }
-}
 
 impl TryFrom<row::Model> for ApiKey {
     type Error = StoreError;

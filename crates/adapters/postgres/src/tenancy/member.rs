@@ -7,36 +7,9 @@ use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, Q
 use tidegate_kernel::{StoreError, UserId, WorkspaceId};
 use tidegate_tenancy::{MemberRepository, Membership, Role};
 
+use crate::entities::membership as row;
 use crate::error::{orm_error, store_error};
-use crate::orm::TenantEntity;
 use crate::transaction::{PgTx, Tenant};
-
-mod row {
-    use chrono::{DateTime, Utc};
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "membership")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub workspace_id: Uuid,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub user_id: Uuid,
-        pub role: String,
-        pub joined_at: DateTime<Utc>,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-impl TenantEntity for row::Entity {
-    fn workspace_column() -> row::Column {
-        row::Column::WorkspaceId
-    }
-}
 
 /// Reads a role as it is stored.
 pub(super) fn role(text: &str) -> Result<Role, StoreError> {
