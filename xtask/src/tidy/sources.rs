@@ -16,7 +16,16 @@ const LATER: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX
 /// A name, and the folders whose code may use it.
 const PLACES: &[(&str, &[&str])] = &[
     ("actix_web", &["crates/app/", "xtask/"]),
-    ("StatusCode", &["crates/app/src/http/", "crates/app/tests/", "crates/adapters/outbound-http/", "xtask/"]),
+    (
+        "StatusCode",
+        &[
+            "crates/app/src/http/",
+            "crates/app/src/cli/",
+            "crates/app/tests/",
+            "crates/adapters/outbound-http/",
+            "xtask/",
+        ],
+    ),
     ("sea_orm", &["crates/adapters/postgres/", "xtask/"]),
     (
         "sqlx",
