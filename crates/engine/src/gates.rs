@@ -4,48 +4,78 @@ use std::collections::HashMap;
 
 use tidegate_kernel::WorkspaceId;
 
-use crate::model::{Gate, Holding, ShardId};
+use crate::model::{Departure, Gate, Holding, ShardId};
 
 /// The counts of the shards that a worker owns.
 #[derive(Debug, Default)]
 pub(crate) struct GateBook {
-    held: HashMap<(WorkspaceId, Gate), (ShardId, u32)>,
+    gates: HashMap<(WorkspaceId, Gate), Count>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    shard: ShardId,
+    /// Runs behind the gate, those whose leaving is on its way included, and places that were promised to those who wait.
+    held: u32,
+    /// Those of them whose leaving is on its way.
+    leaving: u32,
 }
 
 impl GateBook {
+    fn count(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate) -> &mut Count {
+        self.gates.entry((workspace, gate.clone())).or_insert(Count { shard, held: 0, leaving: 0 })
+    }
+
     /// Takes over what was committed.
     pub(crate) fn load(&mut self, holdings: Vec<Holding>) {
         for holding in holdings {
-            self.held.insert((holding.workspace, holding.gate), (holding.shard, holding.runs));
+            let count = Count { shard: holding.shard, held: holding.runs, leaving: 0 };
+            self.gates.insert((holding.workspace, holding.gate), count);
         }
     }
 
     /// Forgets a shard that is not owned any more.
     pub(crate) fn forget(&mut self, shard: ShardId) {
-        self.held.retain(|_, (of, _)| *of != shard);
+        self.gates.retain(|_, count| count.shard != shard);
+    }
+
+    /// Whether one more could pass.
+    pub(crate) fn has_room(&self, workspace: WorkspaceId, gate: &Gate, limit: u32) -> bool {
+        self.gates.get(&(workspace, gate.clone())).is_none_or(|count| count.held < limit)
     }
 
     /// Lets one more through if the limit allows.
     pub(crate) fn pass(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate, limit: u32) -> bool {
-        let held = self.held.entry((workspace, gate.clone())).or_insert((shard, 0));
-        let free = held.1 < limit;
-        held.1 += u32::from(free);
+        let count = self.count(shard, workspace, gate);
+        let free = count.held < limit;
+        count.held += u32::from(free);
         free
     }
 
-    /// One has left, and `successors` took its place.
-    pub(crate) fn leave(&mut self, workspace: WorkspaceId, gate: &Gate) {
-        if let Some(held) = self.held.get_mut(&(workspace, gate.clone())) {
-            held.1 = held.1.saturating_sub(1);
-            if held.1 == 0 {
-                self.held.remove(&(workspace, gate.clone()));
+    /// One is about to leave. Says how many of those who wait may pass then, and keeps the places for them.
+    pub(crate) fn vacate(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate, limit: u32) -> u32 {
+        let count = self.count(shard, workspace, gate);
+        count.leaving += 1;
+        let places = limit.saturating_sub(count.held.saturating_sub(count.leaving));
+        count.held += places;
+        places
+    }
+
+    /// One has left; the places that were kept are given or free.
+    pub(crate) fn leave(&mut self, workspace: WorkspaceId, departure: &Departure) {
+        let key = (workspace, departure.gate.clone());
+        if let Some(count) = self.gates.get_mut(&key) {
+            count.leaving = count.leaving.saturating_sub(1);
+            count.held = count.held.saturating_sub(departure.places.saturating_add(1));
+            if count.held == 0 && count.leaving == 0 {
+                self.gates.remove(&key);
             }
         }
     }
 
-    /// One was let through by the store in the place of one that left.
+    /// One was let through by the store.
     pub(crate) fn promote(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate) {
-        self.held.entry((workspace, gate.clone())).or_insert((shard, 0)).1 += 1;
+        self.count(shard, workspace, gate).held += 1;
     }
 }
 
@@ -61,12 +91,27 @@ mod tests {
         book.load(vec![Holding { shard, workspace, gate: gate.clone(), runs: 1 }]);
         assert!(book.pass(shard, workspace, &gate, 2));
         assert!(!book.pass(shard, workspace, &gate, 2));
-        book.leave(workspace, &gate);
-        assert!(book.pass(shard, workspace, &gate, 2));
-        book.leave(workspace, &gate);
-        book.promote(shard, workspace, &gate);
-        assert!(!book.pass(shard, workspace, &gate, 2));
+        let places = book.vacate(shard, workspace, &gate, 2);
+        assert_eq!(places, 1);
+        assert!(!book.pass(shard, workspace, &gate, 2), "the place is kept for who waits");
+        book.leave(workspace, &Departure { gate: gate.clone(), places });
+        assert!(book.pass(shard, workspace, &gate, 2), "nobody waited");
         book.forget(shard);
         assert!(book.pass(shard, workspace, &gate, 1));
+    }
+
+    #[test]
+    fn whoever_leaves_fills_the_gate_up_to_its_limit() {
+        let (shard, workspace, gate) = (ShardId(1), WorkspaceId::from_uuid(Uuid::nil()), Gate::workspace());
+        let mut book = GateBook::default();
+        book.load(vec![Holding { shard, workspace, gate: gate.clone(), runs: 2 }]);
+        let (first, second) = (book.vacate(shard, workspace, &gate, 4), book.vacate(shard, workspace, &gate, 4));
+        assert_eq!((first, second), (3, 1));
+        book.leave(workspace, &Departure { gate: gate.clone(), places: first });
+        book.leave(workspace, &Departure { gate: gate.clone(), places: second });
+        for _ in 0..4 {
+            book.promote(shard, workspace, &gate);
+        }
+        assert!(!book.has_room(workspace, &gate, 4));
     }
 }

@@ -14,7 +14,8 @@ use tidegate_workflows::run::{
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use crate::model::{After, ClaimedRun, Gate, RunCommit, RunFace, RunKey, Tenure, Timer};
+use crate::gates::GateBook;
+use crate::model::{After, ClaimedRun, Departure, Gate, RunCommit, RunFace, RunKey, Tenure, Timer};
 
 /// A run in hand: its state, and what of it is not committed.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct LiveRun {
     passed: Vec<Gate>,
     /// Gates passed, in all.
     holds: Vec<Gate>,
+    /// The gates before it, with their limits.
+    pub(crate) gates: Vec<(Gate, u32)>,
     blocked: Option<Gate>,
     started_at: Option<DateTime<Utc>>,
     shown: RunStatus,
@@ -54,7 +57,7 @@ pub(crate) struct InFlight {
     up_to: u32,
     commands: Vec<Command>,
     pub(crate) after: After,
-    pub(crate) left: Vec<Gate>,
+    pub(crate) left: Vec<Departure>,
 }
 
 impl LiveRun {
@@ -70,6 +73,8 @@ impl LiveRun {
             event: claimed.event,
             inputs: claimed.input,
         };
+        let mut gates: Vec<(Gate, u32)> = claimed.concurrency.into_iter().collect();
+        gates.extend(claimed.run_limit.map(|limit| (Gate::workspace(), limit)));
         let began = claimed.journal.iter().find(|record| record.transition == Transition::RunStarted);
         Ok(Self {
             key: claimed.key,
@@ -88,6 +93,7 @@ impl LiveRun {
             signals: Vec::new(),
             passed: Vec::new(),
             holds: claimed.holds,
+            gates,
             blocked: None,
             in_flight: None,
             attempts: HashMap::new(),
@@ -118,7 +124,7 @@ impl LiveRun {
             cleared: Vec::new(),
             signals: Vec::new(),
             passed: Vec::new(),
-            left: claimed.holds.clone(),
+            left: claimed.holds.iter().map(|gate| Departure { gate: gate.clone(), places: 1 }).collect(),
         }
     }
 
@@ -141,6 +147,11 @@ impl LiveRun {
     pub(crate) fn pass(&mut self, gate: Gate) {
         self.passed.push(gate.clone());
         self.holds.push(gate);
+    }
+
+    /// How many may be behind a gate of this run's. A gate that is not there any more lets one in for one out.
+    pub(crate) fn limit(&self, gate: &Gate) -> Option<u32> {
+        self.gates.iter().find(|(of, _)| of == gate).map(|(_, limit)| *limit)
     }
 
     pub(crate) fn block(&mut self, gate: Gate) {
@@ -186,7 +197,7 @@ impl LiveRun {
     }
 
     /// What is to be committed, or `None` where nothing is or a commit is on its way.
-    pub(crate) fn prepare(&mut self, park_after: DateTime<Utc>) -> Option<RunCommit> {
+    pub(crate) fn prepare(&mut self, park_after: DateTime<Utc>, book: &mut GateBook) -> Option<RunCommit> {
         if self.in_flight.is_some() || !self.is_dirty() {
             return None;
         }
@@ -215,7 +226,16 @@ impl LiveRun {
         } else {
             After::Keep
         };
-        let left = if after == After::End { self.holds.clone() } else { Vec::new() };
+        let mut left = Vec::new();
+        if after == After::End {
+            for gate in &self.holds {
+                let places = match self.limit(gate) {
+                    Some(limit) => book.vacate(self.tenure.shard, self.key.workspace, gate, limit),
+                    None => 0,
+                };
+                left.push(Departure { gate: gate.clone(), places });
+            }
+        }
         // A step whose timer is set anew keeps it.
         let cleared = std::mem::take(&mut self.cleared);
         let cleared = cleared.into_iter().filter(|step| timers.iter().all(|timer| timer.step != *step)).collect();
@@ -252,7 +272,7 @@ impl LiveRun {
     }
 
     /// The commit on its way has arrived. Says what became of the run and what may be done now.
-    pub(crate) fn arrived(&mut self) -> Option<(After, Vec<Gate>, Vec<Command>)> {
+    pub(crate) fn arrived(&mut self) -> Option<(After, Vec<Departure>, Vec<Command>)> {
         let commit = self.in_flight.take()?;
         self.committed = commit.up_to;
         Some((commit.after, commit.left, commit.commands))

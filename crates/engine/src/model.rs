@@ -253,8 +253,17 @@ pub struct RunCommit {
     pub signals: Vec<Uuid>,
     /// Gates that it passed.
     pub passed: Vec<Gate>,
-    /// Gates that it leaves; only with its end. The limit says how many may be behind it.
-    pub left: Vec<Gate>,
+    /// Gates that it leaves; only with its end.
+    pub left: Vec<Departure>,
+}
+
+/// A gate that a run leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// The gate.
+    pub gate: Gate,
+    /// How many of those who wait before it may pass now. The owner counts, because it alone knows who is about to pass.
+    pub places: u32,
 }
 
 /// What a commit changed.
@@ -262,6 +271,6 @@ pub struct RunCommit {
 pub struct Committed {
     /// The runs whose lease held. Of the others nothing was written.
     pub won: Vec<RunKey>,
-    /// Runs that took the place of ended ones behind a gate, and are ready.
+    /// Runs that passed a gate because ended ones had left it, and are ready.
     pub promoted: Vec<(ShardId, RunKey, Gate)>,
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Claimed, Known, Message, Worker};
 use crate::live::LiveRun;
-use crate::model::{CancelSignal, ClaimRequest, ClaimedRun, Gate, Outlook, ShardId, Share, Tenure};
+use crate::model::{CancelSignal, ClaimRequest, ClaimedRun, Outlook, ShardId, Share, Tenure};
 use crate::ports::TIMERS_PER_LOOK;
 
 /// How often everything is read again from the start, in case something was overlooked.
@@ -196,8 +196,6 @@ impl Worker {
                 return;
             }
         };
-        let mut gates: Vec<(Gate, u32)> = run.concurrency.clone().into_iter().collect();
-        gates.extend(run.run_limit.map(|limit| (Gate::workspace(), limit)));
         let mut live = match LiveRun::new(run, plan) {
             Ok(live) => live,
             Err(error) => {
@@ -208,7 +206,7 @@ impl Worker {
         let begun = live.has_begun();
         let cancelled = self.signals.contains_key(&key);
         if !begun && !cancelled {
-            for (gate, limit) in gates {
+            for (gate, limit) in live.gates.clone() {
                 if live.holds(&gate) {
                     continue;
                 }

@@ -18,7 +18,7 @@ impl Worker {
             && let Some(key) = self.dirty.pop_front()
         {
             // A run may stand in the queue twice; the second time there is nothing left.
-            batch.extend(self.runs.get_mut(&key).and_then(|run| run.prepare(park_after)));
+            batch.extend(self.runs.get_mut(&key).and_then(|run| run.prepare(park_after, &mut self.gates)));
         }
         if batch.is_empty() {
             return;
@@ -77,14 +77,19 @@ impl Worker {
                 self.obey(key, commands);
                 self.runs.remove(&key);
             }
-            After::Block(_) => {
+            After::Block(gate) => {
+                // Whoever left while this was on its way did not see it wait.
+                let limit = run.limit(&gate).unwrap_or(0);
                 self.runs.remove(&key);
+                if self.gates.has_room(key.workspace, &gate, limit) {
+                    self.named.insert((tenure.shard, key));
+                }
             }
             After::End => {
                 self.runs.remove(&key);
                 self.timers.retain(|timer| timer.key != key);
-                for gate in left {
-                    self.gates.leave(key.workspace, &gate);
+                for departure in left {
+                    self.gates.leave(key.workspace, &departure);
                 }
                 self.endings.tell(key.run);
             }

@@ -110,6 +110,9 @@ fn random_plan(rng: &mut SmallRng) -> Arc<Plan> {
     Definition::compile(document.as_bytes(), Format::Json).expect("the generator makes valid documents").plan
 }
 
+/// When runs passed a gate, and when they left it.
+type Changes = Vec<(DateTime<Utc>, i32)>;
+
 struct Simulation {
     store: Arc<MemoryStore>,
     plans: Arc<Plans>,
@@ -201,7 +204,7 @@ impl Simulation {
     fn check(&self, seed: u64) {
         assert_eq!(self.store.leftovers(), 0, "seed {seed}: something is left of runs that have ended");
         let world = self.store.world.lock().unwrap();
-        let mut moments: BTreeMap<(WorkspaceId, Gate), Vec<(DateTime<Utc>, i32)>> = BTreeMap::new();
+        let mut moments: BTreeMap<(WorkspaceId, Gate), Changes> = BTreeMap::new();
         for (key, run) in &world.runs {
             let plan = &self.plans.0[&run.workflow];
             let state = RunState::replay(plan, &run.history).unwrap();
@@ -233,7 +236,7 @@ async fn simulate(seed: u64) {
     workers.push(simulation.worker());
     let patience = Instant::now() + Duration::from_secs(600);
     while simulation.store.live() > 0 {
-        assert!(Instant::now() < patience, "seed {seed}: {} runs do not end", simulation.store.live());
+        assert!(Instant::now() < patience, "seed {seed}: {}", simulation.store.describe());
         sleep(Duration::from_millis(100)).await;
     }
     for worker in workers {
@@ -245,7 +248,6 @@ async fn simulate(seed: u64) {
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_every_run_ends_once() {
     for seed in 0..40 {
-        eprintln!("seed {seed}");
         simulate(seed).await;
     }
 }

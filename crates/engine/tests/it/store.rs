@@ -122,6 +122,26 @@ impl MemoryStore {
         self.world.lock().unwrap().runs.values().filter(|run| !run.status.is_terminal()).count()
     }
 
+    /// Where the runs are that have not ended.
+    pub(crate) fn describe(&self) -> String {
+        let world = self.world.lock().unwrap();
+        let live = world.runs.iter().filter(|(_, run)| !run.status.is_terminal());
+        let describe = |(key, run): (&RunKey, &Kept)| {
+            let lease = world.leases.get(key).map(|lease| (lease.tenure, lease.next_seq));
+            let owner = world.shards[&run.shard].owner;
+            let epoch = world.shards[&run.shard].epoch;
+            let ready = world.ready.values().any(|ready| ready == key);
+            let blocked = world.blocked.iter().find(|(_, blocked)| *blocked == key).map(|(place, _)| place);
+            let timers: Vec<_> = world.timers.values().filter(|timer| timer.key == *key).collect();
+            format!(
+                "{} {lease:?} {owner:?} {epoch} ready {ready} blocked {blocked:?} {timers:?} {:?}\n",
+                run.status,
+                run.history.last()
+            )
+        };
+        live.map(describe).collect()
+    }
+
     /// What is left of runs that have all ended.
     pub(crate) fn leftovers(&self) -> usize {
         let world = self.world.lock().unwrap();
@@ -192,7 +212,7 @@ impl World {
         })
     }
 
-    fn write(&mut self, commit: &RunCommit, promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
+    fn write(&mut self, commit: &RunCommit) {
         let key = commit.key;
         let run = self.runs.get_mut(&key).unwrap();
         for record in &commit.records {
@@ -232,10 +252,30 @@ impl World {
                 self.journal.remove(&key);
                 self.timers.retain(|(of, _), _| *of != key);
                 self.holds.retain(|(of, _)| *of != key);
-                for gate in &commit.left {
-                    self.promote(key.workspace, gate, promoted);
-                }
             }
+        }
+    }
+
+    fn promote_for(&mut self, commit: &RunCommit, promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
+        for departure in &commit.left {
+            for _ in 0..departure.places {
+                self.promote(commit.key.workspace, &departure.gate, promoted);
+            }
+        }
+    }
+
+    /// Before a gate that nobody is behind, the first is ready.
+    fn unblock(&mut self, shard: ShardId) {
+        let mut heads: BTreeMap<(WorkspaceId, Gate), (i64, RunKey)> = BTreeMap::new();
+        for ((workspace, gate, seq), key) in &self.blocked {
+            let held = self.holds.iter().any(|(of, held)| of.workspace == *workspace && held == gate);
+            if !held && self.runs[key].shard == shard {
+                heads.entry((*workspace, gate.clone())).or_insert((*seq, *key));
+            }
+        }
+        for ((workspace, gate), (seq, key)) in heads {
+            self.blocked.remove(&(workspace, gate, seq));
+            self.make_ready(key);
         }
     }
 
@@ -283,6 +323,7 @@ impl EngineStore for MemoryStore {
                 shard.epoch += 1;
                 let epoch = shard.epoch;
                 world.recover(id, epoch);
+                world.unblock(id);
                 holdings.tenures.push(Tenure { shard: id, epoch });
                 let mut counts: BTreeMap<(WorkspaceId, Gate), u32> = BTreeMap::new();
                 for (key, gate) in world.holds.iter().filter(|(key, _)| world.runs[key].shard == id) {
@@ -388,9 +429,12 @@ impl EngineStore for MemoryStore {
                     .filter(|lease| held && lease.tenure == commit.tenure && lease.next_seq == commit.from_seq);
                 if let Some(lease) = lease {
                     lease.next_seq = next;
-                    world.write(commit, &mut committed.promoted);
+                    world.write(commit);
                     committed.won.push(commit.key);
                 }
+            }
+            for commit in batch.iter().filter(|commit| committed.won.contains(&commit.key)) {
+                world.promote_for(commit, &mut committed.promoted);
             }
             committed
         })

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_engine::model::{
-    After, ClaimRequest, ClaimedRun, Gate, Holdings, RunCommit, RunFace, RunKey, ShardId, Share, Tenure, Timer,
-    WorkerId,
+    After, ClaimRequest, ClaimedRun, Departure, Gate, Holdings, RunCommit, RunFace, RunKey, ShardId, Share, Tenure,
+    Timer, WorkerId,
 };
 use tidegate_engine::ports::EngineStore;
 use tidegate_kernel::{SystemScope, WorkspaceId};
@@ -270,7 +270,11 @@ pub async fn a_gate_is_passed_in_order(harness: &dyn EngineStoreHarness) {
     let first = hand.take(workspace, 10).await;
     assert_eq!(first.iter().map(|run| run.key).collect::<Vec<_>>(), [keys[0]], "what is blocked is not ready");
     assert_eq!(first[0].holds, std::slice::from_ref(&gate));
-    let end = RunCommit { after: After::End, left: vec![gate.clone()], ..step(&first[0], 1, vec![ended(1)]) };
+    let end = RunCommit {
+        after: After::End,
+        left: vec![Departure { gate: gate.clone(), places: 1 }],
+        ..step(&first[0], 1, vec![ended(1)])
+    };
     let committed = harness.store().commit(&hand.scope, hand.id, &[end]).await.expect("commits");
     assert_eq!(committed.promoted, [(first[0].tenure.shard, keys[1], gate.clone())]);
     let next = hand.take(workspace, 10).await;

@@ -81,7 +81,7 @@ const LEAVE_GATES: &str = "
     delete from gate_hold h using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
     where h.workspace_id = e.workspace_id and h.run_id = e.run_id";
 
-/// For each run that has left a gate, the first that waits before it passes, and is ready.
+/// Of those who wait before a gate that runs have left, the first ones pass and are ready.
 const PROMOTE: &str = "
     with next as (
         select b.workspace_id, b.gate, b.seq
@@ -342,8 +342,9 @@ async fn gates(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<Vec<(Sh
     sqlx::query(LEAVE_GATES).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map_err(store_error)?;
     let mut places: HashMap<(Uuid, &str), i64> = HashMap::new();
     for commit in &leaving {
-        for gate in &commit.left {
-            *places.entry((commit.key.workspace.as_uuid(), gate.as_str())).or_default() += 1;
+        for departure in &commit.left {
+            let place = (commit.key.workspace.as_uuid(), departure.gate.as_str());
+            *places.entry(place).or_default() += i64::from(departure.places);
         }
     }
     let rows = sqlx::query(PROMOTE)

@@ -90,6 +90,7 @@ async fn take_over(
     .map_err(store_error)?;
     let taken: Vec<Tenure> = taken.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
     make_ready(tx, &taken, false).await?;
+    unblock(tx, &taken).await?;
     sqlx::query("delete from worker where seen_until < now() - interval '1 minute'")
         .execute(tx.sqlx())
         .await
@@ -111,6 +112,29 @@ async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> 
     .bind(shards)
     .bind(epochs)
     .bind(own)
+    .execute(tx.sqlx())
+    .await
+    .map(drop)
+    .map_err(store_error)
+}
+
+/// Before a gate that nobody is behind, whose last run left while the last owner died, the first is ready.
+async fn unblock(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
+    let (shards, _) = columns(tenures);
+    sqlx::query(
+        "with heads as (
+             select distinct on (b.workspace_id, b.gate) b.workspace_id, b.gate, b.seq from blocked b
+             where b.shard = any ($1) and not exists (
+                 select from gate_hold h where h.workspace_id = b.workspace_id and h.gate = b.gate)
+             order by b.workspace_id, b.gate, b.seq),
+         moved as (
+             delete from blocked b using heads h
+             where b.workspace_id = h.workspace_id and b.gate = h.gate and b.seq = h.seq
+             returning b.workspace_id, b.run_id, b.shard)
+         insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from moved
+         on conflict (workspace_id, run_id) do nothing",
+    )
+    .bind(shards)
     .execute(tx.sqlx())
     .await
     .map(drop)
