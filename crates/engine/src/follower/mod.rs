@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::FuturesUnordered;
 use tidegate_kernel::{
     Environment, Received, RequestId, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId,
@@ -104,7 +105,8 @@ pub async fn follow(parts: FollowerParts, stop: CancellationToken) {
         return;
     };
     let mut signals = parts.bus.subscribe(&[Topic::EventsIngested]);
-    let mut follower = Follower { turns: Turns::default(), last_work: Instant::now(), parts, request_id };
+    let mut follower =
+        Follower { turns: Turns::default(), last_work: Instant::now(), parts: Arc::new(parts), request_id };
     follower.run(signals.as_mut(), &stop).await;
 }
 
@@ -115,7 +117,7 @@ pub fn start(parts: FollowerParts, stop: CancellationToken) -> JoinHandle<()> {
 }
 
 struct Follower {
-    parts: FollowerParts,
+    parts: Arc<FollowerParts>,
     request_id: RequestId,
     turns: Turns,
     last_work: Instant,
@@ -126,13 +128,19 @@ impl Follower {
         let mut lanes = FuturesUnordered::new();
         let mut listening = true;
         let mut next_look = Instant::now();
+        // Looked for beside the lanes and never in their place: where there is one connection, a lane holds it.
+        let mut looking: Option<BoxFuture<'static, Result<Vec<WorkspaceId>, StoreError>>> = None;
         loop {
             while lanes.len() < self.parts.config.lanes.max(1)
                 && let Some(workspace) = self.turns.next(Instant::now())
             {
                 lanes.push(step(Arc::clone(&self.parts.consumer), self.enter(workspace), workspace));
             }
-            let wake = self.turns.next_rested().map_or(next_look, |rested| rested.min(next_look));
+            if looking.is_none() && Instant::now() >= next_look {
+                looking = Some(Box::pin(look(Arc::clone(&self.parts))));
+            }
+            let look_at = looking.is_none().then_some(next_look);
+            let wake = [self.turns.next_rested(), look_at].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -145,12 +153,12 @@ impl Follower {
                     Some(Received::Missed) => next_look = Instant::now(),
                     None => listening = false,
                 },
-                () = sleep_until(wake) => {
-                    if Instant::now() >= next_look {
-                        self.look().await;
-                        next_look = Instant::now() + self.pause();
-                    }
+                Some(found) = OptionFuture::from(looking.as_mut()), if looking.is_some() => {
+                    looking = None;
+                    self.looked(found);
+                    next_look = Instant::now() + self.pause();
                 }
+                Some(()) = OptionFuture::from(wake.map(sleep_until)), if wake.is_some() => {}
             }
         }
         while let Some((workspace, result)) = lanes.next().await {
@@ -178,8 +186,8 @@ impl Follower {
         }
     }
 
-    async fn look(&mut self) {
-        match self.parts.consumer.behind(&self.parts.scope, LOOK).await {
+    fn looked(&mut self, found: Result<Vec<WorkspaceId>, StoreError>) {
+        match found {
             Ok(workspaces) => workspaces.into_iter().for_each(|workspace| self.turns.wants(workspace)),
             Err(error) => {
                 tracing::warn!(consumer = self.parts.consumer.name(), %error, "cannot look for unread events");
@@ -194,6 +202,10 @@ impl Follower {
         let [jitter] = self.parts.env.random::<1>();
         poll.mul_f64(0.75 + f64::from(jitter) / 512.0)
     }
+}
+
+async fn look(parts: Arc<FollowerParts>) -> Result<Vec<WorkspaceId>, StoreError> {
+    parts.consumer.behind(&parts.scope, LOOK).await
 }
 
 async fn step(

@@ -49,6 +49,9 @@ struct Backlog {
     left: Mutex<HashMap<WorkspaceId, usize>>,
     order: Mutex<Vec<WorkspaceId>>,
     failures: Mutex<usize>,
+    /// The one connection of an embedded database.
+    connection: tokio::sync::Mutex<()>,
+    looks: Mutex<usize>,
     read: Notify,
 }
 
@@ -75,13 +78,16 @@ impl Consumer for Backlog {
     }
 
     async fn behind(&self, _: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
+        *self.looks.lock().unwrap() += 1;
+        let _connection = self.connection.lock().await;
         let left = self.left.lock().unwrap();
         let behind = left.iter().filter(|(_, left)| **left > 0).map(|(workspace, _)| *workspace);
         Ok(behind.take(usize::try_from(limit).unwrap()).collect())
     }
 
     async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
-        tokio::task::yield_now().await;
+        let _connection = self.connection.lock().await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
             *failures -= 1;
@@ -161,4 +167,15 @@ async fn the_poll_finds_what_no_signal_told_and_what_failed_is_tried_again() {
     setting.backlog.add(workspace(1), 2);
     setting.backlog.is_read().await;
     assert_eq!(*setting.backlog.failures.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn looking_does_not_stop_a_lane_that_holds_the_only_connection() {
+    let backlog = Backlog::default();
+    backlog.add(workspace(1), 20);
+    let setting = set_up(backlog, Duration::from_micros(100));
+    tokio::time::timeout(Duration::from_secs(60), setting.backlog.is_read())
+        .await
+        .expect("it does not wait for itself");
+    assert!(*setting.backlog.looks.lock().unwrap() > 1, "it looked while it read");
 }

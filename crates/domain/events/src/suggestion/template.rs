@@ -56,7 +56,7 @@ impl Parameters {
             }
         };
         all.extend([("support", suggestion.support.into()), ("hits", hits.into()), ("of", of.into())]);
-        all.push(("percent", (hits * 100 / of.max(1)).into()));
+        all.push(("percent", ((hits * 100 + of / 2) / of.max(1)).into()));
         all.push(("bound", (suggestion.confidence / 10_000).into()));
         let id = suggestion.id.to_string();
         Self { values: all, mark: id.get(id.len().saturating_sub(4)..).unwrap_or_default().to_owned() }
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(
             rule.reasoning(&suggestion),
             "CHANGES.md changed in 41 of the 50 sessions in which src/a.rs changed (82 %). \
-             With that many sessions, it is at least 69 % that both belong together."
+             With that many sessions, at least 69 % can be relied on."
         );
     }
 
