@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.
 
+mod demo;
 mod events;
 mod migrate;
 mod serve;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<Settings>),
+    /// Show what Tidegate does with real events
+    Demo(demo::Demo),
     /// Change the schema of a served database
     Migrate(migrate::Migrate),
     /// Send events to a server
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Serve(settings) => serve::run(*settings).await,
+            Command::Demo(demo) => demo::run(demo).await,
             Command::Migrate(migrate) => migrate::run(migrate).await,
             Command::Events(command) => events::run(command).await,
             Command::Workflow(workflow) => workflow::run(&workflow),

@@ -1,0 +1,71 @@
+//! The server that a demo brings with it.
+
+use clap::Parser;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::Demo;
+use crate::cli::Failure;
+use crate::server::{Application, StopHandle};
+use crate::settings::Settings;
+use crate::{system, telemetry};
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A server with the embedded PostgreSQL on a data directory of its own, whatever the environment says.
+pub(super) struct House {
+    address: std::net::SocketAddr,
+    stop: StopHandle,
+    running: JoinHandle<std::io::Result<()>>,
+    /// Held so that it is removed at the end.
+    _directory: Option<TempDir>,
+}
+
+impl House {
+    pub(super) async fn open(demo: &Demo) -> Result<Self, Failure> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
+        let flags = Flags::try_parse_from(["tidegate"]);
+        let mut settings =
+            flags.map_err(|error| failed("the environment has a setting that is not valid", &error))?.settings;
+        let directory = match &demo.data_dir {
+            Some(_) => None,
+            None => Some(TempDir::new().map_err(|error| failed("cannot make a temporary directory", &error))?),
+        };
+        settings.listen = demo.listen;
+        settings.data_dir = match (&demo.data_dir, &directory) {
+            (Some(kept), _) => kept.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => settings.data_dir,
+        };
+        settings.role = crate::settings::Role::All;
+        settings.database_url = None;
+        settings.engine_database_url = None;
+        settings.directory_database_url = None;
+        settings.redis_url = None;
+        settings.secret = None;
+        settings.default_plan = None;
+        telemetry::start(&demo.log, settings.log_format).map_err(Failure::Usage)?;
+        let application = Application::build(&settings, system::environment())
+            .await
+            .map_err(|error| failed("the server does not start", &error))?;
+        let (address, stop) = (application.address(), application.stop_handle());
+        let running = tokio::spawn(application.run());
+        Ok(Self { address, stop, running, _directory: directory })
+    }
+
+    pub(super) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops the server and removes what was temporary.
+    pub(super) async fn close(self) {
+        self.stop.stop().await;
+        if let Ok(Err(error)) = self.running.await {
+            tracing::warn!(%error, "the server did not stop cleanly");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `tidegate demo`: real events become patterns, a suggestion, a workflow and a finished run, through the HTTP API alone.
+
+mod api;
+mod house;
+mod screen;
+mod story;
+mod visit;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::api::Api;
+use self::house::House;
+use self::screen::Screen;
+use super::{Failure, serve};
+
+/// Options of `tidegate demo`.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Use this server instead of starting one
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// Keep the data of the server that is started in this directory instead of a temporary one
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data_dir: Option<PathBuf>,
+
+    /// Address of the server that is started; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", conflicts_with = "url")]
+    listen: std::net::SocketAddr,
+
+    /// End when the story is told, instead of leaving the server up
+    #[arg(long)]
+    exit: bool,
+
+    /// What the server that is started logs, such as `info`
+    #[arg(long, default_value = "error", conflicts_with = "url")]
+    log: String,
+}
+
+/// How long any one thing may take before the demo gives up on it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
+    let screen = Screen::new();
+    let house = match &demo.url {
+        Some(_) => None,
+        None => {
+            screen.waiting("Starting a server with its own PostgreSQL (the first start unpacks it)");
+            Some(House::open(&demo).await?)
+        }
+    };
+    let base = match (&demo.url, &house) {
+        (Some(url), _) => url.trim_end_matches('/').to_owned(),
+        (None, Some(house)) => house.base(),
+        (None, None) => return Err(Failure::Failed("there is no server".to_owned())),
+    };
+    let told = tokio::select! {
+        told = tell(&demo, &screen, &base) => told,
+        () = serve::wait_for_signal() => Err(Failure::Failed("interrupted".to_owned())),
+    };
+    let told = match told {
+        Ok(login) if !demo.exit && house.is_some() => {
+            screen.visit(&base, &login);
+            serve::wait_for_signal().await;
+            screen.line("Stopping.");
+            Ok(())
+        }
+        Ok(login) => {
+            if demo.url.is_some() {
+                screen.visit(&base, &login);
+            }
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    };
+    if let Some(house) = house {
+        house.close().await;
+    }
+    told
+}
+
+async fn tell(demo: &Demo, screen: &Screen, base: &str) -> Result<visit::Login, Failure> {
+    if demo.url.is_some() {
+        screen.line(&format!("Using the server at {base}. A person and two workspaces of the demo stay there."));
+    } else {
+        screen.line(&format!("A server is up at {base}."));
+    }
+    let api = Api::new(base)?;
+    story::tell(&api, screen).await
+}

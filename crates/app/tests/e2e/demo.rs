@@ -1,0 +1,97 @@
+//! `tidegate demo`, on the PostgreSQL inside the binary and against a server.
+
+use std::process::Stdio;
+
+use tidegate_testing::TestDatabase;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+fn tidegate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    // What the developer has set is not what is tested.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_") || name.ends_with("_URL")) {
+        command.env_remove(name);
+    }
+    command.kill_on_drop(true);
+    command
+}
+
+/// A server that listens, and where.
+async fn serve(database: &TestDatabase, plan: &str) -> (Child, String) {
+    let mut server = tidegate()
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--default-plan", plan])
+        .args(["--secret", "a secret for tests that is long enough", "--database-url", database.url()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    let out = server.stdout.take().expect("its output is piped");
+    let mut lines = BufReader::new(out).lines();
+    loop {
+        let line = lines.next_line().await.expect("its output is text").expect("it says where it listens");
+        if let Some(url) = line.strip_prefix("listening on ") {
+            return (server, url.to_owned());
+        }
+    }
+}
+
+/// Runs the demo to its end: the exit code and what it said.
+async fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = tidegate().arg("demo").args(arguments).output().await.expect("the demo runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[track_caller]
+fn tells_the_whole_story(code: Option<i32>, out: &str, err: &str) {
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    for told in [
+        "4002 events of the history of a real project are in, at position 4002",
+        "detecting 4002/4002",
+        "change together: in ",
+        ".github/workflows/ci.yml",
+        "Remind about ",
+        "% can be relied on.",
+        "is a draft (wf_",
+        "transform",
+        "emit_event",
+        "completed: ",
+        "events               4003",
+        "the first workspace's run does not exist there (404)",
+    ] {
+        assert!(out.contains(told), "{told:?} is missing in:\n{out}");
+    }
+    assert!(!out.contains('\u{1b}'), "no colour and no cursor movement where nobody looks at a terminal");
+}
+
+#[tokio::test]
+async fn it_tells_its_story_on_the_postgresql_that_it_brings() {
+    let (code, out, err) = demo(&["--exit"]).await;
+    tells_the_whole_story(code, &out, &err);
+}
+
+#[tokio::test]
+async fn it_tells_its_story_on_a_server() {
+    let database = TestDatabase::new().await;
+    let (server, url) = serve(&database, "unlimited").await;
+    let (code, out, err) = demo(&["--exit", "--url", &url]).await;
+    tells_the_whole_story(code, &out, &err);
+    assert!(out.contains(&format!("Using the server at {url}")), "{out}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn it_refuses_a_plan_that_is_too_small() {
+    let database = TestDatabase::new().await;
+    let (server, url) = serve(&database, "free").await;
+    let (code, out, err) = demo(&["--exit", "--url", &url]).await;
+    assert_eq!(code, Some(3), "{out}\n{err}");
+    assert!(err.contains("--default-plan unlimited"), "{err}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn it_says_what_to_do_where_nobody_answers() {
+    let (code, _, err) = demo(&["--exit", "--url", "http://127.0.0.1:1"]).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("is a Tidegate server running there?"), "{err}");
+}

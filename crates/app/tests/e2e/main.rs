@@ -1,0 +1,4 @@
+//! The program itself, as somebody at a terminal meets it.
+#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+
+mod demo;
