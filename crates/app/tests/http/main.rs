@@ -9,6 +9,7 @@ mod limits;
 mod manner;
 mod members;
 mod patterns;
+mod runs;
 mod support;
 mod tenancy;
 mod tokens;
