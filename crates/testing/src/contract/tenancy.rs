@@ -13,8 +13,8 @@ use tidegate_kernel::{
     ApiKeyId, Environment, IdempotencyTx, PermissionSet, SessionId, UnitOfWork, UserId, WorkspaceId,
 };
 use tidegate_tenancy::{
-    ApiKey, ApiKeySecret, Client, Directory, DirectoryTx, Email, Membership, Name, PasswordHash, Person, PersonTx,
-    Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
+    ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, Membership, Name, PasswordHash, Person,
+    PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
 };
 
 use crate::scope::{person_scope, system_scope, workspace_scope};
@@ -32,9 +32,19 @@ pub struct Subject {
     pub idempotency: Arc<dyn UnitOfWork<dyn IdempotencyTx>>,
     /// Time and randomness.
     pub env: Environment,
+    /// What this case's slugs, addresses and tokens begin with, so that cases can share a store.
+    pub run: String,
 }
 
 impl Subject {
+    fn slug(&self, text: &str) -> Slug {
+        Slug::new(&format!("{}-{text}", self.run)).expect("a slug")
+    }
+
+    fn digest(&self, text: &str) -> Digest {
+        Digest::of(&format!("{}-{text}", self.run))
+    }
+
     /// Now, as stores keep it.
     fn now(&self) -> DateTime<Utc> {
         self.env.now().trunc_subsecs(6)
@@ -65,7 +75,7 @@ impl Subject {
     fn unknown(&self, address: &str) -> Person {
         Person {
             id: UserId::generate(&self.env),
-            email: Email::new(address).expect("an address"),
+            email: Email::new(&format!("{}-{address}", self.run)).expect("an address"),
             name: name("Ada"),
             created_at: self.now(),
         }
@@ -88,7 +98,7 @@ impl Subject {
         Workspace {
             id: WorkspaceId::generate(&self.env),
             name: name("Acme"),
-            slug: Slug::new(slug).expect("a slug"),
+            slug: self.slug(slug),
             created_at: self.now(),
         }
     }

@@ -8,7 +8,8 @@ use tidegate_testing::{TestDatabase, test_environment};
 async fn subject(database: &TestDatabase) -> Subject {
     let env = test_environment();
     let store = Arc::new(database.store(env.clone()).await);
-    Subject { directory: store.clone(), personal: store.clone(), tenancy: store.clone(), idempotency: store, env }
+    let run = "run".to_owned();
+    Subject { directory: store.clone(), personal: store.clone(), tenancy: store.clone(), idempotency: store, env, run }
 }
 
 macro_rules! contract {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use tidegate_kernel::UserId;
-use tidegate_tenancy::{AccountEvent, Digest, LiveSession, REFRESH_TOKEN_LIFE, SigningKey, TokenState};
+use tidegate_tenancy::{AccountEvent, LiveSession, REFRESH_TOKEN_LIFE, SigningKey, TokenState};
 
 use super::{Subject, hash};
 use crate::scope::request_id;
@@ -61,7 +61,7 @@ pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: Subject) {
 /// commit.
 pub async fn a_refresh_token_is_good_once(subject: Subject) {
     let ada = subject.person("ada@example.org").await;
-    let (session, token) = (subject.session(ada.id), Digest::of("token"));
+    let (session, token) = (subject.session(ada.id), subject.digest("token"));
     let mut tx = subject.directory().await;
     tx.sessions().insert(&session, &token).await.expect("a session is added");
     tx.commit().await.expect("it commits");
@@ -89,14 +89,14 @@ pub async fn a_refresh_token_is_good_once(subject: Subject) {
     assert_eq!(current, 1);
 
     let mut tx = subject.directory().await;
-    let next = Digest::of("next");
+    let next = subject.digest("next");
     let later = subject.now() + TimeDelta::days(1);
     tx.sessions().rotate(session.id, &next, later, later + REFRESH_TOKEN_LIFE).await.expect("it is rotated");
     let used = tx.sessions().use_token(&token, later).await.expect("it is looked at");
     assert!(matches!(used, Some(TokenState::Used(of)) if of.id == session.id));
     let current = tx.sessions().use_token(&next, later).await.expect("it is used");
     assert!(matches!(current, Some(TokenState::Current(of)) if of.expires_at == later + REFRESH_TOKEN_LIFE));
-    assert_eq!(tx.sessions().use_token(&Digest::of("never"), later).await.expect("it is looked at"), None);
+    assert_eq!(tx.sessions().use_token(&subject.digest("never"), later).await.expect("it is looked at"), None);
 }
 
 /// A session is live until it is revoked or over, and revoked by its own person alone.
@@ -105,7 +105,7 @@ pub async fn a_session_ends(subject: Subject) {
     let (first, second) = (subject.session(ada.id), subject.session(ada.id));
     let mut tx = subject.directory().await;
     for (n, session) in [&first, &second, &subject.session(eve.id)].into_iter().enumerate() {
-        tx.sessions().insert(session, &Digest::of(&n.to_string())).await.expect("a session is added");
+        tx.sessions().insert(session, &subject.digest(&n.to_string())).await.expect("a session is added");
     }
     let now = subject.now();
     let live = LiveSession { session: first.clone(), person: ada.clone() };

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use tidegate_kernel::{Actor, AuditEntry, UserId};
-use tidegate_tenancy::{AuditFilter, Role, Slug, WorkspaceChange, WorkspaceRef};
+use tidegate_tenancy::{AuditFilter, Role, WorkspaceChange, WorkspaceRef};
 
 use super::{Subject, name};
 
@@ -17,7 +17,7 @@ pub async fn a_slug_belongs_to_one_workspace(subject: Subject) {
                 let mut tx = subject.tenancy(workspace.id).await;
                 let taken = tx.workspace().insert(&workspace).await.expect("an answer, and no error");
                 if !taken {
-                    workspace.slug = Slug::new(&format!("acme-{n}")).expect("a slug");
+                    workspace.slug = subject.slug(&format!("acme-{n}"));
                     assert!(tx.workspace().insert(&workspace).await.expect("the transaction is usable"));
                 }
                 assert_eq!(tx.workspace().get().await.expect("it is read").as_ref(), Some(&workspace));
@@ -39,7 +39,7 @@ pub async fn a_workspace_is_changed(subject: Subject) {
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
     let mut tx = subject.tenancy(ours.id).await;
     assert!(tx.workspace().lock().await.expect("it is locked"));
-    let change = |slug: &str| WorkspaceChange { name: Some(name("New")), slug: Slug::new(slug).ok() };
+    let change = |slug: &str| WorkspaceChange { name: Some(name("New")), slug: Some(subject.slug(slug)) };
     assert_eq!(tx.workspace().update(&change("theirs")).await.expect("an answer"), Some(false));
     assert_eq!(tx.workspace().get().await.expect("it is read").as_ref(), Some(&ours), "nothing was changed");
     assert_eq!(tx.workspace().update(&change("moved")).await.expect("an answer"), Some(true));
@@ -47,10 +47,9 @@ pub async fn a_workspace_is_changed(subject: Subject) {
     tx.commit().await.expect("it commits");
 
     let mut tx = subject.directory().await;
-    let slug = |text: &str| Slug::new(text).expect("a slug");
-    assert_eq!(tx.locator().slug(&slug("moved")).await.expect("it is located"), Some(ours.id));
-    assert_eq!(tx.locator().slug(&slug("ours")).await.expect("it is located"), None);
-    assert_eq!(tx.locator().slug(&slug("theirs")).await.expect("it is located"), Some(theirs.id));
+    assert_eq!(tx.locator().slug(&subject.slug("moved")).await.expect("it is located"), Some(ours.id));
+    assert_eq!(tx.locator().slug(&subject.slug("ours")).await.expect("it is located"), None);
+    assert_eq!(tx.locator().slug(&subject.slug("theirs")).await.expect("it is located"), Some(theirs.id));
     drop(tx);
     let mut tx = subject.tenancy(theirs.id).await;
     assert_eq!(tx.workspace().get().await.expect("it is read"), Some(theirs));
