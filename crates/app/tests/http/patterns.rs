@@ -54,6 +54,44 @@ async fn events_become_a_pattern_and_a_suggestion() {
 }
 
 #[tokio::test]
+async fn an_applied_suggestion_runs_by_itself_and_does_not_set_itself_off() {
+    let app = TestApp::spawn().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Acme").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    app.change_together(&ada, &workspace, "src/lib.rs", "CHANGES.md", 3).await;
+    let open = app.get(&format!("{path}/suggestions?status=open")).bearer(&ada.token).send().await.expect(200);
+    let id = text(&open["items"][0]["id"]);
+    let workflow = app.post(&format!("{path}/suggestions/{id}/apply")).bearer(&ada.token).send().await.expect(201);
+    let publish = format!("{path}/workflows/{}/publish", text(&workflow["id"]));
+    app.post(&publish).bearer(&ada.token).send().await.expect(200);
+    let runs = async || app.get(&format!("{path}/runs")).bearer(&ada.token).send().await.expect(200)["items"].clone();
+    assert_eq!(runs().await, json!([]), "what came before does not count");
+
+    let event = |id: &str, kind: &str, subject: &str| {
+        json!({"specversion": "1.0", "id": id, "source": "/test", "type": kind, "subject": subject}).to_string()
+    };
+    for (id, kind, subject) in [
+        ("other", "file.modified", "src/lib.rs"),
+        ("emitted", "reminder.co_change", "CHANGES.md"),
+        ("starts", "file.modified", "CHANGES.md"),
+    ] {
+        let request = app.post(&format!("{path}/events")).bearer(&ada.token);
+        request.body("application/cloudevents+json", event(id, kind, subject)).send().await.expect(202);
+    }
+    let started = async {
+        while runs().await == json!([]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), started).await.expect("the event starts a run");
+    let run = format!("{path}/runs/{}", text(&runs().await[0]["id"]));
+    let run = app.get(&run).bearer(&ada.token).send().await.expect(200);
+    assert_eq!((&run["input"]["path"], &run["workflow_id"]), (&json!("CHANGES.md"), &workflow["id"]), "{run}");
+    assert_eq!(runs().await.as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn what_is_dismissed_is_never_offered_again() {
     let app = TestApp::spawn().await;
     let ada = app.person("ada").await;

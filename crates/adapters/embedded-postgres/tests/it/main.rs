@@ -5,6 +5,7 @@ mod cache;
 mod events;
 mod kill;
 mod lifecycle;
+mod patterns;
 mod schema;
 mod security;
 mod tenancy;

@@ -62,19 +62,15 @@ pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
         () = serve::wait_for_signal() => Err(Failure::Failed("interrupted".to_owned())),
     };
     let told = match told {
-        Ok(login) if !demo.exit && house.is_some() => {
-            screen.visit(&base, &login);
-            serve::wait_for_signal().await;
-            screen.line("Stopping.");
-            Ok(())
-        }
-        Ok(login) => {
-            if demo.url.is_some() {
-                screen.visit(&base, &login);
+        Ok(login) if !demo.exit => {
+            screen.visit(&base, &login, house.is_some());
+            if house.is_some() {
+                serve::wait_for_signal().await;
+                screen.line("Stopping.");
             }
             Ok(())
         }
-        Err(failure) => Err(failure),
+        other => other.map(drop),
     };
     if let Some(house) = house {
         house.close().await;

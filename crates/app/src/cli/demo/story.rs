@@ -48,6 +48,7 @@ pub(super) async fn tell(api: &Api, screen: &Screen) -> Result<Login, Failure> {
 
     screen.chapter("A workflow");
     let workflow = apply(&api, screen, &first, &suggestion).await?;
+    login.subject = subject(&suggestion).unwrap_or_default().to_owned();
     let run = run(&api, screen, &first, &workflow, &suggestion).await?;
 
     screen.chapter("Usage");
@@ -74,7 +75,7 @@ async fn register(api: &Api, screen: &Screen) -> Result<(Api, Login), Failure> {
         return Err(Failure::Failed("the log-in brought no access token".to_owned()));
     }
     screen.done("logged in");
-    let login = Login { email, password, workspace: String::new(), token };
+    let login = Login { email, password, workspace: String::new(), token, subject: String::new() };
     Ok((api.with_token(&login.token), login))
 }
 
@@ -186,6 +187,12 @@ async fn apply(api: &Api, screen: &Screen, workspace: &str, suggestion: &Value) 
     Ok(id)
 }
 
+/// The subject that the suggested workflow listens to.
+fn subject(suggestion: &Value) -> Option<&str> {
+    let parameter = |name| suggestion.pointer(name).and_then(Value::as_str);
+    parameter("/parameters/antecedent").or_else(|| parameter("/parameters/from"))
+}
+
 /// Starts a run by hand and follows it; returns its id.
 async fn run(
     api: &Api,
@@ -194,7 +201,7 @@ async fn run(
     workflow: &str,
     suggestion: &Value,
 ) -> Result<String, Failure> {
-    let input = match suggestion.pointer("/parameters/antecedent").or_else(|| suggestion.pointer("/parameters/from")) {
+    let input = match subject(suggestion) {
         Some(path) => json!({"path": path, "wait": "1s"}),
         None => json!({}),
     };

@@ -9,12 +9,14 @@ pub(super) struct Login {
     pub(super) password: String,
     pub(super) workspace: String,
     pub(super) token: String,
+    /// The subject that the published workflow listens to; empty where it listens to none.
+    pub(super) subject: String,
 }
 
 impl Screen {
     /// The address, the log-in and three things to try.
-    pub(super) fn visit(&self, base: &str, login: &Login) {
-        let Login { email, password, workspace, token } = login;
+    pub(super) fn visit(&self, base: &str, login: &Login, ends_with_us: bool) {
+        let Login { email, password, workspace, token, subject } = login;
         self.chapter("Look around");
         self.item(&format!("address     {}", self.strong(base)));
         self.item(&format!("e-mail      {email}"));
@@ -25,25 +27,25 @@ impl Screen {
         self.line("   Three things to try (the token is good for 30 minutes):");
         self.line(&format!("   export TOKEN={token}"));
         let ws = format!("{base}/api/v1/workspaces/{workspace}");
+        let curl = "curl -s -H \"Authorization: Bearer $TOKEN\"";
+        let event = serde_json::json!({
+            "specversion": "1.0", "id": "mine-1", "source": "/me", "type": "file.modified",
+            "subject": if subject.is_empty() { "README.md" } else { subject },
+        });
+        let event = event.to_string().replace('\'', "'\\''");
+        let starts =
+            if subject.is_empty() { "an event of your own" } else { "an event of your own; it starts the workflow" };
+        let send = format!("{curl} -H 'Content-Type: application/cloudevents+json' '{ws}/events' -d '{event}'");
         for (what, command) in [
-            (
-                "what usually follows what",
-                format!("curl -s -H \"Authorization: Bearer $TOKEN\" '{ws}/patterns?kind=sequence&limit=5'"),
-            ),
-            (
-                "what the workflow sent",
-                format!("curl -s -H \"Authorization: Bearer $TOKEN\" '{ws}/events?type=reminder.co_change'"),
-            ),
-            (
-                "an event of your own",
-                format!(
-                    "curl -s -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/cloudevents+json' '{ws}/events' \\\n     -d '{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/me\",\"type\":\"file.modified\",\"subject\":\"README.md\"}}'"
-                ),
-            ),
+            (starts, send),
+            ("the runs, with what started them", format!("{curl} '{ws}/runs'")),
+            ("what usually follows what", format!("{curl} '{ws}/patterns?kind=sequence&limit=5'")),
         ] {
             self.line(&format!("   {}\n   {command}", self.faint(&format!("# {what}"))));
         }
-        self.line("");
-        self.line(&self.strong("   Ctrl-C ends it."));
+        if ends_with_us {
+            self.line("");
+            self.line(&self.strong("   Ctrl-C ends it."));
+        }
     }
 }
