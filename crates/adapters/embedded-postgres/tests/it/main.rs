@@ -5,7 +5,6 @@ mod cache;
 mod events;
 mod kill;
 mod lifecycle;
-mod patterns;
 mod schema;
 mod security;
 mod tenancy;

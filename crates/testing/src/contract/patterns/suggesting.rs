@@ -114,13 +114,15 @@ pub async fn another_tenants_suggestion_does_not_exist(subject: &Subject) {
     let id = subject.offered(&theirs).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
     let refused = subject.suggestions().dismiss(&ours, id).await;
     assert!(matches!(refused, Err(DismissSuggestionError::NotFound)), "{refused:?}");
+    let event = subject.stored(&theirs).await.first().map(|event| event.id).expect("an event");
     let mut tx = subject.suggestions.begin(&ours).await.expect("a transaction begins");
     assert!(!tx.suggestions().answer(id, SuggestionStatus::Dismissed, None).await.expect("nothing is answered"));
-    let event = subject.stored(&theirs).await.first().map(|event| event.id).expect("an event");
     assert!(tx.suggestions().event_types(&[event], "a").await.expect("types are read").is_empty());
     drop(tx);
     let mut tx = subject.suggestions.begin(&theirs).await.expect("a transaction begins");
     assert_eq!(tx.suggestions().event_types(&[event], "a").await.expect("types are read"), ["file.modified"]);
+    // The embedded PostgreSQL has one connection: a second transaction beside this one would wait for ever.
+    drop(tx);
     assert_eq!(subject.offered(&theirs).await.len(), 1);
 }
 
