@@ -67,7 +67,9 @@ impl Server {
     /// SIGTERM, and whether it then ended well.
     pub async fn terminate(mut self) -> bool {
         let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill can be run");
+        // The shell's own: a small machine has no program of this name.
+        let sent =
+            Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await.expect("a shell can be run");
         assert!(sent.success(), "the signal is sent");
         let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         ended.expect("it ends in time").expect("its end can be seen").success()

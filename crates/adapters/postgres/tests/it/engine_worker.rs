@@ -193,6 +193,9 @@ async fn runs_of_several_workspaces_end() {
     let worker = house.worker(handler.clone()).await;
     let (a, b) = (house.harness.new_workspace().await, house.harness.new_workspace().await);
     let (of_a, of_b) = (house.start(a, 20, None).await, house.start(b, 5, None).await);
+    // Both, before it is looked what is left of either.
+    house.all_end_quietly(a, &of_a).await;
+    house.all_end_quietly(b, &of_b).await;
     house.all_end(a, &of_a, RunStatus::Completed).await;
     house.all_end(b, &of_b, RunStatus::Completed).await;
     assert_eq!(handler.calls.load(Ordering::SeqCst), 50, "each step twice");
