@@ -13,7 +13,7 @@ use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
-use tidegate_use_cases::{ApplySuggestion, PlanQuota};
+use tidegate_use_cases::{ApplySuggestion, DeleteWorkspace, PlanQuota};
 use tidegate_workflows::Workflows;
 use tidegate_workflows::run::Runs;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,8 @@ pub struct Services {
     pub suggestions: Suggestions,
     /// Makes workflows of suggestions.
     pub apply_suggestion: ApplySuggestion,
+    /// Ends workspaces.
+    pub delete_workspace: DeleteWorkspace,
     /// The rules and templates that suggestions are made by.
     pub catalogue: Arc<Catalogue>,
     /// What is done with runs, beside driving them.
@@ -118,6 +120,7 @@ impl Services {
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),
             apply_suggestion: ApplySuggestion::new(store.clone(), workflows.clone(), Arc::clone(&catalogue)),
+            delete_workspace: DeleteWorkspace::new(store.clone(), tenancy.workspaces.clone(), env.clone()),
             catalogue,
             embedded: settings.is_embedded(),
             cursors: Cursors::new(secret, env.clone()),

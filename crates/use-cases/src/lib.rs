@@ -4,9 +4,11 @@
 //! each other; what is needed of both is put together here as a slice of the store.
 
 pub mod apply_suggestion;
+pub mod delete_workspace;
 pub mod follow_events;
 pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
+pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
 pub use follow_events::{EventTriggersTx, FollowEvents, TRIGGERS};
 pub use quota::PlanQuota;

@@ -160,12 +160,12 @@ pub async fn update(
     Ok(HttpResponse::Ok().json(WorkspaceView::from(workspace)))
 }
 
-/// Delete a workspace. Nobody finds it from then on, and its slug is free.
+/// Delete a workspace. Nobody finds it from then on, its slug is free, nothing starts in it any more and its runs are cancelled.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
     responses((status = 204, description = "Deleted")))]
 #[delete("/workspaces/{ws}")]
 pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
-    services.tenancy.workspaces.delete(&scope).await?;
+    services.delete_workspace.delete(&scope).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

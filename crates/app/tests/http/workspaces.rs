@@ -1,9 +1,12 @@
 //! Founding, naming, listing and deleting workspaces, and what is refused on the way.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tidegate_kernel::WorkspaceId;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, text};
 
 const PATH: &str = "/api/v1/workspaces";
 
@@ -116,7 +119,7 @@ async fn a_slug_belongs_to_one_living_workspace() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("a deleted workspace is gone");
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("a deleted workspace is gone");
     }
     create(json!({ "name": "Umbrella", "slug": "umbrella" })).await.expect(201);
 }
@@ -157,4 +160,50 @@ async fn pages_follow_each_other_and_their_cursors_fit_nothing_else() {
     assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(audit("to=2020-01-01T00:00:00Z").await.expect(200)["items"], json!([]));
     assert_eq!(audit("actor=system").await.expect(200)["items"], json!([]));
+}
+
+/// What goes on in a deleted workspace ends: what works, what waits behind it, and what would have started by itself. What the
+/// neighbour does goes on.
+#[tokio::test]
+async fn nothing_goes_on_in_a_deleted_workspace() {
+    let app = TestApp::spawn().await;
+    let ada = app.person("Ada").await;
+    let sleeper = json!({
+        "name": "sleeper",
+        "concurrency": { "key": "one", "limit": 1 },
+        "triggers": [{ "cron": "0 0 1 1 *" }, { "event": { "type": "file.modified" } }],
+        "steps": [{ "id": "sleep", "uses": "delay", "with": { "for": "1d" } }],
+    });
+    let mut workspaces = Vec::new();
+    for name in ["Doomed", "Neighbour"] {
+        let workspace = app.workspace(&ada, name).await;
+        let path = format!("{PATH}/{workspace}/workflows");
+        let made = app.post(&path).bearer(&ada.token).json(&sleeper).send().await.expect(201);
+        let path = format!("{path}/{}", text(&made["id"]));
+        app.post(&format!("{path}/publish")).bearer(&ada.token).send().await.expect(200);
+        for _ in 0..3 {
+            app.post(&format!("{path}/runs")).bearer(&ada.token).json(&json!({})).send().await.expect(201);
+        }
+        workspaces.push(workspace.parse::<WorkspaceId>().expect("a workspace's id").as_uuid());
+    }
+    let [doomed, neighbour] = workspaces[..] else { panic!("two were founded") };
+    let count = async |what: &str, workspace| {
+        app.database.count(format!("select count(*) from {what} and workspace_id = '{workspace}'")).await
+    };
+    let until = async |what: &str, workspace, expected| {
+        let reached = async { while count(what, workspace).await != expected {} };
+        tokio::time::timeout(Duration::from_secs(60), reached).await.expect(what);
+    };
+    until("run where status = 'waiting'", doomed, 1).await;
+    until("blocked where true", doomed, 2).await;
+
+    app.request(Method::DELETE, &format!("{PATH}/doomed")).bearer(&ada.token).send().await.expect(204);
+    until("run where status = 'cancelled'", doomed, 3).await;
+    for gone in ["blocked", "ready", "lease", "timer", "run_signal", "cron_trigger", "event_trigger"] {
+        until(&format!("{gone} where true"), doomed, 0).await;
+    }
+    assert_eq!(count("run where status in ('pending', 'running', 'waiting')", neighbour).await, 3);
+    assert_eq!(count("cron_trigger where true", neighbour).await, 1);
+    assert_eq!(count("event_trigger where true", neighbour).await, 1);
+    app.stop().await;
 }

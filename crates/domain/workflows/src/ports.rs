@@ -83,4 +83,7 @@ pub trait TriggerPlacements: Send {
     /// Replaces all triggers of a workflow by those of `version`. Triggers for events MUST be set off only by events that
     /// are committed after the events which the transaction sees.
     async fn place(&mut self, workflow: WorkflowId, version: i32, triggers: &[Placement]) -> Result<(), StoreError>;
+
+    /// Takes away all triggers of all workflows of the workspace.
+    async fn clear(&mut self) -> Result<(), StoreError>;
 }

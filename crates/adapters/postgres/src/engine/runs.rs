@@ -191,6 +191,21 @@ impl RunRepository for PgTx {
         .map(drop)
         .map_err(store_error)
     }
+
+    async fn request_cancel_all(&mut self, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        sqlx::query(
+            "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+             select workspace_id, gen_random_uuid(), id, shard, 'cancel', $2 from run
+             where workspace_id = $1 and status in ('pending', 'running', 'waiting')",
+        )
+        .bind(workspace)
+        .bind(at)
+        .execute(self.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+    }
 }
 
 /// The smallest id of a run that was started at `at`.

@@ -3,6 +3,7 @@
 mod account_log;
 mod api_key;
 mod audit_trail;
+mod delete;
 mod member;
 mod people;
 mod personal;

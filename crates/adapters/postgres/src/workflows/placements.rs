@@ -64,4 +64,14 @@ impl TriggerPlacements for PgTx<Tenant> {
         }
         Ok(())
     }
+
+    async fn clear(&mut self) -> Result<(), StoreError> {
+        let workspace = self.workspace().as_uuid();
+        for statement in
+            ["delete from cron_trigger where workspace_id = $1", "delete from event_trigger where workspace_id = $1"]
+        {
+            sqlx::query(statement).bind(workspace).execute(self.sqlx()).await.map_err(store_error)?;
+        }
+        Ok(())
+    }
 }

@@ -11,7 +11,7 @@ use tidegate_kernel::{
 
 use crate::error::WorkspaceError;
 use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange};
-use crate::ports::{Personal, Tenancy};
+use crate::ports::{Personal, Tenancy, TenancyTx};
 use crate::service::{AccessControl, now};
 
 /// How many tails are tried before a derived slug counts as taken.
@@ -131,24 +131,26 @@ impl Workspaces {
         });
         tx.audit().record(AuditEntry::new("workspace.updated", after.id).with(details)).await?;
         tx.commit().await?;
-        self.signals.publish(Signal::new(Topic::WorkspaceChanged, &after.id));
+        self.changed(scope);
         Ok(after)
     }
 
-    /// Deletes the workspace: from now on it is nowhere to be found and its slug is free, and its data waits to be
-    /// erased.
+    /// Deletes the workspace, as part of a unit of work that also ends what goes on in it: from now on it is nowhere to be
+    /// found and its slug is free, and its data waits to be erased. The caller commits and calls [`Workspaces::changed`].
     ///
     /// # Errors
     /// [`WorkspaceError`]: not allowed, or gone.
-    pub async fn delete(&self, scope: &WorkspaceScope) -> Result<(), WorkspaceError> {
+    pub async fn delete_in(&self, tx: &mut dyn TenancyTx, scope: &WorkspaceScope) -> Result<(), WorkspaceError> {
         scope.require(Permission::WorkspaceDelete)?;
-        let mut tx = self.tenancy.begin(scope).await?;
         if !tx.workspace().delete(now(&self.env)).await? {
             return Err(WorkspaceError::NotFound);
         }
         tx.audit().record(AuditEntry::new("workspace.deleted", scope.workspace())).await?;
-        tx.commit().await?;
-        self.signals.publish(Signal::new(Topic::WorkspaceChanged, &scope.workspace()));
         Ok(())
+    }
+
+    /// Tells everybody who remembers the workspace of `scope` to look again. Call it after the commit.
+    pub fn changed(&self, scope: &WorkspaceScope) {
+        self.signals.publish(Signal::new(Topic::WorkspaceChanged, &scope.workspace()));
     }
 }

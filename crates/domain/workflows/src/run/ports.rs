@@ -69,6 +69,9 @@ pub trait RunRepository: Send {
 
     /// Asks the engine to cancel a run that the workspace has. MUST NOT change the run itself.
     async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Asks the engine to cancel every run of the workspace that has not ended. MUST NOT change the runs themselves.
+    async fn request_cancel_all(&mut self, at: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
 /// What of a workflow can be started now.

@@ -1,0 +1,55 @@
+//! A workspace ends, and with it what goes on in it.
+
+use std::sync::Arc;
+
+use tidegate_kernel::{Environment, UnitOfWork, WorkspaceScope};
+use tidegate_tenancy::error::WorkspaceError;
+use tidegate_tenancy::ports::TenancyTx;
+use tidegate_tenancy::service::Workspaces;
+use tidegate_workflows::ports::TriggerPlacements;
+use tidegate_workflows::run::ports::RunRepository;
+
+/// What deleting a workspace needs of a store: parts of both domains in one transaction.
+pub trait DeleteWorkspaceTx: TenancyTx {
+    /// The slice of tenancy.
+    fn as_tenancy(&mut self) -> &mut dyn TenancyTx;
+    /// What starts workflows by itself.
+    fn placements(&mut self) -> &mut dyn TriggerPlacements;
+    /// Runs.
+    fn runs(&mut self) -> &mut dyn RunRepository;
+}
+
+/// Deletes workspaces.
+#[derive(Clone)]
+pub struct DeleteWorkspace {
+    store: Arc<dyn UnitOfWork<dyn DeleteWorkspaceTx>>,
+    workspaces: Arc<Workspaces>,
+    env: Environment,
+}
+
+impl DeleteWorkspace {
+    /// The use case over `store`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn UnitOfWork<dyn DeleteWorkspaceTx>>,
+        workspaces: Arc<Workspaces>,
+        env: Environment,
+    ) -> Self {
+        Self { store, workspaces, env }
+    }
+
+    /// Deletes the workspace of `scope`: nothing starts in it by itself any more, and its runs are cancelled as soon as
+    /// their workers hear of it.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]: not allowed, or gone; nothing was changed then.
+    pub async fn delete(&self, scope: &WorkspaceScope) -> Result<(), WorkspaceError> {
+        let mut tx = self.store.begin(scope).await?;
+        self.workspaces.delete_in(tx.as_tenancy(), scope).await?;
+        tx.placements().clear().await?;
+        tx.runs().request_cancel_all(self.env.now()).await?;
+        tx.commit().await?;
+        self.workspaces.changed(scope);
+        Ok(())
+    }
+}
