@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tidegate_events::cloud_event::DEPTH_ATTRIBUTE;
 use tidegate_events::{ConsumerName, EventConsumers, EventFeed, Payload, StoredEvent};
-use tidegate_kernel::{StoreError, UnitOfWork, WorkspaceScope};
+use tidegate_kernel::{Position, StoreError, UnitOfWork, WorkspaceScope};
 use tidegate_workflows::trigger::ports::TriggersTx;
 use tidegate_workflows::trigger::{Occurrence, Triggers};
 
@@ -15,7 +15,7 @@ use tidegate_workflows::trigger::{Occurrence, Triggers};
 pub const TRIGGERS: ConsumerName = ConsumerName("triggers");
 
 /// How many events one transaction follows.
-const CHUNK: u32 = 200;
+const CHUNK: i64 = 500;
 
 /// What following events needs of a store: the events and the triggers in one transaction.
 pub trait EventTriggersTx: TriggersTx {
@@ -59,22 +59,17 @@ impl FollowEvents {
         if head <= from {
             return Ok(false);
         }
-        let facts = tx.feed().read(from, head, CHUNK).await?;
-        // Events that retention has taken away are passed over.
-        let to = facts.last().filter(|_| facts.len() >= CHUNK as usize).map_or(head, |event| event.position);
+        let awaited = self.triggers.awaited_in(tx.as_triggers()).await?;
+        // Positions have no gaps but those of retention, which are passed over; where nobody waits, so is everything.
+        let to = if awaited.is_empty() { head } else { head.min(Position(from.0 + CHUNK)) };
         // Who comes second waits here, before anything is started.
         if !tx.consumers().advance(TRIGGERS, from, to).await? {
             return Ok(true);
         }
-        let mut types: Vec<String> = facts.into_iter().map(|event| event.event_type).collect();
-        types.sort_unstable();
-        types.dedup();
-        let awaited = self.triggers.awaited_in(tx.as_triggers(), &types).await?;
         let mut started = 0;
         if !awaited.is_empty() {
-            let events = tx.feed().read_whole(from, to, CHUNK).await?;
-            let events = events.into_iter().filter(|stored| awaited.contains(&stored.event.event_type));
-            let occurrences: Vec<Occurrence> = events.map(occurrence).collect();
+            let events = tx.feed().read_whole(from, to, Some(&awaited)).await?;
+            let occurrences: Vec<Occurrence> = events.into_iter().map(occurrence).collect();
             started = self.triggers.follow_in(tx.as_triggers(), &occurrences).await?;
         }
         tx.commit().await?;

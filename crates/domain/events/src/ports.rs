@@ -102,7 +102,8 @@ pub trait EventFeed: Send {
     /// [`StoreError`] when they could not be read.
     async fn read(&mut self, after: Position, up_to: Position, limit: u32) -> Result<Vec<Event>, StoreError>;
 
-    /// The same with payloads and all attributes.
+    /// All events of the range with payloads and all attributes, of these types where some are named; the range is the
+    /// bound, so it has to be short.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.
@@ -110,7 +111,7 @@ pub trait EventFeed: Send {
         &mut self,
         after: Position,
         up_to: Position,
-        limit: u32,
+        types: Option<&[String]>,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 }
 

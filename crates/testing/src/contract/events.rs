@@ -69,7 +69,7 @@ impl Subject {
 
     async fn everything(&self, scope: &WorkspaceScope) -> Vec<StoredEvent> {
         let mut tx = self.feed.begin(scope).await.expect("a transaction begins");
-        tx.feed().read_whole(Position::START, Position(i64::MAX), 100_000).await.expect("events are read")
+        tx.feed().read_whole(Position::START, Position(i64::MAX), None).await.expect("events are read")
     }
 }
 

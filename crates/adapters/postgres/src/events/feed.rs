@@ -1,8 +1,7 @@
 //! Reading behind the insert, and how far each reader has come.
 
 use async_trait::async_trait;
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 use tidegate_events::{ConsumerName, Event, EventBacklog, EventConsumers, EventFeed, StoredEvent};
 use tidegate_kernel::{Position, StoreError, SystemScope, WorkspaceId};
 use uuid::Uuid;
@@ -14,21 +13,14 @@ use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
 
 /// The rows of a range of positions. `event_batch` says from which id on to look, and that prunes partitions.
-async fn range<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
-    tx: &mut PgTx<Tenant>,
-    columns: &'static str,
-    after: Position,
-    up_to: Position,
-    limit: u32,
-) -> Result<Vec<R>, StoreError> {
-    let workspace = tx.workspace().as_uuid();
-    let mut query = QueryBuilder::<Postgres>::new("select ");
+fn range(columns: &'static str, workspace: WorkspaceId, after: Position, up_to: Position) -> QueryBuilder<Postgres> {
+    let workspace = workspace.as_uuid();
+    let mut query = QueryBuilder::new("select ");
     query.push(columns).push(" from event where workspace_id = ").push_bind(workspace);
     query.push(" and id >= (select first_id from event_batch where workspace_id = ").push_bind(workspace);
     query.push(" and position > ").push_bind(after.0).push(" order by position limit 1)");
     query.push(" and position > ").push_bind(after.0).push(" and position <= ").push_bind(up_to.0);
-    query.push(" order by id limit ").push_bind(i64::from(limit));
-    query.build_query_as().fetch_all(tx.sqlx()).await.map_err(store_error)
+    query
 }
 
 #[async_trait]
@@ -38,7 +30,9 @@ impl EventFeed for PgTx<Tenant> {
     }
 
     async fn read(&mut self, after: Position, up_to: Position, limit: u32) -> Result<Vec<Event>, StoreError> {
-        let rows: Vec<FactsRow> = range(self, FACTS, after, up_to, limit).await?;
+        let mut query = range(FACTS, self.workspace(), after, up_to);
+        query.push(" order by id limit ").push_bind(i64::from(limit));
+        let rows: Vec<FactsRow> = query.build_query_as().fetch_all(self.sqlx()).await.map_err(store_error)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
@@ -46,9 +40,14 @@ impl EventFeed for PgTx<Tenant> {
         &mut self,
         after: Position,
         up_to: Position,
-        limit: u32,
+        types: Option<&[String]>,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let rows: Vec<WholeRow> = range(self, WHOLE, after, up_to, limit).await?;
+        let mut query = range(WHOLE, self.workspace(), after, up_to);
+        if let Some(types) = types {
+            query.push(" and type = any(").push_bind(types).push(")");
+        }
+        query.push(" order by id");
+        let rows: Vec<WholeRow> = query.build_query_as().fetch_all(self.sqlx()).await.map_err(store_error)?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
 }

@@ -101,6 +101,15 @@ impl TriggerRepository for PgTx<Tenant> {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn awaited(&mut self) -> Result<Vec<String>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        sqlx::query_scalar("select distinct event_type from event_trigger where workspace_id = $1")
+            .bind(workspace)
+            .fetch_all(self.sqlx())
+            .await
+            .map_err(store_error)
+    }
+
     async fn listening(&mut self, types: &[String]) -> Result<Vec<ListeningTrigger>, StoreError> {
         let workspace = self.workspace().as_uuid();
         let rows: Vec<ListeningRow> = sqlx::query_as(
@@ -128,7 +137,7 @@ impl DueTriggers for PgStore {
     async fn due(
         &self,
         scope: &SystemScope,
-        now: DateTime<Utc>,
+        until: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<(WorkspaceId, TimeTrigger)>, StoreError> {
         let mut tx = self.begin_machinery(scope).await?;
@@ -136,7 +145,7 @@ impl DueTriggers for PgStore {
             "select workspace_id, workflow_id, ordinal, version, next_fire from cron_trigger
              where next_fire <= $1 order by next_fire limit $2",
         )
-        .bind(now)
+        .bind(until)
         .bind(i64::from(limit))
         .fetch_all(tx.sqlx())
         .await

@@ -53,18 +53,21 @@ pub trait TriggerRepository: Send {
     /// second transaction that tries the same wait for this one.
     async fn advance(&mut self, trigger: &TimeTrigger, next: Option<DateTime<Utc>>) -> Result<bool, StoreError>;
 
+    /// The types of events that triggers wait for, each once.
+    async fn awaited(&mut self) -> Result<Vec<String>, StoreError>;
+
     /// The triggers that wait for events of one of these types, in a fixed order.
     async fn listening(&mut self, types: &[String]) -> Result<Vec<ListeningTrigger>, StoreError>;
 }
 
-/// Finds triggers whose time has come, across workspaces.
+/// Finds triggers whose time has come or comes soon, across workspaces.
 #[async_trait]
 pub trait DueTriggers: Send + Sync {
-    /// Up to `limit` triggers that wait for a time at or before `now`, the longest due first.
+    /// Up to `limit` triggers that wait for a time at or before `until`, the longest due first.
     async fn due(
         &self,
         scope: &SystemScope,
-        now: DateTime<Utc>,
+        until: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<(WorkspaceId, TimeTrigger)>, StoreError>;
 }

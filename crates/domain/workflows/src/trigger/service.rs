@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{
     AuditEntry, Environment, EventId, Position, StoreError, SystemScope, UnitOfWork, WorkflowId, WorkspaceId,
@@ -70,12 +70,17 @@ impl Triggers {
         Self { store, due, runs, env, versions: Arc::default() }
     }
 
-    /// Up to `limit` triggers whose time has come.
+    /// Up to `limit` triggers that wait for a time at or before `until`, the longest due first.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.
-    pub async fn due(&self, scope: &SystemScope, limit: u32) -> Result<Vec<(WorkspaceId, TimeTrigger)>, StoreError> {
-        self.due.due(scope, self.env.now(), limit).await
+    pub async fn due(
+        &self,
+        scope: &SystemScope,
+        until: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(WorkspaceId, TimeTrigger)>, StoreError> {
+        self.due.due(scope, until, limit).await
     }
 
     /// Fires a trigger whose time has come, and says whether it did: of several servers that try, one does. The trigger
@@ -131,15 +136,12 @@ impl Triggers {
         Ok(started)
     }
 
-    /// The types of events that somebody waits for, among these.
+    /// The types of events that triggers of the workspace wait for.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.
-    pub async fn awaited_in(&self, tx: &mut dyn TriggersTx, types: &[String]) -> Result<Vec<String>, StoreError> {
-        if types.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(tx.triggers().listening(types).await?.into_iter().map(|trigger| trigger.event_type).collect())
+    pub async fn awaited_in(&self, tx: &mut dyn TriggersTx) -> Result<Vec<String>, StoreError> {
+        tx.triggers().awaited().await
     }
 
     /// Tells the engine that the workspace has work. Call it after the commit.
@@ -207,12 +209,7 @@ fn kinds(occurrences: &[Occurrence]) -> Vec<String> {
     types
 }
 
-fn cron_start(
-    cron: &CronTrigger,
-    name: &str,
-    trigger: &TimeTrigger,
-    at: chrono::DateTime<chrono::Utc>,
-) -> Result<StartRun, String> {
+fn cron_start(cron: &CronTrigger, name: &str, trigger: &TimeTrigger, at: DateTime<Utc>) -> Result<StartRun, String> {
     let at = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let cause = json!({"kind": "cron", "scheduled_at": at, "trigger": trigger.ordinal});
     let input = input(&cron.input, name, (trigger.workflow, trigger.version), &cause, &Value::Null)?;

@@ -19,7 +19,7 @@ impl Subject {
     /// Fires everything that is due, once each, and says how much of it was there.
     async fn fire_due(&self) -> usize {
         let triggers = self.trigger_service();
-        let due = triggers.due(&system_scope(), 100).await.expect("due triggers are found");
+        let due = triggers.due(&system_scope(), self.env.now(), 100).await.expect("due triggers are found");
         for (workspace, trigger) in &due {
             triggers.fire(&workspace_scope(*workspace), trigger).await.expect("a trigger fires");
         }
@@ -64,7 +64,7 @@ pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
     subject.published(&scope, "hourly", EVERY_HOUR).await;
     subject.at("01:00:00");
     let (one, two) = (subject.trigger_service(), subject.trigger_service());
-    let due = one.due(&system_scope(), 10).await.expect("due triggers are found");
+    let due = one.due(&system_scope(), subject.env.now(), 10).await.expect("due triggers are found");
     let (_, trigger) = due.first().expect("the trigger is due");
     let (first, second) = tokio::join!(one.fire(&scope, trigger), two.fire(&scope, trigger));
     let fired = [first, second].map(|fired| usize::from(fired.expect("it is tried"))).iter().sum::<usize>();
@@ -146,7 +146,8 @@ pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
     subject.follow(&scope).await;
     assert!(subject.runs(&scope).await.is_empty() && subject.runs(&foreign).await.is_empty());
     subject.at("01:00:00");
-    let due = subject.trigger_service().due(&system_scope(), 10).await.expect("due triggers are found");
+    let due =
+        subject.trigger_service().due(&system_scope(), subject.env.now(), 10).await.expect("due triggers are found");
     let (workspace, trigger) = due.first().expect("ours is due");
     assert_eq!((due.len(), *workspace), (1, subject.ours));
     assert!(!subject.trigger_service().fire(&foreign, trigger).await.expect("it is tried"));
@@ -154,6 +155,7 @@ pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
         let mut tx = subject.triggers.begin(&foreign).await.expect("a transaction begins");
         assert!(!tx.triggers().advance(trigger, None).await.expect("it is tried"));
         assert!(tx.triggers().listening(&["wanted".to_owned()]).await.expect("it is tried").is_empty());
+        assert!(tx.triggers().awaited().await.expect("it is tried").is_empty());
     }
     assert!(subject.trigger_service().fire(&scope, trigger).await.expect("it fires"));
     assert_eq!((subject.runs(&scope).await.len(), subject.runs(&foreign).await.len()), (1, 0));
