@@ -22,6 +22,10 @@ use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
 use crate::workers;
 
+/// How long a connection may be idle: longer than the 60 s after which load balancers give theirs up, so that a request never
+/// meets a connection that the server is just closing.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -190,6 +194,7 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .default_service(web::to(fallback))
     });
     Ok(server
+        .keep_alive(KEEP_ALIVE)
         .client_request_timeout(Duration::from_secs(10))
         .shutdown_timeout(settings.shutdown_seconds)
         .shutdown_signal(std::future::pending())

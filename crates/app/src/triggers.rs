@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::Services;
 use crate::detection::follower_config;
 
-/// How often it is looked which schedules are due; schedules have minutes.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked which schedules will be due; schedules have minutes.
+const LOOK: Duration = Duration::from_secs(5);
 
 struct Following {
     events: FollowEvents,

@@ -11,6 +11,8 @@ pub struct EngineConfig {
     pub heartbeat: Duration,
     /// How often it looks for work that nobody told it of.
     pub poll: Duration,
+    /// How often it does when it has had none for a while.
+    pub idle_poll: Duration,
     /// The most runs in hand at once.
     pub max_runs: usize,
     /// The most attempts being made at once.
@@ -29,6 +31,7 @@ impl Default for EngineConfig {
             lease: Duration::from_secs(6),
             heartbeat: Duration::from_secs(2),
             poll: Duration::from_secs(1),
+            idle_poll: Duration::from_secs(3),
             max_runs: 2_000,
             max_attempts: 256,
             batch: 500,

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How many due triggers one look brings.
 const LOOK: u32 = 256;
+/// The shortest time between two looks where everything that was due has been fired.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// What keeps time.
 pub struct SchedulerParts {
@@ -23,7 +25,7 @@ pub struct SchedulerParts {
     pub env: Environment,
     /// The proof that this may work across tenants.
     pub scope: SystemScope,
-    /// How often it looks; a tick starts at most so late.
+    /// How often it looks at least; what it saw ahead it fires in time, and what was placed since then so late at most.
     pub poll: Duration,
 }
 
@@ -41,34 +43,38 @@ pub async fn keep_time(parts: SchedulerParts, stop: CancellationToken) {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = sleep_until(next_look) => {
-                let more = look(&parts, &request_id, &stop).await;
-                next_look = Instant::now() + if more { Duration::ZERO } else { pause(&parts) };
-            }
+            () = sleep_until(next_look) => next_look = Instant::now() + look(&parts, &request_id, &stop).await,
         }
     }
 }
 
-/// Fires what is due now and says whether there is more.
-async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &CancellationToken) -> bool {
-    let due = match parts.triggers.due(&parts.scope, LOOK).await {
-        Ok(due) => due,
+/// Fires what is due now and says how long to wait for the next look: no longer than until what it sees to be due next.
+async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &CancellationToken) -> Duration {
+    let (now, pause) = (parts.env.now(), pause(parts));
+    let seen = match parts.triggers.due(&parts.scope, now + pause, LOOK).await {
+        Ok(seen) => seen,
         Err(error) => {
             tracing::warn!(%error, "cannot look for triggers that are due; it is tried again");
-            return false;
+            return pause;
         }
     };
-    let full = due.len() >= LOOK as usize;
+    let full = seen.len() >= LOOK as usize;
+    let (due, ahead): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, trigger)| trigger.due <= now);
     let mut fired = 0;
     for (workspace, trigger) in due {
         if stop.is_cancelled() {
-            return false;
+            return pause;
         }
         let scope = parts.scope.enter(workspace, request_id.clone());
         fired += usize::from(outcome(workspace, &trigger, parts.triggers.fire(&scope, &trigger).await));
     }
     // Where nothing could be fired, looking again at once would find the same.
-    full && fired > 0
+    if full && fired > 0 {
+        return Duration::ZERO;
+    }
+    let next = ahead.first().and_then(|(_, trigger)| (trigger.due - parts.env.now()).to_std().ok());
+    // Never less than a moment: a clock that stands still must not make this spin.
+    next.map_or(pause, |next| next.clamp(MOMENT, pause))
 }
 
 fn outcome(workspace: WorkspaceId, trigger: &TimeTrigger, result: Result<bool, StoreError>) -> bool {

@@ -64,7 +64,7 @@ impl Default for FollowerConfig {
         Self {
             lanes: 2,
             poll: Duration::from_secs(1),
-            idle_poll: Duration::from_secs(3),
+            idle_poll: Duration::from_secs(5),
             rest: Duration::from_millis(50),
         }
     }

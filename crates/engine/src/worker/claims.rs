@@ -20,7 +20,8 @@ impl Worker {
         }
         self.looking = true;
         self.look_wanted = false;
-        self.next_look = now + self.jittered(self.config.poll);
+        let poll = self.poll();
+        self.next_look = now + self.jittered(poll);
         if now >= self.next_reread {
             self.next_reread = now + REREAD;
             self.timers_read = None;
@@ -28,7 +29,7 @@ impl Worker {
         let shards: Vec<ShardId> =
             self.tenures.keys().filter(|shard| !self.leaving.contains(*shard)).copied().collect();
         let after = self.timers_read;
-        let until = self.env.now() + TimeDelta::from_std(self.config.poll * 2).unwrap_or(TimeDelta::seconds(2));
+        let until = self.env.now() + TimeDelta::from_std(poll * 2).unwrap_or(TimeDelta::seconds(2));
         let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
         tokio::spawn(async move {
             let result = store.look(&scope, &shards, after, until).await;
@@ -161,6 +162,9 @@ impl Worker {
             }
         }
         self.nudged.clear();
+        if !claimed.is_empty() {
+            self.last_work = Instant::now();
+        }
         for Claimed { run, plan } in claimed {
             if self.tenures.get(&run.tenure.shard) == Some(&run.tenure) {
                 self.take_up(run, plan);

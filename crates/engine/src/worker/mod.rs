@@ -180,8 +180,13 @@ struct Worker {
     next_hold: Instant,
     next_reread: Instant,
     next_tidy: Instant,
+    /// When something was last claimed or committed.
+    last_work: Instant,
     drain_until: Option<Instant>,
 }
+
+/// After this long without work the slower poll is enough.
+const QUIET: Duration = Duration::from_secs(10);
 
 impl Worker {
     fn new(parts: EngineParts, stop: CancellationToken) -> Self {
@@ -227,6 +232,7 @@ impl Worker {
             next_hold: now,
             next_reread: now,
             next_tidy: now,
+            last_work: now,
             drain_until: None,
         }
     }
@@ -339,6 +345,12 @@ impl Worker {
             Some(_) => {}
             None => self.look_wanted = true,
         }
+    }
+
+    /// How long until the next look.
+    fn poll(&self) -> Duration {
+        let quiet = self.runs.is_empty() && self.last_work.elapsed() > QUIET;
+        if quiet { self.config.idle_poll } else { self.config.poll }
     }
 
     /// A share of `period` between nine tenths and eleven tenths, so that workers do not ask in step.
