@@ -189,7 +189,8 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .into_app()
             .service(
                 utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
-                    .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")),
+                    // The page asks nobody else, so that it works without a network and tells nobody of this server.
+                    .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none")),
             )
             .default_service(web::to(fallback))
     });

@@ -119,7 +119,7 @@ fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {
 
 /// The API keys that are not revoked, the newest first.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
     responses((status = 200, description = "Keys without their secrets", body = List<ApiKeyView>)))]
 #[get("/workspaces/{ws}/api-keys")]
 pub async fn list(
@@ -160,7 +160,7 @@ impl From<ApiKeyError> for Problem {
                 Self::new(&FORBIDDEN, format!("The scope `{scope}` is above what you may do yourself."))
             }
             ApiKeyError::NoScopes => invalid("/scopes", &error),
-            ApiKeyError::ExpiryInThePast => invalid("/expires_at", &error),
+            ApiKeyError::ExpiryInThePast | ApiKeyError::ExpiryTooLate => invalid("/expires_at", &error),
             ApiKeyError::NotFound => Self::not_found(),
             ApiKeyError::Store(error) => error.into(),
         }

@@ -12,7 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
-use super::query::{Query, invalid, page_size};
+use super::query::{Query, instant, invalid, page_size, texts};
 use crate::Services;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
@@ -107,7 +107,7 @@ fn actor(text: &str) -> Result<Actor, Problem> {
 
 /// What was done in a workspace, the newest first.
 #[utoipa::path(tag = "audit", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), AuditQuery),
     responses((status = 200, description = "Entries", body = List<AuditView>)))]
 #[get("/workspaces/{ws}/audit")]
 pub async fn list(
@@ -119,11 +119,11 @@ pub async fn list(
     let binding = (scope.workspace(), "audit", &filters);
     let before = services.cursors.open_optional::<AuditId>(query.cursor.as_deref(), &binding)?;
     let filter = AuditFilter {
-        actions: query.action.clone(),
-        actors: query.actor.iter().map(|text| actor(text)).collect::<Result<_, _>>()?,
-        resources: query.resource.clone(),
-        from: query.from,
-        to: query.to,
+        actions: texts("action", &query.action)?,
+        actors: texts("actor", &query.actor)?.iter().map(|text| actor(text)).collect::<Result<_, _>>()?,
+        resources: texts("resource", &query.resource)?,
+        from: instant("from", query.from)?,
+        to: instant("to", query.to)?,
     };
     let before = before.map(|id| id.as_uuid());
     let page = services.tenancy.audit_trail.list(&scope, &filter, before, page_size(query.limit)?).await?;

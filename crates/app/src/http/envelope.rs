@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
 use std::future::{Ready, ready};
@@ -12,7 +13,10 @@ use tidegate_kernel::RequestId;
 use tracing::{Instrument, field};
 use uuid::Uuid;
 
-use super::problem::{BAD_REQUEST, MEDIA_TYPE, Problem, TIMEOUT};
+use super::problem::{
+    BAD_REQUEST, BODY_TOO_LARGE, MEDIA_TYPE, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemType, TIMEOUT,
+    UNSUPPORTED_MEDIA_TYPE,
+};
 use crate::Services;
 
 /// The header that carries a request's id, in and out.
@@ -42,9 +46,18 @@ pub async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    within(TIME_LIMIT, request, next).await
+}
+
+async fn within(
+    limit: Duration,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let request_id = incoming_id(&request).unwrap_or_else(|| fresh_id(&request));
-    let span = tracing::info_span!(
+    // As an error, so that the lines of a request carry its id whatever level is logged.
+    let span = tracing::error_span!(
         "request",
         request_id = %request_id,
         method = %request.method(),
@@ -55,18 +68,22 @@ pub async fn envelope(
     request.extensions_mut().insert(CurrentRequest(request_id.clone()));
     async move {
         let method = request.method().clone();
-        let answer = tokio::time::timeout(TIME_LIMIT, next.call(request)).await;
-        let mut response = match answer {
-            Ok(Ok(response)) => response.map_into_boxed_body(),
-            Ok(Err(error)) => return Err(finish_error(&error, &request_id)),
-            Err(_) => {
-                let problem = Problem::new(&TIMEOUT, format!("It took longer than {} s.", TIME_LIMIT.as_secs()));
-                return Err(finish_error(&problem.into(), &request_id));
+        let error = match tokio::time::timeout(limit, next.call(request)).await {
+            Ok(Ok(response)) => {
+                let mut response = response.map_into_boxed_body();
+                finish(response.response_mut(), &request_id);
+                let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+                measure(&method, route, response.status(), started.elapsed());
+                return Ok(response);
             }
+            Ok(Err(error)) => error,
+            Err(_) => Problem::new(&TIMEOUT, format!("It took longer than {limit:?}.")).into(),
         };
-        finish(response.response_mut(), &request_id);
-        measure(&method, &response, started.elapsed());
-        Ok(response)
+        // An error of a middleware further in, as the problem that it is. Its route is gone with the request.
+        let mut response = error.error_response();
+        finish(&mut response, &request_id);
+        measure(&method, "unfinished".to_owned(), response.status(), started.elapsed());
+        Err(actix_web::error::InternalError::from_response("a problem", response).into())
     }
     .instrument(span)
     .await
@@ -83,19 +100,30 @@ fn fresh_id(request: &ServiceRequest) -> RequestId {
     RequestId::new(&id.simple().to_string()).expect("32 hexadecimal digits are a request id")
 }
 
-/// Writes the id, and the body where the answer is a problem or an error of the framework's without one.
+/// The problem that an error of the framework's is, which has no body or one of its own.
+fn foreign_problem(status: StatusCode) -> Option<Problem> {
+    let refused = |kind: &'static ProblemType| {
+        let reason = status.canonical_reason().unwrap_or("bad request");
+        Some(Problem::new(kind, format!("The request was refused: {reason}.")))
+    };
+    match status.as_u16() {
+        404 => refused(&NOT_FOUND),
+        405 => refused(&METHOD_NOT_ALLOWED),
+        413 => refused(&BODY_TOO_LARGE),
+        415 => refused(&UNSUPPORTED_MEDIA_TYPE),
+        400..500 => refused(&BAD_REQUEST),
+        500.. => Some(Problem::internal()),
+        _ => None,
+    }
+}
+
+/// Writes the id, and the body where the answer is a problem or an error of the framework's.
 fn finish(response: &mut actix_web::HttpResponse<BoxBody>, request_id: &RequestId) {
     let stated = response.extensions_mut().remove::<Problem>();
     let problem = stated.or_else(|| {
-        let status = response.status();
         let is_ours =
             response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE || kind == "application/json");
-        (status.is_client_error() && !is_ours).then(|| {
-            Problem::new(
-                &BAD_REQUEST,
-                format!("The request was refused: {}.", status.canonical_reason().unwrap_or("bad request")),
-            )
-        })
+        if is_ours { None } else { foreign_problem(response.status()) }
     });
     if let Some(problem) = problem {
         let body = serde_json::to_vec(&problem.body(Some(request_id))).unwrap_or_default();
@@ -111,16 +139,7 @@ fn finish(response: &mut actix_web::HttpResponse<BoxBody>, request_id: &RequestI
     }
 }
 
-/// An error from a middleware further in, as the problem that it is.
-fn finish_error(error: &Error, request_id: &RequestId) -> Error {
-    let mut response = error.error_response();
-    finish(&mut response, request_id);
-    actix_web::error::InternalError::from_response("a problem", response).into()
-}
-
-fn measure(method: &actix_web::http::Method, response: &ServiceResponse<BoxBody>, took: Duration) {
-    let status = response.status();
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+fn measure(method: &Method, route: String, status: StatusCode, took: Duration) {
     tracing::Span::current().record("status", status.as_u16());
     if status.is_server_error() {
         tracing::warn!(%route, status = status.as_u16(), took_ms = took.as_millis(), "a request failed");
@@ -129,4 +148,49 @@ fn measure(method: &actix_web::http::Method, response: &ServiceResponse<BoxBody>
     }
     let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(took.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+    use actix_web::{App, HttpResponse, web};
+
+    /// The status and the body of the answer to `GET path`, at most a millisecond being allowed.
+    async fn answer(path: &str) -> (u16, serde_json::Value) {
+        let app = App::new()
+            .wrap(from_fn(|request, next| within(Duration::from_millis(1), request, next)))
+            .route("/never", web::get().to(std::future::pending::<HttpResponse>))
+            .route("/gone", web::get().to(async || HttpResponse::NotFound().body("nothing")))
+            .route("/broken", web::get().to(async || HttpResponse::InternalServerError().finish()));
+        let app = init_service(app).await;
+        let request = TestRequest::get().uri(path).insert_header((REQUEST_ID, "mine")).to_request();
+        let response = match try_call_service(&app, request).await {
+            Ok(response) => response.into_parts().1.map_into_boxed_body(),
+            Err(error) => error.error_response(),
+        };
+        assert_eq!(response.headers().get(REQUEST_ID).map(HeaderValue::as_bytes), Some(&b"mine"[..]));
+        assert_eq!(response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes), Some(MEDIA_TYPE.as_bytes()));
+        let status = response.status().as_u16();
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_ends_with_a_problem() {
+        let (status, body) = answer("/never").await;
+        assert_eq!((status, &body["code"], &body["request_id"]), (503, &"timeout".into(), &"mine".into()));
+        assert_eq!(body["detail"], "It took longer than 1ms.");
+    }
+
+    #[tokio::test]
+    async fn errors_of_the_framework_keep_their_status_and_become_problems() {
+        for (path, status, code) in
+            [("/gone", 404, "not-found"), ("/nowhere", 404, "not-found"), ("/broken", 500, "internal")]
+        {
+            let (found, body) = answer(path).await;
+            assert_eq!((found, &body["code"]), (status, &code.into()), "{path}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Answers for addresses and methods that are not there.
 
 use actix_web::dev::ResourceDef;
-use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
@@ -26,12 +27,15 @@ impl KnownPaths {
     }
 }
 
-/// The answer where no handler fits.
+/// The answer where no handler fits: the documentation's address without its slash leads to the one with it.
 ///
 /// # Errors
-/// Always: 405 where the path has other methods, 404 otherwise.
+/// 405 where the path has other methods, 404 otherwise.
 pub async fn fallback(request: HttpRequest, known: web::Data<KnownPaths>) -> Result<HttpResponse, Problem> {
     let path = request.path();
+    if path == "/docs" && request.method() == Method::GET {
+        return Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish());
+    }
     if let Some(methods) = known.methods(path) {
         let problem = Problem::new(&METHOD_NOT_ALLOWED, format!("{path} takes {methods}, not {}.", request.method()));
         return Err(match HeaderValue::from_str(&methods) {

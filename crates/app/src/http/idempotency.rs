@@ -102,20 +102,27 @@ pub async fn once(
     actix_web::rt::spawn(task).await.map_err(|_| Problem::internal())?
 }
 
+/// What follows `/workspaces` in a path, part by part; `None` where keys are not looked at.
+fn parts(path: &str) -> Option<Vec<&str>> {
+    let parts: Vec<&str> = path.strip_prefix("/api/v1/workspaces")?.split('/').skip(1).collect();
+    (parts.get(1) != Some(&"events")).then_some(parts)
+}
+
+/// Whether a POST to this path may be named by a key.
+pub(super) fn takes_keys(path: &str) -> bool {
+    parts(path).is_some()
+}
+
 /// Whose key a request's is; `None` where keys are not looked at.
 async fn owner(request: &mut ServiceRequest) -> Result<Option<Owner>, Problem> {
     let path = request.path().to_owned();
-    let Some(rest) = path.strip_prefix("/api/v1/workspaces") else { return Ok(None) };
-    let segments: Vec<&str> = rest.split('/').skip(1).collect();
-    if segments.get(1) == Some(&"events") {
-        return Ok(None);
-    }
+    let Some(parts) = parts(&path) else { return Ok(None) };
     let (http, mut payload) = (request.request().clone(), Payload::None);
     // Whoever is not known, or does not belong there, is told so by the handler.
     let Ok(caller) = Caller::from_request(&http, &mut payload).await else { return Ok(None) };
     let services = request.app_data::<web::Data<Services>>().cloned().ok_or_else(Problem::internal)?;
     let access = &services.tenancy.access;
-    let Some(named) = segments.first() else {
+    let Some(named) = parts.first() else {
         return Ok(access.person(&caller.principal, caller.request_id).ok().map(Owner::Person));
     };
     let Ok(workspace) = WorkspaceRef::parse(named) else { return Ok(None) };

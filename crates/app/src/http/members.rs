@@ -66,7 +66,7 @@ fn valid_role(text: &str) -> Result<(), ValidationError> {
 
 /// The members, in the order in which they joined.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
     responses((status = 200, description = "Members", body = List<MemberView>)))]
 #[get("/workspaces/{ws}/members")]
 pub async fn list(

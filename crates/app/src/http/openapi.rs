@@ -2,11 +2,13 @@
 
 use actix_web::{HttpResponse, get, web};
 use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, PathItem, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, PathItem, Ref, Required, ResponseBuilder};
 use utoipa_actix_web::AppExt;
 
+use super::idempotency;
 use super::problem::{FieldError, MEDIA_TYPE, ProblemBody};
 
 #[derive(OpenApi)]
@@ -32,14 +34,31 @@ pub fn document() -> utoipa::openapi::OpenApi {
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     }
-    for item in document.paths.paths.values_mut() {
-        for (_, operation) in operations_mut(item) {
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            if method == "POST" && idempotency::takes_keys(path) {
+                operation.parameters.get_or_insert_default().push(idempotency_key().into());
+            }
             let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             let response = ResponseBuilder::new().description("An error").content(MEDIA_TYPE, problem).build();
             operation.responses.responses.entry("default".to_owned()).or_insert_with(|| response.into());
         }
     }
     document
+}
+
+/// The header by which a request that is sent again is done once.
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Up to 255 characters. The same request with the same key within a day is done once and gets the same \
+             answer, with `Idempotency-Replayed: true`; another request with it gets 422.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
 }
 
 /// The operations of a path with their methods.

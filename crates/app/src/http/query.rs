@@ -4,10 +4,17 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use chrono::{DateTime, Datelike, Utc};
 use serde::de::DeserializeOwned;
 use tidegate_kernel::PageSize;
 
 use super::problem::{FieldError, INVALID_QUERY, Problem};
+
+/// How many values one filter may have.
+const MOST_VALUES: usize = 50;
+
+/// The longest value of a filter, in bytes: nothing that is filtered by is longer.
+const LONGEST_VALUE: usize = 2048;
 
 /// Query parameters. `T` denies unknown fields, and its `Vec` fields take repeated parameters.
 #[derive(Debug)]
@@ -30,6 +37,34 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 pub fn invalid(parameter: &str, detail: impl Into<String>) -> Problem {
     let detail = detail.into();
     Problem::new(&INVALID_QUERY, detail.clone()).with_errors(vec![FieldError::new(parameter, detail)])
+}
+
+/// The values of a filter that compares texts.
+///
+/// # Errors
+/// 400 for what no text that is stored can be: too long, or with control characters; and for too many values.
+pub fn texts(parameter: &str, values: &[String]) -> Result<Vec<String>, Problem> {
+    if values.len() > MOST_VALUES {
+        return Err(invalid(parameter, format!("`{parameter}` may be repeated up to {MOST_VALUES} times.")));
+    }
+    if values.iter().any(|value| value.len() > LONGEST_VALUE || value.chars().any(char::is_control)) {
+        let detail = format!("`{parameter}` has up to {LONGEST_VALUE} bytes and no control characters.");
+        return Err(invalid(parameter, detail));
+    }
+    Ok(values.to_vec())
+}
+
+/// A bound of a filter by time.
+///
+/// # Errors
+/// 400 outside the years that RFC 3339 can write.
+pub fn instant(parameter: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
+    match time {
+        Some(time) if !(1..=9999).contains(&time.year()) => {
+            Err(invalid(parameter, format!("`{parameter}` lies between the years 1 and 9999.")))
+        }
+        time => Ok(time),
+    }
 }
 
 /// The page size that `?limit=` asks for.

@@ -21,7 +21,7 @@ use super::body::Body;
 use super::caller::Entered;
 use super::cursor::List;
 use super::problem::{CONFLICT, FieldError, Problem};
-use super::query::{Query, invalid, page_size};
+use super::query::{Query, instant, invalid, page_size};
 use crate::Services;
 
 /// The longest `?wait=`.
@@ -306,7 +306,8 @@ pub async fn list(
     Entered(scope): Entered,
     Query(query): Query<RunQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let mut filter = RunFilter { from: query.from, to: query.to, ..RunFilter::default() };
+    let mut filter =
+        RunFilter { from: instant("from", query.from)?, to: instant("to", query.to)?, ..RunFilter::default() };
     for workflow in &query.workflow {
         filter
             .workflows

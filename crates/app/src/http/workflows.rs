@@ -174,7 +174,7 @@ pub struct VersionView {
 
 /// Create a workflow; its first version is a draft.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), SendQuery),
     request_body(content((Object = "application/yaml"), (Object = "application/json"))),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView),
         (status = 200, description = "The document has no problems (`dry_run`)", body = CheckView)))]
@@ -201,7 +201,7 @@ fn checked(definition: definition::Definition) -> HttpResponse {
 
 /// The workspace's workflows, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
     responses((status = 200, description = "Workflows", body = List<WorkflowView>)))]
 #[get("/workspaces/{ws}/workflows")]
 pub async fn list(
@@ -240,7 +240,7 @@ pub async fn get_one(
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; needed without `dry_run`")),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read; needed without `dry_run`"), SendQuery),
     request_body(content((Object = "application/yaml"), (Object = "application/json"))),
     responses((status = 200, description = "The workflow with the new draft", body = WorkflowDetailsView)))]
 #[put("/workspaces/{ws}/workflows/{wf}")]
@@ -313,7 +313,7 @@ pub async fn rollback(
 /// The versions of a workflow, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow")),
+        ("wf" = String, Path, description = "The workflow"), PageQuery),
     responses((status = 200, description = "Versions", body = List<VersionView>)))]
 #[get("/workspaces/{ws}/workflows/{wf}/versions")]
 pub async fn versions(

@@ -118,7 +118,7 @@ pub async fn create(
 }
 
 /// One's workspaces, in the order in which one joined them.
-#[utoipa::path(tag = "workspaces", security(("bearer" = [])),
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Workspaces with one's role", body = List<OwnWorkspaceView>)))]
 #[get("/workspaces")]
 pub async fn list(

@@ -1,5 +1,6 @@
 //! A server for one test, and a client that reads like a story.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +99,12 @@ impl TestApp {
     /// A POST request.
     pub fn post(&self, path: &str) -> Request {
         self.request(Method::POST, path)
+    }
+
+    /// What the database holds, apart from what a server writes without being asked. Two that are equal show that the
+    /// requests in between changed nothing.
+    pub async fn contents(&self) -> BTreeMap<String, String> {
+        self.database.contents(&["shard", "worker", "usage_counter", "usage_recorder"]).await
     }
 
     /// Stops the server as SIGTERM would.

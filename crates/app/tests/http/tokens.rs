@@ -64,9 +64,13 @@ async fn tokens_that_are_not_ours_are_refused_alike() {
         answer.bytes
     };
     let expected = answer("nobody").await;
+    let before = app.contents().await;
     for token in &forged {
         assert_eq!(answer(token).await, expected, "{token}");
+        let found = app.post("/api/v1/workspaces").bearer(token).json(&json!({ "name": "Acme" }));
+        found.send().await.expect_problem(401, "unauthenticated");
     }
+    assert_eq!(app.contents().await, before);
     for authorization in ["", "Bearer", "Basic YTpi", &format!("Token {}", ada.token)] {
         app.get(ME).header("authorization", authorization).send().await.expect_problem(401, "unauthenticated");
     }
@@ -82,6 +86,10 @@ async fn tokens_end_when_their_time_is_over() {
     app.get(ME).bearer(&ada.token).send().await.expect(200);
     clock.advance(TimeDelta::seconds(1));
     app.get(ME).bearer(&ada.token).send().await.expect_problem(401, "unauthenticated");
+    let before = app.contents().await;
+    let found = app.post("/api/v1/workspaces").bearer(&ada.token).json(&json!({ "name": "Acme" }));
+    found.send().await.expect_problem(401, "unauthenticated");
+    assert_eq!(app.contents().await, before);
 
     let mut tokens = refresh(&app, &ada.refresh_token).await.expect(200);
     app.get(ME).bearer(tokens["access_token"].as_str().unwrap()).send().await.expect(200);

@@ -143,6 +143,9 @@ pub enum ApiKeyError {
     /// The key would be expired from the start.
     #[error("the expiry has to be in the future")]
     ExpiryInThePast,
+    /// The key would expire at a time that RFC 3339 cannot write.
+    #[error("the expiry has to be before the year 10000; leave it out for a key that does not expire")]
+    ExpiryTooLate,
     /// There is no such key, or no longer.
     #[error("there is no such API key")]
     NotFound,

@@ -7,6 +7,7 @@
 mod template;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -118,6 +119,32 @@ impl TestDatabase {
         let count = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut admin).await.expect("the query runs");
         admin.close().await.expect("PostgreSQL closes a connection");
         count
+    }
+
+    /// What every table holds, as a count of rows and a digest of them, apart from the tables in `without`. Two that are
+    /// equal show that nothing was changed in between.
+    pub async fn contents(&self, without: &[&str]) -> BTreeMap<String, String> {
+        let mut admin = self.admin().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class
+             where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+               and relname::text <> all ($1)",
+        )
+        .bind(without.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        .fetch_all(&mut admin)
+        .await
+        .expect("the catalog can be read");
+        let mut contents = BTreeMap::new();
+        for table in tables {
+            let sql = format!(
+                "select count(*) || ' rows, ' || coalesce(md5(string_agg(t::text, '|' order by t::text)), '') from {table} t"
+            );
+            let held =
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut admin).await.expect("the table can be read");
+            contents.insert(table, held);
+        }
+        admin.close().await.expect("PostgreSQL closes a connection");
+        contents
     }
 
     /// A connection of the superuser. Close it before you need another one of an embedded database.

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, get, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -14,14 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::caller::Entered;
 use super::super::cursor::List;
 use super::super::problem::Problem;
-use super::super::query::{Query, invalid, page_size};
+use super::super::query::{Query, instant, page_size, texts};
 use crate::Services;
-
-/// How many values one filter may have.
-const MOST_VALUES: usize = 50;
-
-/// The longest value of a filter, in bytes: no attribute is longer.
-const LONGEST_VALUE: usize = 2048;
 
 /// Which events are wanted. A parameter that is repeated means any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -128,7 +122,7 @@ impl From<StoredEvent> for EventView {
 ///
 /// The order is that of positions; `from` and `to` look at when events happened.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"), EventsQuery),
     responses((status = 200, description = "Events", body = List<EventView>)))]
 #[get("/workspaces/{ws}/events")]
 pub async fn list(
@@ -147,33 +141,12 @@ pub async fn list(
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {
     Ok(EventFilter {
-        types: values("type", &query.types)?,
-        sources: values("source", &query.source)?,
-        subject_prefixes: values("subject_prefix", &query.subject_prefix)?,
-        tools: values("tool", &query.tool)?,
-        actors: values("actor", &query.actor)?,
+        types: texts("type", &query.types)?,
+        sources: texts("source", &query.source)?,
+        subject_prefixes: texts("subject_prefix", &query.subject_prefix)?,
+        tools: texts("tool", &query.tool)?,
+        actors: texts("actor", &query.actor)?,
         from: instant("from", query.from)?,
         to: instant("to", query.to)?,
     })
-}
-
-fn values(name: &str, values: &[String]) -> Result<Vec<String>, Problem> {
-    if values.len() > MOST_VALUES {
-        return Err(invalid(name, format!("`{name}` may be repeated up to {MOST_VALUES} times.")));
-    }
-    if values.iter().any(|value| value.len() > LONGEST_VALUE || value.chars().any(char::is_control)) {
-        let detail =
-            format!("`{name}` has up to {LONGEST_VALUE} bytes and no control characters; no event has others.");
-        return Err(invalid(name, detail));
-    }
-    Ok(values.to_vec())
-}
-
-fn instant(name: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
-    match time {
-        Some(time) if !(1..=9999).contains(&time.year()) => {
-            Err(invalid(name, format!("`{name}` lies between the years 1 and 9999.")))
-        }
-        time => Ok(time),
-    }
 }

@@ -4,7 +4,7 @@
 //! An operation without an example in [`examples`] fails. `TIDEGATE_UPDATE=1` writes the table anew; read its diff.
 
 mod audit;
-mod examples;
+pub mod examples;
 mod foreign;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::Datelike;
 use serde_json::json;
 use tidegate_kernel::{
     Actor, ApiKeyId, AuditEntry, Environment, Page, PageSize, Permission, Signal, SignalBus, Topic, WorkspaceScope,
@@ -42,6 +43,9 @@ impl ApiKeys {
         }
         if new.expires_at.is_some_and(|end| end <= at) {
             return Err(ApiKeyError::ExpiryInThePast);
+        }
+        if new.expires_at.is_some_and(|end| end.year() > 9999) {
+            return Err(ApiKeyError::ExpiryTooLate);
         }
         let secret = ApiKeySecret::generate(&self.env);
         let mut tx = self.tenancy.begin(scope).await?;

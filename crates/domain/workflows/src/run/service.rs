@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 use serde_json::{Value, json};
 use tidegate_kernel::{
     AuditEntry, Environment, Forbidden, Page, PageSize, Permission, RunId, Signal, SignalBus, StoreError, Topic,
@@ -181,7 +181,8 @@ impl Runs {
             return Err(StartError::InvalidInput(problems));
         }
         let id = RunId::generate(&self.env);
-        let now = self.env.now();
+        // As stores keep it, so that the answer is what is read later.
+        let now = self.env.now().trunc_subsecs(6);
         if let Some(key) = &start.dedupe_key {
             let input = digest(&start.input);
             let claim = tx.runs().claim_key(start.workflow, key, id, input, now, now - KEYS_LAST).await?;

@@ -1,0 +1,112 @@
+//! JSON bodies that cannot be read or have what they should not, sent to every operation that takes JSON.
+
+use serde_json::{Value, json};
+
+use crate::authorization::examples::{Actor, Example, Place, World};
+
+/// Operations outside of workspaces that take JSON, with a body that they would take.
+fn outside(operation: &str) -> Option<Value> {
+    match operation {
+        "POST /api/v1/auth/register" => {
+            Some(json!({ "email": "new@example.org", "password": "an umbrella in march", "name": "New" }))
+        }
+        "POST /api/v1/auth/login" => Some(json!({ "email": "owner@example.org", "password": "an umbrella in march" })),
+        "POST /api/v1/auth/refresh" => Some(json!({ "refresh_token": "tgr_none" })),
+        "POST /api/v1/workspaces" => Some(json!({ "name": "Another" })),
+        _ => None,
+    }
+}
+
+/// Every operation that takes JSON, from the document, with the media type; workflow documents are another matter.
+async fn operations(world: &World) -> Vec<(String, String)> {
+    let document = world.app.get("/api/v1/openapi.json").send().await.expect(200);
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("there are paths") {
+        for (method, operation) in item.as_object().expect("a path has operations") {
+            let content = operation["requestBody"]["content"].as_object().cloned().unwrap_or_default();
+            let media: Vec<&String> = content.keys().collect();
+            if let [media] = media.as_slice()
+                && (*media == "application/json" || *media == "application/merge-patch+json")
+            {
+                found.push((format!("{} {path}", method.to_uppercase()), (*media).clone()));
+            }
+        }
+    }
+    found
+}
+
+fn example(operation: &str, place: &Place) -> (Example, Value) {
+    match outside(operation) {
+        Some(body) => {
+            let (method, path) = operation.split_once(' ').expect("a method and a path");
+            let method = method.parse().expect("a method of the document");
+            (Example { method, path: path.to_owned(), body: None, if_match: None }, body)
+        }
+        None => {
+            let example = Example::of(operation, place);
+            let body = example.body.as_ref().and_then(|(_, body)| serde_json::from_str(body).ok());
+            (example, body.expect("the example has a JSON body"))
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_refuses_a_body_that_is_not_what_it_takes() {
+    let world = World::new().await;
+    let operations = operations(&world).await;
+    assert!(operations.len() >= 9, "{operations:?}");
+    for (operation, media) in operations {
+        let place = world.place(&operation).await;
+        let (mut example, valid) = example(&operation, &place);
+        let with = |name: &str, value: Value| {
+            let mut body = valid.clone();
+            body[name] = value;
+            body.to_string()
+        };
+        let values = Value::Array(valid.as_object().expect("an object").values().cloned().collect());
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let text = valid.to_string();
+        let cases: Vec<(&'static str, String, u16, &str, Option<&str>)> = vec![
+            ("json", text[..text.len() - 1].to_owned(), 400, "malformed-body", None),
+            ("json", String::new(), 400, "malformed-body", None),
+            ("json", format!("{text} {text}"), 400, "malformed-body", None),
+            ("json", format!("\u{feff}{text}"), 400, "malformed-body", None),
+            ("json", text.replace('"', "'"), 400, "malformed-body", None),
+            ("json", "[".repeat(100_000), 400, "malformed-body", None),
+            ("json", format!("{{\"a\":{deep}}}"), 422, "invalid", Some("/a")),
+            ("json", with("surprise", json!(1)), 422, "invalid", Some("/surprise")),
+            (
+                "json",
+                with("workspace_id", json!("ws_01jz3q9m0e7c2v5y8t4r6n1k0d")),
+                422,
+                "invalid",
+                Some("/workspace_id"),
+            ),
+            ("json", "[]".to_owned(), 422, "invalid", Some("")),
+            ("json", values.to_string(), 422, "invalid", Some("")),
+            ("json", "null".to_owned(), 422, "invalid", Some("")),
+            ("json", " ".repeat(1024 * 1024 + 1), 413, "body-too-large", None),
+            ("text/plain", text.clone(), 415, "unsupported-media-type", None),
+            ("application/x-www-form-urlencoded", "name=a".to_owned(), 415, "unsupported-media-type", None),
+            ("", text.clone(), 415, "unsupported-media-type", None),
+        ];
+        let before = world.app.contents().await;
+        for (sent_as, body, status, code, pointer) in cases {
+            let shown: String = body.chars().take(80).collect();
+            let media: &'static str = match sent_as {
+                "json" if media == "application/json" => "application/json",
+                "json" => "application/merge-patch+json",
+                other => other,
+            };
+            example.body = Some((media, body));
+            let answer = world.call(&example, &place, Actor::Owner).await;
+            assert_eq!(answer.status.as_u16(), status, "{operation}, {media}: {shown}: {}", answer.json());
+            let problem = answer.expect_problem(status, code);
+            if let Some(pointer) = pointer {
+                assert_eq!(problem["errors"][0]["pointer"], pointer, "{operation}: {shown}: {problem}");
+                assert_eq!(problem["errors"].as_array().map(Vec::len), Some(1), "{operation}: {shown}: {problem}");
+            }
+        }
+        assert_eq!(world.app.contents().await, before, "{operation}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Cursors that are damaged, old, or somebody else's, on every list that has them.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidegate_tenancy::Role;
+use tidegate_testing::TestClock;
+
+use crate::support::{Person, TestApp, text};
+
+/// A workspace in which every list has two items at least.
+struct Place {
+    workspace: String,
+    workflow: String,
+}
+
+impl Place {
+    async fn new(app: &TestApp, owner: &Person, member: &Person, name: &str) -> Self {
+        let workspace = app.workspace(owner, name).await;
+        app.join(&workspace, member, Role::Member).await;
+        for _ in 0..2 {
+            app.api_key(owner, &workspace, &["events:read"]).await;
+        }
+        app.change_together(owner, &workspace, "src/lib.rs", "CHANGES.md", 3).await;
+        app.change_together(owner, &workspace, "src/main.rs", "README.md", 4).await;
+        let path = format!("/api/v1/workspaces/{workspace}/workflows");
+        let document = |name: &str| json!({ "name": name, "steps": [{ "id": "a", "uses": "transform" }] });
+        let mut ids = Vec::new();
+        for name in ["one", "two"] {
+            let made = app.post(&path).bearer(&owner.token).json(&document(name)).send().await.expect(201);
+            ids.push(text(&made["id"]));
+        }
+        let one = format!("{path}/{}", ids[0]);
+        let draft = app.request(Method::PUT, &one).bearer(&owner.token).header("if-match", "\"1\"");
+        draft.json(&document("one again")).send().await.expect(200);
+        app.post(&format!("{one}/publish")).bearer(&owner.token).send().await.expect(200);
+        for _ in 0..2 {
+            let start = app.post(&format!("{one}/runs?wait=20s")).bearer(&owner.token);
+            start.json(&json!({})).send().await.expect(201);
+        }
+        Self { workspace, workflow: ids.swap_remove(0) }
+    }
+
+    fn path(&self, template: &str) -> String {
+        template.replace("{ws}", &self.workspace).replace("{wf}", &self.workflow)
+    }
+}
+
+/// The path of every list that has pages, from the document.
+async fn lists(app: &TestApp) -> Vec<String> {
+    let document = app.get("/api/v1/openapi.json").send().await.expect(200);
+    let paths = document["paths"].as_object().expect("there are paths");
+    let paged = |item: &Value| {
+        let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.iter().any(|parameter| parameter["name"] == "cursor")
+    };
+    paths.iter().filter(|(_, item)| paged(item)).map(|(path, _)| path.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_list_for_a_day() {
+    let clock = TestClock::ticking(tidegate::system::environment().now());
+    let app = TestApp::spawn_at(clock.clone()).await;
+    let (ada, eve) = (app.person("Ada").await, app.person("Eve").await);
+    let (ours, theirs) = (Place::new(&app, &ada, &eve, "Ours").await, Place::new(&app, &ada, &eve, "Theirs").await);
+    app.workspace(&eve, "Eve's").await;
+    let lists = lists(&app).await;
+    assert!(lists.len() >= 10, "{lists:?}");
+    let get = async |person: &Person, path: &str, cursor: &str| {
+        app.get(&format!("{path}?limit=1&cursor={cursor}")).bearer(&person.token).send().await
+    };
+    let mut cursors = BTreeMap::new();
+    for list in &lists {
+        let path = ours.path(list);
+        let first = app.get(&format!("{path}?limit=1")).bearer(&ada.token).send().await.expect(200);
+        let cursor = first["next_cursor"].as_str().unwrap_or_else(|| panic!("{list} has no second page: {first}"));
+        let second = get(&ada, &path, cursor).await.expect(200);
+        assert_ne!(first["items"], second["items"], "{list}");
+        cursors.insert(list.clone(), cursor.to_owned());
+    }
+    let before = app.contents().await;
+    for (list, cursor) in &cursors {
+        let path = ours.path(list);
+        let (start, end) = (&cursor[..cursor.len() - 1], &cursor[1..]);
+        let swapped = if cursor.starts_with('A') { "B" } else { "A" };
+        let long = "A".repeat(5_000);
+        for damaged in ["", "x", "!!!!", "%00", start, end, &format!("{swapped}{end}"), &format!("{cursor}AAAA"), &long]
+        {
+            get(&ada, &path, damaged).await.expect_problem(400, "invalid-cursor");
+        }
+        for (other, foreign) in &cursors {
+            if other != list {
+                get(&ada, &path, foreign).await.expect_problem(400, "invalid-cursor");
+            }
+        }
+        if list.contains("{ws}") {
+            get(&ada, &theirs.path(list), cursor).await.expect_problem(400, "invalid-cursor");
+        } else {
+            get(&eve, &path, cursor).await.expect_problem(400, "invalid-cursor");
+        }
+    }
+    clock.advance(TimeDelta::hours(24) + TimeDelta::seconds(1));
+    let ada = app.log_in(&ada.email, &ada.id).await;
+    for (list, cursor) in &cursors {
+        get(&ada, &ours.path(list), cursor).await.expect_problem(400, "invalid-cursor");
+        app.get(&format!("{}?limit=1", ours.path(list))).bearer(&ada.token).send().await.expect(200);
+    }
+    let mut after = app.contents().await;
+    // The second log-in is a session more.
+    for changed in ["session", "refresh_token", "account_event", "signing_key"] {
+        after.insert(changed.to_owned(), before[changed].clone());
+    }
+    assert_eq!(after, before);
+}
