@@ -2,7 +2,7 @@
 
 use tidegate_embedded_postgres::{EmbeddedPostgres, Schedule, maintain};
 use tidegate_kernel::Environment;
-use tidegate_postgres::migrate::Schema;
+use tidegate_postgres::migrate::{Schema, newest_version};
 use tidegate_postgres::{PgStore, PgStoreConfig};
 
 use crate::server::StartError;
@@ -25,7 +25,15 @@ impl OpenStore {
                     max_connections: settings.max_connections,
                     ..PgStoreConfig::served(url)
                 };
-                Ok(Self { store: PgStore::connect(&config, env.clone()).await?, embedded: None })
+                let store = PgStore::connect(&config, env.clone()).await?;
+                let (has, needs) = (store.schema_version().await?, newest_version());
+                if has < needs {
+                    return Err(StartError::Store(format!(
+                        "its schema has come to migration {has} and this program needs {needs}; \
+                         run `tidegate migrate up` with MIGRATE_DATABASE_URL"
+                    )));
+                }
+                Ok(Self { store, embedded: None })
             }
             None => Self::open_embedded(settings, env).await,
         }

@@ -47,7 +47,22 @@ const VIOLATIONS: &str = "
       and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
       and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive and r.oid = any (p.polroles))";
 
+/// What the migrator has noted; any login may read it.
+const NOTED_VERSION: &str = "
+    select coalesce(max(obj_description(c.oid, 'pg_class')::bigint), 0)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relname = '_sqlx_migrations'";
+
 impl PgStore {
+    /// Up to which migration the schema has come; 0 where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog cannot be read.
+    pub async fn schema_version(&self) -> Result<i64, StoreError> {
+        let [(_, pool), ..] = self.pools();
+        sqlx::query_scalar(NOTED_VERSION).fetch_one(pool).await.map_err(store_error)
+    }
+
     /// Lists what would let one tenant reach another; the server refuses to start unless the list is empty.
     ///
     /// # Errors

@@ -46,6 +46,12 @@ pub fn fingerprint() -> String {
     format!("{:016x}", hasher.finish())
 }
 
+/// The newest migration, which a database has to have before this program can work with it.
+#[must_use]
+pub fn newest_version() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
 /// A connection that may change the schema: its login owns the tables and may create roles.
 #[derive(Debug)]
 pub struct Schema {
@@ -67,7 +73,8 @@ impl Schema {
     /// [`SchemaError`] when one fails; those before it stay applied.
     pub async fn up(&mut self) -> Result<(), SchemaError> {
         self.ensure_roles().await?;
-        Ok(MIGRATOR.run_direct(None, &mut self.connection, false).await?)
+        MIGRATOR.run_direct(None, &mut self.connection, false).await?;
+        self.note_version().await
     }
 
     /// Takes back the newest `steps` migrations.
@@ -77,7 +84,15 @@ impl Schema {
     pub async fn down(&mut self, steps: usize) -> Result<(), SchemaError> {
         let applied: Vec<i64> = self.status().await?.iter().filter(|m| m.applied).map(|m| m.version).collect();
         let target = applied.len().checked_sub(steps + 1).and_then(|index| applied.get(index)).copied().unwrap_or(0);
-        Ok(MIGRATOR.undo(&mut self.connection, target).await?)
+        MIGRATOR.undo(&mut self.connection, target).await?;
+        self.note_version().await
+    }
+
+    /// Writes the newest version that is applied where logins without rights can read it: they see comments.
+    async fn note_version(&mut self) -> Result<(), SchemaError> {
+        let newest = self.status().await?.iter().filter(|m| m.applied).map(|m| m.version).max().unwrap_or(0);
+        let sql = format!("comment on table _sqlx_migrations is '{newest}'");
+        Ok(self.connection.execute(sqlx::AssertSqlSafe(sql)).await.map(drop)?)
     }
 
     /// Closes the connection; the embedded PostgreSQL has no second one.

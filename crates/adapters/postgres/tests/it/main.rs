@@ -10,5 +10,6 @@ mod events;
 mod isolation;
 mod migrations;
 mod patterns;
+mod startup;
 mod tenancy;
 mod workflows;
