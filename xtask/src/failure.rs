@@ -16,6 +16,11 @@ impl Failure {
         Self { message: message.into(), code: 1 }
     }
 
+    /// The chore was called wrongly.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+
     /// The chore did not start, because this machine lacks something.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 3 }

@@ -43,7 +43,7 @@ pub(crate) fn run(action: &Action) -> Result<(), Failure> {
 
 fn create(folder: &Path, name: &str) -> Result<(), Failure> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
-        return Err(Failure::refused(format!("{name:?}: use lower-case letters, digits and underscores")));
+        return Err(Failure::usage(format!("{name:?}: use lower-case letters, digits and underscores")));
     }
     let mut last = 0;
     for entry in fs::read_dir(folder).context("reading migrations/")? {

@@ -82,7 +82,7 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_DEFAULT_PLAN")]
     pub default_plan: Option<String>,
 
-    /// Overrides a rate limit: NAME=N/PERIOD or NAME=off; may be repeated
+    /// Overrides a rate limit, such as `login` (5/1m) or `register` (3/1h); may be repeated
     #[arg(long = "rate-limit", env = "TIDEGATE_RATE_LIMITS", value_name = "NAME=N/PERIOD|off", value_delimiter = ',')]
     pub rate_limits: Vec<String>,
 

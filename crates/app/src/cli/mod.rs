@@ -6,15 +6,19 @@ mod migrate;
 mod serve;
 mod workflow;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::secrets::SecretError;
+use crate::server::StartError;
 use crate::settings::Settings;
 
 /// A multi-tenant event and workflow platform.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -52,6 +56,22 @@ pub(crate) enum Failure {
     Refused(String),
 }
 
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let text = error.to_string();
+        match error {
+            StartError::Setting(_) | StartError::Secret(SecretError::TooShort(_)) => Self::Usage(text),
+            StartError::Isolation(_) => Self::Refused(text),
+            StartError::Secret(_) | StartError::Store(_) | StartError::Listen { .. } => Self::Failed(text),
+        }
+    }
+}
+
+/// Prints a line. Whoever closed the other end does not want to hear more; that is no failure of ours.
+pub(crate) fn print(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -68,11 +88,11 @@ pub fn main() -> ExitCode {
             Command::Events(command) => events::run(command).await,
             Command::Workflow(workflow) => workflow::run(&workflow),
             Command::Openapi => {
-                println!("{}", crate::http::openapi::json());
+                print(&crate::http::openapi::json());
                 Ok(())
             }
             Command::Version => {
-                println!("tidegate {}", env!("CARGO_PKG_VERSION"));
+                print(concat!("tidegate ", env!("CARGO_PKG_VERSION")));
                 Ok(())
             }
         }

@@ -2,18 +2,15 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
-use crate::server::{Application, StartError};
+use super::{Failure, print};
+use crate::server::Application;
 use crate::settings::Settings;
 use crate::{system, telemetry};
 
 pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
-    telemetry::start(&settings.log, settings.log_format).map_err(Failure::Failed)?;
-    let application = Application::build(&settings, system::environment()).await.map_err(|error| match error {
-        StartError::Isolation(_) => Failure::Refused(error.to_string()),
-        other => Failure::Failed(other.to_string()),
-    })?;
-    println!("listening on http://{}", application.address());
+    telemetry::start(&settings.log, settings.log_format).map_err(Failure::Usage)?;
+    let application = Application::build(&settings, system::environment()).await?;
+    print(&format!("listening on http://{}", application.address()));
     let handle = application.stop_handle();
     tokio::spawn(async move {
         wait_for_signal().await;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use tidegate_workflows::definition::{Definition, DefinitionError, Format, MAX_BYTES, Problem};
 
-use super::Failure;
+use super::{Failure, print};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -28,7 +28,7 @@ pub(super) fn run(command: &Workflow) -> Result<(), Failure> {
         Err(DefinitionError::Invalid(problems)) => problems,
     };
     for problem in &problems {
-        println!("{}", line(file, problem));
+        print(&line(file, problem));
     }
     let count = problems.len();
     Err(Failure::Failed(format!("{} has {count} problem{}", file.display(), if count == 1 { "" } else { "s" })))

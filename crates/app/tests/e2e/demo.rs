@@ -6,9 +6,9 @@ use tidegate_testing::TestDatabase;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-fn tidegate() -> Command {
+/// The program, without what the developer has set.
+pub fn tidegate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    // What the developer has set is not what is tested.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_") || name.ends_with("_URL")) {
         command.env_remove(name);
     }

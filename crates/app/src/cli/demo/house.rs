@@ -49,9 +49,7 @@ impl House {
         settings.secret = None;
         settings.default_plan = None;
         telemetry::start(&demo.log, settings.log_format).map_err(Failure::Usage)?;
-        let application = Application::build(&settings, system::environment())
-            .await
-            .map_err(|error| failed("the server does not start", &error))?;
+        let application = Application::build(&settings, system::environment()).await?;
         let (address, stop) = (application.address(), application.stop_handle());
         let running = tokio::spawn(application.run());
         Ok(Self { address, stop, running, _directory: directory })

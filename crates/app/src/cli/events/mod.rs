@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, print};
 use lines::Lines;
 pub(crate) use upload::{Rejected, Summary, Target, upload};
 
@@ -68,9 +68,9 @@ pub(super) async fn run(command: Events) -> Result<(), Failure> {
         if error.is_refusal() { Failure::Refused(text) } else { Failure::Failed(text) }
     })?;
     for Rejected { line, detail } in summary.rejected.iter().take(PRINTED) {
-        println!("{name}:{line}: {detail}");
+        print(&format!("{name}:{line}: {detail}"));
     }
-    println!("{}", sentence(&summary));
+    print(&sentence(&summary));
     match summary.rejected.len() {
         0 => Ok(()),
         count => Err(Failure::Failed(format!(
