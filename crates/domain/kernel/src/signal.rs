@@ -26,7 +26,7 @@ pub enum Topic {
     EventsIngested,
     /// A workspace's workflows or their triggers changed; payload: the workspace.
     WorkflowsChanged,
-    /// There are runs to work on; payload: the shard.
+    /// There is work on runs; payload: the workspace that has some, or the run that is to be cancelled.
     WorkReady,
 }
 
