@@ -12,6 +12,7 @@ use tidegate_kernel::{Environment, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa_actix_web::AppExt;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Services;
 use crate::http::fallback::{KnownPaths, fallback};
@@ -174,9 +175,16 @@ fn metrics_handle() -> PrometheusHandle {
         .clone()
 }
 
+/// The page that shows the API. It asks nobody else, so that it works without a network and tells nobody of this server.
+fn documentation() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json").validator_url("none"))
+}
+
 fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> std::io::Result<Server> {
     let services = web::Data::new(services.clone());
-    let known = web::Data::new(KnownPaths::of(&mut openapi::document()));
+    let serves_api = settings.role.serves_api();
+    let known = if serves_api { KnownPaths::of(&mut openapi::document()) } else { KnownPaths::of_worker() };
+    let known = web::Data::new(known);
     let rendered = web::Data::new(Rendered(openapi::json()));
     let server = HttpServer::new(move || {
         actix_web::App::new()
@@ -185,13 +193,13 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .app_data(known.clone())
             .app_data(rendered.clone())
             .map(|app| app.wrap(from_fn(idempotency::once)).wrap(from_fn(envelope::envelope)))
-            .configure(http::routes)
+            .configure(if serves_api { http::routes } else { http::vitals })
             .into_app()
-            .service(
-                utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
-                    // The page asks nobody else, so that it works without a network and tells nobody of this server.
-                    .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none")),
-            )
+            .configure(|config| {
+                if serves_api {
+                    config.service(documentation());
+                }
+            })
             .default_service(web::to(fallback))
     });
     Ok(server

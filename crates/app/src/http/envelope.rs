@@ -51,7 +51,7 @@ pub async fn envelope(
 
 async fn within(
     limit: Duration,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
@@ -66,8 +66,12 @@ async fn within(
         status = field::Empty,
     );
     request.extensions_mut().insert(CurrentRequest(request_id.clone()));
+    let method = request.method().clone();
+    if method == Method::HEAD {
+        // The same answer as to GET (RFC 9110, section 9.3.2); the connection leaves its body out.
+        request.head_mut().method = Method::GET;
+    }
     async move {
-        let method = request.method().clone();
         let error = match tokio::time::timeout(limit, next.call(request)).await {
             Ok(Ok(response)) => {
                 let mut response = response.map_into_boxed_body();

@@ -7,8 +7,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 
-/// Every path of the API with the methods that it takes.
-pub struct KnownPaths(Vec<(ResourceDef, Vec<&'static str>)>);
+/// Every path that a process answers, with the methods that it takes.
+pub struct KnownPaths {
+    paths: Vec<(ResourceDef, Vec<&'static str>)>,
+    serves_api: bool,
+}
 
 impl KnownPaths {
     /// The paths of the OpenAPI document.
@@ -18,11 +21,17 @@ impl KnownPaths {
             let methods = super::openapi::operations_mut(item).map(|(method, _)| method).collect();
             (ResourceDef::new(path.as_str()), methods)
         });
-        Self(paths.collect())
+        Self { paths: paths.collect(), serves_api: true }
+    }
+
+    /// The paths of a process that only works in the background.
+    #[must_use]
+    pub const fn of_worker() -> Self {
+        Self { paths: Vec::new(), serves_api: false }
     }
 
     fn methods(&self, path: &str) -> Option<String> {
-        let (_, methods) = self.0.iter().find(|(pattern, _)| pattern.is_match(path))?;
+        let (_, methods) = self.paths.iter().find(|(pattern, _)| pattern.is_match(path))?;
         Some(methods.join(", "))
     }
 }
@@ -33,6 +42,10 @@ impl KnownPaths {
 /// 405 where the path has other methods, 404 otherwise.
 pub async fn fallback(request: HttpRequest, known: web::Data<KnownPaths>) -> Result<HttpResponse, Problem> {
     let path = request.path();
+    if !known.serves_api {
+        let detail = "This process only works in the background; ask one that runs with `--role api` or `--role all`.";
+        return Err(Problem::new(&NOT_FOUND, detail));
+    }
     if path == "/docs" && request.method() == Method::GET {
         return Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish());
     }

@@ -34,14 +34,17 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Every operation there is. A handler that is not listed here does not exist.
 pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.configure(vitals).service(jwks::jwks).service(scope("/api/v1").configure(api));
+}
+
+/// What every process answers, a worker too: how it is.
+pub fn vitals(config: &mut ServiceConfig<'_>) {
     config
         .service(health::health)
         .service(health::liveness)
         .service(health::readiness)
         .service(health::detailed)
-        .service(health::metrics)
-        .service(jwks::jwks)
-        .service(scope("/api/v1").configure(api));
+        .service(health::metrics);
 }
 
 fn api(config: &mut ServiceConfig<'_>) {

@@ -36,6 +36,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     }
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations_mut(item) {
+            operation.operation_id = Some(operation_id(operation));
             if method == "POST" && idempotency::takes_keys(path) {
                 operation.parameters.get_or_insert_default().push(idempotency_key().into());
             }
@@ -45,6 +46,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// The name of an operation for programs: its resource and its verb. The names of handlers alone repeat.
+fn operation_id(operation: &Operation) -> String {
+    let tag = operation.tags.iter().flatten().next().map_or("", String::as_str);
+    format!("{}_{}", tag.replace(' ', "_"), operation.operation_id.as_deref().unwrap_or_default())
 }
 
 /// The header by which a request that is sent again is done once.
@@ -89,4 +96,30 @@ pub struct Rendered(pub String);
 #[get("/openapi.json")]
 pub async fn serve(document: web::Data<Rendered>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document.0.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_a_summary() {
+        let mut document = document();
+        let mut names = BTreeSet::new();
+        for (path, item) in &mut document.paths.paths {
+            for (method, operation) in operations_mut(item) {
+                let name = operation.operation_id.clone().unwrap_or_default();
+                assert!(!name.starts_with('_') && !name.ends_with('_'), "{method} {path}: {name}");
+                assert!(names.insert(name.clone()), "{method} {path}: another operation is named {name}");
+                assert!(operation.summary.as_ref().is_some_and(|summary| !summary.is_empty()), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_committed_document_is_what_is_served() {
+        let committed = include_str!("../../../../docs/openapi.json");
+        assert!(committed.trim_end() == json(), "run `cargo xtask codegen`, and read the difference as a caller would");
+    }
 }

@@ -8,6 +8,9 @@ async fn a_server_says_how_it_is() {
     for path in ["/health", "/health/liveness", "/health/readiness", "/health/detailed"] {
         assert_eq!(app.get(path).send().await.expect(200)["status"], "ok", "{path}");
     }
+    let head = app.request(reqwest::Method::HEAD, "/health").send().await;
+    assert_eq!((head.status.as_u16(), head.bytes.len()), (200, 0));
+    assert_eq!(head.header("content-type"), "application/json");
     let metrics = app.get("/metrics").send().await;
     metrics.expect(200);
     assert!(String::from_utf8_lossy(&metrics.bytes).contains("http_request_duration_seconds_bucket"));
@@ -24,6 +27,18 @@ async fn paths_and_methods_that_are_not_there_are_problems() {
     let wrong = app.post("/api/v1/openapi.json").send().await;
     wrong.expect_problem(405, "method-not-allowed");
     assert_eq!(wrong.header("allow"), "GET");
+}
+
+#[tokio::test]
+async fn a_worker_says_how_it_is_and_answers_nothing_else() {
+    let app = TestApp::spawn_with(&["--role", "worker"]).await;
+    for path in ["/health", "/health/liveness", "/health/readiness", "/health/detailed", "/metrics"] {
+        app.get(path).send().await.expect(200);
+    }
+    for path in ["/api/v1/auth/me", "/api/v1/openapi.json", "/docs/", "/.well-known/jwks.json", "/nowhere"] {
+        let problem = app.get(path).send().await.expect_problem(404, "not-found");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("--role api")), "{path}: {problem}");
+    }
 }
 
 #[tokio::test]
