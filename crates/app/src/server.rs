@@ -15,7 +15,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Services;
-use crate::http::fallback::{KnownPaths, fallback};
+use crate::http::fallback::{self, KnownPaths};
 use crate::http::openapi::{self, Rendered};
 use crate::http::{self, envelope, idempotency};
 use crate::secrets::{MasterSecret, SecretError};
@@ -192,7 +192,10 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .app_data(services.clone())
             .app_data(known.clone())
             .app_data(rendered.clone())
-            .map(|app| app.wrap(from_fn(idempotency::once)).wrap(from_fn(envelope::envelope)))
+            .map(|app| {
+                let app = app.wrap(from_fn(idempotency::once)).wrap(from_fn(fallback::strict_query));
+                app.wrap(from_fn(envelope::envelope))
+            })
             .configure(if serves_api { http::routes } else { http::vitals })
             .into_app()
             .configure(|config| {
@@ -200,7 +203,7 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
                     config.service(documentation());
                 }
             })
-            .default_service(web::to(fallback))
+            .default_service(web::to(fallback::fallback))
     });
     Ok(server
         .keep_alive(KEEP_ALIVE)

@@ -74,6 +74,7 @@ async fn wrong_turns_end_with_a_code_and_say_what_to_do() {
         (vec!["migrate", "--migrate-database-url", "nonsense", "status"], 1, "check MIGRATE_DATABASE_URL"),
         (vec!["workflow", "validate", "/no/such/file.yaml"], 2, "cannot read /no/such/file.yaml"),
         (vec!["events", "import", "/no/such/file"], 2, "--token"),
+        (vec!["demo", "--url", "localhost:8080", "--exit"], 2, "is not an address such as http://127.0.0.1:8080"),
     ] {
         let (found, out, err) = run(&arguments).await;
         assert_eq!(found, Some(code), "{arguments:?}: {out}{err}");

@@ -22,8 +22,14 @@ async fn paths_and_methods_that_are_not_there_are_problems() {
     let app = TestApp::spawn().await;
     app.get("/api/v1/nothing").send().await.expect_problem(404, "not-found");
     app.get("/").send().await.expect_problem(404, "not-found");
-    let legacy = app.get("/api/events").send().await.expect_problem(404, "not-found");
-    assert!(legacy["detail"].as_str().is_some_and(|detail| detail.contains("/api/v1")));
+    for legacy in ["/api", "/api/events", "/api/v2/events", "/api/v1x"] {
+        let problem = app.get(legacy).send().await.expect_problem(404, "not-found");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("lives under /api/v1")), "{legacy}");
+    }
+    for nothing in ["/api/v1", "/api/v1/", "/apis"] {
+        let problem = app.get(nothing).send().await.expect_problem(404, "not-found");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("no such path")), "{nothing}");
+    }
     let wrong = app.post("/api/v1/openapi.json").send().await;
     wrong.expect_problem(405, "method-not-allowed");
     assert_eq!(wrong.header("allow"), "GET");
@@ -39,6 +45,35 @@ async fn a_worker_says_how_it_is_and_answers_nothing_else() {
         let problem = app.get(path).send().await.expect_problem(404, "not-found");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("--role api")), "{path}: {problem}");
     }
+}
+
+#[tokio::test]
+async fn every_operation_refuses_parameters_that_it_does_not_take() {
+    let app = TestApp::spawn().await;
+    let ada = app.person("Ada").await;
+    let workspace = app.workspace(&ada, "Acme").await;
+    let document = app.get("/api/v1/openapi.json").send().await.expect(200);
+    let before = app.contents().await;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        if !path.starts_with("/api/v1/") {
+            continue;
+        }
+        // Where a thing is named that is not there, that is told first.
+        let path = path.replace("{ws}", &workspace);
+        for method in item.as_object().expect("operations").keys() {
+            let method = method.to_uppercase().parse().expect("a method");
+            let answer = app.request(method, &format!("{path}?colour=red")).bearer(&ada.token).send().await;
+            let status = answer.status.as_u16();
+            assert!([400, 404, 415].contains(&status), "{path}: {status} {}", answer.json());
+            if status == 400 {
+                let problem = answer.expect_problem(400, "invalid-query");
+                assert_eq!(problem["errors"][0]["pointer"], "colour", "{path}: {problem}");
+            } else {
+                assert!(path.contains('{') || status == 415, "{path}: {status}");
+            }
+        }
+    }
+    assert_eq!(app.contents().await, before);
 }
 
 #[tokio::test]

@@ -44,6 +44,9 @@ pub(super) struct Demo {
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
+    if let Some(url) = demo.url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err(Failure::Usage(format!("--url {url:?} is not an address such as http://127.0.0.1:8080")));
+    }
     let screen = Screen::new();
     let house = match &demo.url {
         Some(_) => None,

@@ -123,6 +123,13 @@ impl Target {
                     cause: cause(&error),
                 });
             };
+            if attempt == 1 {
+                let why = match &result {
+                    Ok(answer) => format!("answers {}", answer.status()),
+                    Err(error) => format!("does not answer: {}", cause(error)),
+                };
+                eprintln!("{} {why}; trying again for about two minutes", self.url.origin().ascii_serialization());
+            }
             tokio::time::sleep(wait.max(pause).min(LONGEST_PAUSE)).await;
             pause *= 2;
             attempt += 1;
