@@ -15,6 +15,7 @@ const ENTITIES: &str = "crates/adapters/postgres/src/entities";
 pub(crate) fn run(check: bool) -> Result<(), Failure> {
     let mut files = entities()?;
     files.insert("docs/openapi.json".to_owned(), program(&["openapi"], &[])? + "\n");
+    files.insert("docs/workflow.schema.json".to_owned(), program(&["workflow", "schema"], &[])? + "\n");
     let mut stale = Vec::new();
     for (file, text) in files {
         let path = shell::repository().join(&file);

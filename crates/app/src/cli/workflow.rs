@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use tidegate_workflows::definition::{Definition, DefinitionError, Format, MAX_BYTES, Problem};
+use tidegate_workflows::definition::{Definition, DefinitionError, Format, JSON_SCHEMA, MAX_BYTES, Problem};
 
 use super::{Failure, print};
 
@@ -16,10 +16,15 @@ pub(super) enum Workflow {
         /// The document, YAML or (by its ending `.json`) JSON; `-` reads YAML from standard input
         file: PathBuf,
     },
+    /// Print the JSON Schema of documents, for editors
+    Schema,
 }
 
 pub(super) fn run(command: &Workflow) -> Result<(), Failure> {
-    let Workflow::Validate { file } = command;
+    let Workflow::Validate { file } = command else {
+        print(JSON_SCHEMA.trim_end());
+        return Ok(());
+    };
     let source = read(file).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))?;
     let json = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     let problems = match Definition::compile(&source, if json { Format::Json } else { Format::Yaml }) {

@@ -1,7 +1,7 @@
 //! The workflow document: read, checked and compiled.
 //!
 //! A document either compiles or answers every problem that it has at once, each with its line, its JSON pointer and,
-//! for a misspelt name, the name that was meant. `docs/workflow.schema.json` is the same language as a JSON Schema; it
+//! for a misspelt name, the name that was meant. [`JSON_SCHEMA`] is the same language as a JSON Schema; it
 //! says less, because a schema cannot know names.
 
 mod checker;
@@ -28,6 +28,9 @@ pub use duration::parse_duration;
 
 use crate::plan::Plan;
 use crate::trigger::Trigger;
+
+/// The structure of documents as a JSON Schema (2020-12), for editors. `docs/workflow.schema.json` is a copy.
+pub const JSON_SCHEMA: &str = include_str!("workflow.schema.json");
 
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

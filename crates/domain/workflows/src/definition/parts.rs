@@ -15,11 +15,11 @@ use crate::plan::{CURRENT_SEMANTICS, Concurrency, Plan};
 use crate::trigger::{CronTrigger, EventTrigger, Schedule, ScheduleError, Trigger};
 
 /// The most triggers of one workflow.
-const MAX_TRIGGERS: usize = 20;
+pub(super) const MAX_TRIGGERS: usize = 20;
 /// The most characters in a name.
-const MAX_NAME: usize = 100;
+pub(super) const MAX_NAME: usize = 100;
 /// The most characters in a description.
-const MAX_DESCRIPTION: usize = 2_000;
+pub(super) const MAX_DESCRIPTION: usize = 2_000;
 
 const FIELDS: [&str; 8] = ["tidegate", "name", "description", "inputs", "triggers", "steps", "outputs", "concurrency"];
 

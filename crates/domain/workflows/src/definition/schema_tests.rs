@@ -1,14 +1,15 @@
-//! Holds `docs/workflow.schema.json` against the checker: what the schema refuses the checker refuses too, and where the
+//! Holds the JSON Schema against the checker: what the schema refuses the checker refuses too, and where the
 //! structure alone decides, they agree.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::{Definition, Format};
-use crate::plan::StepKind;
+use super::checker::shown_duration;
+use super::{Definition, Format, JSON_SCHEMA};
+use crate::plan::{DEFAULT_TIMEOUT, MAX_STEPS, RetryPolicy, StepId, StepKind};
 
 fn schema() -> Value {
-    serde_json::from_str(include_str!("../../../../../docs/workflow.schema.json")).unwrap()
+    serde_json::from_str(JSON_SCHEMA).unwrap()
 }
 
 fn accepted(document: &Value) -> bool {
@@ -46,6 +47,34 @@ fn both_take_the_whole_language() {
     assert!(validator.is_valid(&whole()) && accepted(&whole()));
     let kinds: Vec<Value> = StepKind::ALL.iter().map(|kind| json!(kind.as_str())).collect();
     assert_eq!(schema["$defs"]["step"]["properties"]["uses"]["enum"], json!(kinds));
+}
+
+#[test]
+fn the_schema_names_the_limits_and_defaults_of_the_checker() {
+    let schema = schema();
+    let at = |pointer: &str| schema.pointer(pointer).cloned().unwrap_or_else(|| panic!("there is no {pointer}"));
+    let retry = RetryPolicy::default();
+    for (pointer, expected) in [
+        ("/properties/tidegate/const", json!(crate::plan::CURRENT_SEMANTICS)),
+        ("/properties/name/maxLength", json!(super::parts::MAX_NAME)),
+        ("/properties/description/maxLength", json!(super::parts::MAX_DESCRIPTION)),
+        ("/properties/triggers/maxItems", json!(super::parts::MAX_TRIGGERS)),
+        ("/properties/steps/maxItems", json!(MAX_STEPS)),
+        ("/$defs/step/properties/id/pattern", json!(format!("^[A-Za-z_][A-Za-z0-9_]{{0,{}}}$", StepId::MAX - 1))),
+        ("/$defs/step/properties/timeout/default", json!(format!("{}s", DEFAULT_TIMEOUT.as_secs()))),
+        ("/$defs/retry/properties/max_attempts/default", json!(retry.max_attempts)),
+        ("/$defs/retry/properties/initial/default", json!(shown_duration(retry.initial))),
+        ("/$defs/retry/properties/max/default", json!(format!("{}s", retry.max.as_secs()))),
+    ] {
+        assert_eq!(at(pointer), expected, "{pointer}");
+    }
+    assert_eq!(at("/$defs/retry/properties/factor/default").as_f64(), Some(retry.factor));
+}
+
+#[test]
+fn the_committed_copy_is_the_schema() {
+    let copy = include_str!("../../../../../docs/workflow.schema.json");
+    assert!(copy.trim_end() == JSON_SCHEMA.trim_end(), "run `cargo xtask codegen`");
 }
 
 #[test]
