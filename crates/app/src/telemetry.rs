@@ -7,16 +7,14 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::settings::LogFormat;
 
-/// Libraries tell more than anybody asked for; whoever wants to hear it names them in the filter.
-const LIBRARIES: &str = "actix_server=warn,sqlx=warn";
-
 /// Starts logging to standard error, so that standard output stays the command's own.
 ///
 /// # Errors
 /// A sentence about the filter, where it cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter =
-        EnvFilter::try_new(format!("{LIBRARIES},{filter}")).map_err(|error| format!("--log {filter:?}: {error}"))?;
+    // Libraries tell more than anybody asked for; whoever wants to hear it names them in the filter, which comes last.
+    let whole = format!("actix_server=warn,{},{filter}", tidegate_postgres::QUIET_DRIVER);
+    let filter = EnvFilter::try_new(whole).map_err(|error| format!("--log {filter:?}: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

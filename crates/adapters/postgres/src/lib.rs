@@ -23,3 +23,6 @@ pub use engine::PgEngineStore;
 pub use error::store_error;
 pub use store::{PgStore, PgStoreConfig};
 pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};
+
+/// A directive for a log filter that keeps of the driver's chatter only what is wrong.
+pub const QUIET_DRIVER: &str = "sqlx=warn";
