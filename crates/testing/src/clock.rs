@@ -92,9 +92,16 @@ pub fn environment(clock: Arc<TestClock>, seed: u64) -> Environment {
 /// An environment for tests to which neither the time nor the ids matter: a ticking clock that begins now, where the
 /// database has its partitions, and ids that no other test makes, for what tests share.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "partitions of a database follow its real time")]
 pub fn test_environment() -> Environment {
-    environment(TestClock::ticking(Utc::now()), RandomState::new().hash_one(0))
+    test_clock().1
+}
+
+/// The same with its clock, for tests that go on in time.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "partitions of a database follow its real time")]
+pub fn test_clock() -> (Arc<TestClock>, Environment) {
+    let clock = TestClock::ticking(Utc::now());
+    (Arc::clone(&clock), environment(clock, RandomState::new().hash_one(0)))
 }
 
 #[cfg(test)]

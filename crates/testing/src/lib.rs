@@ -10,6 +10,8 @@ pub mod contract;
 pub mod database;
 pub mod schema;
 pub mod scope;
+pub mod silence;
 
-pub use clock::{SeededEntropy, TestClock, environment, test_environment};
+pub use clock::{SeededEntropy, TestClock, environment, test_clock, test_environment};
 pub use database::TestDatabase;
+pub use silence::Silence;

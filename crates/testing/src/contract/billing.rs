@@ -1,26 +1,17 @@
 //! What every store of plans and usage has to do.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanVersion};
-use tidegate_kernel::{Environment, UnitOfWork, WorkspaceId};
+use tidegate_kernel::{UnitOfWork, WorkspaceId};
 
+use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
-/// The store under test, and two workspaces in it without a plan.
-#[derive(Clone)]
-pub struct Subject {
+subject! {
     /// Plans and usage.
-    pub billing: Arc<dyn UnitOfWork<dyn BillingTx>>,
+    billing: dyn UnitOfWork<dyn BillingTx>,
     /// Where API calls are counted.
-    pub ledger: Arc<dyn CallLedger>,
-    /// Time and randomness.
-    pub env: Environment,
-    /// The workspace that a case is about.
-    pub ours: WorkspaceId,
-    /// Another tenant.
-    pub theirs: WorkspaceId,
+    ledger: dyn CallLedger,
 }
 
 impl Subject {
@@ -42,7 +33,7 @@ impl Subject {
 }
 
 /// The first default becomes the plan, for everybody who asks at once; a later default changes nothing.
-pub async fn the_first_default_stays(subject: Subject) {
+pub async fn the_first_default_stays(subject: &Subject) {
     let asked: Vec<_> = (0..8)
         .map(|n| {
             let subject = subject.clone();
@@ -60,7 +51,7 @@ pub async fn the_first_default_stays(subject: Subject) {
 }
 
 /// A batch counts once however often it is written, and an older one not after a newer one; recorders do not disturb each other.
-pub async fn a_batch_of_calls_counts_once(subject: Subject) {
+pub async fn a_batch_of_calls_counts_once(subject: &Subject) {
     let day = Meter::ApiCalls.period(subject.env.now()).start;
     let tomorrow = day + TimeDelta::days(1);
     let (one, another) = (subject.env.uuid_v7(), subject.env.uuid_v7());

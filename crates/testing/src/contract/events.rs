@@ -3,49 +3,25 @@
 mod adding;
 mod reading;
 
-use std::sync::Arc;
-
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_events::{Added, Addition, Allowance, EventBacklog, EventFilter, EventsTx, FeedTx, Outcome, StoredEvent};
-use tidegate_kernel::{Environment, EventId, PageSize, Position, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_events::{Added, Addition, EventBacklog, EventFilter, EventsTx, FeedTx, Outcome, StoredEvent};
+use tidegate_kernel::{EventId, PageSize, Position, StoreError, UnitOfWork, WorkspaceScope};
 
-use crate::scope::workspace_scope;
+use super::stage::subject;
 
 pub use adding::*;
 pub use reading::*;
 
-/// The store under test, and two workspaces in it that have no events.
-#[derive(Clone)]
-pub struct Subject {
+subject! {
     /// Adds and lists.
-    pub events: Arc<dyn UnitOfWork<dyn EventsTx>>,
+    events: dyn UnitOfWork<dyn EventsTx>,
     /// Reads behind the insert.
-    pub feed: Arc<dyn UnitOfWork<dyn FeedTx>>,
+    feed: dyn UnitOfWork<dyn FeedTx>,
     /// Finds work.
-    pub backlog: Arc<dyn EventBacklog>,
-    /// Time, which is the store's, and randomness.
-    pub env: Environment,
-    /// The workspace that a case is about.
-    pub ours: WorkspaceId,
-    /// Another tenant.
-    pub theirs: WorkspaceId,
+    backlog: dyn EventBacklog,
 }
 
 impl Subject {
-    fn scope(&self) -> WorkspaceScope {
-        workspace_scope(self.ours)
-    }
-
-    fn foreign(&self) -> WorkspaceScope {
-        workspace_scope(self.theirs)
-    }
-
-    fn addition<'a>(&self, events: &'a [NewEvent], limit: Option<i64>) -> Addition<'a> {
-        let allowance = Allowance { period_start: chrono::DateTime::UNIX_EPOCH, limit };
-        let salt = u64::from_be_bytes(self.env.random());
-        Addition { received_at: self.env.now(), salt, allowance, events: events.iter().collect() }
-    }
-
     async fn commit(&self, scope: &WorkspaceScope, addition: &Addition<'_>) -> Result<Added, StoreError> {
         let mut tx = self.events.begin(scope).await?;
         let added = tx.events().add(addition).await?;

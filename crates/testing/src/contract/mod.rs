@@ -1,4 +1,13 @@
 //! Contract suites: one function per obligation of a port, run against every adapter of it.
+//!
+//! To add an obligation of a store, write a `pub async fn` that takes its suite's `Subject`, and name it in
+//! [`obligations!`](crate::obligations): then it runs on every kind of PostgreSQL. Write it so that cases can share a
+//! store, because starting an embedded PostgreSQL takes longer than trying an obligation: it touches the two workspaces
+//! of its subject alone, and where a port shows all workspaces it looks at those two. And write it for one connection:
+//! it waits for no second transaction while it holds one.
+
+mod obligations;
+mod stage;
 
 pub mod billing;
 pub mod engine_store;
@@ -8,3 +17,5 @@ pub mod rate_limiter;
 pub mod signal_bus;
 pub mod tenancy;
 pub mod workflows;
+
+pub use stage::Stage;

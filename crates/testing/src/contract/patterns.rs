@@ -12,50 +12,31 @@ use tidegate_events::pattern::{Detection, DetectionTx, Pattern, PatternFilter, P
 use tidegate_events::suggestion::{
     Catalogue, Suggestion, SuggestionFilter, SuggestionStatus, Suggestions, SuggestionsTx,
 };
-use tidegate_events::{Addition, Allowance, Event, EventTime, EventsTx};
-use tidegate_kernel::{Environment, PageSize, Position, UnitOfWork, WorkspaceId, WorkspaceScope};
-
+use tidegate_events::{Event, EventTime};
+use tidegate_kernel::{PageSize, Position, UnitOfWork, WorkspaceScope};
 use tidegate_use_cases::{ApplySuggestion, ApplySuggestionTx};
 use tidegate_workflows::Workflows;
 use tidegate_workflows::ports::WorkflowsTx;
 
-use crate::scope::workspace_scope;
+use super::stage::subject;
 
 pub use counting::*;
 pub use suggesting::*;
 
-/// The store under test, and two workspaces in it that have no events.
-#[derive(Clone)]
-pub struct Subject {
-    /// Adds events.
-    pub events: Arc<dyn UnitOfWork<dyn EventsTx>>,
-    /// Counts them.
-    pub detection: Arc<dyn UnitOfWork<dyn DetectionTx>>,
+subject! {
+    /// Counts events.
+    detection: dyn UnitOfWork<dyn DetectionTx>,
     /// Lists patterns.
-    pub patterns: Arc<dyn UnitOfWork<dyn PatternsTx>>,
+    patterns: dyn UnitOfWork<dyn PatternsTx>,
     /// Lists and answers suggestions.
-    pub suggestions: Arc<dyn UnitOfWork<dyn SuggestionsTx>>,
+    suggestions: dyn UnitOfWork<dyn SuggestionsTx>,
     /// Applies suggestions.
-    pub apply: Arc<dyn UnitOfWork<dyn ApplySuggestionTx>>,
+    apply: dyn UnitOfWork<dyn ApplySuggestionTx>,
     /// Keeps workflows.
-    pub workflows: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
-    /// Time, which is the store's, and randomness.
-    pub env: Environment,
-    /// The workspace that a case is about.
-    pub ours: WorkspaceId,
-    /// Another tenant.
-    pub theirs: WorkspaceId,
+    workflows: dyn UnitOfWork<dyn WorkflowsTx>,
 }
 
 impl Subject {
-    fn scope(&self) -> WorkspaceScope {
-        workspace_scope(self.ours)
-    }
-
-    fn foreign(&self) -> WorkspaceScope {
-        workspace_scope(self.theirs)
-    }
-
     fn detection(&self, chunk: u32) -> Detection {
         let catalogue = Catalogue::built_in().expect("the catalogue is sound");
         Detection::new(Arc::clone(&self.detection), Arc::new(catalogue), chunk)
@@ -74,16 +55,6 @@ impl Subject {
         Suggestions::new(Arc::clone(&self.suggestions))
     }
 
-    async fn add(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
-        let allowance = Allowance { period_start: DateTime::UNIX_EPOCH, limit: None };
-        let salt = u64::from_be_bytes(self.env.random());
-        let received_at = self.env.now();
-        let mut tx = self.events.begin(scope).await.expect("a transaction begins");
-        let addition = Addition { received_at, salt, allowance, events: events.iter().collect() };
-        tx.events().add(&addition).await.expect("events are added");
-        tx.commit().await.expect("events are committed");
-    }
-
     /// Counts everything, `chunk` events at a time.
     async fn detect(&self, scope: &WorkspaceScope, chunk: u32) {
         let detection = self.detection(chunk);
@@ -91,7 +62,7 @@ impl Subject {
     }
 
     async fn add_and_detect(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
-        self.add(scope, events).await;
+        self.add_events(scope, events).await;
         self.detect(scope, 100).await;
     }
 

@@ -1,48 +1,50 @@
 //! What every store of tenancy has to do: the directory, a person's own, and what belongs to a workspace.
 
-pub mod directory;
-pub mod idempotency;
-pub mod keys;
-pub mod members;
-pub mod workspaces;
-
-use std::sync::Arc;
+mod directory;
+mod idempotency;
+mod keys;
+mod members;
+mod workspaces;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tidegate_kernel::{
-    ApiKeyId, Environment, IdempotencyTx, PermissionSet, SessionId, UnitOfWork, UserId, WorkspaceId,
-};
+use tidegate_kernel::{ApiKeyId, IdempotencyTx, PermissionSet, SessionId, UnitOfWork, UserId, WorkspaceId};
 use tidegate_tenancy::{
     ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, Membership, Name, PasswordHash, Person,
     PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
 };
 
+use super::stage::subject;
 use crate::scope::{person_scope, system_scope, workspace_scope};
 
-/// The store under test, without anything in it.
-#[derive(Clone)]
-pub struct Subject {
+pub use directory::*;
+pub use idempotency::*;
+pub use keys::*;
+pub use members::*;
+pub use workspaces::*;
+
+subject! {
     /// People and log-ins.
-    pub directory: Arc<Directory>,
+    directory: Directory,
     /// What is a person's own.
-    pub personal: Arc<Personal>,
+    personal: Personal,
     /// What belongs to a workspace.
-    pub tenancy: Arc<Tenancy>,
-    /// Keys of requests.
-    pub idempotency: Arc<dyn UnitOfWork<dyn IdempotencyTx>>,
-    /// Time and randomness.
-    pub env: Environment,
-    /// What this case's slugs, addresses and tokens begin with, so that cases can share a store.
-    pub run: String,
+    tenancy: Tenancy,
+    /// Keys of requests in a workspace.
+    idempotency: dyn UnitOfWork<dyn IdempotencyTx>,
 }
 
 impl Subject {
+    /// `text`, as no other case on the same database has it.
+    fn own(&self, text: &str) -> String {
+        format!("{}-{text}", self.ours.as_uuid().simple())
+    }
+
     fn slug(&self, text: &str) -> Slug {
-        Slug::new(&format!("{}-{text}", self.run)).expect("a slug")
+        Slug::new(&self.own(text)).expect("a slug")
     }
 
     fn digest(&self, text: &str) -> Digest {
-        Digest::of(&format!("{}-{text}", self.run))
+        Digest::of(&self.own(text))
     }
 
     /// Now, as stores keep it.
@@ -75,7 +77,7 @@ impl Subject {
     fn unknown(&self, address: &str) -> Person {
         Person {
             id: UserId::generate(&self.env),
-            email: Email::new(&format!("{}-{address}", self.run)).expect("an address"),
+            email: Email::new(&self.own(address)).expect("an address"),
             name: name("Ada"),
             created_at: self.now(),
         }

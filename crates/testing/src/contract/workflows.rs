@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_events::{Addition, Allowance, EventsTx};
-use tidegate_kernel::{Environment, PageSize, SignalBus, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{PageSize, UnitOfWork, WorkflowId, WorkspaceScope};
 use tidegate_use_cases::{EventTriggersTx, FollowEvents};
 use tidegate_workflows::Workflows;
 use tidegate_workflows::definition::Format;
@@ -19,56 +18,32 @@ use tidegate_workflows::run::{Run, RunFilter, Runs};
 use tidegate_workflows::trigger::Triggers;
 use tidegate_workflows::trigger::ports::{DueTriggers, TriggersTx};
 
-use crate::clock::TestClock;
-use crate::scope::workspace_scope;
+use super::stage::subject;
+use crate::silence::Silence;
 
 pub use keeping::*;
 pub use triggering::*;
 
-/// The store under test, and two workspaces in it that have nothing.
-#[derive(Clone)]
-pub struct Subject {
+subject! {
     /// Keeps workflows.
-    pub workflows: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
+    workflows: dyn UnitOfWork<dyn WorkflowsTx>,
     /// Keeps runs.
-    pub runs: Arc<dyn UnitOfWork<dyn RunsTx>>,
+    runs: dyn UnitOfWork<dyn RunsTx>,
     /// Keeps triggers.
-    pub triggers: Arc<dyn UnitOfWork<dyn TriggersTx>>,
+    triggers: dyn UnitOfWork<dyn TriggersTx>,
     /// Finds triggers that are due.
-    pub due: Arc<dyn DueTriggers>,
+    due: dyn DueTriggers,
     /// Lets events be followed.
-    pub following: Arc<dyn UnitOfWork<dyn EventTriggersTx>>,
-    /// Adds events.
-    pub events: Arc<dyn UnitOfWork<dyn EventsTx>>,
-    /// Carries signals.
-    pub bus: Arc<dyn SignalBus>,
-    /// The time, which a case may set.
-    pub clock: Arc<TestClock>,
-    /// The midnight before the test began.
-    pub midnight: DateTime<Utc>,
-    /// That time, and randomness.
-    pub env: Environment,
-    /// The workspace that a case is about.
-    pub ours: WorkspaceId,
-    /// Another tenant.
-    pub theirs: WorkspaceId,
+    following: dyn UnitOfWork<dyn EventTriggersTx>,
 }
 
 impl Subject {
-    fn scope(&self) -> WorkspaceScope {
-        workspace_scope(self.ours)
-    }
-
-    fn foreign(&self) -> WorkspaceScope {
-        workspace_scope(self.theirs)
-    }
-
     fn service(&self) -> Workflows {
         Workflows::new(self.workflows.clone(), self.env.clone())
     }
 
     fn run_service(&self) -> Runs {
-        Runs::new(self.runs.clone(), self.bus.clone(), self.env.clone())
+        Runs::new(self.runs.clone(), Arc::new(Silence), self.env.clone())
     }
 
     fn trigger_service(&self) -> Triggers {
@@ -109,16 +84,6 @@ impl Subject {
     async fn runs(&self, scope: &WorkspaceScope) -> Vec<Run> {
         let page = self.run_service().list(scope, &RunFilter::default(), None, PageSize::default()).await;
         page.expect("runs are listed").items
-    }
-
-    async fn add(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
-        let allowance = Allowance { period_start: DateTime::UNIX_EPOCH, limit: None };
-        let salt = u64::from_be_bytes(self.env.random());
-        let received_at = self.env.now();
-        let mut tx = self.events.begin(scope).await.expect("a transaction begins");
-        let addition = Addition { received_at, salt, allowance, events: events.iter().collect() };
-        tx.events().add(&addition).await.expect("events are added");
-        tx.commit().await.expect("events are committed");
     }
 
     async fn follow(&self, scope: &WorkspaceScope) {

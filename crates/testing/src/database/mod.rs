@@ -17,7 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tidegate_kernel::{Environment, WorkspaceId};
 use tidegate_postgres::migrate::Schema;
-use tidegate_postgres::{PgStore, PgStoreConfig};
+use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
 
 use self::template::ensure_template;
 
@@ -168,13 +168,23 @@ impl TestDatabase {
         workspace
     }
 
-    /// A store that is connected as a server would be.
+    /// A store that is connected as a server would be; served, with a connection for each of as many as a test lets
+    /// work at once.
     pub async fn store(&self, env: Environment) -> PgStore {
         let config = match &self.home {
-            Home::Served { .. } => PgStoreConfig::served(&self.url),
+            Home::Served { .. } => PgStoreConfig { max_connections: 20, ..PgStoreConfig::served(&self.url) },
             Home::Embedded(_) => PgStoreConfig::embedded(&self.url),
         };
         PgStore::connect(&config, env).await.expect("the store connects to its test database")
+    }
+
+    /// The engine's store on the connections of `store`, as a server would have it.
+    #[must_use]
+    pub fn engine_store(&self, store: &PgStore) -> PgEngineStore {
+        match &self.home {
+            Home::Served { .. } => PgEngineStore::new(store.clone()),
+            Home::Embedded(_) => PgEngineStore::alone(store.clone()),
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod cache;
-mod events;
+mod contract;
 mod kill;
 mod lifecycle;
 mod schema;
 mod security;
-mod tenancy;
 
 use sqlx::{Connection, PgConnection};
 use tidegate_embedded_postgres::EmbeddedPostgres;

@@ -10,35 +10,17 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, RunEndings};
-use tidegate_kernel::{
-    Environment, Received, RunId, Signal, SignalBus, SignalStream, StoreError, Topic, WorkflowId, WorkspaceId,
-    WorkspaceScope,
-};
+use tidegate_kernel::{Environment, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::{PgEngineStore, PgStoreConfig};
+use tidegate_testing::contract::Stage;
+use tidegate_testing::contract::engine_store::new_run;
 use tidegate_testing::scope::{system_scope, workspace_scope};
+use tidegate_testing::{Silence, TestDatabase};
 use tidegate_workflows::expression::ValueTemplate;
 use tidegate_workflows::input::InputSchema;
 use tidegate_workflows::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
-use tidegate_workflows::run::{PlanSource, RunStatus, Runs, StepError};
-
-use crate::engine::Harness;
-
-/// A bus on which nothing is ever said: the poll is the floor.
-struct Silence;
-
-impl SignalBus for Silence {
-    fn publish(&self, _: Signal) {}
-    fn subscribe(&self, _: &[Topic]) -> Box<dyn SignalStream> {
-        Box::new(Silence)
-    }
-}
-
-#[async_trait]
-impl SignalStream for Silence {
-    async fn next(&mut self) -> Option<Received> {
-        std::future::pending().await
-    }
-}
+use tidegate_workflows::run::ports::RunsTx;
+use tidegate_workflows::run::{NewRun, PlanSource, RunStatus, Runs, StepError};
 
 /// One plan for every workflow.
 struct OnePlan(Arc<Plan>);
@@ -111,21 +93,32 @@ impl StepHandler for Counting {
 }
 
 struct House {
-    harness: Harness,
+    database: TestDatabase,
+    stage: Stage,
     plan: Arc<Plan>,
 }
 
 impl House {
     async fn new(kinds: &[StepKind]) -> Self {
-        Self { harness: Harness::new().await, plan: chain(kinds) }
+        let database = TestDatabase::new().await;
+        let stage = Stage::on(&database).await;
+        Self { database, stage, plan: chain(kinds) }
+    }
+
+    async fn tx(&self, workspace: WorkspaceId) -> Box<dyn RunsTx> {
+        UnitOfWork::<dyn RunsTx>::begin(&*self.stage.store, &workspace_scope(workspace)).await.unwrap()
+    }
+
+    async fn new_workspace(&self) -> WorkspaceId {
+        self.database.workspace(&self.stage.env).await
     }
 
     async fn worker(&self, handler: Arc<Counting>) -> EngineHandle {
-        self.worker_with(handler, self.harness.env.clone()).await
+        self.worker_with(handler, self.stage.env.clone()).await
     }
 
     async fn worker_with(&self, handler: Arc<Counting>, env: Environment) -> EngineHandle {
-        let config = PgStoreConfig { max_connections: 3, ..PgStoreConfig::served(self.harness.database.url()) };
+        let config = PgStoreConfig { max_connections: 3, ..PgStoreConfig::served(self.database.url()) };
         let store = tidegate_postgres::PgStore::connect(&config, env.clone()).await.unwrap();
         let mut handlers = HandlerMap::new();
         handlers.insert(StepKind::HttpRequest, handler);
@@ -152,7 +145,12 @@ impl House {
         let workflow = WorkflowId::from_uuid(workspace.as_uuid());
         let mut ids = Vec::new();
         for _ in 0..runs {
-            ids.push(self.harness.add(workspace, workflow, gate.map(|limit| ("k".to_owned(), limit))).await);
+            let concurrency = gate.map(|limit| ("k".to_owned(), limit));
+            let run = NewRun { concurrency, ..new_run(&self.stage.env, workflow) };
+            let mut tx = self.tx(workspace).await;
+            tx.runs().add(&run).await.unwrap();
+            tx.commit().await.unwrap();
+            ids.push(run.id);
         }
         ids
     }
@@ -162,7 +160,7 @@ impl House {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
             loop {
-                let run = self.harness.tx(workspace).await.runs().find(*id).await.unwrap().unwrap();
+                let run = self.tx(workspace).await.runs().find(*id).await.unwrap().unwrap();
                 if run.status.is_terminal() {
                     assert_eq!(run.status, status, "{:?}", run.error);
                     break;
@@ -170,7 +168,7 @@ impl House {
                 assert!(tokio::time::Instant::now() < patience, "{id} is still {}", run.status);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            let transitions = self.harness.tx(workspace).await.runs().transitions(*id).await.unwrap();
+            let transitions = self.tx(workspace).await.runs().transitions(*id).await.unwrap();
             let mut seen = HashSet::new();
             for (n, record) in transitions.iter().enumerate() {
                 assert_eq!(usize::try_from(record.seq).unwrap(), n);
@@ -180,7 +178,7 @@ impl House {
         }
         for table in ["ready", "lease", "timer", "blocked", "gate_hold", "run_journal", "run_signal"] {
             let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
-            let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut self.harness.database.admin().await).await.unwrap();
+            let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut self.database.admin().await).await.unwrap();
             assert_eq!(left, 0, "{table} keeps something of runs that have ended");
         }
     }
@@ -191,7 +189,7 @@ async fn runs_of_several_workspaces_end() {
     let house = House::new(&[StepKind::Transform, StepKind::HttpRequest, StepKind::Delay, StepKind::Transform]).await;
     let handler = Arc::new(Counting { fails_first: true, ..Counting::default() });
     let worker = house.worker(handler.clone()).await;
-    let (a, b) = (house.harness.new_workspace().await, house.harness.new_workspace().await);
+    let (a, b) = (house.new_workspace().await, house.new_workspace().await);
     let (of_a, of_b) = (house.start(a, 20, None).await, house.start(b, 5, None).await);
     // Both, before it is looked what is left of either.
     house.all_end_quietly(a, &of_a).await;
@@ -201,7 +199,7 @@ async fn runs_of_several_workspaces_end() {
     assert_eq!(handler.calls.load(Ordering::SeqCst), 50, "each step twice");
     let keys: HashSet<String> = handler.keys.lock().unwrap().keys().cloned().collect();
     assert_eq!(keys.len(), 25, "both attempts under one key");
-    let run = house.harness.tx(a).await.runs().find(of_a[0]).await.unwrap().unwrap();
+    let run = house.tx(a).await.runs().find(of_a[0]).await.unwrap().unwrap();
     assert_eq!(run.outputs, json!({"n": 1}));
     worker.shutdown().await;
 }
@@ -211,7 +209,7 @@ async fn a_limit_is_never_exceeded() {
     let house = House::new(&[StepKind::HttpRequest]).await;
     let handler = Arc::new(Counting::default());
     let worker = house.worker(handler.clone()).await;
-    let workspace = house.harness.new_workspace().await;
+    let workspace = house.new_workspace().await;
     let runs = house.start(workspace, 40, Some(3)).await;
     house.all_end(workspace, &runs, RunStatus::Completed).await;
     let most = handler.most.load(Ordering::SeqCst);
@@ -224,7 +222,7 @@ async fn another_worker_finishes_what_a_dead_one_had_in_hand() {
     let house = House::new(&[StepKind::Transform, StepKind::HttpRequest, StepKind::Delay, StepKind::HttpRequest]).await;
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
     let dead = house.worker(stuck.clone()).await;
-    let workspace = house.harness.new_workspace().await;
+    let workspace = house.new_workspace().await;
     let runs = house.start(workspace, 30, None).await;
     while stuck.calls.load(Ordering::SeqCst) < 30 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -245,7 +243,7 @@ async fn two_workers_share_and_one_hands_over_when_it_stops() {
     let (first, second) = (house.worker(handler.clone()).await, house.worker(handler.clone()).await);
     let mut all = Vec::new();
     for _ in 0..8 {
-        let workspace = house.harness.new_workspace().await;
+        let workspace = house.new_workspace().await;
         all.push((workspace, house.start(workspace, 25, None).await));
     }
     first.shutdown().await;
@@ -262,13 +260,13 @@ async fn a_run_is_cancelled_wherever_it_is() {
     let house = House::new(&[StepKind::HttpRequest]).await;
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
     let worker = house.worker(stuck.clone()).await;
-    let workspace = house.harness.new_workspace().await;
+    let workspace = house.new_workspace().await;
     // One that is being worked on, and two before a gate.
     let runs = house.start(workspace, 3, Some(1)).await;
     while stuck.calls.load(Ordering::SeqCst) < 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let service = Runs::new(Arc::new(house.harness.pg.clone()), Arc::new(Silence), house.harness.env.clone());
+    let service = Runs::new(house.stage.store.clone(), Arc::new(Silence), house.stage.env.clone());
     for run in runs.iter().rev() {
         service.cancel(&workspace_scope(workspace), *run).await.unwrap();
     }
@@ -280,7 +278,7 @@ impl House {
     async fn all_end_quietly(&self, workspace: WorkspaceId, runs: &[RunId]) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
-            while !self.harness.tx(workspace).await.runs().find(*id).await.unwrap().unwrap().status.is_terminal() {
+            while !self.tx(workspace).await.runs().find(*id).await.unwrap().unwrap().status.is_terminal() {
                 assert!(tokio::time::Instant::now() < patience, "{id} does not end");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

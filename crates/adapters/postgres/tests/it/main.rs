@@ -4,12 +4,8 @@
 mod billing;
 mod cancel;
 mod catalog;
-mod engine;
+mod contract;
 mod engine_worker;
-mod events;
 mod isolation;
 mod migrations;
-mod patterns;
 mod startup;
-mod tenancy;
-mod workflows;

@@ -13,7 +13,7 @@ use super::{Subject, added, ids, plain, plains, sender_ids};
 const WRITERS: i64 = 16;
 
 /// Positions begin at 1 and go on without a gap; a duplicate takes none, and the head covers it.
-pub async fn positions_are_dense(subject: Subject) {
+pub async fn positions_are_dense(subject: &Subject) {
     let scope = subject.scope();
     assert_eq!(subject.head(&scope).await, Position::START);
     let first = subject.add(&scope, &plains([1, 2])).await;
@@ -28,7 +28,7 @@ pub async fn positions_are_dense(subject: Subject) {
 }
 
 /// An addition that is rolled back leaves neither an event nor a gap.
-pub async fn what_is_rolled_back_leaves_no_gap(subject: Subject) {
+pub async fn what_is_rolled_back_leaves_no_gap(subject: &Subject) {
     let scope = subject.scope();
     subject.add(&scope, &plains([1])).await;
     let events = plains([2]);
@@ -40,7 +40,7 @@ pub async fn what_is_rolled_back_leaves_no_gap(subject: Subject) {
 }
 
 /// Sixteen who send overlapping batches, each in another order, deadlock nowhere; each event is there once, without a gap.
-pub async fn overlapping_retries_add_each_event_once(subject: Subject) {
+pub async fn overlapping_retries_add_each_event_once(subject: &Subject) {
     const EVENTS: i64 = 60;
     let writers = (0..WRITERS).map(|writer| {
         let subject = subject.clone();
@@ -71,7 +71,7 @@ pub async fn overlapping_retries_add_each_event_once(subject: Subject) {
 }
 
 /// Sixteen writers with a limit use it up to the last event and not one more.
-pub async fn the_limit_is_exact_under_sixteen_writers(subject: Subject) {
+pub async fn the_limit_is_exact_under_sixteen_writers(subject: &Subject) {
     const LIMIT: i64 = 500;
     let writers = (0..WRITERS).map(|writer| {
         let subject = subject.clone();
@@ -104,7 +104,7 @@ pub async fn the_limit_is_exact_under_sixteen_writers(subject: Subject) {
 }
 
 /// What fits is added in the order of the addition, the rest is refused; a duplicate uses nothing up; a new period begins at 0.
-pub async fn the_limit_counts_what_is_added_in_a_period(subject: Subject) {
+pub async fn the_limit_counts_what_is_added_in_a_period(subject: &Subject) {
     let scope = subject.scope();
     let commit = async |ids: Vec<i64>, month: i64| {
         let events = plains(ids);
@@ -127,7 +127,7 @@ pub async fn the_limit_counts_what_is_added_in_a_period(subject: Subject) {
 }
 
 /// An event that is sent again within 32 days is known, across the border of a partition too; later it is new.
-pub async fn an_event_is_known_for_32_days(subject: Subject) {
+pub async fn an_event_is_known_for_32_days(subject: &Subject) {
     let scope = subject.scope();
     let events = [plain("again")];
     let mut addition = subject.addition(&events, None);
@@ -141,7 +141,7 @@ pub async fn an_event_is_known_for_32_days(subject: Subject) {
 }
 
 /// Ids rise with positions, also when a server's clock is behind.
-pub async fn ids_rise_with_positions(subject: Subject) {
+pub async fn ids_rise_with_positions(subject: &Subject) {
     let scope = subject.scope();
     for (id, minutes) in [(0, 0), (1, -10), (2, -20), (3, 5), (4, -5)] {
         let events = plains([id * 2, id * 2 + 1]);
@@ -155,7 +155,7 @@ pub async fn ids_rise_with_positions(subject: Subject) {
 }
 
 /// Everything about an event reads back as it was given.
-pub async fn an_event_reads_back_whole(subject: Subject) {
+pub async fn an_event_reads_back_whole(subject: &Subject) {
     let scope = subject.scope();
     let now = subject.env.now();
     let mut full = plain("full");
@@ -196,7 +196,7 @@ pub async fn an_event_reads_back_whole(subject: Subject) {
 }
 
 /// The same source and id in two workspaces are two events, and neither counts against the other's limit.
-pub async fn workspaces_do_not_share_keys_or_limits(subject: Subject) {
+pub async fn workspaces_do_not_share_keys_or_limits(subject: &Subject) {
     let events = plains([1, 2]);
     let addition = subject.addition(&events, Some(2));
     for scope in [subject.scope(), subject.foreign()] {
@@ -208,7 +208,7 @@ pub async fn workspaces_do_not_share_keys_or_limits(subject: Subject) {
 }
 
 /// A limit of nothing refuses everything, and no limit refuses nothing.
-pub async fn no_limit_and_a_limit_of_nothing(subject: Subject) {
+pub async fn no_limit_and_a_limit_of_nothing(subject: &Subject) {
     let events = plains(1..=20);
     let mut addition = subject.addition(&events, Some(0));
     let refused = subject.commit(&subject.scope(), &addition).await.expect("events are refused").outcomes;

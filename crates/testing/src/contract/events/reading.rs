@@ -26,7 +26,7 @@ fn event(id: &str, event_type: &str, source: &str, subject: &str, tool: &str, ac
 }
 
 /// Each filter keeps what matches; several values of one are alternatives; several filters all have to match.
-pub async fn a_list_has_what_matches(subject: Subject) {
+pub async fn a_list_has_what_matches(subject: &Subject) {
     let scope = subject.scope();
     subject
         .add(
@@ -77,7 +77,7 @@ pub async fn a_list_has_what_matches(subject: Subject) {
 }
 
 /// Page after page has every match once, newest position first, whatever is added meanwhile.
-pub async fn pages_have_every_event_once(subject: Subject) {
+pub async fn pages_have_every_event_once(subject: &Subject) {
     let scope = subject.scope();
     let size = PageSize::new(3).expect("a page may have 3 items");
     for first in [1, 6] {
@@ -102,7 +102,7 @@ pub async fn pages_have_every_event_once(subject: Subject) {
 }
 
 /// Events are found by their ids, in order of position; what is not there is left out.
-pub async fn events_are_found_by_id(subject: Subject) {
+pub async fn events_are_found_by_id(subject: &Subject) {
     let scope = subject.scope();
     subject.add(&scope, &plains(1..=3)).await;
     let stored = subject.everything(&scope).await;
@@ -114,7 +114,7 @@ pub async fn events_are_found_by_id(subject: Subject) {
 }
 
 /// The feed gives just the range that was asked for, in order and no more than the limit.
-pub async fn the_feed_has_the_range_in_order(subject: Subject) {
+pub async fn the_feed_has_the_range_in_order(subject: &Subject) {
     let scope = subject.scope();
     for id in 1..=4 {
         let mut events = plains([id * 10, id * 10 + 1, id * 10 + 2]);
@@ -143,7 +143,7 @@ pub async fn the_feed_has_the_range_in_order(subject: Subject) {
 }
 
 /// A reader that follows the head while others write sees every event, in order, and none twice.
-pub async fn a_reader_behind_writers_misses_nothing(subject: Subject) {
+pub async fn a_reader_behind_writers_misses_nothing(subject: &Subject) {
     const EACH: i64 = 40;
     const WRITERS: i64 = 8;
     let writers: Vec<_> = (0..WRITERS)
@@ -173,7 +173,7 @@ pub async fn a_reader_behind_writers_misses_nothing(subject: Subject) {
 }
 
 /// A cursor moves only from where it is, and of two who try the same at once one succeeds.
-pub async fn a_cursor_moves_once(subject: Subject) {
+pub async fn a_cursor_moves_once(subject: &Subject) {
     let scope = subject.scope();
     let step = async |from: i64, to: i64| {
         let mut tx = subject.feed.begin(&scope).await.expect("a transaction begins");
@@ -208,7 +208,7 @@ pub async fn a_cursor_moves_once(subject: Subject) {
 }
 
 /// A workspace is behind until its consumer has read up to the head.
-pub async fn the_backlog_names_who_is_behind(subject: Subject) {
+pub async fn the_backlog_names_who_is_behind(subject: &Subject) {
     let behind = async || {
         let found = subject.backlog.behind(&system_scope(), READER, 1_000).await.expect("the backlog is read");
         [subject.ours, subject.theirs].map(|workspace| found.contains(&workspace))
@@ -228,7 +228,7 @@ pub async fn the_backlog_names_who_is_behind(subject: Subject) {
 }
 
 /// Another tenant's events, head and cursors cannot be seen, by whatever method.
-pub async fn another_tenant_sees_nothing(subject: Subject) {
+pub async fn another_tenant_sees_nothing(subject: &Subject) {
     subject.add(&subject.foreign(), &plains(1..=3)).await;
     let theirs = subject.everything(&subject.foreign()).await;
     let mut tx = subject.feed.begin(&subject.foreign()).await.expect("a transaction begins");

@@ -18,7 +18,7 @@ pub async fn counting_in_batches_equals_a_recount(subject: &Subject) {
     let mut rest = events.as_slice();
     for size in [1, 300, 7, 64, 2, 150].into_iter().cycle() {
         let (batch, after) = rest.split_at(rest.len().min(size));
-        subject.add(&scope, batch).await;
+        subject.add_events(&scope, batch).await;
         subject.detect(&scope, u32::try_from(size).unwrap_or(1).max(40)).await;
         rest = after;
         if rest.is_empty() {
@@ -52,7 +52,7 @@ pub async fn pages_make_up_the_list(subject: &Subject) {
 /// Two who count the same events at the same time count them once.
 pub async fn two_who_count_at_once_count_once(subject: &Subject) {
     let scope = subject.scope();
-    subject.add(&scope, &history(13, 300)).await;
+    subject.add_events(&scope, &history(13, 300)).await;
     let (one, other) = (subject.detection(25), subject.detection(40));
     let work = async |detection: tidegate_events::pattern::Detection| {
         let scope = subject.scope();
@@ -66,7 +66,7 @@ pub async fn two_who_count_at_once_count_once(subject: &Subject) {
 /// A step that is not committed leaves neither counts nor a moved cursor behind.
 pub async fn an_abandoned_step_changes_nothing(subject: &Subject) {
     let scope = subject.scope();
-    subject.add(&scope, &together("s", 3, "a", "b")).await;
+    subject.add_events(&scope, &together("s", 3, "a", "b")).await;
     {
         let mut tx = subject.detection.begin(&scope).await.expect("a transaction begins");
         assert!(tx.consumers().advance(DETECTION, Position::START, Position(6)).await.expect("the cursor moves"));

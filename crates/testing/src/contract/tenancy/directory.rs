@@ -8,7 +8,7 @@ use super::{Subject, hash};
 use crate::scope::request_id;
 
 /// MUST let exactly one of two that add the same address succeed, also at once, and leave the transaction usable.
-pub async fn an_address_belongs_to_one_person(subject: Subject) {
+pub async fn an_address_belongs_to_one_person(subject: &Subject) {
     let adding: Vec<_> = (0..4)
         .map(|_| {
             let subject = subject.clone();
@@ -30,7 +30,7 @@ pub async fn an_address_belongs_to_one_person(subject: Subject) {
 }
 
 /// People are found by id and by address; unknown ids are left out.
-pub async fn people_are_found(subject: Subject) {
+pub async fn people_are_found(subject: &Subject) {
     let (ada, bob) = (subject.person("ada@example.org").await, subject.person("bob@example.org").await);
     let mut tx = subject.directory().await;
     let nobody = UserId::generate(&subject.env);
@@ -44,7 +44,7 @@ pub async fn people_are_found(subject: Subject) {
 }
 
 /// A hash that was changed meanwhile stays.
-pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: Subject) {
+pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: &Subject) {
     let (ada, bob) = (subject.person("ada@example.org").await, subject.person("bob@example.org").await);
     let mut tx = subject.directory().await;
     tx.people().rehash(ada.id, &hash("first"), &hash("second")).await.expect("it is replaced");
@@ -59,7 +59,7 @@ pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: Subject) {
 
 /// MUST answer `Current` to exactly one of many that use a token at once, and to the next one only if that one does not
 /// commit.
-pub async fn a_refresh_token_is_good_once(subject: Subject) {
+pub async fn a_refresh_token_is_good_once(subject: &Subject) {
     let ada = subject.person("ada@example.org").await;
     let (session, token) = (subject.session(ada.id), subject.digest("token"));
     let mut tx = subject.directory().await;
@@ -100,7 +100,7 @@ pub async fn a_refresh_token_is_good_once(subject: Subject) {
 }
 
 /// A session is live until it is revoked or over, and revoked by its own person alone.
-pub async fn a_session_ends(subject: Subject) {
+pub async fn a_session_ends(subject: &Subject) {
     let (ada, eve) = (subject.person("ada@example.org").await, subject.person("eve@example.org").await);
     let (first, second) = (subject.session(ada.id), subject.session(ada.id));
     let mut tx = subject.directory().await;
@@ -122,7 +122,7 @@ pub async fn a_session_ends(subject: Subject) {
 }
 
 /// Signing keys are listed with the newest first, and forgotten by age; the account log takes any text.
-pub async fn signing_keys_and_account_events_are_kept(subject: Subject) {
+pub async fn signing_keys_and_account_events_are_kept(subject: &Subject) {
     let ada = subject.person("ada@example.org").await;
     let now = subject.now();
     let key = |n: u8, days| SigningKey {

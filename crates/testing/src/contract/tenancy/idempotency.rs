@@ -29,10 +29,10 @@ fn terms(subject: &Subject, after: TimeDelta) -> Terms {
 }
 
 /// MUST answer `Ours` to exactly one of many at once, and keep keys of other actors and tenants apart.
-pub async fn one_of_many_claims_a_key(subject: Subject) {
+pub async fn one_of_many_claims_a_key(subject: &Subject) {
     let (ada, bob) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let (ours, theirs) = (subject.workspace("ours", ada).await.id, subject.workspace("theirs", ada).await.id);
-    let terms = terms(&subject, TimeDelta::zero());
+    let terms = terms(subject, TimeDelta::zero());
     let claiming: Vec<_> = (0..4)
         .map(|_| {
             let subject = subject.clone();
@@ -48,23 +48,23 @@ pub async fn one_of_many_claims_a_key(subject: Subject) {
     }
     assert_eq!(won, 1);
     for (workspace, user) in [(theirs, ada), (ours, bob)] {
-        let claimed = claim(&subject, workspace, user, REQUEST, terms).await;
+        let claimed = claim(subject, workspace, user, REQUEST, terms).await;
         assert_eq!(claimed, Claim::Ours(terms.claimed_until), "another key");
     }
 }
 
 /// An answer is given again until the key is forgotten; another request with the key is told so; a claim that was
 /// released or has run out is free, and whoever held it then keeps nothing.
-pub async fn an_answer_is_kept(subject: Subject) {
+pub async fn an_answer_is_kept(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let ours = subject.workspace("ours", ada).await.id;
-    let at = |minutes| terms(&subject, TimeDelta::minutes(minutes));
-    let ask = async |request: Fingerprint, terms: Terms| claim(&subject, ours, ada, request, terms).await;
+    let at = |minutes| terms(subject, TimeDelta::minutes(minutes));
+    let ask = async |request: Fingerprint, terms: Terms| claim(subject, ours, ada, request, terms).await;
 
     let first = at(0);
     assert_eq!(ask(REQUEST, first).await, Claim::Ours(first.claimed_until));
     assert_eq!(ask(Fingerprint([3; 32]), at(1)).await, Claim::OtherRequest);
-    let mut tx = begin(&subject, ours, ada).await;
+    let mut tx = begin(subject, ours, ada).await;
     tx.idempotency().release(&KEY, first.claimed_until).await.expect("it is released");
     tx.commit().await.expect("it commits");
 
@@ -76,7 +76,7 @@ pub async fn an_answer_is_kept(subject: Subject) {
 
     let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
     let answer = |body: &[u8]| KeptAnswer { status: 201, headers: headers.clone(), body: body.to_vec() };
-    let mut tx = begin(&subject, ours, ada).await;
+    let mut tx = begin(subject, ours, ada).await;
     tx.idempotency().release(&KEY, second.claimed_until).await.expect("nothing is released");
     tx.idempotency().finish(&KEY, second.claimed_until, &answer(b"late")).await.expect("nothing is kept");
     tx.idempotency().finish(&KEY, third.claimed_until, &answer(b"a\0b")).await.expect("it is kept");

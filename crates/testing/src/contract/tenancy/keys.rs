@@ -7,7 +7,7 @@ use tidegate_tenancy::{ApiKey, Digest, Located};
 use super::Subject;
 
 /// A key is found by its digest from the commit on and until it is revoked, and by its id in its own workspace alone.
-pub async fn a_key_belongs_to_its_workspace(subject: Subject) {
+pub async fn a_key_belongs_to_its_workspace(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
     let (mut key, secret) = subject.api_key(ada);
@@ -43,7 +43,7 @@ pub async fn a_key_belongs_to_its_workspace(subject: Subject) {
 }
 
 /// Keys that are not revoked are listed with the newest first; those of one person are revoked together.
-pub async fn keys_are_listed_and_revoked_by_their_maker(subject: Subject) {
+pub async fn keys_are_listed_and_revoked_by_their_maker(subject: &Subject) {
     let (ada, bob) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let ours = subject.workspace("ours", ada).await;
     let mut keys: Vec<(ApiKey, Digest)> = Vec::new();
@@ -70,7 +70,7 @@ pub async fn keys_are_listed_and_revoked_by_their_maker(subject: Subject) {
 }
 
 /// That a key was used is noted to the hour.
-pub async fn the_last_use_is_noted_to_the_hour(subject: Subject) {
+pub async fn the_last_use_is_noted_to_the_hour(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let ours = subject.workspace("ours", ada).await;
     let (key, secret) = subject.api_key(ada);

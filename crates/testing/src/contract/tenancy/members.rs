@@ -6,7 +6,7 @@ use tidegate_tenancy::{Membership, Role};
 use super::Subject;
 
 /// A person is a member once, and whatever happens to them in one workspace does not happen in another.
-pub async fn members_belong_to_their_workspace(subject: Subject) {
+pub async fn members_belong_to_their_workspace(subject: &Subject) {
     let (ada, bob) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
     let joined = |workspace, role| Membership { workspace, user: bob, role, joined_at: ours.created_at };
@@ -34,7 +34,7 @@ pub async fn members_belong_to_their_workspace(subject: Subject) {
 }
 
 /// MUST write into the workspace of the transaction, whatever workspace the membership names.
-pub async fn a_member_cannot_be_put_elsewhere(subject: Subject) {
+pub async fn a_member_cannot_be_put_elsewhere(subject: &Subject) {
     let (ada, eve) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
     let mut tx = subject.tenancy(ours.id).await;
@@ -46,7 +46,7 @@ pub async fn a_member_cannot_be_put_elsewhere(subject: Subject) {
 }
 
 /// Members are listed in the order in which they joined, page by page.
-pub async fn members_are_listed_in_their_order(subject: Subject) {
+pub async fn members_are_listed_in_their_order(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let ours = subject.workspace("ours", ada).await;
     let mut expected = vec![ada];

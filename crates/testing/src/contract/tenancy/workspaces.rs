@@ -8,7 +8,7 @@ use tidegate_tenancy::{AuditFilter, Role, WorkspaceChange, WorkspaceRef};
 use super::{Subject, name};
 
 /// MUST let exactly one of many that take the same slug at once succeed, and leave the transaction usable.
-pub async fn a_slug_belongs_to_one_workspace(subject: Subject) {
+pub async fn a_slug_belongs_to_one_workspace(subject: &Subject) {
     let taking: Vec<_> = (0..4)
         .map(|n| {
             let subject = subject.clone();
@@ -34,7 +34,7 @@ pub async fn a_slug_belongs_to_one_workspace(subject: Subject) {
 }
 
 /// A change touches the workspace of the transaction alone, moves its slug, and is refused where that is taken.
-pub async fn a_workspace_is_changed(subject: Subject) {
+pub async fn a_workspace_is_changed(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
     let mut tx = subject.tenancy(ours.id).await;
@@ -56,7 +56,7 @@ pub async fn a_workspace_is_changed(subject: Subject) {
 }
 
 /// A deleted workspace is nowhere to be found, its slug is free, and the other tenant's is as it was.
-pub async fn a_workspace_is_deleted(subject: Subject) {
+pub async fn a_workspace_is_deleted(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
     let mut tx = subject.tenancy(ours.id).await;
@@ -78,7 +78,7 @@ pub async fn a_workspace_is_deleted(subject: Subject) {
 }
 
 /// A person sees their own memberships, by id and by slug, and nobody else's.
-pub async fn a_person_sees_their_own(subject: Subject) {
+pub async fn a_person_sees_their_own(subject: &Subject) {
     let (ada, eve) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let mut own = Vec::new();
     for slug in ["one", "two", "three"] {
@@ -101,7 +101,7 @@ pub async fn a_person_sees_their_own(subject: Subject) {
 }
 
 /// An audit log shows the entries of its workspace that a filter wants, the newest first; and takes any text.
-pub async fn an_audit_log_is_read(subject: Subject) {
+pub async fn an_audit_log_is_read(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
     let before = subject.now();

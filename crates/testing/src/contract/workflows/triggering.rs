@@ -3,7 +3,9 @@
 use chrono::SecondsFormat;
 use serde_json::json;
 use tidegate_events::cloud_event::NewEvent;
+use tidegate_kernel::WorkspaceId;
 use tidegate_workflows::model::Expected;
+use tidegate_workflows::trigger::ports::TimeTrigger;
 
 use super::{Subject, document, event};
 use crate::scope::{system_scope, workspace_scope};
@@ -16,12 +18,20 @@ impl Subject {
         self.moment(time).to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
+    /// What is due in the two workspaces.
+    async fn due(&self) -> Vec<(WorkspaceId, TimeTrigger)> {
+        let mut due =
+            self.trigger_service().due(&system_scope(), self.env.now(), 1_000).await.expect("due triggers are found");
+        due.retain(|(workspace, _)| self.knows(*workspace));
+        due
+    }
+
     /// Fires everything that is due, once each, and says how much of it was there.
     async fn fire_due(&self) -> usize {
-        let triggers = self.trigger_service();
-        let due = triggers.due(&system_scope(), self.env.now(), 100).await.expect("due triggers are found");
+        let due = self.due().await;
         for (workspace, trigger) in &due {
-            triggers.fire(&workspace_scope(*workspace), trigger).await.expect("a trigger fires");
+            let fired = self.trigger_service().fire(&workspace_scope(*workspace), trigger).await;
+            fired.expect("a trigger fires");
         }
         due.len()
     }
@@ -64,7 +74,7 @@ pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
     subject.published(&scope, "hourly", EVERY_HOUR).await;
     subject.at("01:00:00");
     let (one, two) = (subject.trigger_service(), subject.trigger_service());
-    let due = one.due(&system_scope(), subject.env.now(), 10).await.expect("due triggers are found");
+    let due = subject.due().await;
     let (_, trigger) = due.first().expect("the trigger is due");
     let (first, second) = tokio::join!(one.fire(&scope, trigger), two.fire(&scope, trigger));
     let fired = [first, second].map(|fired| usize::from(fired.expect("it is tried"))).iter().sum::<usize>();
@@ -84,11 +94,11 @@ pub async fn publishing_replaces_triggers(subject: &Subject) {
     subject.publish(&scope, id).await;
     subject.at("02:00:00");
     assert_eq!(subject.fire_due().await, 0, "the schedule is gone");
-    subject.add(&scope, &[event("1", "wanted", "a")]).await;
+    subject.add_events(&scope, &[event("1", "wanted", "a")]).await;
     subject.follow(&scope).await;
     assert_eq!(subject.runs(&scope).await.len(), 1);
     service.rollback(&scope, id, &Expected::Any, 1).await.expect("it goes back");
-    subject.add(&scope, &[event("2", "wanted", "a")]).await;
+    subject.add_events(&scope, &[event("2", "wanted", "a")]).await;
     subject.follow(&scope).await;
     subject.at("03:00:00");
     assert_eq!(subject.fire_due().await, 1, "the schedule is back");
@@ -98,7 +108,7 @@ pub async fn publishing_replaces_triggers(subject: &Subject) {
 /// Events of the type that pass the filter start a run each, with the input made of them; an event is followed once.
 pub async fn events_start_runs_once(subject: &Subject) {
     let scope = subject.scope();
-    subject.add(&scope, &[event("before", "file.modified", "src/before.rs")]).await;
+    subject.add_events(&scope, &[event("before", "file.modified", "src/before.rs")]).await;
     let lines = "inputs: {type: object, properties: {path: {type: string}}, required: [path]}\n\
         triggers: [{event: {type: file.modified, filter: \"${{ event.subject.startsWith('src/') }}\"}, input: {path: \"${{ event.subject }}\"}}]";
     subject.published(&scope, "on change", lines).await;
@@ -109,7 +119,7 @@ pub async fn events_start_runs_once(subject: &Subject) {
         })
         .chain([event("other", "file.modified", "docs/a.md")])
         .collect();
-    subject.add(&scope, &events).await;
+    subject.add_events(&scope, &events).await;
     let (one, two) = (subject.follower(), subject.follower());
     let together = async |follower: &tidegate_use_cases::FollowEvents| {
         while follower.step(&scope).await.expect("events are followed") {}
@@ -129,7 +139,7 @@ pub async fn a_chain_of_runs_ends(subject: &Subject) {
     subject.published(&scope, "loops", "triggers: [{event: {type: again}}]").await;
     for depth in 0..=12 {
         let event = NewEvent::emitted("/runs".to_owned(), format!("e{depth}"), "again".to_owned(), depth);
-        subject.add(&scope, &[event]).await;
+        subject.add_events(&scope, &[event]).await;
     }
     subject.follow(&scope).await;
     assert_eq!(subject.runs(&scope).await.len(), 11, "the first event and ten that runs sent");
@@ -141,13 +151,12 @@ pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
     subject.at("00:30:00");
     let lines = "triggers: [{event: {type: wanted}}, {cron: '0 * * * *'}]";
     subject.published(&scope, "ours", lines).await;
-    subject.add(&foreign, &[event("1", "wanted", "a")]).await;
+    subject.add_events(&foreign, &[event("1", "wanted", "a")]).await;
     subject.follow(&foreign).await;
     subject.follow(&scope).await;
     assert!(subject.runs(&scope).await.is_empty() && subject.runs(&foreign).await.is_empty());
     subject.at("01:00:00");
-    let due =
-        subject.trigger_service().due(&system_scope(), subject.env.now(), 10).await.expect("due triggers are found");
+    let due = subject.due().await;
     let (workspace, trigger) = due.first().expect("ours is due");
     assert_eq!((due.len(), *workspace), (1, subject.ours));
     assert!(!subject.trigger_service().fire(&foreign, trigger).await.expect("it is tried"));
@@ -167,7 +176,7 @@ pub async fn what_a_trigger_cannot_start_is_told(subject: &Subject) {
     let lines = "inputs: {type: object, properties: {path: {type: string, maxLength: 3}}}\n\
         triggers: [{event: {type: wanted}, input: {path: \"${{ event.subject }}\"}}]";
     subject.published(&scope, "strict", lines).await;
-    subject.add(&scope, &[event("1", "wanted", "too long"), event("2", "wanted", "fit")]).await;
+    subject.add_events(&scope, &[event("1", "wanted", "too long"), event("2", "wanted", "fit")]).await;
     subject.follow(&scope).await;
     let runs = subject.runs(&scope).await;
     assert_eq!((runs.len(), &runs[0].input["path"]), (1, &json!("fit")));

@@ -1,0 +1,77 @@
+//! Taking runs, and finding which there are to take.
+
+use serde_json::{Value, json};
+use tidegate_engine::model::{After, RunCommit, Share, Timer};
+use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::run::{RunStatus, Transition};
+
+use super::{Hand, Subject, TTL, at, completed, ended, face, record, step};
+
+/// A run is leased once, in the order of its workspace's queue, and never more than asked for.
+pub async fn a_run_is_claimed_once(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let workspace = subject.ours;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(subject.run(workspace, None).await);
+    }
+    let shard = hand.shard_of(workspace).await;
+    let first = hand.take(workspace, 2).await;
+    assert_eq!(first.iter().map(|run| run.key).collect::<Vec<_>>(), keys[..2]);
+    assert_eq!(first[0].input, json!({"n": 1}));
+    let bound = first.iter().filter_map(|run| run.ready_seq).max().expect("ready runs have a place");
+    let share = Share { shard, workspace, bound, quantum: 10 };
+    let rest = hand.claim(vec![share], Vec::new()).await;
+    assert_eq!(rest.iter().map(|run| run.key).collect::<Vec<_>>(), keys[2..]);
+    assert_eq!(hand.claim(vec![Share { bound: 0, ..share }], vec![(shard, keys[0])]).await, []);
+}
+
+/// A parked run is found by its time and comes back with all that was committed.
+pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let workspace = subject.ours;
+    let key = subject.run(workspace, None).await;
+    let run = hand.take(workspace, 1).await.remove(0);
+    let shard = run.tenure.shard;
+    let waiting = Transition::StepWaiting { step: StepIndex(0), input: json!({"for": "5m"}), until: at(300) };
+    let records = vec![record(0, Transition::RunStarted), record(1, waiting)];
+    let timer = Timer { due: at(300), key, shard, step: StepIndex(0), attempt: 1 };
+    let park = RunCommit { after: After::Park, timers: vec![timer], ..step(&run, 0, records.clone()) };
+    assert_eq!(hand.commit(&[park]).await, [key]);
+    assert_eq!(hand.look(None, at(300)).await.timers, []);
+    assert_eq!(hand.look(None, at(301)).await.timers, [timer]);
+    assert_eq!(hand.look(Some(at(301)), at(999)).await.timers, []);
+    assert_eq!(hand.look(None, at(301)).await.ready, [], "what waits is not ready");
+    let back = hand.claim(Vec::new(), vec![(shard, key)]).await.remove(0);
+    assert_eq!(back.journal, records);
+    let end = vec![completed(2), ended(3)];
+    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&back, 2, end) };
+    assert_eq!(hand.commit(&[end]).await, [key]);
+    assert_eq!(hand.look(None, at(301)).await.timers, [], "nothing is left of an ended run");
+    assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nor can it be claimed");
+}
+
+/// A signal is seen until it was heeded, takes a blocked or ready run out of its queue, and goes with an ended run.
+pub async fn a_signal_is_heeded_once(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let workspace = subject.ours;
+    let key = subject.run(workspace, None).await;
+    let shard = hand.shard_of(workspace).await;
+    subject.cancel(key).await;
+    let signals = hand.look(None, at(0)).await.signals;
+    assert_eq!(signals.iter().map(|signal| signal.key).collect::<Vec<_>>(), [key]);
+    let run = hand.claim(Vec::new(), vec![(shard, key)]).await.remove(0);
+    assert_eq!(hand.look(None, at(0)).await.ready, []);
+    let cancelled = Transition::RunEnded { status: RunStatus::Cancelled, outputs: Value::Null, error: None };
+    let end = RunCommit {
+        after: After::End,
+        face: Some(face(RunStatus::Cancelled)),
+        signals: vec![signals[0].id],
+        ..step(&run, 0, vec![record(0, cancelled)])
+    };
+    assert_eq!(hand.commit(&[end]).await, [key]);
+    assert_eq!(hand.look(None, at(0)).await.signals, []);
+    subject.cancel(key).await;
+    assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, []);
+    assert_eq!(hand.look(None, at(0)).await.signals, [], "nobody can heed it any more");
+}

@@ -1,0 +1,59 @@
+//! Who owns which shard.
+
+use tidegate_engine::model::Share;
+use tidegate_engine::ports::EngineStore;
+
+use super::{Hand, INSTANT, Subject, TTL, whole};
+
+/// A shard has one owner, and every change of owner raises its epoch.
+pub async fn a_shard_has_one_owner(subject: &Subject) {
+    let mut first = Hand::holding(subject, 1, TTL).await;
+    let all = first.tenures.len();
+    assert!(all > 0);
+    let second = Hand::holding(subject, 2, TTL).await;
+    assert_eq!(second.tenures, [], "nothing is free");
+    let before = first.tenures.clone();
+    let surplus = first.hold(TTL).await.surplus;
+    assert_eq!(first.tenures, before, "a heartbeat changes nothing");
+    assert_eq!(surplus, all / 2, "two workers share");
+    subject.engine.release(&first.scope, first.id, &first.tenures).await.expect("releases");
+    let third = Hand::holding(subject, 3, TTL).await;
+    for tenure in &third.tenures {
+        assert!(before.iter().any(|old| old.shard == tenure.shard && old.epoch < tenure.epoch));
+    }
+}
+
+/// A worker that forgot a shard which it owns gets it with a new epoch, and what it had leased is ready.
+pub async fn a_forgotten_shard_comes_back_under_a_new_epoch(subject: &Subject) {
+    let mut hand = Hand::holding(subject, 1, TTL).await;
+    let workspace = subject.ours;
+    let key = subject.run(workspace, None).await;
+    let lost = hand.take(workspace, 10).await;
+    let before = std::mem::take(&mut hand.tenures);
+    hand.hold(TTL).await;
+    assert_eq!(hand.tenures.len(), before.len());
+    assert!(hand.tenures.iter().all(|tenure| !before.contains(tenure)));
+    assert_eq!(hand.commit(&[whole(&lost[0])]).await, [], "the old epoch writes nothing");
+    assert_eq!(hand.take(workspace, 10).await.iter().map(|run| run.key).collect::<Vec<_>>(), [key]);
+}
+
+/// A worker whose lease is over, and whose shards another one took, claims and writes nothing; the other goes on with its runs.
+pub async fn a_worker_that_wakes_up_late_writes_nothing(subject: &Subject) {
+    let workspace = subject.ours;
+    let (key, late) = (subject.run(workspace, None).await, subject.run(workspace, None).await);
+    let asleep = Hand::holding(subject, 1, INSTANT).await;
+    let shard = asleep.shard_of(workspace).await;
+    let held = asleep.take(workspace, 1).await;
+    assert_eq!(held[0].key, key);
+    let awake = Hand::holding(subject, 2, TTL).await;
+    let share = Share { shard, workspace, bound: 0, quantum: 10 };
+    assert_eq!(asleep.claim(vec![share], vec![(shard, late)]).await, []);
+    assert_eq!(asleep.commit(&[whole(&held[0])]).await, []);
+    assert_eq!(subject.history(key).await, Vec::<String>::new());
+    let resumed = awake.take(workspace, 10).await;
+    assert_eq!(resumed.len(), 2);
+    let resumed = resumed.iter().find(|run| run.key == key).expect("the run is ready again");
+    assert_eq!(awake.commit(&[whole(resumed)]).await, [key]);
+    assert_eq!(asleep.commit(&[whole(&held[0])]).await, []);
+    assert_eq!(subject.history(key).await, ["run_started", "step_completed", "run_ended"]);
+}

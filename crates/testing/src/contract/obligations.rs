@@ -1,0 +1,153 @@
+//! The list of what every store has to do.
+
+/// Hands the names of all obligations, by suite, to the macro `$tests`, which makes tests of them for one kind of
+/// database. Those that only a PostgreSQL with several connections can be held to come last, with the reason.
+#[macro_export]
+macro_rules! obligations {
+    ($tests:ident) => {
+        $tests! {
+            everywhere {
+                tenancy {
+                    an_address_belongs_to_one_person
+                    people_are_found
+                    a_hash_is_replaced_only_if_it_is_still_there
+                    a_refresh_token_is_good_once
+                    a_session_ends
+                    signing_keys_and_account_events_are_kept
+                    a_slug_belongs_to_one_workspace
+                    a_workspace_is_changed
+                    a_workspace_is_deleted
+                    a_person_sees_their_own
+                    an_audit_log_is_read
+                    members_belong_to_their_workspace
+                    a_member_cannot_be_put_elsewhere
+                    members_are_listed_in_their_order
+                    a_key_belongs_to_its_workspace
+                    keys_are_listed_and_revoked_by_their_maker
+                    the_last_use_is_noted_to_the_hour
+                    one_of_many_claims_a_key
+                    an_answer_is_kept
+                }
+                events {
+                    positions_are_dense
+                    what_is_rolled_back_leaves_no_gap
+                    overlapping_retries_add_each_event_once
+                    the_limit_is_exact_under_sixteen_writers
+                    the_limit_counts_what_is_added_in_a_period
+                    an_event_is_known_for_32_days
+                    ids_rise_with_positions
+                    an_event_reads_back_whole
+                    workspaces_do_not_share_keys_or_limits
+                    no_limit_and_a_limit_of_nothing
+                    a_list_has_what_matches
+                    pages_have_every_event_once
+                    events_are_found_by_id
+                    the_feed_has_the_range_in_order
+                    a_reader_behind_writers_misses_nothing
+                    a_cursor_moves_once
+                    the_backlog_names_who_is_behind
+                    another_tenant_sees_nothing
+                }
+                billing {
+                    the_first_default_stays
+                    a_batch_of_calls_counts_once
+                }
+                patterns {
+                    counting_in_batches_equals_a_recount
+                    pages_make_up_the_list
+                    two_who_count_at_once_count_once
+                    an_abandoned_step_changes_nothing
+                    an_oversized_session_makes_no_pairs_and_is_told_of
+                    another_tenant_counts_for_itself
+                    the_numbers_are_what_they_are_called
+                    what_happened_often_enough_is_offered
+                    an_open_suggestion_is_kept_up_to_date
+                    a_dismissed_suggestion_is_never_offered_again
+                    a_suggestion_is_answered_once
+                    suggestions_are_listed_by_confidence
+                    another_tenants_suggestion_does_not_exist
+                    applying_makes_one_draft_or_nothing
+                    a_name_that_is_taken_leaves_the_suggestion_open
+                }
+                workflows {
+                    a_workflow_reads_back_with_its_document
+                    a_name_is_taken_in_one_workspace_only
+                    versions_are_kept_and_listed_newest_first
+                    of_two_drafts_on_one_revision_one_is_refused
+                    publishing_and_going_back_change_what_is_published
+                    a_list_has_the_workspaces_own_newest_first
+                    another_tenants_workflow_does_not_exist
+                    a_tick_fires_when_it_is_due_and_once
+                    missed_ticks_are_made_up_for_by_one_run
+                    of_two_servers_one_fires_a_tick
+                    publishing_replaces_triggers
+                    events_start_runs_once
+                    a_chain_of_runs_ends
+                    another_tenants_triggers_are_its_own
+                    what_a_trigger_cannot_start_is_told
+                }
+                engine_store {
+                    a_forgotten_shard_comes_back_under_a_new_epoch
+                    a_worker_that_wakes_up_late_writes_nothing
+                    a_run_is_claimed_once
+                    a_repeated_commit_changes_nothing
+                    a_parked_run_comes_back_when_its_time_has_come
+                    a_gate_is_passed_in_order
+                    a_signal_is_heeded_once
+                    a_run_is_reached_through_its_own_workspace_alone
+                    a_gate_with_any_text_reads_back
+                }
+            }
+            served_only {
+                engine_store::a_shard_has_one_owner
+                    "on an embedded PostgreSQL whoever asks owns every shard: no other process can be there"
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    /// Suites of ports that have nothing to do with PostgreSQL, which are run where they have their adapters.
+    const OTHERS: [&str; 2] = ["rate_limiter", "signal_bus"];
+
+    macro_rules! names {
+        (
+            everywhere { $($suite:ident { $($obligation:ident)* })* }
+            served_only { $($one:ident::$other:ident $reason:literal)* }
+        ) => {
+            [
+                $($(concat!(stringify!($suite), "::", stringify!($obligation)),)*)*
+                $(concat!(stringify!($one), "::", stringify!($other)),)*
+            ]
+        };
+    }
+
+    /// Source files below `folder`.
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).expect("a folder of suites").map(|entry| entry.expect("an entry").path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn the_list_has_every_obligation() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/contract");
+        let mut written = BTreeSet::new();
+        for file in files(&folder) {
+            let name = file.strip_prefix(&folder).expect("it is below the folder").with_extension("");
+            let suite = name.iter().next().and_then(|suite| suite.to_str()).expect("a suite");
+            let text = fs::read_to_string(&file).expect("a source file");
+            let functions =
+                text.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once("(subject: &Subject)"));
+            written.extend(functions.map(|(function, _)| format!("{suite}::{function}")));
+        }
+        written.retain(|name| !OTHERS.iter().any(|suite| name.starts_with(suite)));
+        let listed = obligations!(names);
+        assert_eq!(BTreeSet::from(listed.map(str::to_owned)), written);
+        assert_eq!(listed.len(), written.len(), "none is named twice");
+    }
+}

@@ -1,0 +1,118 @@
+//! Where an obligation is tried.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tidegate_events::cloud_event::NewEvent;
+use tidegate_events::{Addition, Allowance, EventsTx};
+use tidegate_kernel::{Environment, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_postgres::{PgEngineStore, PgStore};
+use tidegate_tenancy::{Name, Slug, TenancyTx, Workspace};
+
+use crate::TestDatabase;
+use crate::clock::{TestClock, test_clock};
+use crate::scope::workspace_scope;
+
+/// A store on PostgreSQL, the clock that it goes by, and two workspaces that have nothing.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Every repository.
+    pub store: Arc<PgStore>,
+    /// The engine's store, on the same connections.
+    pub engine: Arc<PgEngineStore>,
+    /// The time, which ticks with every reading.
+    pub clock: Arc<TestClock>,
+    /// The midnight before the stage was set.
+    pub midnight: DateTime<Utc>,
+    /// That clock's time, and randomness.
+    pub env: Environment,
+    /// The workspace that an obligation is about.
+    pub ours: WorkspaceId,
+    /// Another tenant.
+    pub theirs: WorkspaceId,
+}
+
+impl Stage {
+    /// A stage in `database`.
+    pub async fn on(database: &TestDatabase) -> Self {
+        let (clock, env) = test_clock();
+        let midnight = env.now().duration_trunc(TimeDelta::days(1)).expect("a day is a span of time");
+        let store = Arc::new(database.store(env.clone()).await);
+        let engine = Arc::new(database.engine_store(&store));
+        let (ours, theirs) = (new_workspace(&store, &env).await, new_workspace(&store, &env).await);
+        Self { store, engine, clock, midnight, env, ours, theirs }
+    }
+
+    /// Tries one obligation, with two workspaces of its own and at the present time.
+    pub async fn fulfil<S: From<Self>, F: AsyncFnOnce(&S)>(&self, obligation: F) {
+        self.clock.set(test_clock().1.now());
+        let (ours, theirs) = (new_workspace(&self.store, &self.env).await, new_workspace(&self.store, &self.env).await);
+        obligation(&S::from(Self { ours, theirs, ..self.clone() })).await;
+    }
+
+    pub(super) fn scope(&self) -> WorkspaceScope {
+        workspace_scope(self.ours)
+    }
+
+    pub(super) fn foreign(&self) -> WorkspaceScope {
+        workspace_scope(self.theirs)
+    }
+
+    /// Whether this is one of the two workspaces, for what shows those of everybody.
+    pub(super) fn knows(&self, workspace: WorkspaceId) -> bool {
+        [self.ours, self.theirs].contains(&workspace)
+    }
+
+    /// `events` as one addition under a limit.
+    pub(super) fn addition<'a>(&self, events: &'a [NewEvent], limit: Option<i64>) -> Addition<'a> {
+        let allowance = Allowance { period_start: DateTime::UNIX_EPOCH, limit };
+        let salt = u64::from_be_bytes(self.env.random());
+        Addition { received_at: self.env.now(), salt, allowance, events: events.iter().collect() }
+    }
+
+    /// Adds events, for what reads behind them.
+    pub(super) async fn add_events(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
+        let mut tx: Box<dyn EventsTx> = self.store.begin(scope).await.expect("a transaction begins");
+        tx.events().add(&self.addition(events, None)).await.expect("events are added");
+        tx.commit().await.expect("events are committed");
+    }
+}
+
+/// What a suite is about: its ports, each by the name of what is asked of it, on a stage.
+macro_rules! subject {
+    ($($(#[$about:meta])* $port:ident: $kind:ty,)*) => {
+        /// The ports under test, and the stage on which they are.
+        #[derive(Clone)]
+        pub struct Subject {
+            $($(#[$about])* $port: std::sync::Arc<$kind>,)*
+            stage: $crate::contract::Stage,
+        }
+
+        impl From<$crate::contract::Stage> for Subject {
+            fn from(stage: $crate::contract::Stage) -> Self {
+                Self { $($port: stage.store.clone(),)* stage }
+            }
+        }
+
+        impl std::ops::Deref for Subject {
+            type Target = $crate::contract::Stage;
+
+            fn deref(&self) -> &Self::Target {
+                &self.stage
+            }
+        }
+    };
+}
+
+pub(super) use subject;
+
+async fn new_workspace(store: &PgStore, env: &Environment) -> WorkspaceId {
+    let id = WorkspaceId::generate(env);
+    let slug = Slug::new(&id.as_uuid().simple().to_string()).expect("a slug");
+    let name = Name::new("Contract").expect("a name");
+    let mut tx: Box<dyn TenancyTx> = store.begin(&workspace_scope(id)).await.expect("a transaction begins");
+    let workspace = Workspace { id, name, slug, created_at: env.now() };
+    assert!(tx.workspace().insert(&workspace).await.expect("a workspace is added"));
+    tx.commit().await.expect("it commits");
+    id
+}
