@@ -27,6 +27,12 @@ macro_rules! statuses {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
+
+            /// Whether nothing can follow.
+            #[must_use]
+            pub const fn is_terminal(self) -> bool {
+                !matches!(self, Self::Pending | Self::Running | Self::Waiting)
+            }
         }
 
         impl fmt::Display for $name {
@@ -86,22 +92,6 @@ statuses! {
         TimedOut = "timed_out",
         /// Its `if` was false.
         Skipped = "skipped",
-    }
-}
-
-impl RunStatus {
-    /// Whether nothing can follow.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running | Self::Waiting)
-    }
-}
-
-impl StepStatus {
-    /// Whether nothing can follow.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running | Self::Waiting)
     }
 }
 
