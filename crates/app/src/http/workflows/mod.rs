@@ -1,30 +1,33 @@
 //! Workflows and their versions.
 
-use std::future::Future;
-use std::pin::Pin;
+mod document;
+mod problems;
+mod views;
 
-use actix_web::dev::Payload;
 use actix_web::http::header::LOCATION;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, put, web};
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use actix_web::{HttpRequest, HttpResponse, get, post, put, web};
+use serde::Deserialize;
 use tidegate_kernel::WorkflowId;
-use tidegate_workflows::definition::{self, DefinitionError, Format, MAX_BYTES};
-use tidegate_workflows::error::{CheckError, CreateError, DraftError, PublishError, ReadError};
-use tidegate_workflows::model::{Document, Version, Workflow, WorkflowDetails};
+use tidegate_workflows::definition::Definition;
+use tidegate_workflows::error::DraftError;
+use tidegate_workflows::model::Version;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
-use super::body::{Body, media_type, read};
+use super::body::Body;
 use super::caller::Entered;
 use super::cursor::List;
-use super::problem::{FieldError, MALFORMED_BODY, NAME_TAKEN, Problem, UNSUPPORTED_MEDIA_TYPE};
+use super::problem::Problem;
 use super::query::{Query, page_size};
 use super::revision::{self, etag};
 use super::workspaces::PageQuery;
 use crate::Services;
+
+use document::DocumentBody;
+use views::{CheckView, VersionView, WorkflowView};
+
+pub use views::WorkflowDetailsView;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config
@@ -35,31 +38,6 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .service(publish)
         .service(rollback)
         .service(versions);
-}
-
-/// A workflow document as it was sent, in YAML or JSON by its content type.
-#[derive(Debug)]
-pub struct DocumentBody(Document);
-
-impl FromRequest for DocumentBody {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let format = match media_type(request).as_deref() {
-            Some("application/json") => Some(Format::Json),
-            Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml") => Some(Format::Yaml),
-            _ => None,
-        };
-        let bytes = read(payload.take(), MAX_BYTES);
-        Box::pin(async move {
-            let Some(format) = format else {
-                let detail = "Send the document as application/yaml or application/json.";
-                return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail));
-            };
-            Ok(Self(Document { format, source: bytes.await?.to_vec() }))
-        })
-    }
 }
 
 /// Parameters of sending a document.
@@ -79,97 +57,6 @@ pub struct Rollback {
     #[validate(range(min = 1, message = "versions count from 1"))]
     #[schema(example = 1)]
     version: i32,
-}
-
-/// A workflow.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WorkflowView {
-    /// The id.
-    #[schema(value_type = String, example = "wf_01jz3q9m0e7c2v5y8t4r6n1k0d")]
-    id: WorkflowId,
-    /// The name in its latest version; unique within the workspace.
-    name: String,
-    /// The description in its latest version.
-    description: Option<String>,
-    /// `draft` until a version is published, `published` from then on.
-    status: &'static str,
-    /// The latest version.
-    version: i32,
-    /// The version that new runs follow; null where none is published.
-    published_version: Option<i32>,
-    /// Grows with every change; the ETag is made of it.
-    revision: i32,
-    /// When it was created.
-    created_at: DateTime<Utc>,
-    /// When it was last changed.
-    updated_at: DateTime<Utc>,
-}
-
-impl From<Workflow> for WorkflowView {
-    fn from(workflow: Workflow) -> Self {
-        Self {
-            id: workflow.id,
-            name: workflow.name,
-            description: workflow.description,
-            status: if workflow.published.is_some() { "published" } else { "draft" },
-            version: workflow.latest,
-            published_version: workflow.published,
-            revision: workflow.revision,
-            created_at: workflow.created_at,
-            updated_at: workflow.updated_at,
-        }
-    }
-}
-
-/// A workflow with the document of its latest version.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WorkflowDetailsView {
-    #[serde(flatten)]
-    workflow: WorkflowView,
-    /// The document as JSON.
-    #[schema(value_type = Object)]
-    definition: Value,
-    /// How the document was sent: `yaml` or `json`.
-    format: &'static str,
-    /// The document as it was sent.
-    source: String,
-}
-
-impl From<WorkflowDetails> for WorkflowDetailsView {
-    fn from(details: WorkflowDetails) -> Self {
-        let Document { format, source } = details.document;
-        Self {
-            workflow: details.workflow.into(),
-            definition: definition::to_json(&source, format).unwrap_or_default(),
-            format: format.as_str(),
-            source: String::from_utf8_lossy(&source).into_owned(),
-        }
-    }
-}
-
-/// A document that has no problems.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CheckView {
-    /// Always true: a document with problems answers 422.
-    valid: bool,
-    /// The name in it.
-    name: String,
-    /// The document as JSON.
-    #[schema(value_type = Object)]
-    definition: Value,
-}
-
-/// One version.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct VersionView {
-    /// Its number, from 1.
-    version: i32,
-    /// The workflow's name in it.
-    name: String,
-    /// Whether new runs follow it.
-    published: bool,
-    /// When it was made.
-    created_at: DateTime<Utc>,
 }
 
 /// Create a workflow; its first version is a draft.
@@ -195,7 +82,7 @@ pub async fn create(
     Ok(response.json(WorkflowDetailsView::from(details)))
 }
 
-fn checked(definition: definition::Definition) -> HttpResponse {
+fn checked(definition: Definition) -> HttpResponse {
     HttpResponse::Ok().json(CheckView { valid: true, name: definition.name, definition: definition.document })
 }
 
@@ -338,85 +225,4 @@ pub async fn versions(
 /// The id in a path. A text that is none names a workflow that nobody has, so that both answer alike.
 fn id(text: &str) -> WorkflowId {
     text.parse().unwrap_or_else(|_| WorkflowId::from_uuid(uuid::Uuid::nil()))
-}
-
-impl From<DefinitionError> for Problem {
-    fn from(error: DefinitionError) -> Self {
-        let field = |problem: definition::Problem| FieldError {
-            line: Some(problem.line),
-            column: Some(problem.column),
-            suggestion: problem.suggestion,
-            ..FieldError::new(problem.pointer, problem.detail)
-        };
-        match error {
-            DefinitionError::Unreadable(problem) => {
-                Self::new(&MALFORMED_BODY, format!("Line {}: {}.", problem.line, problem.detail))
-                    .with_errors(vec![field(problem)])
-            }
-            DefinitionError::Invalid(problems) => Self::invalid(problems.into_iter().map(field).collect()),
-        }
-    }
-}
-
-fn name_taken() -> Problem {
-    let detail = "The workspace has another workflow of this name; choose another one.";
-    Problem::new(&NAME_TAKEN, detail).with_errors(vec![FieldError::new("/name", detail)])
-}
-
-impl From<CheckError> for Problem {
-    fn from(error: CheckError) -> Self {
-        match error {
-            CheckError::Forbidden(error) => error.into(),
-            CheckError::Definition(error) => error.into(),
-        }
-    }
-}
-
-impl From<CreateError> for Problem {
-    fn from(error: CreateError) -> Self {
-        match error {
-            CreateError::Forbidden(error) => error.into(),
-            CreateError::Definition(error) => error.into(),
-            CreateError::NameTaken => name_taken(),
-            CreateError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Forbidden(error) => error.into(),
-            ReadError::NotFound => Self::not_found(),
-            ReadError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<DraftError> for Problem {
-    fn from(error: DraftError) -> Self {
-        match error {
-            DraftError::Forbidden(error) => error.into(),
-            DraftError::NotFound => Self::not_found(),
-            DraftError::Stale(revision) => revision::stale(revision),
-            DraftError::Definition(error) => error.into(),
-            DraftError::NameTaken => name_taken(),
-            DraftError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<PublishError> for Problem {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::Forbidden(error) => error.into(),
-            PublishError::NotFound => Self::not_found(),
-            PublishError::Stale(revision) => revision::stale(revision),
-            PublishError::NoSuchVersion(_) => {
-                Self::invalid(vec![FieldError::new("/version", "The workflow has no such version.")])
-            }
-            PublishError::Definition(error) => error.into(),
-            PublishError::Store(error) => error.into(),
-        }
-    }
 }

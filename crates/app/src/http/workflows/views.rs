@@ -1,0 +1,100 @@
+//! Workflows and their versions as they are shown.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tidegate_kernel::WorkflowId;
+use tidegate_workflows::definition;
+use tidegate_workflows::model::{Document, Workflow, WorkflowDetails};
+use utoipa::ToSchema;
+
+/// A workflow.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkflowView {
+    /// The id.
+    #[schema(value_type = String, example = "wf_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    id: WorkflowId,
+    /// The name in its latest version; unique within the workspace.
+    name: String,
+    /// The description in its latest version.
+    description: Option<String>,
+    /// `draft` until a version is published, `published` from then on.
+    status: &'static str,
+    /// The latest version.
+    version: i32,
+    /// The version that new runs follow; null where none is published.
+    published_version: Option<i32>,
+    /// Grows with every change; the ETag is made of it.
+    revision: i32,
+    /// When it was created.
+    created_at: DateTime<Utc>,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Workflow> for WorkflowView {
+    fn from(workflow: Workflow) -> Self {
+        Self {
+            id: workflow.id,
+            name: workflow.name,
+            description: workflow.description,
+            status: if workflow.published.is_some() { "published" } else { "draft" },
+            version: workflow.latest,
+            published_version: workflow.published,
+            revision: workflow.revision,
+            created_at: workflow.created_at,
+            updated_at: workflow.updated_at,
+        }
+    }
+}
+
+/// A workflow with the document of its latest version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkflowDetailsView {
+    #[serde(flatten)]
+    workflow: WorkflowView,
+    /// The document as JSON.
+    #[schema(value_type = Object)]
+    definition: Value,
+    /// How the document was sent: `yaml` or `json`.
+    format: &'static str,
+    /// The document as it was sent.
+    source: String,
+}
+
+impl From<WorkflowDetails> for WorkflowDetailsView {
+    fn from(details: WorkflowDetails) -> Self {
+        let Document { format, source } = details.document;
+        Self {
+            workflow: details.workflow.into(),
+            definition: definition::to_json(&source, format).unwrap_or_default(),
+            format: format.as_str(),
+            source: String::from_utf8_lossy(&source).into_owned(),
+        }
+    }
+}
+
+/// A document that has no problems.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckView {
+    /// Always true: a document with problems answers 422.
+    pub(super) valid: bool,
+    /// The name in it.
+    pub(super) name: String,
+    /// The document as JSON.
+    #[schema(value_type = Object)]
+    pub(super) definition: Value,
+}
+
+/// One version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionView {
+    /// Its number, from 1.
+    pub(super) version: i32,
+    /// The workflow's name in it.
+    pub(super) name: String,
+    /// Whether new runs follow it.
+    pub(super) published: bool,
+    /// When it was made.
+    pub(super) created_at: DateTime<Utc>,
+}
