@@ -194,6 +194,11 @@ impl Worker {
                 self.unreadable.push(LiveRun::unreadable(&run, self.env.now(), message));
                 return;
             }
+            // Forgotten, it would come back at once and take its whole shard along, again and again.
+            Err(StoreError::Internal(cause)) => {
+                tracing::error!(%cause, run = %key.run, "this release cannot read the plan of a run; it is left as it is");
+                return;
+            }
             Err(error) => {
                 tracing::warn!(%error, run = %key.run, "the plan of a run could not be read");
                 self.forget_all(std::iter::once(tenure));

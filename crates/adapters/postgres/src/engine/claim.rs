@@ -161,18 +161,17 @@ async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Vec<Claim
     let (workspaces, runs) = arrays(&mut leases.iter());
     let rows = sqlx::query(READ_RUNS).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
     let mut journals: HashMap<RunKey, Vec<TransitionRecord>> = HashMap::new();
+    let mut broken: HashMap<RunKey, StoreError> = HashMap::new();
     let (workspaces, runs) = arrays(&mut leases.iter().filter(|lease| lease.next_seq > 0));
     if !runs.is_empty() {
         let rows =
             sqlx::query(READ_JOURNAL).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
         for row in rows {
-            let seq: i32 = row.try_get("seq").map_err(store_error)?;
-            let body: Vec<u8> = row.try_get("body").map_err(store_error)?;
-            journals.entry(key(&row, "run_id")?).or_default().push(TransitionRecord {
-                seq: u32::try_from(seq).map_err(unreadable)?,
-                at: row.try_get("at").map_err(store_error)?,
-                transition: serde_json::from_slice(&body).map_err(unreadable)?,
-            });
+            let key = key(&row, "run_id")?;
+            match transition(&row) {
+                Ok(record) => journals.entry(key).or_default().push(record),
+                Err(error) => drop(broken.insert(key, error)),
+            }
         }
     }
     let mut by_key: HashMap<RunKey, PgRow> = HashMap::new();
@@ -181,11 +180,31 @@ async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Vec<Claim
     }
     let mut claimed = Vec::with_capacity(leases.len());
     for lease in leases {
-        if let Some(row) = by_key.remove(&lease.key) {
-            claimed.push(run(&row, lease, journals.remove(&lease.key).unwrap_or_default())?);
+        let Some(row) = by_key.remove(&lease.key) else { continue };
+        let read = match broken.remove(&lease.key) {
+            None => run(&row, lease, journals.remove(&lease.key).unwrap_or_default()),
+            Some(error) => Err(error),
+        };
+        match read {
+            Ok(run) => claimed.push(run),
+            // Left under its lease, so that it does not keep the others of its shard from being claimed again and again.
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(run = %lease.key.run, cause, "a run cannot be read; it is left as it is");
+            }
         }
     }
     Ok(claimed)
+}
+
+fn transition(row: &PgRow) -> Result<TransitionRecord, StoreError> {
+    let seq: i32 = row.try_get("seq").map_err(store_error)?;
+    let body: Vec<u8> = row.try_get("body").map_err(store_error)?;
+    Ok(TransitionRecord {
+        seq: u32::try_from(seq).map_err(unreadable)?,
+        at: row.try_get("at").map_err(store_error)?,
+        transition: serde_json::from_slice(&body).map_err(unreadable)?,
+    })
 }
 
 fn run(row: &PgRow, lease: &LeaseRow, journal: Vec<TransitionRecord>) -> Result<ClaimedRun, StoreError> {

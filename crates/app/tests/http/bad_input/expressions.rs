@@ -76,3 +76,63 @@ async fn an_expression_that_would_run_for_minutes_ends_where_it_is_used() {
     let (count, run) = tokio::time::timeout(std::time::Duration::from_secs(60), started).await.expect("a run starts");
     assert_eq!(count, 3, "two runs of the first part, and one of the event: {run}");
 }
+
+#[tokio::test]
+async fn values_do_not_grow_beyond_what_a_run_can_keep() {
+    let app = TestApp::spawn().await;
+    let ada = app.person("Ada").await;
+    let base = format!("/api/v1/workspaces/{}", app.workspace(&ada, "Acme").await);
+    let post = async |path: &str, body: Value| app.post(path).bearer(&ada.token).json(&body).send().await;
+    let run = async |name: &str, expression: &str| {
+        let mut steps = vec![json!({ "id": "s0", "uses": "transform", "with": { "n": "12345678" } })];
+        for n in 1..200 {
+            let before = format!("s{}", n - 1);
+            let with = json!({ "n": hole(&expression.replace('_', &format!("steps.{before}.output.n"))) });
+            steps.push(json!({ "id": format!("s{n}"), "uses": "transform", "needs": [before], "with": with }));
+        }
+        // It is read back from what was committed when it is cancelled.
+        steps.push(json!({ "id": "wait", "uses": "delay", "needs": ["s0"], "with": { "for": "1h" } }));
+        let document = json!({ "name": name, "steps": steps });
+        let id = text(&post(&format!("{base}/workflows"), document).await.expect(201)["id"]);
+        app.post(&format!("{base}/workflows/{id}/publish")).bearer(&ada.token).send().await.expect(200);
+        post(&format!("{base}/workflows/{id}/runs?wait=30s"), json!({})).await.expect(201)
+    };
+    for (name, expression, told) in [
+        ("deeper", format!("{}_{}", "[".repeat(40), "]".repeat(40)), "nests more than 100 deep"),
+        ("longer", "_ + _".to_owned(), "1048576 bytes"),
+        ("wider", "[_, _]".to_owned(), "1048576 bytes"),
+    ] {
+        let ended = run(name, &expression).await;
+        assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("failed"), &json!("expression")), "{ended}");
+        assert!(text(&ended["error"]["message"]).contains(told), "{name}: {ended}");
+        let path = format!("{base}/runs/{}", text(&ended["id"]));
+        app.get(&path).bearer(&ada.token).send().await.expect(200);
+    }
+
+    let document = json!({ "name": "as deep as may be", "steps": [
+        { "id": "keep", "uses": "transform", "with": { "all": "${{ inputs }}" } },
+        { "id": "wait", "uses": "delay", "needs": ["keep"], "with": { "for": "1h" } },
+    ] });
+    let id = text(&post(&format!("{base}/workflows"), document).await.expect(201)["id"]);
+    app.post(&format!("{base}/workflows/{id}/publish")).bearer(&ada.token).send().await.expect(200);
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({ "a": inner }));
+    let before = app.contents().await;
+    let problem = post(&format!("{base}/workflows/{id}/runs"), json!({ "input": nested(101) })).await;
+    assert_eq!(problem.expect_problem(422, "invalid")["errors"][0]["pointer"], "/input");
+    assert_eq!(app.contents().await, before);
+
+    // One that waits is parked, and taken up again for its cancellation from what was committed.
+    let deep = post(&format!("{base}/workflows/{id}/runs"), json!({ "input": nested(99) })).await.expect(201);
+    let path = format!("{base}/runs/{}", text(&deep["id"]));
+    let becomes = async |status: &str| {
+        let reached = async {
+            while app.get(&path).bearer(&ada.token).send().await.expect(200)["status"] != status {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), reached).await.expect("it gets there");
+    };
+    becomes("waiting").await;
+    app.post(&format!("{path}/cancel")).bearer(&ada.token).send().await.expect(202);
+    becomes("cancelled").await;
+}

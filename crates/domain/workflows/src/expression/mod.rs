@@ -5,6 +5,7 @@
 //! not tell 2 from 2.0), and a double without decimals indexes a list. An expression cannot run for long: its text,
 //! nodes and nesting are bounded when it is compiled, and everything that it visits, scans and makes when it runs.
 
+mod bounds;
 mod budget;
 mod evaluate;
 mod functions;
@@ -26,6 +27,7 @@ use serde_json::Value;
 use budget::Budget;
 use evaluate::{Evaluator, Failure};
 
+pub use bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep};
 pub use references::Reference;
 pub(crate) use template::{Piece, pieces};
 pub use template::{TextPart, ValueTemplate};

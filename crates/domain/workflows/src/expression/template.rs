@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep, is_too_large};
 use super::budget::{self, Budget, MAX_TEXT};
 use super::{Bindings, EvaluationError, Expression, ExpressionError, evaluate};
 
@@ -131,9 +132,19 @@ impl ValueTemplate {
     /// The value with these bindings; all its expressions share one budget.
     ///
     /// # Errors
-    /// When one of its expressions has no value, or when the budget is used up.
+    /// When one of its expressions has no value, when the budget is used up, or when the value is deeper or larger than
+    /// what a run keeps.
     pub fn evaluate(&self, bindings: &Bindings<'_>) -> Result<Value, EvaluationError> {
-        self.evaluate_within(bindings, &mut Budget::new(budget::UNITS))
+        let value = self.evaluate_within(bindings, &mut Budget::new(budget::UNITS))?;
+        let told = if is_too_deep(&value) {
+            format!("the value nests more than {MAX_VALUE_DEPTH} deep")
+        } else if is_too_large(&value) {
+            format!("the value has more than {MAX_VALUE_BYTES} bytes")
+        } else {
+            return Ok(value);
+        };
+        // What has no expressions is as large as the document allows.
+        self.expressions().first().map_or(Ok(value), |first| Err(first.error(0, &told)))
     }
 
     fn evaluate_within(&self, bindings: &Bindings<'_>, budget: &mut Budget) -> Result<Value, EvaluationError> {

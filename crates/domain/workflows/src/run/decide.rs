@@ -18,6 +18,7 @@ use super::model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition, TransitionRecord,
 };
 use super::state::{Corrupt, Phase, RunState};
+use crate::expression::{MAX_VALUE_DEPTH, is_too_deep};
 use crate::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, StepIndex, StepKind};
 
 /// What a fact leads to. Both are empty when the fact is stale, repeated or of no consequence.
@@ -193,6 +194,11 @@ impl Machine<'_> {
         outcome: Result<Value, StepError>,
     ) -> Result<(), Corrupt> {
         let error = match outcome {
+            // Nobody could read the run again.
+            Ok(output) if is_too_deep(&output) => {
+                let message = format!("what the step made nests more than {MAX_VALUE_DEPTH} deep");
+                StepError::permanent("output-too-deep", message)
+            }
             Ok(output) => return self.record(Transition::StepCompleted { step, attempt, input: None, output }),
             Err(error) => error,
         };

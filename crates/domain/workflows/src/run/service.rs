@@ -15,7 +15,7 @@ use super::context::{PlanSource, RunOrigin};
 use super::ports::{KeyClaim, RunsTx, Startable};
 use super::record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter, digest};
 use super::timeline::timeline;
-use crate::expression::Bindings;
+use crate::expression::{Bindings, MAX_VALUE_DEPTH, is_too_deep};
 use crate::input::InputProblem;
 use crate::plan::Plan;
 
@@ -176,6 +176,10 @@ impl Runs {
             Some(Startable::Version(version)) => version,
         };
         let plan = self.plan_in(tx, start.workflow, version).await?.ok_or(StartError::Unpublished)?;
+        if is_too_deep(&start.input) {
+            let detail = format!("the input nests more than {MAX_VALUE_DEPTH} deep");
+            return Err(StartError::InvalidInput(vec![InputProblem { pointer: String::new(), detail }]));
+        }
         let problems = plan.inputs.problems(&start.input);
         if !problems.is_empty() {
             return Err(StartError::InvalidInput(problems));

@@ -263,6 +263,21 @@ fn an_expression_without_a_value_fails_its_step() {
 }
 
 #[test]
+fn an_output_that_could_not_be_read_again_fails_its_step() {
+    for (levels, status) in [(100, RunStatus::Completed), (101, RunStatus::Failed)] {
+        let mut world = World::new(&[sketch(StepKind::HttpRequest, &[])]);
+        world.tell(FactKind::Admitted);
+        let output = (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        let decision = world.end_attempt(Ok(output));
+        assert_eq!(world.ended(), Some(status));
+        for record in &decision.transitions {
+            let text = serde_json::to_vec(&record.transition).unwrap();
+            assert_eq!(serde_json::from_slice::<Transition>(&text).unwrap(), record.transition);
+        }
+    }
+}
+
+#[test]
 fn rules_of_a_later_release_are_left_to_it() {
     let mut plan = plan(&[sketch(StepKind::Transform, &[])]);
     plan.semantics = CURRENT_SEMANTICS + 1;
