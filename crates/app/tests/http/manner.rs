@@ -14,6 +14,15 @@ async fn a_server_says_how_it_is() {
     let metrics = app.get("/metrics").send().await;
     metrics.expect(200);
     assert!(String::from_utf8_lossy(&metrics.bytes).contains("http_request_duration_seconds_bucket"));
+    let invented = "BREW".parse().expect("a method");
+    app.request(invented, "/health").send().await.expect_problem(405, "method-not-allowed");
+    app.get("/made-up").send().await.expect_problem(404, "not-found");
+    let metrics = app.get("/metrics").send().await;
+    let metrics = String::from_utf8_lossy(&metrics.bytes).into_owned();
+    assert!(
+        metrics.contains("method=\"other\"") && !metrics.contains("BREW") && !metrics.contains("made-up"),
+        "{metrics}"
+    );
     app.stop().await;
 }
 

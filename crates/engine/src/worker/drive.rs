@@ -6,6 +6,7 @@ use serde_json::Value;
 use tidegate_workflows::plan::StepIndex;
 use tidegate_workflows::run::{Command, FactKind, StepError};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::{Message, Queued, Worker};
 use crate::model::{RunKey, ShardId, Tenure, Timer};
@@ -87,7 +88,12 @@ impl Worker {
         }
         let (handlers, sender) = (Arc::clone(&self.handlers), self.sender.clone());
         let guard = AttemptGuard { sender: Some(sender), key, tenure, step, attempt };
-        let work = tokio::spawn(async move {
+        // Whatever is logged on the way says whose it is.
+        let span = tracing::error_span!(
+            "attempt", workspace_id = %key.workspace, run = %key.run, step = %task.step, attempt,
+            request_id = task.scope.request_id().as_str(),
+        );
+        let work = async move {
             let outcome = match handlers.get(&uses) {
                 Some(handler) => timeout(task.timeout, handler.execute(&task))
                     .await
@@ -95,7 +101,8 @@ impl Worker {
                 None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
             };
             guard.tell(outcome);
-        });
+        };
+        let work = tokio::spawn(work.instrument(span));
         run.attempts.insert((step, attempt), work.abort_handle());
         self.executing += 1;
     }
