@@ -31,6 +31,14 @@ pub(super) fn is_too_large(value: &Value) -> bool {
     !takes(value, &mut left)
 }
 
+/// How many bytes a value has, written as JSON and not counting escapes. It must not be too deep.
+#[must_use]
+pub fn json_bytes(value: &Value) -> usize {
+    let mut left = usize::MAX;
+    takes(value, &mut left);
+    usize::MAX - left
+}
+
 /// Takes the bytes of `value` off what is left; false where it does not suffice.
 fn takes(value: &Value, left: &mut usize) -> bool {
     let own = match value {

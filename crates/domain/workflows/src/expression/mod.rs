@@ -27,7 +27,7 @@ use serde_json::Value;
 use budget::Budget;
 use evaluate::{Evaluator, Failure};
 
-pub use bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep};
+pub use bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep, json_bytes};
 pub use references::Reference;
 pub(crate) use template::{Piece, pieces};
 pub use template::{TextPart, ValueTemplate};

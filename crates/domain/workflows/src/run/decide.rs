@@ -17,7 +17,7 @@ use super::delay::{backoff, parse_delay};
 use super::model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition, TransitionRecord,
 };
-use super::state::{Corrupt, Phase, RunState};
+use super::state::{Corrupt, MAX_RUN_BYTES, Phase, RunState};
 use crate::expression::{MAX_VALUE_DEPTH, is_too_deep};
 use crate::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, StepIndex, StepKind};
 
@@ -142,6 +142,9 @@ impl Machine<'_> {
             Ok(None) => return self.record(Transition::StepSkipped { step: index }),
             Err(error) => return self.fail_at_once(index, StepError::permanent("expression", error.to_string())),
         };
+        if !self.state.has_room(&input) {
+            return self.fail_at_once(index, too_much());
+        }
         match step.uses {
             StepKind::Transform => {
                 self.record(Transition::StepCompleted { step: index, attempt: 1, input: None, output: input })
@@ -199,6 +202,7 @@ impl Machine<'_> {
                 let message = format!("what the step made nests more than {MAX_VALUE_DEPTH} deep");
                 StepError::permanent("output-too-deep", message)
             }
+            Ok(output) if !self.state.has_room(&output) => too_much(),
             Ok(output) => return self.record(Transition::StepCompleted { step, attempt, input: None, output }),
             Err(error) => error,
         };
@@ -223,4 +227,9 @@ impl Machine<'_> {
             _ => self.start_attempt(index, attempt.saturating_add(1), None),
         }
     }
+}
+
+fn too_much() -> StepError {
+    let message = format!("the steps of a run may be given and make {MAX_RUN_BYTES} bytes together");
+    StepError::permanent("too-much-data", message)
 }

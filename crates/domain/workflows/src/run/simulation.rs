@@ -278,6 +278,26 @@ fn an_output_that_could_not_be_read_again_fails_its_step() {
 }
 
 #[test]
+fn a_run_holds_no_more_than_its_worker_can() {
+    let steps = vec![sketch(StepKind::HttpRequest, &[]); 20];
+    let mut world = World::new(&steps);
+    world.tell(FactKind::Admitted);
+    let mut made = 0;
+    while world.ended().is_none() {
+        let decision = world.end_attempt(Ok(json!("x".repeat(1 << 20))));
+        made += decision.transitions.iter().filter(|r| r.transition.kind() == "step_completed").count();
+    }
+    assert_eq!((made, world.ended()), (15, Some(RunStatus::Failed)), "the steps' inputs count too");
+    let last = &world.history.last().unwrap().transition;
+    assert!(
+        matches!(last, Transition::RunEnded { error: Some(error), .. } if error.code == "too-much-data"),
+        "{last:?}"
+    );
+    world.crash();
+    assert_eq!(world.ended(), Some(RunStatus::Failed));
+}
+
+#[test]
 fn rules_of_a_later_release_are_left_to_it() {
     let mut plan = plan(&[sketch(StepKind::Transform, &[])]);
     plan.semantics = CURRENT_SEMANTICS + 1;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::model::{Command, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition, TransitionRecord};
-use crate::expression::{Bindings, StepBinding};
+use crate::expression::{Bindings, StepBinding, json_bytes};
 use crate::plan::{Plan, StepIndex};
 use crate::run::RunContext;
 
@@ -60,7 +60,12 @@ pub struct RunState {
     pub(super) phase: Phase,
     pub(super) next_seq: u32,
     pub(super) steps: Vec<StepState>,
+    /// The bytes of what the steps were given and made.
+    held: usize,
 }
+
+/// How many bytes the inputs and outputs of all of a run's steps may have together: a worker holds them while it drives the run.
+pub const MAX_RUN_BYTES: usize = 16 << 20;
 
 impl RunState {
     /// The state before the first transition.
@@ -75,7 +80,8 @@ impl RunState {
             error: Value::Null,
             until: None,
         };
-        Self { phase: Phase::Pending, next_seq: 0, steps: plan.steps.iter().map(|s| step(s.needs.len())).collect() }
+        let steps = plan.steps.iter().map(|s| step(s.needs.len())).collect();
+        Self { phase: Phase::Pending, next_seq: 0, steps, held: 0 }
     }
 
     /// The state after these transitions.
@@ -96,6 +102,7 @@ impl RunState {
     /// [`Corrupt`] when it cannot follow; the state is then unchanged.
     pub fn apply(&mut self, plan: &Plan, record: &TransitionRecord) -> Result<(), Corrupt> {
         self.fits(record).ok_or(Corrupt { seq: record.seq })?;
+        self.held = self.held.saturating_add(values(&record.transition).into_iter().flatten().map(json_bytes).sum());
         match &record.transition {
             Transition::RunStarted => self.phase = Phase::Active,
             Transition::StepStarted { step, attempt, input } => {
@@ -190,6 +197,11 @@ impl RunState {
         }
     }
 
+    /// Whether the run may hold one more value.
+    pub(super) fn has_room(&self, value: &Value) -> bool {
+        self.held.saturating_add(json_bytes(value)) <= MAX_RUN_BYTES
+    }
+
     /// How far the run is.
     #[must_use]
     pub const fn phase(&self) -> &Phase {
@@ -264,5 +276,15 @@ impl RunState {
                 })
                 .collect(),
         }
+    }
+}
+
+/// The values that a transition records.
+fn values(transition: &Transition) -> [Option<&Value>; 2] {
+    match transition {
+        Transition::StepStarted { input, .. } => [input.as_ref(), None],
+        Transition::StepWaiting { input, .. } => [Some(input), None],
+        Transition::StepCompleted { input, output, .. } => [input.as_ref(), Some(output)],
+        _ => [None, None],
     }
 }
