@@ -85,7 +85,7 @@ fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> 
     let role = if bench == "list" { "api" } else { "all" };
     let mut child = Command::new(programs.join("tidegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
-        .args(["--rate-limit", "login=off,register=off", "--log", "warn"])
+        .args(["--rate-limit", "login=off,register=off", "--log", "error"])
         .env("DATABASE_URL", login)
         .env("TIDEGATE_SECRET", "a secret of benchmarks, long enough for a server")
         .stdin(Stdio::null())

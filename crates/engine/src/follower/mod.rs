@@ -55,7 +55,8 @@ pub struct FollowerConfig {
     pub poll: Duration,
     /// How often it looks by itself when nothing has happened for a while.
     pub idle_poll: Duration,
-    /// How long a workspace rests after it has been read to its end, so that many small ingests are read together.
+    /// How long a workspace rests at least after it has been read to its end, so that many small ingests are read together.
+    /// The longer the reading took, the longer the rest: see [`LONGEST_REST`].
     pub rest: Duration,
 }
 
@@ -70,6 +71,9 @@ impl Default for FollowerConfig {
     }
 }
 
+/// A workspace rests three times as long as its last step took, up to this. So a machine that is busy reads more events at a
+/// time, which costs less for each and leaves more of it to those who wait for an answer; and nobody is behind for longer.
+pub const LONGEST_REST: Duration = Duration::from_secs(1);
 /// After this long without work the slower poll is enough.
 const QUIET: Duration = Duration::from_secs(10);
 /// How long a workspace waits after a failed step.
@@ -144,7 +148,7 @@ impl Follower {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some((workspace, result)) = lanes.next(), if !lanes.is_empty() => self.stepped(workspace, result),
+                Some(stepped) = lanes.next(), if !lanes.is_empty() => self.stepped(stepped),
                 signal = signals.next(), if listening => match signal {
                     Some(Received::Signal(signal)) => match signal.payload.as_str().parse() {
                         Ok(workspace) => self.turns.wants(workspace),
@@ -161,8 +165,8 @@ impl Follower {
                 Some(()) = OptionFuture::from(wake.map(sleep_until)), if wake.is_some() => {}
             }
         }
-        while let Some((workspace, result)) = lanes.next().await {
-            self.stepped(workspace, result);
+        while let Some(stepped) = lanes.next().await {
+            self.stepped(stepped);
         }
     }
 
@@ -170,12 +174,15 @@ impl Follower {
         self.parts.scope.enter(workspace, self.request_id.clone())
     }
 
-    fn stepped(&mut self, workspace: WorkspaceId, result: Result<bool, StoreError>) {
+    fn stepped(&mut self, Stepped { workspace, result, took }: Stepped) {
         let now = Instant::now();
         self.last_work = now;
         match result {
             Ok(true) => self.turns.again(workspace),
-            Ok(false) => self.turns.rests(workspace, now + self.parts.config.rest),
+            Ok(false) => {
+                let rest = (took * 3).clamp(self.parts.config.rest, LONGEST_REST.max(self.parts.config.rest));
+                self.turns.rests(workspace, now + rest);
+            }
             Err(error) => {
                 let consumer = self.parts.consumer.name();
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -208,12 +215,17 @@ async fn look(parts: Arc<FollowerParts>) -> Result<Vec<WorkspaceId>, StoreError>
     parts.consumer.behind(&parts.scope, LOOK).await
 }
 
-async fn step(
-    consumer: Arc<dyn Consumer>,
-    scope: WorkspaceScope,
+/// How a step went.
+struct Stepped {
     workspace: WorkspaceId,
-) -> (WorkspaceId, Result<bool, StoreError>) {
-    (workspace, consumer.step(&scope).await)
+    result: Result<bool, StoreError>,
+    took: Duration,
+}
+
+async fn step(consumer: Arc<dyn Consumer>, scope: WorkspaceScope, workspace: WorkspaceId) -> Stepped {
+    let began = Instant::now();
+    let result = consumer.step(&scope).await;
+    Stepped { workspace, result, took: began.elapsed() }
 }
 
 #[cfg(test)]
