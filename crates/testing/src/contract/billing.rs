@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanVersion};
+use tidegate_events::EventsTx;
+use tidegate_events::cloud_event::NewEvent;
 use tidegate_kernel::{UnitOfWork, WorkspaceId};
 
 use super::stage::subject;
@@ -12,6 +14,8 @@ subject! {
     billing: dyn UnitOfWork<dyn BillingTx>,
     /// Where API calls are counted.
     ledger: dyn CallLedger,
+    /// Where events are counted.
+    events: dyn UnitOfWork<dyn EventsTx>,
 }
 
 impl Subject {
@@ -48,6 +52,28 @@ pub async fn the_first_default_stays(subject: &Subject) {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(subject.plan(subject.ours, "another").await, answers[0]);
     assert_eq!(subject.plan(subject.theirs, "another").await, "another");
+}
+
+/// MUST be the count of what was committed: not of what was rolled back, refused or there before. The runs and steps of
+/// an engine are in its store's suite.
+pub async fn usage_is_what_was_committed(subject: &Subject) {
+    let (scope, foreign) = (subject.scope(), subject.foreign());
+    let events = [1, 2, 3, 4].map(|n| NewEvent::emitted("/contract".into(), n.to_string(), "used".into(), 0));
+    let addition = subject.addition(&events, Some(3));
+    let month = addition.allowance.period_start;
+    let mut lost = subject.events.begin(&scope).await.expect("a transaction begins");
+    lost.events().add(&addition).await.expect("events are added");
+    drop(lost);
+    for _ in 0..2 {
+        let mut tx = subject.events.begin(&scope).await.expect("a transaction begins");
+        tx.events().add(&addition).await.expect("events are added, known or refused");
+        tx.commit().await.expect("it commits");
+    }
+    for (scope, used) in [(&scope, vec![0, 3, 0]), (&foreign, vec![0, 0, 0])] {
+        let mut tx = subject.billing.begin(scope).await.expect("a transaction begins");
+        let periods = [(Meter::Events, month - TimeDelta::days(31)), (Meter::Events, month), (Meter::Runs, month)];
+        assert_eq!(tx.usage().used(&periods).await.expect("usage is read"), used);
+    }
 }
 
 /// A batch counts once however often it is written, and an older one not after a newer one; recorders do not disturb each other.

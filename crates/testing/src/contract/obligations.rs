@@ -14,18 +14,21 @@ macro_rules! obligations {
                     a_refresh_token_is_good_once
                     a_session_ends
                     signing_keys_and_account_events_are_kept
+                    of_several_servers_one_adds_a_key
                     a_slug_belongs_to_one_workspace
                     a_workspace_is_changed
                     a_workspace_is_deleted
                     a_person_sees_their_own
                     an_audit_log_is_read
                     members_belong_to_their_workspace
+                    whoever_locks_a_workspace_decides_alone
                     a_member_cannot_be_put_elsewhere
                     members_are_listed_in_their_order
                     a_key_belongs_to_its_workspace
                     keys_are_listed_and_revoked_by_their_maker
                     the_last_use_is_noted_to_the_hour
                     one_of_many_claims_a_key
+                    a_claim_is_answered_by_its_caller_alone
                     an_answer_is_kept
                 }
                 events {
@@ -50,20 +53,26 @@ macro_rules! obligations {
                 }
                 billing {
                     the_first_default_stays
+                    usage_is_what_was_committed
                     a_batch_of_calls_counts_once
                 }
                 patterns {
                     counting_in_batches_equals_a_recount
                     pages_make_up_the_list
+                    a_list_is_as_of_its_watermark
                     two_who_count_at_once_count_once
                     an_abandoned_step_changes_nothing
                     an_oversized_session_makes_no_pairs_and_is_told_of
                     another_tenant_counts_for_itself
+                    another_tenants_counters_are_not_read
+                    another_tenants_suggestions_are_not_refreshed
+                    a_real_log_in_any_order_equals_a_recount
                     the_numbers_are_what_they_are_called
                     what_happened_often_enough_is_offered
                     an_open_suggestion_is_kept_up_to_date
                     a_dismissed_suggestion_is_never_offered_again
                     a_suggestion_is_answered_once
+                    of_many_answers_at_once_one_counts
                     suggestions_are_listed_by_confidence
                     another_tenants_suggestion_does_not_exist
                     applying_makes_one_draft_or_nothing
@@ -73,6 +82,8 @@ macro_rules! obligations {
                     a_workflow_reads_back_with_its_document
                     a_name_is_taken_in_one_workspace_only
                     versions_are_kept_and_listed_newest_first
+                    a_version_never_changes
+                    whoever_locks_a_workflow_changes_it_alone
                     of_two_drafts_on_one_revision_one_is_refused
                     publishing_and_going_back_change_what_is_published
                     a_list_has_the_workspaces_own_newest_first
@@ -80,20 +91,35 @@ macro_rules! obligations {
                     a_tick_fires_when_it_is_due_and_once
                     missed_ticks_are_made_up_for_by_one_run
                     of_two_servers_one_fires_a_tick
+                    a_trigger_moves_only_from_where_it_is
+                    the_longest_due_comes_first
+                    what_is_waited_for_is_told
                     publishing_replaces_triggers
                     events_start_runs_once
                     a_chain_of_runs_ends
                     another_tenants_triggers_are_its_own
                     what_a_trigger_cannot_start_is_told
+                    a_run_reads_back_as_it_was_added
+                    a_dedupe_key_belongs_to_one_run
+                    a_dedupe_key_is_free_again
+                    runs_are_listed_newest_first
+                    asking_for_an_end_changes_no_run
+                    what_is_published_can_be_started
+                    another_tenants_runs_do_not_exist
                 }
                 engine_store {
                     a_forgotten_shard_comes_back_under_a_new_epoch
                     a_worker_that_wakes_up_late_writes_nothing
+                    what_is_given_back_is_ready
                     a_run_is_claimed_once
                     a_repeated_commit_changes_nothing
                     a_parked_run_comes_back_when_its_time_has_come
                     a_gate_is_passed_in_order
+                    a_gate_is_its_workspaces_own
                     a_signal_is_heeded_once
+                    a_look_has_the_first_timers
+                    an_end_is_asked_for_in_ones_own_workspace
+                    old_dedupe_keys_are_forgotten
                     a_run_is_reached_through_its_own_workspace_alone
                     a_gate_with_any_text_reads_back
                 }

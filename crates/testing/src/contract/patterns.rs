@@ -1,6 +1,8 @@
 //! What every store of patterns and suggestions has to do.
 
 mod counting;
+mod isolation;
+mod real;
 mod recount;
 mod suggesting;
 
@@ -21,6 +23,8 @@ use tidegate_workflows::ports::WorkflowsTx;
 use super::stage::subject;
 
 pub use counting::*;
+pub use isolation::*;
+pub use real::*;
 pub use suggesting::*;
 
 subject! {

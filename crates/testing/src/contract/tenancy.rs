@@ -7,7 +7,9 @@ mod members;
 mod workspaces;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tidegate_kernel::{ApiKeyId, IdempotencyTx, PermissionSet, SessionId, UnitOfWork, UserId, WorkspaceId};
+use tidegate_kernel::{
+    ApiKeyId, IdempotencyTx, PermissionSet, PersonScope, SessionId, UnitOfWork, UserId, WorkspaceId,
+};
 use tidegate_tenancy::{
     ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, Membership, Name, PasswordHash, Person,
     PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
@@ -31,6 +33,8 @@ subject! {
     tenancy: Tenancy,
     /// Keys of requests in a workspace.
     idempotency: dyn UnitOfWork<dyn IdempotencyTx>,
+    /// Keys of requests of a person in no workspace.
+    own_idempotency: dyn UnitOfWork<dyn IdempotencyTx, PersonScope>,
 }
 
 impl Subject {

@@ -1,6 +1,7 @@
-//! What every store of workflows and of their triggers has to do.
+//! What every store of workflows, of their triggers and of their runs has to do.
 
 mod keeping;
+mod running;
 mod triggering;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_kernel::{PageSize, UnitOfWork, WorkflowId, WorkspaceScope};
+use tidegate_tenancy::Tenancy;
 use tidegate_use_cases::{EventTriggersTx, FollowEvents};
 use tidegate_workflows::Workflows;
 use tidegate_workflows::definition::Format;
@@ -22,6 +24,7 @@ use super::stage::subject;
 use crate::silence::Silence;
 
 pub use keeping::*;
+pub use running::*;
 pub use triggering::*;
 
 subject! {
@@ -35,6 +38,8 @@ subject! {
     due: dyn DueTriggers,
     /// Lets events be followed.
     following: dyn UnitOfWork<dyn EventTriggersTx>,
+    /// Reads the audit log.
+    tenancy: Tenancy,
 }
 
 impl Subject {

@@ -1,11 +1,16 @@
 //! Taking runs, and finding which there are to take.
 
+use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
-use tidegate_engine::model::{After, RunCommit, Share, Timer};
+use tidegate_engine::model::{After, RunCommit, RunKey, Share, Timer};
+use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
+use tidegate_kernel::{RunId, WorkflowId};
 use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::run::ports::KeyClaim;
 use tidegate_workflows::run::{RunStatus, Transition};
 
-use super::{Hand, Subject, TTL, at, completed, ended, face, record, step};
+use super::{Hand, Subject, TTL, at, completed, ended, face, record, step, whole};
+use crate::scope::system_scope;
 
 /// A run is leased once, in the order of its workspace's queue, and never more than asked for.
 pub async fn a_run_is_claimed_once(subject: &Subject) {
@@ -74,4 +79,68 @@ pub async fn a_signal_is_heeded_once(subject: &Subject) {
     subject.cancel(key).await;
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, []);
     assert_eq!(hand.look(None, at(0)).await.signals, [], "nobody can heed it any more");
+}
+
+/// Of more timers than one look shows it shows the first ones, and the next look goes on behind them.
+pub async fn a_look_has_the_first_timers(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let key = subject.run(subject.ours, None).await;
+    let run = hand.take(subject.ours, 1).await.remove(0);
+    let shard = run.tenure.shard;
+    let timer = |n: u16| Timer { due: at(1_000 - i64::from(n)), key, shard, step: StepIndex(n), attempt: 1 };
+    let most = u16::try_from(TIMERS_PER_LOOK).expect("a small number");
+    let timers: Vec<Timer> = (0..most + 5).map(timer).collect();
+    let wait = RunCommit { timers: timers.clone(), ..step(&run, 0, vec![record(0, Transition::RunStarted)]) };
+    assert_eq!(hand.commit(&[wait]).await, [key]);
+    let mut expected = timers;
+    expected.sort_unstable();
+    let first = hand.look(None, at(2_000)).await.timers;
+    assert_eq!(first, expected[..usize::from(most)]);
+    let rest = hand.look(first.last().map(|timer| timer.due), at(2_000)).await.timers;
+    assert_eq!(rest, expected[usize::from(most) - 1..]);
+    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&run, 1, vec![ended(1)]) };
+    assert_eq!(hand.commit(&[end]).await, [key]);
+    assert_eq!(hand.look(None, at(2_000)).await.timers, []);
+}
+
+/// Two tenants: whoever asks for an end asks for that of their own runs, and all of them means all that go on.
+pub async fn an_end_is_asked_for_in_ones_own_workspace(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let over = subject.run(subject.ours, None).await;
+    let run = hand.take(subject.ours, 1).await.remove(0);
+    assert_eq!(hand.commit(&[whole(&run)]).await, [over]);
+    let mut ours = [subject.run(subject.ours, None).await, subject.run(subject.ours, None).await];
+    let theirs = subject.run(subject.theirs, None).await;
+    subject.cancel(RunKey { workspace: subject.ours, run: theirs.run }).await;
+    assert_eq!(hand.look(None, at(0)).await.signals, [], "another tenant's run is none");
+    let mut tx = subject.begin(subject.ours).await;
+    tx.runs().request_cancel_all(subject.env.now()).await.expect("all are asked to end");
+    tx.commit().await.expect("it commits");
+    let mut asked: Vec<_> = hand.look(None, at(0)).await.signals.iter().map(|signal| signal.key).collect();
+    asked.sort_unstable();
+    ours.sort_unstable();
+    assert_eq!(asked, ours);
+}
+
+/// Keys of runs are forgotten by their age, whosever they are.
+pub async fn old_dedupe_keys_are_forgotten(subject: &Subject) {
+    let workflow = WorkflowId::generate(&subject.env);
+    let now = subject.env.now();
+    let claim = async |workspace, key: &str, at| {
+        let mut tx = subject.begin(workspace).await;
+        let run = RunId::generate(&subject.env);
+        let claim = tx.runs().claim_key(workflow, key, run, [0; 32], at, DateTime::UNIX_EPOCH).await;
+        tx.commit().await.expect("it commits");
+        claim.expect("an answer") == KeyClaim::Claimed
+    };
+    let ages = [("old", now - TimeDelta::days(40)), ("young", now - TimeDelta::days(20))];
+    for workspace in [subject.ours, subject.theirs] {
+        for (key, at) in ages {
+            assert!(claim(workspace, key, at).await);
+        }
+    }
+    subject.engine.tidy(&system_scope(), now - TimeDelta::days(32)).await.expect("tidies");
+    for workspace in [subject.ours, subject.theirs] {
+        assert_eq!((claim(workspace, "old", now).await, claim(workspace, "young", now).await), (true, false));
+    }
 }

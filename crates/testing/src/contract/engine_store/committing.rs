@@ -72,6 +72,8 @@ pub async fn a_run_is_reached_through_its_own_workspace_alone(subject: &Subject)
     assert_eq!(subject.status(theirs).await, RunStatus::Pending);
     assert_eq!(hand.commit(&[whole(&run)]).await, [key]);
     assert_eq!(subject.used(other).await, [0, 0]);
+    assert_eq!(subject.history(forged).await, Vec::<String>::new(), "nor is its history told");
+    assert_eq!(subject.history(key).await.len(), 3);
 }
 
 /// A gate's name survives the store.
@@ -84,4 +86,26 @@ pub async fn a_gate_with_any_text_reads_back(subject: &Subject) {
     assert_eq!(gate, Gate::workflow(run.workflow, "a ' \" ü \u{1f600} %"));
     let pass = RunCommit { passed: vec![gate], ..step(&run, 0, vec![record(0, Transition::RunStarted)]) };
     assert_eq!(hand.commit(&[pass]).await, [run.key]);
+}
+
+/// Two tenants: a place that a run of one leaves is none for a run of the other, under whatever name.
+pub async fn a_gate_is_its_workspaces_own(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    for workspace in [subject.ours, subject.ours, subject.theirs] {
+        subject.run(workspace, None).await;
+    }
+    let ours = hand.take(subject.ours, 10).await;
+    let theirs = hand.take(subject.theirs, 10).await.remove(0);
+    let pass = |run| {
+        let began = vec![record(0, Transition::RunStarted)];
+        RunCommit { passed: vec![Gate::workspace()], ..step(run, 0, began) }
+    };
+    let block = RunCommit { after: After::Block(Gate::workspace()), face: None, ..step(&ours[1], 0, Vec::new()) };
+    assert_eq!(hand.commit(&[pass(&ours[0]), block, pass(&theirs)]).await.len(), 3);
+    for (run, promoted) in [(&theirs, None), (&ours[0], Some(ours[1].key))] {
+        let left = vec![Departure { gate: Gate::workspace(), places: 1 }];
+        let end = RunCommit { after: After::End, left, ..step(run, 1, vec![ended(1)]) };
+        let committed = subject.engine.commit(&hand.scope, hand.id, &[end]).await.expect("commits");
+        assert_eq!(committed.promoted.iter().map(|(_, key, _)| *key).collect::<Vec<_>>(), Vec::from_iter(promoted));
+    }
 }

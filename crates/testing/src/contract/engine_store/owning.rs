@@ -3,7 +3,7 @@
 use tidegate_engine::model::Share;
 use tidegate_engine::ports::EngineStore;
 
-use super::{Hand, INSTANT, Subject, TTL, whole};
+use super::{Hand, INSTANT, Subject, TTL, at, whole};
 
 /// A shard has one owner, and every change of owner raises its epoch.
 pub async fn a_shard_has_one_owner(subject: &Subject) {
@@ -56,4 +56,20 @@ pub async fn a_worker_that_wakes_up_late_writes_nothing(subject: &Subject) {
     assert_eq!(awake.commit(&[whole(resumed)]).await, [key]);
     assert_eq!(asleep.commit(&[whole(&held[0])]).await, []);
     assert_eq!(subject.history(key).await, ["run_started", "step_completed", "run_ended"]);
+}
+
+/// What is given back is ready at once, and of no use any more to whoever gave it.
+pub async fn what_is_given_back_is_ready(subject: &Subject) {
+    let mut hand = Hand::holding(subject, 1, TTL).await;
+    let key = subject.run(subject.ours, None).await;
+    let held = hand.take(subject.ours, 1).await;
+    assert_eq!(hand.look(None, at(0)).await.ready, []);
+    subject.engine.release(&hand.scope, hand.id, &hand.tenures).await.expect("releases");
+    assert_eq!(hand.look(None, at(0)).await.ready.len(), 1);
+    assert_eq!(hand.commit(&[whole(&held[0])]).await, [], "it is nobody's now");
+    hand.tenures.clear();
+    hand.hold(TTL).await;
+    let taken = hand.take(subject.ours, 10).await;
+    assert_eq!(taken.iter().map(|run| run.key).collect::<Vec<_>>(), [key]);
+    assert_eq!(hand.commit(&[whole(&taken[0])]).await, [key]);
 }

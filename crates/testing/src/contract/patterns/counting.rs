@@ -63,6 +63,31 @@ pub async fn two_who_count_at_once_count_once(subject: &Subject) {
     assert_eq!(subject.patterns(&scope, &PatternFilter::default(), 200).await.0, expected);
 }
 
+/// MUST show patterns and watermark as of one moment, whoever counts meanwhile: what is listed equals a recount of the
+/// events up to the watermark.
+pub async fn a_list_is_as_of_its_watermark(subject: &Subject) {
+    let scope = subject.scope();
+    subject.add_events(&scope, &history(17, 240)).await;
+    let stored = subject.stored(&scope).await;
+    let counting = tokio::spawn({
+        let subject = subject.clone();
+        async move { subject.detect(&subject.scope(), 12).await }
+    });
+    let service = Patterns::new(subject.patterns.clone());
+    let size = PageSize::new(200).expect("a size that is allowed");
+    loop {
+        let listed = service.list(&scope, &PatternFilter::default(), None, size).await.expect("patterns are listed");
+        let seen = usize::try_from(listed.watermark.0).expect("a small number");
+        let mut expected = recount(subject.ours, &stored[..seen]);
+        expected.truncate(200);
+        assert_eq!(listed.page.items, expected, "as of {seen}");
+        if seen == stored.len() {
+            break;
+        }
+    }
+    counting.await.expect("counting does not fail");
+}
+
 /// A step that is not committed leaves neither counts nor a moved cursor behind.
 pub async fn an_abandoned_step_changes_nothing(subject: &Subject) {
     let scope = subject.scope();
@@ -102,26 +127,6 @@ pub async fn an_oversized_session_makes_no_pairs_and_is_told_of(subject: &Subjec
     assert_eq!(listed.notes(), ["1 session has over 100 subjects and make no pairs."]);
     let expected = recount(subject.ours, &subject.stored(&scope).await);
     assert_eq!(subject.patterns(&scope, &PatternFilter::default(), 200).await.0, expected);
-}
-
-/// What one tenant sends shows in no number of another's, whatever it is called.
-pub async fn another_tenant_counts_for_itself(subject: &Subject) {
-    let (ours, theirs) = (subject.scope(), subject.foreign());
-    subject.add_and_detect(&theirs, &together("s", 9, "a", "b")).await;
-    assert_eq!(subject.patterns(&ours, &PatternFilter::default(), 50).await, (Vec::new(), Position::START));
-    subject.add_and_detect(&ours, &together("s", 4, "a", "b")).await;
-    for (scope, workspace, times) in [(&ours, subject.ours, 4), (&theirs, subject.theirs, 9)] {
-        let expected = recount(workspace, &subject.stored(scope).await);
-        assert_eq!(subject.patterns(scope, &PatternFilter::default(), 50).await.0, expected);
-        let pairs = subject.patterns_of(scope, PatternKind::CoOccurrence).await;
-        assert_eq!(pairs.iter().map(|pair| pair.support).collect::<Vec<_>>(), [times]);
-    }
-    let id = |patterns: &[tidegate_events::pattern::Pattern]| patterns.first().map(|pattern| pattern.id);
-    let (one, other) = (
-        subject.patterns_of(&ours, PatternKind::CoOccurrence).await,
-        subject.patterns_of(&theirs, PatternKind::CoOccurrence).await,
-    );
-    assert_ne!(id(&one), id(&other), "an id says nothing about another tenant");
 }
 
 /// The numbers of a small case, worked out by hand.

@@ -81,6 +81,36 @@ pub async fn a_suggestion_is_answered_once(subject: &Subject) {
     assert_eq!((found.status, found.workflow), (SuggestionStatus::Applied, workflow));
 }
 
+/// MUST keep others from answering a suggestion that was found until the transaction ends: of many who would answer what
+/// they find open, one does.
+pub async fn of_many_answers_at_once_one_counts(subject: &Subject) {
+    let scope = subject.scope();
+    subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
+    let id = subject.offered(&scope).await.first().map(|suggestion| suggestion.id).expect("one suggestion");
+    let workflow = WorkflowId::generate(&subject.env);
+    let (dismissed, applied) = ((SuggestionStatus::Dismissed, None), (SuggestionStatus::Applied, Some(workflow)));
+    let answering: Vec<_> = [dismissed, applied, dismissed, applied]
+        .into_iter()
+        .map(|(status, workflow)| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                let mut tx = subject.suggestions.begin(&subject.scope()).await.expect("a transaction begins");
+                let found = tx.suggestions().find(id).await.expect("it is read").expect("it is there");
+                let open = found.status == SuggestionStatus::Open;
+                let answered = open && tx.suggestions().answer(id, status, workflow).await.expect("it is tried");
+                tx.commit().await.expect("it commits");
+                assert_eq!(answered, open, "what was found open stays so until it is answered");
+                usize::from(answered)
+            })
+        })
+        .collect();
+    let mut answered = 0;
+    for answer in answering {
+        answered += answer.await.expect("no one fails");
+    }
+    assert_eq!(answered, 1);
+}
+
 /// Pages go from the most to the least confident and leave nothing out.
 pub async fn suggestions_are_listed_by_confidence(subject: &Subject) {
     let scope = subject.scope();

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use tidegate_kernel::UserId;
-use tidegate_tenancy::{AccountEvent, LiveSession, REFRESH_TOKEN_LIFE, SigningKey, TokenState};
+use tidegate_tenancy::{AccountEvent, DirectoryTx, LiveSession, REFRESH_TOKEN_LIFE, SigningKey, TokenState};
 
 use super::{Subject, hash};
 use crate::scope::request_id;
@@ -121,12 +121,47 @@ pub async fn a_session_ends(subject: &Subject) {
     assert_eq!(tx.sessions().list_live(ada.id, now).await.expect("they are listed"), [second]);
 }
 
+/// The keys that the case made: other cases may have made some on the same store.
+async fn own_keys(subject: &Subject, tx: &mut Box<dyn DirectoryTx>) -> Vec<SigningKey> {
+    let mut keys = tx.signing_keys().list().await.expect("keys are listed");
+    keys.retain(|key| key.kid.starts_with(&subject.own("")));
+    keys
+}
+
+/// MUST let only one of several servers that start at once find that there is no key yet.
+pub async fn of_several_servers_one_adds_a_key(subject: &Subject) {
+    let starting: Vec<_> = (0..4_u8)
+        .map(|n| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                let mut tx = subject.directory().await;
+                tx.signing_keys().lock().await.expect("nobody else adds");
+                let none = own_keys(&subject, &mut tx).await.is_empty();
+                if none {
+                    let kid = subject.own(&n.to_string());
+                    let key = SigningKey { kid, salt: [n; 32], public_key: [n; 32], created_at: subject.now() };
+                    tx.signing_keys().insert(&key).await.expect("a key is added");
+                }
+                tx.commit().await.expect("it commits");
+                usize::from(none)
+            })
+        })
+        .collect();
+    let mut added = 0;
+    for server in starting {
+        added += server.await.expect("no one fails");
+    }
+    assert_eq!(added, 1);
+    let mut tx = subject.directory().await;
+    assert_eq!(own_keys(subject, &mut tx).await.len(), 1);
+}
+
 /// Signing keys are listed with the newest first, and forgotten by age; the account log takes any text.
 pub async fn signing_keys_and_account_events_are_kept(subject: &Subject) {
     let ada = subject.person("ada@example.org").await;
     let now = subject.now();
     let key = |n: u8, days| SigningKey {
-        kid: n.to_string(),
+        kid: subject.own(&n.to_string()),
         salt: [n; 32],
         public_key: [n; 32],
         created_at: now - TimeDelta::days(days),
@@ -136,9 +171,9 @@ pub async fn signing_keys_and_account_events_are_kept(subject: &Subject) {
     for key in [key(1, 60), key(2, 0), key(3, 30)] {
         tx.signing_keys().insert(&key).await.expect("a key is added");
     }
-    assert_eq!(tx.signing_keys().list().await.expect("keys are listed"), [key(2, 0), key(3, 30), key(1, 60)]);
+    assert_eq!(own_keys(subject, &mut tx).await, [key(2, 0), key(3, 30), key(1, 60)]);
     tx.signing_keys().prune(now - TimeDelta::days(30)).await.expect("keys are forgotten");
-    assert_eq!(tx.signing_keys().list().await.expect("keys are listed"), [key(2, 0), key(3, 30)]);
+    assert_eq!(own_keys(subject, &mut tx).await, [key(2, 0), key(3, 30)]);
     let details = serde_json::json!({ "text": "a\0b" });
     let event = AccountEvent { user: ada.id, action: "account.registered", details };
     tx.account_log().record(event, &request_id()).await.expect("it is recorded");

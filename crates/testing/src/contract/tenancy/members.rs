@@ -33,6 +33,37 @@ pub async fn members_belong_to_their_workspace(subject: &Subject) {
     assert_eq!(tx.members().list(None, 10).await.expect("they are listed").len(), 2);
 }
 
+/// Whoever has locked a workspace decides alone who is in it: of owners who all leave at once, the last one stays.
+pub async fn whoever_locks_a_workspace_decides_alone(subject: &Subject) {
+    let owners: Vec<UserId> = (0..4).map(|_| UserId::generate(&subject.env)).collect();
+    let ours = subject.workspace("ours", owners[0]).await;
+    let mut tx = subject.tenancy(ours.id).await;
+    for user in &owners[1..] {
+        let membership = Membership { workspace: ours.id, user: *user, role: Role::Owner, joined_at: ours.created_at };
+        assert!(tx.members().insert(&membership).await.expect("an answer"));
+    }
+    tx.commit().await.expect("it commits");
+    let leaving: Vec<_> = owners
+        .into_iter()
+        .map(|user| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                let mut tx = subject.tenancy(ours.id).await;
+                assert!(tx.workspace().lock().await.expect("it is locked"));
+                if tx.members().count_owners().await.expect("they are counted") > 1 {
+                    assert!(tx.members().remove(user).await.expect("an answer"));
+                }
+                tx.commit().await.expect("it commits");
+            })
+        })
+        .collect();
+    for owner in leaving {
+        owner.await.expect("no one fails");
+    }
+    let mut tx = subject.tenancy(ours.id).await;
+    assert_eq!(tx.members().count_owners().await.expect("they are counted"), 1);
+}
+
 /// MUST write into the workspace of the transaction, whatever workspace the membership names.
 pub async fn a_member_cannot_be_put_elsewhere(subject: &Subject) {
     let (ada, eve) = (UserId::generate(&subject.env), UserId::generate(&subject.env));

@@ -1,8 +1,8 @@
 //! Workflows and versions.
 
-use tidegate_kernel::{PageSize, WorkflowId};
+use tidegate_kernel::{PageSize, StoreError, WorkflowId};
 use tidegate_workflows::error::{CreateError, DraftError, PublishError, ReadError};
-use tidegate_workflows::model::Expected;
+use tidegate_workflows::model::{Expected, Version, Workflow};
 
 use super::{Subject, document};
 
@@ -48,6 +48,43 @@ pub async fn versions_are_kept_and_listed_newest_first(subject: &Subject) {
     let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
     let first = tx.workflows().document(id, 1).await.expect("a document is read");
     assert_eq!(first, Some(document("first", "")));
+}
+
+/// MUST refuse a version that is there: it never changes.
+pub async fn a_version_never_changes(subject: &Subject) {
+    let scope = subject.scope();
+    let id = subject.create(&scope, "first", "").await.workflow.id;
+    let version = Version { number: 1, name: "another".to_owned(), created_at: subject.env.now() };
+    let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+    let again = tx.workflows().add_version(id, &version, &document("another", "")).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    drop(tx);
+    let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+    let kept = tx.workflows().document(id, 1).await.expect("a document is read");
+    assert_eq!(kept, Some(document("first", "")));
+}
+
+/// Nobody else can change a workflow while it is locked, so no change is lost.
+pub async fn whoever_locks_a_workflow_changes_it_alone(subject: &Subject) {
+    let id = subject.create(&subject.scope(), "first", "").await.workflow.id;
+    let changing: Vec<_> = (0..4)
+        .map(|_| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                let mut tx = subject.workflows.begin(&subject.scope()).await.expect("a transaction begins");
+                let workflow = tx.workflows().lock(id).await.expect("it is locked").expect("it is there");
+                let changed = Workflow { revision: workflow.revision + 1, ..workflow };
+                assert!(tx.workflows().update(&changed).await.expect("it is changed"));
+                tx.commit().await.expect("it commits");
+            })
+        })
+        .collect();
+    for change in changing {
+        change.await.expect("no one fails");
+    }
+    let mut tx = subject.workflows.begin(&subject.scope()).await.expect("a transaction begins");
+    let workflow = tx.workflows().find(id).await.expect("it is read").expect("it is there");
+    assert_eq!(workflow.revision, 5);
 }
 
 /// Of two drafts on one revision, one is refused.
@@ -107,13 +144,14 @@ pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
     assert!(matches!(draft, Err(DraftError::NotFound)), "{draft:?}");
     {
         let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+        assert_eq!(tx.workflows().find(id).await.expect("nothing is found"), None);
         assert_eq!(tx.workflows().lock(id).await.expect("nothing is found"), None);
         assert_eq!(tx.workflows().document(id, 1).await.expect("nothing is found"), None);
         assert!(!tx.workflows().update(&theirs.workflow).await.expect("nothing is changed"));
         let versions = tx.workflows().versions(id, None, PageSize::default()).await.expect("nothing is found");
         assert!(versions.items.is_empty());
         // A version of a workflow that the workspace does not have has nothing to belong to.
-        let version = tidegate_workflows::model::Version { number: 2, name: "x".into(), created_at: subject.env.now() };
+        let version = Version { number: 2, name: "x".into(), created_at: subject.env.now() };
         assert!(tx.workflows().add_version(id, &version, &document("x", "")).await.is_err());
     }
     assert_eq!(service.get(&foreign, id).await.expect("it is there"), theirs);

@@ -1,9 +1,10 @@
 //! Times and events that start runs.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_kernel::WorkspaceId;
+use tidegate_kernel::{WorkflowId, WorkspaceId};
+use tidegate_tenancy::AuditFilter;
 use tidegate_workflows::model::Expected;
 use tidegate_workflows::trigger::ports::TimeTrigger;
 
@@ -81,6 +82,81 @@ pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
     assert_eq!((fired, subject.runs(&scope).await.len()), (1, 1));
 }
 
+/// MUST change nothing where a trigger is gone, of another version, or waits for another time.
+pub async fn a_trigger_moves_only_from_where_it_is(subject: &Subject) {
+    let scope = subject.scope();
+    subject.at("00:30:00");
+    subject.published(&scope, "hourly", EVERY_HOUR).await;
+    subject.at("01:00:00");
+    let (_, trigger) = subject.due().await.remove(0);
+    let (one, two) = (subject.moment("01:00:00"), subject.moment("02:00:00"));
+    assert_eq!(trigger.due, one);
+    let advance = async |trigger: TimeTrigger, next: Option<DateTime<Utc>>| {
+        let mut tx = subject.triggers.begin(&scope).await.expect("a transaction begins");
+        let moved = tx.triggers().advance(&trigger, next).await.expect("it is tried");
+        tx.commit().await.expect("it commits");
+        moved
+    };
+    for other in [
+        TimeTrigger { workflow: WorkflowId::generate(&subject.env), ..trigger },
+        TimeTrigger { ordinal: trigger.ordinal + 1, ..trigger },
+        TimeTrigger { version: trigger.version + 1, ..trigger },
+        TimeTrigger { due: two, ..trigger },
+    ] {
+        assert!(!advance(other, None).await && !advance(other, Some(two)).await, "{other:?}");
+    }
+    assert!(advance(trigger, Some(two)).await);
+    assert!(!advance(trigger, Some(two)).await && !advance(trigger, None).await, "it waits for another time");
+    assert_eq!(subject.due().await, []);
+    subject.at("02:00:00");
+    let later = TimeTrigger { due: two, ..trigger };
+    assert_eq!(subject.due().await, [(subject.ours, later)]);
+    assert!(advance(later, None).await);
+    assert!(!advance(later, None).await, "it is gone");
+    assert_eq!(subject.due().await, []);
+}
+
+/// Triggers of all workspaces are found, the longest due first and no more than asked for.
+pub async fn the_longest_due_comes_first(subject: &Subject) {
+    subject.at("00:30:00");
+    subject.published(&subject.scope(), "later", EVERY_HOUR).await;
+    subject.published(&subject.foreign(), "sooner", "triggers: [{cron: '50 * * * *'}]").await;
+    subject.at("01:00:00");
+    let due: Vec<_> = subject.due().await.into_iter().map(|(workspace, _)| workspace).collect();
+    assert_eq!(due, [subject.theirs, subject.ours]);
+    let one = subject.trigger_service().due(&system_scope(), subject.env.now(), 1).await;
+    assert_eq!(one.expect("due triggers are found").len(), 1);
+}
+
+/// The types that are waited for are told once each, and who waits for one of them always in the same order; nobody
+/// waits any more when all triggers were taken away.
+pub async fn what_is_waited_for_is_told(subject: &Subject) {
+    let scope = subject.scope();
+    let mut waiting = vec![
+        subject.published(&scope, "one", "triggers: [{event: {type: wanted}}, {event: {type: other}}]").await,
+        subject.published(&scope, "two", "triggers: [{event: {type: wanted}}]").await,
+    ];
+    waiting.sort_unstable();
+    let types = ["wanted".to_owned()];
+    let mut tx = subject.triggers.begin(&scope).await.expect("a transaction begins");
+    let mut awaited = tx.triggers().awaited().await.expect("types are read");
+    awaited.sort_unstable();
+    assert_eq!(awaited, ["other", "wanted"]);
+    let listening = tx.triggers().listening(&types).await.expect("triggers are read");
+    let mut workflows: Vec<_> = listening.iter().map(|trigger| trigger.workflow).collect();
+    workflows.sort_unstable();
+    assert_eq!(workflows, waiting);
+    assert_eq!(tx.triggers().listening(&types).await.expect("triggers are read"), listening);
+    assert_eq!(tx.triggers().listening(&[]).await.expect("nothing is read"), []);
+    drop(tx);
+    let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+    tx.placements().clear().await.expect("triggers are taken away");
+    tx.commit().await.expect("it commits");
+    let mut tx = subject.triggers.begin(&scope).await.expect("a transaction begins");
+    assert!(tx.triggers().awaited().await.expect("types are read").is_empty());
+    assert_eq!(tx.triggers().listening(&types).await.expect("nothing is read"), []);
+}
+
 /// Publishing puts the triggers of a version in place of those before; a draft has none.
 pub async fn publishing_replaces_triggers(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
@@ -150,7 +226,7 @@ pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     subject.at("00:30:00");
     let lines = "triggers: [{event: {type: wanted}}, {cron: '0 * * * *'}]";
-    subject.published(&scope, "ours", lines).await;
+    let ours = subject.published(&scope, "ours", lines).await;
     subject.add_events(&foreign, &[event("1", "wanted", "a")]).await;
     subject.follow(&foreign).await;
     subject.follow(&scope).await;
@@ -166,6 +242,13 @@ pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
         assert!(tx.triggers().listening(&["wanted".to_owned()]).await.expect("it is tried").is_empty());
         assert!(tx.triggers().awaited().await.expect("it is tried").is_empty());
     }
+    {
+        let mut tx = subject.workflows.begin(&foreign).await.expect("a transaction begins");
+        tx.placements().place(ours, 1, &[]).await.expect("nothing is replaced");
+        tx.placements().clear().await.expect("nothing is taken away");
+        tx.commit().await.expect("it commits");
+    }
+    assert_eq!(subject.due().await, due);
     assert!(subject.trigger_service().fire(&scope, trigger).await.expect("it fires"));
     assert_eq!((subject.runs(&scope).await.len(), subject.runs(&foreign).await.len()), (1, 0));
 }
@@ -175,9 +258,13 @@ pub async fn what_a_trigger_cannot_start_is_told(subject: &Subject) {
     let scope = subject.scope();
     let lines = "inputs: {type: object, properties: {path: {type: string, maxLength: 3}}}\n\
         triggers: [{event: {type: wanted}, input: {path: \"${{ event.subject }}\"}}]";
-    subject.published(&scope, "strict", lines).await;
+    let id = subject.published(&scope, "strict", lines).await;
     subject.add_events(&scope, &[event("1", "wanted", "too long"), event("2", "wanted", "fit")]).await;
     subject.follow(&scope).await;
     let runs = subject.runs(&scope).await;
     assert_eq!((runs.len(), &runs[0].input["path"]), (1, &json!("fit")));
+    let failed = AuditFilter { actions: vec!["workflow.trigger_failed".to_owned()], ..AuditFilter::default() };
+    let mut tx = subject.tenancy.begin(&scope).await.expect("a transaction begins");
+    let told = tx.audit_trail().list(&failed, None, 10).await.expect("the audit log is read");
+    assert_eq!(told.iter().map(|entry| entry.resource.clone()).collect::<Vec<_>>(), [id.to_string()]);
 }

@@ -1,0 +1,216 @@
+//! Runs as their workspace sees them. What happens to them is the engine's: see its store's suite.
+
+use chrono::{SubsecRound, TimeDelta};
+use serde_json::{Value, json};
+use tidegate_kernel::{PageSize, RunId, WorkflowId, WorkspaceScope};
+use tidegate_workflows::model::Expected;
+use tidegate_workflows::run::ports::{KeyClaim, RunsTx, Startable};
+use tidegate_workflows::run::{NewRun, Run, RunFilter, RunStatus};
+
+use super::{Subject, document};
+use crate::contract::engine_store::new_run;
+
+impl Subject {
+    async fn begin(&self, scope: &WorkspaceScope) -> Box<dyn RunsTx> {
+        self.runs.begin(scope).await.expect("a transaction begins")
+    }
+
+    async fn add_run(&self, scope: &WorkspaceScope, workflow: WorkflowId) -> RunId {
+        let run = new_run(&self.env, workflow);
+        let mut tx = self.begin(scope).await;
+        tx.runs().add(&run).await.expect("a run is added");
+        tx.commit().await.expect("it commits");
+        run.id
+    }
+
+    /// Claims `key`, in a transaction of its own, now and where nobody has got it within `age`.
+    async fn claim(&self, scope: &WorkspaceScope, workflow: WorkflowId, key: &str, age: TimeDelta) -> KeyClaim {
+        let (now, run) = (self.env.now(), RunId::generate(&self.env));
+        let mut tx = self.begin(scope).await;
+        let claim = tx.runs().claim_key(workflow, key, run, [1; 32], now, now - age).await;
+        tx.commit().await.expect("it commits");
+        claim.expect("an answer")
+    }
+}
+
+/// A run is kept as it was added: pending, without an end. A run that nobody has is `None`, and has no transitions.
+pub async fn a_run_reads_back_as_it_was_added(subject: &Subject) {
+    let scope = subject.scope();
+    let added = NewRun {
+        version: 3,
+        trigger: json!({"kind": "event", "event": {"text": "a\0b"}}),
+        input: json!({"text": "ü\u{1F980}\0", "n": 1.5}),
+        dedupe_key: Some("a ' \" %".to_owned()),
+        created_at: subject.env.now().trunc_subsecs(6),
+        ..new_run(&subject.env, WorkflowId::generate(&subject.env))
+    };
+    let mut tx = subject.begin(&scope).await;
+    tx.runs().add(&added).await.expect("a run is added");
+    tx.commit().await.expect("it commits");
+    let expected = Run {
+        id: added.id,
+        workflow: added.workflow,
+        version: added.version,
+        status: RunStatus::Pending,
+        trigger: added.trigger,
+        input: added.input,
+        outputs: Value::Null,
+        error: None,
+        created_at: added.created_at,
+        started_at: None,
+        finished_at: None,
+        dedupe_key: added.dedupe_key,
+    };
+    let mut tx = subject.begin(&scope).await;
+    assert_eq!(tx.runs().find(added.id).await.expect("it is read"), Some(expected));
+    assert_eq!(tx.runs().transitions(added.id).await.expect("they are read"), []);
+    let nobody = RunId::generate(&subject.env);
+    assert_eq!(tx.runs().find(nobody).await.expect("an answer"), None);
+    assert_eq!(tx.runs().transitions(nobody).await.expect("an answer"), []);
+}
+
+/// MUST give a key to one of many that ask at once, and tell the others of it.
+pub async fn a_dedupe_key_belongs_to_one_run(subject: &Subject) {
+    let workflow = WorkflowId::generate(&subject.env);
+    let claiming: Vec<_> = (0..4_u8)
+        .map(|n| {
+            let subject = subject.clone();
+            tokio::spawn(async move {
+                let (now, run) = (subject.env.now(), RunId::generate(&subject.env));
+                let mut tx = subject.begin(&subject.scope()).await;
+                let since = now - TimeDelta::days(1);
+                let claim = tx.runs().claim_key(workflow, "key", run, [n; 32], now, since).await.expect("an answer");
+                tx.commit().await.expect("it commits");
+                (KeyClaim::Known { run, input: [n; 32] }, claim)
+            })
+        })
+        .collect();
+    let (mut winners, mut told) = (Vec::new(), Vec::new());
+    for task in claiming {
+        match task.await.expect("no one fails") {
+            (winner, KeyClaim::Claimed) => winners.push(winner),
+            (_, known) => told.push(known),
+        }
+    }
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert!(told.iter().all(|known| *known == winners[0]), "{told:?} are not told of {winners:?}");
+}
+
+/// A key that was not committed is free, and so is one of another workflow and one whose time is over.
+pub async fn a_dedupe_key_is_free_again(subject: &Subject) {
+    let scope = subject.scope();
+    let (workflow, other) = (WorkflowId::generate(&subject.env), WorkflowId::generate(&subject.env));
+    let (now, run) = (subject.env.now(), RunId::generate(&subject.env));
+    let mut lost = subject.begin(&scope).await;
+    let claim = lost.runs().claim_key(workflow, "key", run, [1; 32], now, now).await.expect("an answer");
+    assert_eq!(claim, KeyClaim::Claimed);
+    drop(lost);
+    let day = TimeDelta::days(1);
+    assert_eq!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "it was rolled back");
+    assert_eq!(subject.claim(&scope, other, "key", day).await, KeyClaim::Claimed, "of another workflow");
+    assert_ne!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed);
+    subject.clock.advance(TimeDelta::hours(1));
+    assert_ne!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "an hour is not over a day");
+    let minute = TimeDelta::minutes(1);
+    assert_eq!(subject.claim(&scope, workflow, "key", minute).await, KeyClaim::Claimed, "its time is over");
+}
+
+/// Pages of the list make up the list, newest first, and hold what every filter admits.
+pub async fn runs_are_listed_newest_first(subject: &Subject) {
+    let scope = subject.scope();
+    let (one, other) = (WorkflowId::generate(&subject.env), WorkflowId::generate(&subject.env));
+    let began = subject.env.now();
+    let mut ids = Vec::new();
+    for workflow in [one, other, one, other, one] {
+        subject.clock.advance(TimeDelta::minutes(1));
+        ids.insert(0, subject.add_run(&scope, workflow).await);
+    }
+    let mut tx = subject.begin(&scope).await;
+    let two = PageSize::new(2).expect("a page of two");
+    let at = |seconds| Some(began + TimeDelta::seconds(seconds));
+    let all = RunFilter::default();
+    for (filter, expected) in [
+        (all.clone(), vec![ids[0], ids[1], ids[2], ids[3], ids[4]]),
+        (RunFilter { workflows: vec![one], ..all.clone() }, vec![ids[0], ids[2], ids[4]]),
+        (RunFilter { workflows: vec![one, other], ..all.clone() }, ids.clone()),
+        (RunFilter { statuses: vec![RunStatus::Completed, RunStatus::Pending], ..all.clone() }, ids.clone()),
+        (RunFilter { statuses: vec![RunStatus::Completed], ..all.clone() }, vec![]),
+        (RunFilter { from: at(150), ..all.clone() }, vec![ids[0], ids[1], ids[2]]),
+        (RunFilter { to: at(150), ..all.clone() }, vec![ids[3], ids[4]]),
+        (RunFilter { from: at(90), to: at(270), workflows: vec![other], ..all }, vec![ids[1], ids[3]]),
+    ] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = tx.runs().list(&filter, after, two).await.expect("runs are listed");
+            assert!(page.items.len() <= 2);
+            listed.extend(page.items.iter().map(|run| run.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "{filter:?}");
+    }
+}
+
+/// MUST NOT change a run that is asked to end, alone or with all others.
+pub async fn asking_for_an_end_changes_no_run(subject: &Subject) {
+    let scope = subject.scope();
+    let id = subject.add_run(&scope, WorkflowId::generate(&subject.env)).await;
+    let before = subject.runs(&scope).await;
+    let mut tx = subject.begin(&scope).await;
+    tx.runs().request_cancel(id, subject.env.now()).await.expect("it is asked to end");
+    tx.runs().request_cancel_all(subject.env.now()).await.expect("all are asked to end");
+    tx.commit().await.expect("it commits");
+    assert_eq!(subject.runs(&scope).await, before);
+}
+
+/// What can be started is what is published; versions that are there have a plan.
+pub async fn what_is_published_can_be_started(subject: &Subject) {
+    let scope = subject.scope();
+    let id = subject.create(&scope, "first", "").await.workflow.id;
+    let look = async || {
+        let mut tx = subject.begin(&scope).await;
+        let startable = tx.plans().startable(id).await.expect("an answer");
+        let mut names = Vec::new();
+        for version in 1..=2 {
+            names.push(tx.plans().plan(id, version).await.expect("a plan compiles").map(|plan| plan.name.clone()));
+        }
+        (startable, names)
+    };
+    let name = |text: &str| Some(text.to_owned());
+    assert_eq!(look().await, (Some(Startable::Unpublished), vec![name("first"), None]));
+    subject.publish(&scope, id).await;
+    let draft = subject.service().draft(&scope, id, &Expected::Any, document("second", "")).await;
+    draft.expect("a draft is added");
+    assert_eq!(look().await, (Some(Startable::Version(1)), vec![name("first"), name("second")]));
+    subject.publish(&scope, id).await;
+    assert_eq!(look().await, (Some(Startable::Version(2)), vec![name("first"), name("second")]));
+    let mut tx = subject.begin(&scope).await;
+    let nothing = WorkflowId::generate(&subject.env);
+    assert_eq!(tx.plans().startable(nothing).await.expect("an answer"), None);
+    assert!(tx.plans().plan(nothing, 1).await.expect("an answer").is_none());
+}
+
+/// Every method, tried on another tenant's runs, keys and plans.
+pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
+    let (scope, foreign) = (subject.scope(), subject.foreign());
+    let day = TimeDelta::days(1);
+    let workflow = subject.published(&foreign, "theirs", "").await;
+    let id = subject.add_run(&foreign, workflow).await;
+    assert_eq!(subject.claim(&foreign, workflow, "key", day).await, KeyClaim::Claimed);
+    let known = subject.claim(&foreign, workflow, "key", day).await;
+
+    let mut tx = subject.begin(&scope).await;
+    assert_eq!(tx.runs().find(id).await.expect("an answer"), None);
+    assert_eq!(tx.runs().transitions(id).await.expect("an answer"), []);
+    assert_eq!(tx.plans().startable(workflow).await.expect("an answer"), None);
+    assert!(tx.plans().plan(workflow, 1).await.expect("an answer").is_none());
+    tx.runs().request_cancel(id, subject.env.now()).await.expect("nothing is asked");
+    tx.commit().await.expect("it commits");
+    assert_eq!(subject.runs(&scope).await, []);
+    assert_eq!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "ours is another key");
+
+    assert_eq!(subject.claim(&foreign, workflow, "key", day).await, known);
+    assert_eq!(subject.runs(&foreign).await.iter().map(|run| run.id).collect::<Vec<_>>(), [id]);
+}
