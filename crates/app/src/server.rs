@@ -193,7 +193,7 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .app_data(known.clone())
             .app_data(rendered.clone())
             .map(|app| {
-                let app = app.wrap(from_fn(idempotency::once)).wrap(from_fn(fallback::strict_query));
+                let app = app.wrap(from_fn(idempotency::once)).wrap(from_fn(fallback::strict));
                 app.wrap(from_fn(envelope::envelope))
             })
             .configure(if serves_api { http::routes } else { http::vitals })

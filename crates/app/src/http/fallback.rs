@@ -3,13 +3,13 @@
 use actix_web::body::MessageBody;
 use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, HeaderValue, LOCATION};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, HeaderValue, LOCATION};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::ParameterIn;
 
-use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
+use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, UNSUPPORTED_MEDIA_TYPE};
 use super::query::invalid;
 
 /// A method of a path, and whether it takes parameters in the query.
@@ -89,11 +89,16 @@ pub async fn fallback(request: HttpRequest, known: web::Data<KnownPaths>) -> Res
     })
 }
 
-/// The middleware that refuses parameters of operations that take none; those that take some refuse others themselves.
+/// The middleware that refuses what no handler would look at: parameters of operations that take none (those that take some
+/// refuse others themselves), and packed bodies.
 ///
 /// # Errors
-/// 400 with the first parameter's name, else those of the request.
-pub async fn strict_query<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+/// 400 with the first parameter's name, 415, else those of the request.
+pub async fn strict<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    if request.headers().get_all(CONTENT_ENCODING).any(|coding| coding != "identity") {
+        let problem = Problem::new(&UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without a content coding.");
+        return Err(problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")).into());
+    }
     let query = request.query_string();
     if !query.is_empty() && request.path().starts_with("/api/v1/") {
         let known = request.app_data::<web::Data<KnownPaths>>();

@@ -110,3 +110,19 @@ async fn every_operation_refuses_a_body_that_is_not_what_it_takes() {
         assert_eq!(world.app.contents().await, before, "{operation}");
     }
 }
+
+#[tokio::test]
+async fn packed_bodies_are_refused_before_anybody_reads_them() {
+    let world = World::new().await;
+    let place = world.place("POST /api/v1/workspaces/{ws}/events").await;
+    let before = world.app.contents().await;
+    for path in ["/api/v1/auth/register".to_owned(), format!("/api/v1/workspaces/{}/events", place.workspace)] {
+        for coding in ["gzip", "br", "GZIP", "identity, gzip"] {
+            let request = world.app.post(&path).header("content-encoding", coding).header("idempotency-key", "k");
+            let answer = request.body("application/json", b"\x1f\x8b\x08".to_vec()).send().await;
+            answer.expect_problem(415, "unsupported-media-type");
+            assert_eq!(answer.header("accept-encoding"), "identity");
+        }
+    }
+    assert_eq!(world.app.contents().await, before);
+}
