@@ -26,6 +26,16 @@ impl Failure {
         Self { message: message.into(), code: 3 }
     }
 
+    /// A program that we only passed the word to failed, and has said why.
+    pub(crate) fn passed_on(code: Option<i32>) -> Self {
+        Self { message: String::new(), code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1) }
+    }
+
+    /// Whether everything has been said.
+    pub(crate) fn is_said(&self) -> bool {
+        self.message.is_empty()
+    }
+
     /// The code for the shell.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)

@@ -75,7 +75,9 @@ fn main() -> ExitCode {
     match run(Arguments::parse().chore) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("xtask: {failure}");
+            if !failure.is_said() {
+                eprintln!("xtask: {failure}");
+            }
             failure.exit_code()
         }
     }

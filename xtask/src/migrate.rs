@@ -31,7 +31,7 @@ pub(crate) enum Action {
 /// Does it.
 pub(crate) fn run(action: &Action) -> Result<(), Failure> {
     let program = |arguments: &[&str]| {
-        shell::run(shell::cargo().args(["run", "--quiet", "-p", "tidegate", "--", "migrate"]).args(arguments))
+        shell::pass_on(shell::cargo().args(["run", "--quiet", "-p", "tidegate", "--", "migrate"]).args(arguments))
     };
     match action {
         Action::Up => program(&["up"]),

@@ -38,6 +38,13 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::failed(format!("{name}: {status}"))) }
 }
 
+/// Runs a command in our place: where it fails, so do we, with its code and without a further word.
+pub(crate) fn pass_on(command: &mut Command) -> Result<(), Failure> {
+    let name = name_of(command);
+    let status = command.status().context(format_args!("starting {name}"))?;
+    if status.success() { Ok(()) } else { Err(Failure::passed_on(status.code())) }
+}
+
 /// What a command prints, trimmed.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let name = name_of(command);

@@ -33,5 +33,5 @@ pub(crate) fn run_with_services(words: &[String]) -> Result<(), Failure> {
     let services = Services::for_tests()?;
     let mut words = words.iter().map(OsStr::new);
     let Some(program) = words.next() else { return Ok(()) };
-    shell::run(Command::new(program).args(words).envs(services.variables()))
+    shell::pass_on(Command::new(program).args(words).envs(services.variables()))
 }
