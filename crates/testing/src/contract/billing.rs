@@ -11,11 +11,11 @@ use crate::scope::{system_scope, workspace_scope};
 
 subject! {
     /// Plans and usage.
-    billing: dyn UnitOfWork<dyn BillingTx>,
+    billing: dyn UnitOfWork<dyn BillingTx> = store,
     /// Where API calls are counted.
-    ledger: dyn CallLedger,
+    ledger: dyn CallLedger = store,
     /// Where events are counted.
-    events: dyn UnitOfWork<dyn EventsTx>,
+    events: dyn UnitOfWork<dyn EventsTx> = store,
 }
 
 impl Subject {

@@ -27,10 +27,12 @@ pub use committing::*;
 pub use owning::*;
 
 subject! {
+    /// The store.
+    engine: dyn EngineStore = engine,
     /// Where runs come from, and how callers see them.
-    runs: dyn UnitOfWork<dyn RunsTx>,
+    runs: dyn UnitOfWork<dyn RunsTx> = store,
     /// What the engine's work counts for.
-    billing: dyn UnitOfWork<dyn BillingTx>,
+    billing: dyn UnitOfWork<dyn BillingTx> = store,
 }
 
 impl Subject {

@@ -14,11 +14,11 @@ pub use reading::*;
 
 subject! {
     /// Adds and lists.
-    events: dyn UnitOfWork<dyn EventsTx>,
+    events: dyn UnitOfWork<dyn EventsTx> = store,
     /// Reads behind the insert.
-    feed: dyn UnitOfWork<dyn FeedTx>,
+    feed: dyn UnitOfWork<dyn FeedTx> = store,
     /// Finds work.
-    backlog: dyn EventBacklog,
+    backlog: dyn EventBacklog = store,
 }
 
 impl Subject {

@@ -18,4 +18,4 @@ pub mod signal_bus;
 pub mod tenancy;
 pub mod workflows;
 
-pub use stage::Stage;
+pub use stage::{Scene, Stage};

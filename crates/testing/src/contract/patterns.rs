@@ -14,7 +14,7 @@ use tidegate_events::pattern::{Detection, DetectionTx, Pattern, PatternFilter, P
 use tidegate_events::suggestion::{
     Catalogue, Suggestion, SuggestionFilter, SuggestionStatus, Suggestions, SuggestionsTx,
 };
-use tidegate_events::{Event, EventTime};
+use tidegate_events::{Event, EventTime, EventsTx};
 use tidegate_kernel::{PageSize, Position, UnitOfWork, WorkspaceScope};
 use tidegate_use_cases::{ApplySuggestion, ApplySuggestionTx};
 use tidegate_workflows::Workflows;
@@ -28,16 +28,18 @@ pub use real::*;
 pub use suggesting::*;
 
 subject! {
+    /// Adds events.
+    events: dyn UnitOfWork<dyn EventsTx> = store,
     /// Counts events.
-    detection: dyn UnitOfWork<dyn DetectionTx>,
+    detection: dyn UnitOfWork<dyn DetectionTx> = store,
     /// Lists patterns.
-    patterns: dyn UnitOfWork<dyn PatternsTx>,
+    patterns: dyn UnitOfWork<dyn PatternsTx> = store,
     /// Lists and answers suggestions.
-    suggestions: dyn UnitOfWork<dyn SuggestionsTx>,
+    suggestions: dyn UnitOfWork<dyn SuggestionsTx> = store,
     /// Applies suggestions.
-    apply: dyn UnitOfWork<dyn ApplySuggestionTx>,
+    apply: dyn UnitOfWork<dyn ApplySuggestionTx> = store,
     /// Keeps workflows.
-    workflows: dyn UnitOfWork<dyn WorkflowsTx>,
+    workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
 }
 
 impl Subject {
@@ -57,6 +59,10 @@ impl Subject {
 
     fn suggestions(&self) -> Suggestions {
         Suggestions::new(Arc::clone(&self.suggestions))
+    }
+
+    async fn add_events(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
+        self.add_to(&*self.events, scope, events).await;
     }
 
     /// Counts everything, `chunk` events at a time.

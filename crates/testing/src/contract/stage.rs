@@ -13,16 +13,12 @@ use crate::TestDatabase;
 use crate::clock::{TestClock, test_clock};
 use crate::scope::workspace_scope;
 
-/// A store on PostgreSQL, the clock that it goes by, and two workspaces that have nothing.
+/// What a case knows beside the ports that it tries: the time, and two workspaces that have nothing.
 #[derive(Debug, Clone)]
-pub struct Stage {
-    /// Every repository.
-    pub store: Arc<PgStore>,
-    /// The engine's store, on the same connections.
-    pub engine: Arc<PgEngineStore>,
+pub struct Scene {
     /// The time, which ticks with every reading.
     pub clock: Arc<TestClock>,
-    /// The midnight before the stage was set.
+    /// The midnight before the scene was set.
     pub midnight: DateTime<Utc>,
     /// That clock's time, and randomness.
     pub env: Environment,
@@ -32,24 +28,7 @@ pub struct Stage {
     pub theirs: WorkspaceId,
 }
 
-impl Stage {
-    /// A stage in `database`.
-    pub async fn on(database: &TestDatabase) -> Self {
-        let (clock, env) = test_clock();
-        let midnight = env.now().duration_trunc(TimeDelta::days(1)).expect("a day is a span of time");
-        let store = Arc::new(database.store(env.clone()).await);
-        let engine = Arc::new(database.engine_store(&store));
-        let (ours, theirs) = (new_workspace(&store, &env).await, new_workspace(&store, &env).await);
-        Self { store, engine, clock, midnight, env, ours, theirs }
-    }
-
-    /// Tries one obligation, with two workspaces of its own and at the present time.
-    pub async fn fulfil<S: From<Self>, F: AsyncFnOnce(&S)>(&self, obligation: F) {
-        self.clock.set(test_clock().1.now());
-        let (ours, theirs) = (new_workspace(&self.store, &self.env).await, new_workspace(&self.store, &self.env).await);
-        obligation(&S::from(Self { ours, theirs, ..self.clone() })).await;
-    }
-
+impl Scene {
     pub(super) fn scope(&self) -> WorkspaceScope {
         workspace_scope(self.ours)
     }
@@ -71,40 +50,79 @@ impl Stage {
     }
 
     /// Adds events, for what reads behind them.
-    pub(super) async fn add_events(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
-        let mut tx: Box<dyn EventsTx> = self.store.begin(scope).await.expect("a transaction begins");
+    pub(super) async fn add_to(
+        &self,
+        store: &dyn UnitOfWork<dyn EventsTx>,
+        scope: &WorkspaceScope,
+        events: &[NewEvent],
+    ) {
+        let mut tx = store.begin(scope).await.expect("a transaction begins");
         tx.events().add(&self.addition(events, None)).await.expect("events are added");
         tx.commit().await.expect("events are committed");
     }
 }
 
-/// What a suite is about: its ports, each by the name of what is asked of it, on a stage.
+/// What a suite is about: its ports, each by the name of what is asked of it, and with what implements it on PostgreSQL.
 macro_rules! subject {
-    ($($(#[$about:meta])* $port:ident: $kind:ty,)*) => {
-        /// The ports under test, and the stage on which they are.
+    ($($(#[$about:meta])* $port:ident: $kind:ty = $source:ident,)*) => {
+        /// The ports under test, and the scene in which they are tried.
         #[derive(Clone)]
         pub struct Subject {
-            $($(#[$about])* $port: std::sync::Arc<$kind>,)*
-            stage: $crate::contract::Stage,
+            $($(#[$about])* pub $port: std::sync::Arc<$kind>,)*
+            /// The time and the two workspaces.
+            pub scene: $crate::contract::Scene,
         }
 
         impl From<$crate::contract::Stage> for Subject {
             fn from(stage: $crate::contract::Stage) -> Self {
-                Self { $($port: stage.store.clone(),)* stage }
+                Self { $($port: stage.$source.clone(),)* scene: stage.scene }
             }
         }
 
         impl std::ops::Deref for Subject {
-            type Target = $crate::contract::Stage;
+            type Target = $crate::contract::Scene;
 
             fn deref(&self) -> &Self::Target {
-                &self.stage
+                &self.scene
             }
         }
     };
 }
 
 pub(super) use subject;
+
+/// PostgreSQL with a scene.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Every repository.
+    pub store: Arc<PgStore>,
+    /// The engine's store, on the same connections.
+    pub engine: Arc<PgEngineStore>,
+    /// The time, which the store goes by too, and two workspaces.
+    pub scene: Scene,
+}
+
+impl Stage {
+    /// A stage in `database`.
+    pub async fn on(database: &TestDatabase) -> Self {
+        let (clock, env) = test_clock();
+        let midnight = env.now().duration_trunc(TimeDelta::days(1)).expect("a day is a span of time");
+        let store = Arc::new(database.store(env.clone()).await);
+        let engine = Arc::new(database.engine_store(&store));
+        let (ours, theirs) = (new_workspace(&store, &env).await, new_workspace(&store, &env).await);
+        Self { store, engine, scene: Scene { clock, midnight, env, ours, theirs } }
+    }
+
+    /// Tries one obligation, with two workspaces of its own and at the present time.
+    pub async fn fulfil<S: From<Self>, F: AsyncFnOnce(&S)>(&self, obligation: F) {
+        self.scene.clock.set(test_clock().1.now());
+        let mut stage = self.clone();
+        for workspace in [&mut stage.scene.ours, &mut stage.scene.theirs] {
+            *workspace = new_workspace(&self.store, &self.scene.env).await;
+        }
+        obligation(&S::from(stage)).await;
+    }
+}
 
 async fn new_workspace(store: &PgStore, env: &Environment) -> WorkspaceId {
     let id = WorkspaceId::generate(env);

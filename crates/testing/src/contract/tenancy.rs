@@ -26,15 +26,15 @@ pub use workspaces::*;
 
 subject! {
     /// People and log-ins.
-    directory: Directory,
+    directory: Directory = store,
     /// What is a person's own.
-    personal: Personal,
+    personal: Personal = store,
     /// What belongs to a workspace.
-    tenancy: Tenancy,
+    tenancy: Tenancy = store,
     /// Keys of requests in a workspace.
-    idempotency: dyn UnitOfWork<dyn IdempotencyTx>,
+    idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
     /// Keys of requests of a person in no workspace.
-    own_idempotency: dyn UnitOfWork<dyn IdempotencyTx, PersonScope>,
+    own_idempotency: dyn UnitOfWork<dyn IdempotencyTx, PersonScope> = store,
 }
 
 impl Subject {

@@ -7,6 +7,7 @@ mod triggering;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tidegate_events::EventsTx;
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_kernel::{PageSize, UnitOfWork, WorkflowId, WorkspaceScope};
 use tidegate_tenancy::Tenancy;
@@ -28,18 +29,20 @@ pub use running::*;
 pub use triggering::*;
 
 subject! {
+    /// Adds events.
+    events: dyn UnitOfWork<dyn EventsTx> = store,
     /// Keeps workflows.
-    workflows: dyn UnitOfWork<dyn WorkflowsTx>,
+    workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
     /// Keeps runs.
-    runs: dyn UnitOfWork<dyn RunsTx>,
+    runs: dyn UnitOfWork<dyn RunsTx> = store,
     /// Keeps triggers.
-    triggers: dyn UnitOfWork<dyn TriggersTx>,
+    triggers: dyn UnitOfWork<dyn TriggersTx> = store,
     /// Finds triggers that are due.
-    due: dyn DueTriggers,
+    due: dyn DueTriggers = store,
     /// Lets events be followed.
-    following: dyn UnitOfWork<dyn EventTriggersTx>,
+    following: dyn UnitOfWork<dyn EventTriggersTx> = store,
     /// Reads the audit log.
-    tenancy: Tenancy,
+    tenancy: Tenancy = store,
 }
 
 impl Subject {
@@ -89,6 +92,10 @@ impl Subject {
     async fn runs(&self, scope: &WorkspaceScope) -> Vec<Run> {
         let page = self.run_service().list(scope, &RunFilter::default(), None, PageSize::default()).await;
         page.expect("runs are listed").items
+    }
+
+    async fn add_events(&self, scope: &WorkspaceScope, events: &[NewEvent]) {
+        self.add_to(&*self.events, scope, events).await;
     }
 
     async fn follow(&self, scope: &WorkspaceScope) {

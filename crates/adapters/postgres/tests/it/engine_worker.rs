@@ -110,11 +110,11 @@ impl House {
     }
 
     async fn new_workspace(&self) -> WorkspaceId {
-        self.database.workspace(&self.stage.env).await
+        self.database.workspace(&self.stage.scene.env).await
     }
 
     async fn worker(&self, handler: Arc<Counting>) -> EngineHandle {
-        self.worker_with(handler, self.stage.env.clone()).await
+        self.worker_with(handler, self.stage.scene.env.clone()).await
     }
 
     async fn worker_with(&self, handler: Arc<Counting>, env: Environment) -> EngineHandle {
@@ -146,7 +146,7 @@ impl House {
         let mut ids = Vec::new();
         for _ in 0..runs {
             let concurrency = gate.map(|limit| ("k".to_owned(), limit));
-            let run = NewRun { concurrency, ..new_run(&self.stage.env, workflow) };
+            let run = NewRun { concurrency, ..new_run(&self.stage.scene.env, workflow) };
             let mut tx = self.tx(workspace).await;
             tx.runs().add(&run).await.unwrap();
             tx.commit().await.unwrap();
@@ -266,7 +266,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     while stuck.calls.load(Ordering::SeqCst) < 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let service = Runs::new(house.stage.store.clone(), Arc::new(Silence), house.stage.env.clone());
+    let service = Runs::new(house.stage.store.clone(), Arc::new(Silence), house.stage.scene.env.clone());
     for run in runs.iter().rev() {
         service.cancel(&workspace_scope(workspace), *run).await.unwrap();
     }

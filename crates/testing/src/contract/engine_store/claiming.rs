@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use tidegate_engine::model::{After, RunCommit, RunKey, Share, Timer};
-use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
+use tidegate_engine::ports::TIMERS_PER_LOOK;
 use tidegate_kernel::{RunId, WorkflowId};
 use tidegate_workflows::plan::StepIndex;
 use tidegate_workflows::run::ports::KeyClaim;

@@ -1,7 +1,6 @@
 //! Writing what happened to runs.
 
 use tidegate_engine::model::{After, Departure, Gate, RunCommit, RunKey};
-use tidegate_engine::ports::EngineStore;
 use tidegate_workflows::run::{RunStatus, Transition};
 
 use super::{Hand, Subject, TTL, completed, ended, face, record, step, whole};

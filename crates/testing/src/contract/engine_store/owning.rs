@@ -1,7 +1,6 @@
 //! Who owns which shard.
 
 use tidegate_engine::model::Share;
-use tidegate_engine::ports::EngineStore;
 
 use super::{Hand, INSTANT, Subject, TTL, at, whole};
 

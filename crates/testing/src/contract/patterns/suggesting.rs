@@ -96,6 +96,10 @@ pub async fn of_many_answers_at_once_one_counts(subject: &Subject) {
             tokio::spawn(async move {
                 let mut tx = subject.suggestions.begin(&subject.scope()).await.expect("a transaction begins");
                 let found = tx.suggestions().find(id).await.expect("it is read").expect("it is there");
+                for _ in 0..20 {
+                    // Long enough for the others to come in between, if they could.
+                    tx.suggestions().event_types(&found.evidence, "a").await.expect("types are read");
+                }
                 let open = found.status == SuggestionStatus::Open;
                 let answered = open && tx.suggestions().answer(id, status, workflow).await.expect("it is tried");
                 tx.commit().await.expect("it commits");

@@ -1,6 +1,6 @@
 //! Runs as their workspace sees them. What happens to them is the engine's: see its store's suite.
 
-use chrono::{SubsecRound, TimeDelta};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{PageSize, RunId, WorkflowId, WorkspaceScope};
 use tidegate_workflows::model::Expected;
@@ -109,10 +109,16 @@ pub async fn a_dedupe_key_is_free_again(subject: &Subject) {
     assert_eq!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "it was rolled back");
     assert_eq!(subject.claim(&scope, other, "key", day).await, KeyClaim::Claimed, "of another workflow");
     assert_ne!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed);
-    subject.clock.advance(TimeDelta::hours(1));
-    assert_ne!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "an hour is not over a day");
-    let minute = TimeDelta::minutes(1);
-    assert_eq!(subject.claim(&scope, workflow, "key", minute).await, KeyClaim::Claimed, "its time is over");
+    let claim = async |now: DateTime<Utc>, since: DateTime<Utc>| {
+        let mut tx = subject.begin(&scope).await;
+        let claim = tx.runs().claim_key(workflow, "timed", RunId::generate(&subject.env), [1; 32], now, since).await;
+        tx.commit().await.expect("it commits");
+        claim.expect("an answer") == KeyClaim::Claimed
+    };
+    let (then, later) = (now.trunc_subsecs(3), now.trunc_subsecs(3) + TimeDelta::milliseconds(1));
+    assert!(claim(then, then).await);
+    assert!(!claim(later, then).await, "a run got it at that time");
+    assert!(claim(later, later).await, "its time is over");
 }
 
 /// Pages of the list make up the list, newest first, and hold what every filter admits.
