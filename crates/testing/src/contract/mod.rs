@@ -6,6 +6,8 @@
 //! of its subject alone, and where a port shows all workspaces it looks at those two. And write it for one connection:
 //! it waits for no second transaction while it holds one.
 
+#[cfg(test)]
+mod coverage;
 mod obligations;
 mod stage;
 

@@ -136,7 +136,9 @@ macro_rules! obligations {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
+
+    use crate::contract::coverage::files;
 
     /// Suites of ports that have nothing to do with PostgreSQL, which are run where they have their adapters.
     const OTHERS: [&str; 2] = ["rate_limiter", "signal_bus"];
@@ -151,12 +153,6 @@ mod tests {
                 $(concat!(stringify!($one), "::", stringify!($other)),)*
             ]
         };
-    }
-
-    /// Source files below `folder`.
-    fn files(folder: &Path) -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).expect("a folder of suites").map(|entry| entry.expect("an entry").path());
-        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
     }
 
     #[test]
