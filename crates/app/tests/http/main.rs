@@ -10,6 +10,7 @@ mod limits;
 mod manner;
 mod members;
 mod patterns;
+mod room;
 mod runs;
 mod support;
 mod tenancy;

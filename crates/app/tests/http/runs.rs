@@ -7,26 +7,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, Person, Request, TestApp, text};
+use crate::room::Room;
+use crate::support::{Answer, TestApp, text};
 
-struct Room<'a> {
-    app: &'a TestApp,
-    person: Person,
-    workspace: String,
-}
-
-impl<'a> Room<'a> {
-    async fn of(app: &'a TestApp, name: &str) -> Self {
-        let person = app.person(name).await;
-        let workspace = app.workspace(&person, name).await;
-        Self { app, person, workspace }
-    }
-
-    fn request(&self, method: Method, rest: &str) -> Request {
-        let path = format!("/api/v1/workspaces/{}{rest}", self.workspace);
-        self.app.request(method, &path).bearer(&self.person.token)
-    }
-
+impl Room<'_> {
     /// A published workflow of these steps.
     async fn workflow(&self, document: Value) -> String {
         let id = text(&self.request(Method::POST, "/workflows").json(&document).send().await.expect(201)["id"]);

@@ -2,37 +2,31 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Person, TestApp, text};
-
-struct Room<'a> {
-    app: &'a TestApp,
-    person: Person,
-    base: String,
-}
+use crate::room::Room;
+use crate::support::{TestApp, text};
 
 impl Room<'_> {
     async fn publish(&self, document: &Value) {
-        let path = format!("{}/workflows", self.base);
-        let made = self.app.post(&path).bearer(&self.person.token).json(document).send().await.expect(201);
-        let path = format!("{path}/{}/publish", text(&made["id"]));
-        self.app.post(&path).bearer(&self.person.token).send().await.expect(200);
+        let made = self.request(Method::POST, "/workflows").json(document).send().await.expect(201);
+        let path = format!("/workflows/{}/publish", text(&made["id"]));
+        self.request(Method::POST, &path).send().await.expect(200);
     }
 
     async fn send(&self, event_type: &str, subject: &str) {
         let event =
             json!({ "specversion": "1.0", "id": subject, "source": "/test", "type": event_type, "subject": subject });
-        let request = self.app.post(&format!("{}/events", self.base)).bearer(&self.person.token);
+        let request = self.request(Method::POST, "/events");
         request.body("application/cloudevents+json", event.to_string()).send().await.expect(202);
     }
 
     /// The runs, once there are `count` and all of them have ended.
     async fn ended(&self, count: usize) -> Vec<Value> {
-        let path = format!("{}/runs?limit=100", self.base);
         let ended = async {
             loop {
-                let runs = self.app.get(&path).bearer(&self.person.token).send().await.expect(200);
+                let runs = self.request(Method::GET, "/runs?limit=100").send().await.expect(200);
                 let runs = runs["items"].as_array().cloned().unwrap_or_default();
                 let over = |run: &Value| {
                     !["pending", "running", "waiting"].contains(&run["status"].as_str().unwrap_or_default())
@@ -47,16 +41,10 @@ impl Room<'_> {
     }
 }
 
-async fn room(app: &TestApp) -> Room<'_> {
-    let person = app.person("Ada").await;
-    let workspace = app.workspace(&person, "Acme").await;
-    Room { app, person, base: format!("/api/v1/workspaces/{workspace}") }
-}
-
 #[tokio::test]
 async fn an_event_starts_a_workflow_with_an_input_made_of_it() {
     let app = TestApp::spawn().await;
-    let room = room(&app).await;
+    let room = Room::of(&app, "Ada").await;
     room.send("file.modified", "src/before.rs").await;
     room.publish(&json!({
         "name": "on change",
@@ -81,7 +69,7 @@ async fn an_event_starts_a_workflow_with_an_input_made_of_it() {
 #[tokio::test]
 async fn two_workflows_that_trigger_each_other_come_to_an_end() {
     let app = TestApp::spawn().await;
-    let room = room(&app).await;
+    let room = Room::of(&app, "Ada").await;
     for (name, waits_for, sends) in [("ping", "ping", "pong"), ("pong", "pong", "ping")] {
         room.publish(&json!({
             "name": name,

@@ -3,39 +3,19 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Person, TestApp};
+use crate::room::Room;
+use crate::support::TestApp;
 
 const REMINDER: &str =
     "name: remind me\n# a comment that stays\nsteps:\n  - {id: tell, uses: emit_event, with: {type: note.due}}\n";
 
-struct Room<'a> {
-    app: &'a TestApp,
-    person: Person,
-    workspace: String,
-}
-
-impl<'a> Room<'a> {
-    async fn of(app: &'a TestApp, name: &str) -> Self {
-        let person = app.person(name).await;
-        let workspace = app.workspace(&person, name).await;
-        Self { app, person, workspace }
-    }
-
-    fn path(&self, rest: &str) -> String {
-        format!("/api/v1/workspaces/{}/workflows{rest}", self.workspace)
-    }
-
-    fn request(&self, method: Method, rest: &str) -> crate::support::Request {
-        self.app.request(method, &self.path(rest)).bearer(&self.person.token)
-    }
-
+impl Room<'_> {
     async fn create(&self, document: &str) -> Value {
-        self.request(Method::POST, "").body("application/yaml", document.to_owned()).send().await.expect(201)
+        self.request(Method::POST, "/workflows").body("application/yaml", document.to_owned()).send().await.expect(201)
     }
 
     async fn audit(&self) -> Vec<String> {
-        let path = format!("/api/v1/workspaces/{}/audit", self.workspace);
-        let audit = self.app.get(&path).bearer(&self.person.token).send().await.expect(200);
+        let audit = self.request(Method::GET, "/audit").send().await.expect(200);
         let items = audit["items"].as_array().cloned().unwrap_or_default();
         items.iter().filter_map(|item| item["action"].as_str().map(str::to_owned)).collect()
     }
@@ -45,7 +25,7 @@ impl<'a> Room<'a> {
 async fn a_workflow_is_drafted_published_and_rolled_back() {
     let app = TestApp::spawn().await;
     let room = Room::of(&app, "Ada").await;
-    let created = room.request(Method::POST, "").body("application/yaml", REMINDER).send().await;
+    let created = room.request(Method::POST, "/workflows").body("application/yaml", REMINDER).send().await;
     let location = created.header("location").to_owned();
     assert_eq!(created.header("etag"), "\"1\"");
     let workflow = created.expect(201);
@@ -57,7 +37,7 @@ async fn a_workflow_is_drafted_published_and_rolled_back() {
     assert_eq!(workflow["definition"]["steps"][0]["with"]["type"], "note.due");
     assert_eq!(app.get(&location).bearer(&room.person.token).send().await.expect(200), workflow);
 
-    let one = format!("/{id}");
+    let one = format!("/workflows/{id}");
     let second = json!({ "name": "remind us", "steps": [{ "id": "a", "uses": "transform" }] });
     room.request(Method::PUT, &one).json(&second).send().await.expect_problem(428, "precondition-required");
     let stale = room.request(Method::PUT, &one).header("if-match", "\"7\"").json(&second).send().await;
@@ -102,8 +82,9 @@ async fn what_is_wrong_with_a_document_is_told_at_once_and_changes_nothing() {
     let app = TestApp::spawn().await;
     let room = Room::of(&app, "Ada").await;
     let before = room.audit().await.len();
-    let send =
-        async |content_type: &str, body: Vec<u8>| room.request(Method::POST, "").body(content_type, body).send().await;
+    let send = async |content_type: &str, body: Vec<u8>| {
+        room.request(Method::POST, "/workflows").body(content_type, body).send().await
+    };
     let wrong =
         "name: x\nsteps:\n  - id: a\n    uses: transfrom\n  - {id: b, uses: delay, needs: [c], with: {for: soon}}\n";
     let problem = send("application/yaml", wrong.into()).await.expect_problem(422, "invalid");
@@ -147,13 +128,13 @@ async fn what_is_wrong_with_a_document_is_told_at_once_and_changes_nothing() {
     }
     send("application/yaml", vec![b'#'; 300_000]).await.expect_problem(413, "body-too-large");
     send("text/plain", REMINDER.into()).await.expect_problem(415, "unsupported-media-type");
-    room.request(Method::POST, "?dryrun=true")
+    room.request(Method::POST, "/workflows?dryrun=true")
         .body("application/yaml", REMINDER)
         .send()
         .await
         .expect_problem(400, "invalid-query");
 
-    let listed = room.request(Method::GET, "").send().await.expect(200);
+    let listed = room.request(Method::GET, "/workflows").send().await.expect(200);
     assert_eq!((listed["items"].clone(), room.audit().await.len()), (json!([]), before));
     app.stop().await;
 }
@@ -162,20 +143,24 @@ async fn what_is_wrong_with_a_document_is_told_at_once_and_changes_nothing() {
 async fn a_dry_run_only_checks() {
     let app = TestApp::spawn().await;
     let room = Room::of(&app, "Ada").await;
-    let checked =
-        room.request(Method::POST, "?dry_run=true").body("application/yaml", REMINDER).send().await.expect(200);
+    let checked = room
+        .request(Method::POST, "/workflows?dry_run=true")
+        .body("application/yaml", REMINDER)
+        .send()
+        .await
+        .expect(200);
     assert_eq!((&checked["valid"], &checked["name"]), (&json!(true), &json!("remind me")));
-    room.request(Method::POST, "?dry_run=true")
+    room.request(Method::POST, "/workflows?dry_run=true")
         .body("application/yaml", "name: x")
         .send()
         .await
         .expect_problem(422, "invalid");
-    assert_eq!(room.request(Method::GET, "").send().await.expect(200)["items"], json!([]));
+    assert_eq!(room.request(Method::GET, "/workflows").send().await.expect(200)["items"], json!([]));
 
     let id = room.create(REMINDER).await["id"].as_str().unwrap().to_owned();
-    let again = format!("/{id}?dry_run=true");
+    let again = format!("/workflows/{id}?dry_run=true");
     room.request(Method::PUT, &again).body("application/yaml", REMINDER).send().await.expect(200);
-    assert_eq!(room.request(Method::GET, &format!("/{id}")).send().await.expect(200)["version"], 1);
+    assert_eq!(room.request(Method::GET, &format!("/workflows/{id}")).send().await.expect(200)["version"], 1);
     app.stop().await;
 }
 
@@ -184,12 +169,12 @@ async fn a_name_is_unique_within_a_workspace_and_no_further() {
     let app = TestApp::spawn().await;
     let (ada, eve) = (Room::of(&app, "Ada").await, Room::of(&app, "Eve").await);
     let first = ada.create(REMINDER).await;
-    let taken = ada.request(Method::POST, "").body("application/yaml", REMINDER).send().await;
+    let taken = ada.request(Method::POST, "/workflows").body("application/yaml", REMINDER).send().await;
     assert_eq!(taken.expect_problem(409, "name-taken")["errors"][0]["pointer"], "/name");
     assert_ne!(eve.create(REMINDER).await["id"], first["id"]);
 
     let other = ada.create(&REMINDER.replace("remind me", "other")).await;
-    let path = format!("/{}", other["id"].as_str().unwrap());
+    let path = format!("/workflows/{}", other["id"].as_str().unwrap());
     let renamed =
         ada.request(Method::PUT, &path).header("if-match", "\"1\"").body("application/yaml", REMINDER).send().await;
     renamed.expect_problem(409, "name-taken");
@@ -217,7 +202,8 @@ async fn another_tenants_workflow_answers_as_one_that_is_not_there() {
     ] {
         for with_match in [true, false] {
             let answer = async |id: &str| {
-                let mut request = eve.request(method.clone(), &format!("/{id}{rest}")).header("x-request-id", "same");
+                let mut request =
+                    eve.request(method.clone(), &format!("/workflows/{id}{rest}")).header("x-request-id", "same");
                 if with_match {
                     request = request.header("if-match", "\"1\"");
                 }
@@ -235,8 +221,8 @@ async fn another_tenants_workflow_answers_as_one_that_is_not_there() {
         }
     }
     let (_, key) = app.api_key(&ada.person, &ada.workspace, &["workflows:read"]).await;
-    app.get(&ada.path("")).bearer(&key).send().await.expect(200);
-    let refused = app.post(&ada.path("")).bearer(&key).body("application/yaml", REMINDER).send().await;
+    app.get(&ada.path("/workflows")).bearer(&key).send().await.expect(200);
+    let refused = app.post(&ada.path("/workflows")).bearer(&key).body("application/yaml", REMINDER).send().await;
     refused.expect_problem(403, "forbidden");
     app.stop().await;
 }
@@ -248,14 +234,14 @@ async fn lists_go_on_where_they_stopped() {
     for n in 0..3 {
         room.create(&REMINDER.replace("remind me", &format!("number {n}"))).await;
     }
-    let first = room.request(Method::GET, "?limit=2").send().await.expect(200);
+    let first = room.request(Method::GET, "/workflows?limit=2").send().await.expect(200);
     assert_eq!((&first["items"][0]["name"], &first["items"][1]["name"]), (&json!("number 2"), &json!("number 1")));
     assert!(first["items"][0].get("source").is_none());
     let cursor = first["next_cursor"].as_str().unwrap();
-    let rest = room.request(Method::GET, &format!("?limit=2&cursor={cursor}")).send().await.expect(200);
+    let rest = room.request(Method::GET, &format!("/workflows?limit=2&cursor={cursor}")).send().await.expect(200);
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &Value::Null));
     let id = first["items"][0]["id"].as_str().unwrap();
-    let foreign = room.request(Method::GET, &format!("/{id}/versions?cursor={cursor}")).send().await;
+    let foreign = room.request(Method::GET, &format!("/workflows/{id}/versions?cursor={cursor}")).send().await;
     foreign.expect_problem(400, "invalid-cursor");
     app.stop().await;
 }

@@ -2,6 +2,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use tidegate_kernel::{Page, PageSize, StoreError, WorkflowId};
 use tidegate_workflows::definition::Format;
 use tidegate_workflows::model::{Document, Version, Workflow};
@@ -62,26 +65,33 @@ impl From<VersionRow> for Version {
     }
 }
 
+impl PgTx<Tenant> {
+    /// A statement whose first eight parameters are the workspace and what of a workflow can change behind its id.
+    fn with_columns<'q>(&self, statement: &'static str, workflow: &'q Workflow) -> Query<'q, Postgres, PgArguments> {
+        sqlx::query(statement)
+            .bind(self.workspace().as_uuid())
+            .bind(workflow.id.as_uuid())
+            .bind(&workflow.name)
+            .bind(workflow.description.as_ref().map(String::as_bytes))
+            .bind(workflow.revision)
+            .bind(workflow.latest)
+            .bind(workflow.published)
+            .bind(workflow.updated_at)
+    }
+}
+
 #[async_trait]
 impl WorkflowRepository for PgTx<Tenant> {
     async fn add(&mut self, workflow: &Workflow, document: &Document) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
-        sqlx::query(
-            "insert into workflow (workspace_id, id, name, description, revision, latest_version, published_version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(workspace)
-        .bind(workflow.id.as_uuid())
-        .bind(&workflow.name)
-        .bind(workflow.description.as_ref().map(String::as_bytes))
-        .bind(workflow.revision)
-        .bind(workflow.latest)
-        .bind(workflow.published)
-        .bind(workflow.created_at)
-        .bind(workflow.updated_at)
-        .execute(self.sqlx())
-        .await
-        .map_err(store_error)?;
+        let insert =
+            "insert into workflow (workspace_id, id, name, description, revision, latest_version, published_version,
+                 updated_at, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        self.with_columns(insert, workflow)
+            .bind(workflow.created_at)
+            .execute(self.sqlx())
+            .await
+            .map_err(store_error)?;
         let version = Version { number: workflow.latest, name: workflow.name.clone(), created_at: workflow.created_at };
         self.add_version(workflow.id, &version, document).await
     }
@@ -119,22 +129,10 @@ impl WorkflowRepository for PgTx<Tenant> {
     }
 
     async fn update(&mut self, workflow: &Workflow) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let done = sqlx::query(
-            "update workflow set name = $3, description = $4, revision = $5, latest_version = $6, published_version = $7, updated_at = $8
-             where workspace_id = $1 and id = $2",
-        )
-        .bind(workspace)
-        .bind(workflow.id.as_uuid())
-        .bind(&workflow.name)
-        .bind(workflow.description.as_ref().map(String::as_bytes))
-        .bind(workflow.revision)
-        .bind(workflow.latest)
-        .bind(workflow.published)
-        .bind(workflow.updated_at)
-        .execute(self.sqlx())
-        .await
-        .map_err(store_error)?;
+        let update = "update workflow set name = $3, description = $4, revision = $5, latest_version = $6, published_version = $7,
+                 updated_at = $8
+             where workspace_id = $1 and id = $2";
+        let done = self.with_columns(update, workflow).execute(self.sqlx()).await.map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
 
