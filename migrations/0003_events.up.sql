@@ -96,6 +96,22 @@ create function event_id(ms bigint, place bigint, salt bigint) returns uuid
     return (lpad(to_hex(ms), 12, '0') || '7' || lpad(to_hex((place >> 28) & 4095), 3, '0')
         || to_hex((-9223372036854775808) | ((place & 268435455) << 34) | (salt & 17179869183)))::uuid;
 
+-- Which keys the workspace has between two ids, in the order of the keys.
+--
+-- It is planned for each call. A plan that is made while a partition is empty may take any index that begins with workspace_id,
+-- since they all cost nothing then, and goes on reading all that the workspace has for each key when the partition is full.
+create function known_events(for_workspace uuid, since uuid, until uuid, keys uuid[], out known boolean[])
+  language plpgsql set search_path = pg_catalog, public, pg_temp
+  set plan_cache_mode = force_custom_plan set enable_seqscan = off as $$
+begin
+    select array_agg(probed.known order by nth) into known
+    from (select k.nth, exists (select from event e where e.workspace_id = for_workspace and e.dedupe_key = k.key
+                                and e.id >= since and e.id < until offset 0) as known
+          from unnest(keys) with ordinality k (key, nth) offset 0) probed;
+end $$;
+revoke execute on function known_events from public;
+grant execute on function known_events to tidegate_api;
+
 -- Adds events to a workspace in one call. The arrays run in parallel, one place per event; the keys MUST be distinct.
 --
 -- outcome is, per event: its position where it was added, 0 where the workspace had it within 32 days, -1 where it is beyond the
@@ -108,13 +124,12 @@ create function ingest_events(
     kinds text[], data_ bytea[],
     out head_position bigint, out period_used bigint, out outcome bigint[]
 ) language plpgsql set search_path = pg_catalog, public, pg_temp
-  -- The plan is made once, maybe while a partition is still empty, and has to be good when it is full.
+  -- The plans of what is left here are made once; there is one index for each of them.
   set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
     head public.workspace_head;
     before public.workspace_head;
     at_ms bigint;
-    since uuid;
     room bigint;
     added bigint;
 begin
@@ -130,17 +145,14 @@ begin
     end if;
 
     at_ms := greatest(now_ms, head.last_ms);
-    since := event_id(greatest(at_ms - 2764800000, 0), 0, 0);
     room := case when period_limit is null then 9223372036854775807 else greatest(period_limit - head.used, 0) end;
 
     select array_agg(case when known then 0 when fresh <= room then head.position + fresh else -1 end order by nth),
            least(room, max(fresh))
     into outcome, added
     from (select nth, known, count(*) filter (where not known) over (order by nth rows unbounded preceding) as fresh
-          from (select k.nth,
-                       exists (select from event e where e.workspace_id = for_workspace and e.dedupe_key = k.key
-                               and e.id >= since offset 0) as known
-                from unnest(keys) with ordinality k (key, nth)) probed) counted;
+          from unnest(known_events(for_workspace, event_id(greatest(at_ms - 2764800000, 0), 0, 0), event_id(at_ms + 1, 0, 0), keys))
+               with ordinality probed (known, nth)) counted;
 
     if added > 0 then
         insert into event
