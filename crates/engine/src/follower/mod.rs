@@ -135,7 +135,8 @@ impl Follower {
         // Looked for beside the lanes and never in their place: where there is one connection, a lane holds it.
         let mut looking: Option<BoxFuture<'static, Result<Vec<WorkspaceId>, StoreError>>> = None;
         loop {
-            while lanes.len() < self.parts.config.lanes.max(1)
+            let most = self.parts.config.lanes.max(1);
+            while lanes.len() < most
                 && let Some(workspace) = self.turns.next(Instant::now())
             {
                 lanes.push(step(Arc::clone(&self.parts.consumer), self.enter(workspace), workspace));
@@ -144,7 +145,9 @@ impl Follower {
                 looking = Some(Box::pin(look(Arc::clone(&self.parts))));
             }
             let look_at = looking.is_none().then_some(next_look);
-            let wake = [self.turns.next_rested(), look_at].into_iter().flatten().min();
+            // Whoever has rested while every lane is taken waits for a lane, and no clock can help it.
+            let rested_at = self.turns.next_rested().filter(|_| lanes.len() < most);
+            let wake = [rested_at, look_at].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
