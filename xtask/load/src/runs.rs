@@ -46,6 +46,8 @@ pub(crate) async fn run(setting: &Setting, runs: usize) -> Result<Report, Failur
     }
     let start = format!("{workflow}/runs");
     let mut admin = prepare::admin(setting).await?;
+    // First, since PostgreSQL counts its own cleaning up after the rounds too.
+    let idle = idle(&mut admin).await?;
     let (mut rates, mut p50, mut p99, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {
         rates.push(many(setting, &person.token, &start, &mut admin, runs).await?);
@@ -54,7 +56,6 @@ pub(crate) async fn run(setting: &Setting, runs: usize) -> Result<Report, Failur
         p99.push(latencies.percentile(99));
         bare.push(bare_rate(&mut admin, runs).await?);
     }
-    let idle = idle(&mut admin).await?;
     Ok(Report {
         bench: "runs",
         setting: format!("{runs} runs of three steps over {CONNECTIONS} connections, then {SINGLE} one at a time"),
