@@ -179,3 +179,24 @@ async fn looking_does_not_stop_a_lane_that_holds_the_only_connection() {
         .expect("it does not wait for itself");
     assert!(*setting.backlog.looks.lock().unwrap() > 1, "it looked while it read");
 }
+
+/// The clock of this test moves on only when everybody sleeps, so a follower that does not would hang it.
+#[tokio::test(start_paused = true)]
+async fn it_sleeps_while_every_lane_is_taken() {
+    let setting = set_up(Backlog::default(), NEVER);
+    let backlog = &setting.backlog;
+    let signal = |n| setting.signals.send(Received::Signal(Signal::new(Topic::EventsIngested, &workspace(n)))).unwrap();
+    backlog.add(workspace(2), 1);
+    signal(2);
+    backlog.is_read().await;
+    let connection = backlog.connection.lock().await;
+    // The only lane waits for the connection, and the other workspace's rest ends meanwhile.
+    backlog.add(workspace(1), 1);
+    backlog.add(workspace(2), 1);
+    signal(1);
+    signal(2);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(backlog.order.lock().unwrap().len(), 1);
+    drop(connection);
+    backlog.is_read().await;
+}
