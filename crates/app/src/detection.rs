@@ -11,7 +11,7 @@ use tidegate_kernel::{StoreError, SystemScope, WorkspaceId, WorkspaceScope};
 use crate::Services;
 
 /// Events that are counted in one transaction.
-const CHUNK: u32 = 2_000;
+const CHUNK: u32 = 5_000;
 /// The same where everybody shares the one connection of the embedded PostgreSQL.
 const EMBEDDED_CHUNK: u32 = 250;
 

@@ -25,8 +25,12 @@ pub(crate) async fn run(setting: &Setting, window: u64) -> Result<Report, Failur
         workspaces.push(story::workspace(&mut person, &format!("ingest {n}")).await?);
     }
     if window > 0 {
-        fill(&mut prepare::admin(setting).await?, window).await?;
-        fill(&mut prepare::bare(setting).await?, window).await?;
+        let mut admin = prepare::admin(setting).await?;
+        let ids: Vec<Uuid> = sqlx::query_scalar("select workspace_id from workspace").fetch_all(&mut admin).await?;
+        fill(&mut admin, window, &ids).await?;
+        admin.execute(AS_IF_INGESTED).await?;
+        fill(&mut prepare::bare(setting).await?, window, &(0..WORKSPACES).map(bare_workspace).collect::<Vec<_>>())
+            .await?;
     }
     let (mut rates, mut p99, mut lags, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..setting.rounds {
@@ -146,6 +150,10 @@ async fn bare_round(setting: &Setting, round: usize) -> Result<f64, Failure> {
     Ok(per_second(counts.iter().sum(), began.elapsed()))
 }
 
+fn bare_workspace(n: usize) -> Uuid {
+    Uuid::from_u128(n as u128 + 1)
+}
+
 async fn insert(
     connection: &mut PgConnection,
     workspace: usize,
@@ -153,7 +161,7 @@ async fn insert(
     serial: u64,
     maker: &mut Maker,
 ) -> Result<(), Failure> {
-    let workspace = Uuid::from_u128(workspace as u128 + 1);
+    let workspace = bare_workspace(workspace);
     let events: Vec<Event> = (0..BATCH).map(|_| maker.next()).collect();
     let serials: Vec<u64> = (serial..).take(BATCH).collect();
     let millis = u64::try_from(now.as_millis())?;
@@ -191,12 +199,18 @@ const INSERT: &str = "
     from unnest($2::uuid[], $3::uuid[], $4::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])
          with ordinality u (id, key, type, sender_id, subject, actor, session, data, place)";
 
-/// Fills the dedupe window with events of other workspaces, which share its partitions and indexes.
-async fn fill(admin: &mut PgConnection, rows: u64) -> Result<(), Failure> {
+/// Fills the dedupe window of these workspaces with events of the hour before.
+async fn fill(admin: &mut PgConnection, rows: u64, workspaces: &[Uuid]) -> Result<(), Failure> {
     let (rows, chunk) = (i64::try_from(rows)?, 100_000);
     let mut first = 1;
     while first <= rows {
-        sqlx::query(FILL).bind(first).bind(rows.min(first + chunk - 1)).bind(rows).execute(&mut *admin).await?;
+        sqlx::query(FILL)
+            .bind(first)
+            .bind(rows.min(first + chunk - 1))
+            .bind(rows)
+            .bind(workspaces)
+            .execute(&mut *admin)
+            .await?;
         first += chunk;
     }
     admin.execute("vacuum analyze event").await?;
@@ -207,8 +221,16 @@ async fn fill(admin: &mut PgConnection, rows: u64) -> Result<(), Failure> {
 const FILL: &str = "
     insert into event (workspace_id, id, position, dedupe_key, type, source, sender_id, subject, time, actor, tool, session,
                        extension, data_kind, data)
-    select lpad(to_hex(1000 + n % 20), 32, '0')::uuid,
+    select ($4::uuid[])[1 + n % cardinality($4)],
            event_id(((extract(epoch from now()) - 3600) * 1000)::bigint + n * 3600000 / $3, n, 0), n, gen_random_uuid(),
            'file.modified', '/bench', n::text, 'src/module' || n % 97 || '/file' || n % 13 || '.rs', now(), 'person-' || n % 40,
            'git', (n / 5)::text, 'rs', 'json', convert_to('{\"operation\":\"M\",\"n\":' || n || '}', 'UTF8')
     from generate_series($1::bigint, $2::bigint) n";
+
+/// The workspaces' heads are behind what [`fill`] wrote, and whoever reads behind the insert has read it.
+const AS_IF_INGESTED: &str = "
+    insert into workspace_head (workspace_id, position, last_ms, period_start)
+    select workspace_id, max(position), extract(epoch from now())::bigint * 1000, date_trunc('month', now())
+    from event group by workspace_id;
+    insert into event_consumer (workspace_id, consumer, position)
+    select workspace_id, consumer, position from workspace_head, unnest(array['patterns', 'triggers']) consumer";
