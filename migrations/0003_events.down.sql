@@ -1,4 +1,4 @@
-drop function ingest_events;
+drop function ingest_events, known_events;
 drop function event_id;
 delete from partition_plan where parent in ('event'::regclass, 'event_batch'::regclass);
 drop table event_consumer;
