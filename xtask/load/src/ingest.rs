@@ -31,6 +31,8 @@ pub(crate) async fn run(setting: &Setting, window: u64) -> Result<Report, Failur
         admin.execute(AS_IF_INGESTED).await?;
         fill(&mut prepare::bare(setting).await?, window, &(0..WORKSPACES).map(bare_workspace).collect::<Vec<_>>())
             .await?;
+        // Filling takes longer than the server keeps an idle connection.
+        person.client = Client::connect(&setting.server, Some(&person.token)).await?;
     }
     let (mut rates, mut p99, mut lags, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..setting.rounds {
