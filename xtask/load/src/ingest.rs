@@ -31,15 +31,13 @@ pub(crate) async fn run(setting: &Setting, window: u64) -> Result<Report, Failur
         admin.execute(AS_IF_INGESTED).await?;
         fill(&mut prepare::bare(setting).await?, window, &(0..WORKSPACES).map(bare_workspace).collect::<Vec<_>>())
             .await?;
-        // Filling takes longer than the server keeps an idle connection.
-        person.client = Client::connect(&setting.server, Some(&person.token)).await?;
     }
     let (mut rates, mut p99, mut lags, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..setting.rounds {
         let (rate, mut latencies) = http_round(setting, &person.token, &workspaces, round).await?;
         rates.push(rate);
         p99.push(latencies.percentile(99));
-        lags.push(until_detected(&mut person.client, &workspaces).await?);
+        lags.push(until_detected(setting, &person.token, &workspaces).await?);
         bare.push(bare_round(setting, round).await?);
     }
     let share = Metric::share("share", &rates, &bare);
@@ -97,8 +95,9 @@ async fn http_round(
 }
 
 /// How long after the last answer the patterns of every workspace follow from all of its events, in seconds.
-async fn until_detected(client: &mut Client, workspaces: &[String]) -> Result<f64, Failure> {
+async fn until_detected(setting: &Setting, token: &str, workspaces: &[String]) -> Result<f64, Failure> {
     let began = Instant::now();
+    let mut client = Client::connect(&setting.server, Some(token)).await?;
     for workspace in workspaces {
         let newest = client.get(&format!("/workspaces/{workspace}/events?limit=1")).await?;
         newest.expect(200)?;
