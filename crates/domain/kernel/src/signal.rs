@@ -24,8 +24,6 @@ pub enum Topic {
     WorkspaceChanged,
     /// A workspace's events moved ahead; payload: the workspace.
     EventsIngested,
-    /// A workspace's workflows or their triggers changed; payload: the workspace.
-    WorkflowsChanged,
     /// There is work on runs; payload: the workspace that has some, or the run that is to be cancelled.
     WorkReady,
 }
@@ -39,7 +37,6 @@ impl Topic {
         Self::PersonChanged,
         Self::WorkspaceChanged,
         Self::EventsIngested,
-        Self::WorkflowsChanged,
         Self::WorkReady,
     ];
 
@@ -53,7 +50,6 @@ impl Topic {
             Self::PersonChanged => "person-changed",
             Self::WorkspaceChanged => "workspace-changed",
             Self::EventsIngested => "events-ingested",
-            Self::WorkflowsChanged => "workflows-changed",
             Self::WorkReady => "work-ready",
         }
     }
