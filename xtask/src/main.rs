@@ -4,6 +4,7 @@
 
 mod bench;
 mod codegen;
+mod conformance;
 mod doctor;
 mod failure;
 mod migrate;
@@ -51,6 +52,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Run the public conformance suites in a folder; fail where the outcome is not as the lists of differences say.
+    Conformance(conformance::Conformance),
     /// Measure the server as it is released.
     Bench(bench::Bench),
     /// Say what this machine has and what it lacks.
@@ -65,6 +68,7 @@ fn run(chore: Chore) -> Result<(), Failure> {
         Chore::Services { command } => test::run_with_services(&command),
         Chore::Migrate { action } => migrate::run(&action),
         Chore::Codegen { check } => codegen::run(check),
+        Chore::Conformance(conformance) => conformance::run(&conformance),
         Chore::Bench(bench) => bench::run(&bench),
         Chore::Doctor => doctor::run(),
         Chore::Tidy => tidy::run(),
