@@ -1,51 +1,73 @@
 //! What has to hold before the server takes a request: nobody can get around the walls between tenants.
 
-use sqlx::Row;
 use tidegate_kernel::StoreError;
 
 use crate::error::store_error;
 use crate::store::PgStore;
 
-/// Roles or tables with which a tenant could see another's rows.
+/// Roles or objects with which a tenant could see another's rows: what is wrong, and with which table or view.
+///
+/// What an extension brings along is nobody's data, unless it has a column `workspace_id` or shows a table that does: most
+/// managed PostgreSQL have views of `pg_stat_statements` in `public` that everybody may read.
 const VIOLATIONS: &str = "
-    select format('role %s can bypass row-level security', r.rolname) as violation
-    from pg_roles r
-    where (r.rolname = current_user or r.rolname in ('tidegate_api', 'tidegate_engine', 'tidegate_directory'))
-      and (r.rolsuper or r.rolbypassrls)
+    with recursive tenant (oid) as (
+        select a.attrelid from pg_attribute a join pg_class c on c.oid = a.attrelid
+        where a.attname = 'workspace_id' and not a.attisdropped and c.relkind in ('r', 'p', 'f')
+          and c.relnamespace = 'public'::regnamespace
+    ), shows (oid) as (
+        select oid from tenant
+        union
+        select r.ev_class from shows s
+        join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = s.oid
+        join pg_rewrite r on r.oid = d.objid
+    ), ours as (
+        select c.oid, c.relkind, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, s.oid is not null as tenants,
+               t.oid is not null as tenant
+        from pg_class c left join shows s on s.oid = c.oid left join tenant t on t.oid = c.oid
+        where c.relkind in ('r', 'p', 'v', 'm', 'f') and (c.relnamespace = 'public'::regnamespace or s.oid is not null)
+          and (s.oid is not null or not exists (
+              select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
+    ), runtime as (
+        select oid, rolname from pg_roles where rolname in ('tidegate_api', 'tidegate_engine', 'tidegate_directory')
+    )
+    select format('role %s can bypass row-level security', rolname) as violation, null::text as object
+    from pg_roles
+    where (rolname = current_user or oid in (select oid from runtime)) and (rolsuper or rolbypassrls)
     union all
-    select format('role %s owns table %s', pg_get_userbyid(c.relowner), c.oid::regclass)
-    from pg_class c
-    where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-      and (c.relowner = current_user::regrole
-        or pg_get_userbyid(c.relowner) in ('tidegate_api', 'tidegate_engine', 'tidegate_directory'))
+    select format('role %s owns', pg_get_userbyid(relowner)), oid::regclass::text
+    from ours
+    where relkind in ('r', 'p')
+      and (relowner = current_user::regrole or relowner in (select oid from runtime))
     union all
-    select format('role %s has rights on table %s outside a transaction', current_user, c.oid::regclass)
-    from pg_class c
-    where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace
-      and has_table_privilege(current_user, c.oid, 'select, insert, update, delete, truncate')
+    select format('role %s has rights outside a transaction on', current_user), oid::regclass::text
+    from ours
+    where has_table_privilege(current_user, oid, 'select, insert, update, delete, truncate')
     union all
-    select format('role %s is not a member of %s', current_user, r.rolname)
-    from pg_roles r
-    where r.rolname in ('tidegate_api', 'tidegate_engine', 'tidegate_directory')
-      and r.rolname = any ($1) and not pg_has_role(current_user, r.oid, 'member')
+    select format('role %s is not a member of %s', current_user, rolname), null
+    from runtime
+    where rolname = any ($1) and not pg_has_role(current_user, oid, 'member')
     union all
-    select format('role %s does not exist', name)
+    select format('role %s does not exist', name), null
     from unnest(array['tidegate_api', 'tidegate_engine', 'tidegate_directory']) name
-    where not exists (select from pg_roles r where r.rolname = name)
+    where name not in (select rolname from runtime)
     union all
-    select format('table %s has workspace_id and no enforced row-level security', c.oid::regclass)
-    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'workspace_id' and not a.attisdropped
-    where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-      and not (c.relrowsecurity and c.relforcerowsecurity)
+    select 'no row-level security is enforced in spite of a workspace_id on', oid::regclass::text
+    from ours
+    where tenant and not (relrowsecurity and relforcerowsecurity)
     union all
-    select format('table %s has no restrictive policy for role %s', c.oid::regclass, r.rolname)
-    from pg_class c
-    join pg_attribute a on a.attrelid = c.oid and a.attname = 'workspace_id' and not a.attisdropped
-    cross join pg_roles r
-    where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-      and r.rolname in ('tidegate_api', 'tidegate_engine', 'tidegate_directory')
-      and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
-      and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive and r.oid = any (p.polroles))";
+    select format('role %s has rights without a restrictive policy on', r.rolname), o.oid::regclass::text
+    from ours o cross join runtime r
+    where o.tenant and has_table_privilege(r.oid, o.oid, 'select, insert, update, delete')
+      and not exists (select from pg_policy p where p.polrelid = o.oid and not p.polpermissive and r.oid = any (p.polroles))
+    union all
+    select format('role %s sees tenants'' rows with the rights of another through', r.rolname), o.oid::regclass::text
+    from ours o cross join runtime r
+    where o.tenants and (o.relkind = 'm' or o.relkind = 'v' and not coalesce('security_invoker=true' = any (o.reloptions), false))
+      and has_table_privilege(r.oid, o.oid, 'select, insert, update, delete')
+    order by 1, 2";
+
+/// How many tables a violation names; the rest it counts.
+const NAMED: usize = 3;
 
 /// What the migrator has noted; any login may read it.
 const NOTED_VERSION: &str = "
@@ -59,25 +81,36 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`] when the catalog cannot be read.
     pub async fn schema_version(&self) -> Result<i64, StoreError> {
-        let [(_, pool), ..] = self.pools();
-        sqlx::query_scalar(NOTED_VERSION).fetch_one(pool).await.map_err(store_error)
+        sqlx::query_scalar(NOTED_VERSION).fetch_one(self.api_pool()).await.map_err(store_error)
     }
 
-    /// Lists what would let one tenant reach another; the server refuses to start unless the list is empty.
+    /// Lists what would let one tenant reach another; the server refuses to start unless the list is empty. One line for each
+    /// mistake: of many tables that have the same, the first few are named.
     ///
     /// # Errors
     /// [`StoreError`] when the catalog cannot be read.
     pub async fn isolation_violations(&self) -> Result<Vec<String>, StoreError> {
         let mut violations = Vec::new();
-        let roles: [&[&str]; 3] = [&["tidegate_api"], &["tidegate_engine"], &["tidegate_directory"]];
-        for ((login, pool), needed) in self.pools().into_iter().zip(roles) {
-            let rows = sqlx::query(VIOLATIONS).bind(needed).fetch_all(pool).await.map_err(store_error)?;
-            for row in rows {
-                let violation: String = row.try_get("violation").map_err(store_error)?;
-                violations.push(format!("{login}: {violation}"));
+        for login in self.logins() {
+            let query = sqlx::query_as(VIOLATIONS).bind(&login.roles);
+            let found: Vec<(String, Option<String>)> = query.fetch_all(login.pool).await.map_err(store_error)?;
+            for same in found.chunk_by(|one, other| one.0 == other.0) {
+                let objects: Vec<&str> = same.iter().filter_map(|(_, object)| object.as_deref()).collect();
+                violations.push(format!("{}: {}{}", login.setting, same[0].0, listed(&objects)));
             }
         }
-        violations.dedup();
         Ok(violations)
+    }
+}
+
+/// The first of them, and how many there are.
+fn listed(objects: &[&str]) -> String {
+    match objects {
+        [] => String::new(),
+        few if few.len() <= NAMED => format!(" {}", few.join(", ")),
+        many => {
+            let (named, rest) = many.split_at(NAMED);
+            format!(" {} and {} more", named.join(", "), rest.len())
+        }
     }
 }

@@ -59,7 +59,22 @@ pub struct PgStore {
     api: PgPool,
     engine: PgPool,
     directory: PgPool,
+    own_logins: OwnLogins,
     env: Environment,
+}
+
+/// Which work has a login of its own, beside that for tenant work.
+#[derive(Debug, Clone, Copy)]
+struct OwnLogins {
+    engine: bool,
+    directory: bool,
+}
+
+/// A login, the setting that names it, and the roles that its transactions take.
+pub(crate) struct Login<'a> {
+    pub(crate) setting: &'static str,
+    pub(crate) pool: &'a PgPool,
+    pub(crate) roles: Vec<&'static str>,
 }
 
 impl PgStore {
@@ -77,7 +92,8 @@ impl PgStore {
             Some(url) => pool(config, url).await?,
             None => api.clone(),
         };
-        Ok(Self { api, engine, directory, env })
+        let own_logins = OwnLogins { engine: config.engine_url.is_some(), directory: config.directory_url.is_some() };
+        Ok(Self { api, engine, directory, own_logins, env })
     }
 
     /// Waits until every connection is back and closes them.
@@ -136,12 +152,25 @@ impl PgStore {
         self.env.now()
     }
 
-    pub(crate) fn pools(&self) -> [(&'static str, &PgPool); 3] {
-        [
-            ("DATABASE_URL", &self.api),
-            ("ENGINE_DATABASE_URL", &self.engine),
-            ("DIRECTORY_DATABASE_URL", &self.directory),
-        ]
+    /// The pool for tenant work.
+    pub(crate) const fn api_pool(&self) -> &PgPool {
+        &self.api
+    }
+
+    /// The logins that are used, each with the roles that it has to be a member of.
+    pub(crate) fn logins(&self) -> Vec<Login<'_>> {
+        let mut logins = vec![Login { setting: "DATABASE_URL", pool: &self.api, roles: vec!["tidegate_api"] }];
+        for (setting, pool, own, role) in [
+            ("ENGINE_DATABASE_URL", &self.engine, self.own_logins.engine, "tidegate_engine"),
+            ("DIRECTORY_DATABASE_URL", &self.directory, self.own_logins.directory, "tidegate_directory"),
+        ] {
+            if own {
+                logins.push(Login { setting, pool, roles: vec![role] });
+            } else {
+                logins[0].roles.push(role);
+            }
+        }
+        logins
     }
 
     /// A transaction in one workspace.

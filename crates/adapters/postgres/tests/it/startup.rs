@@ -16,33 +16,45 @@ async fn each_way_around_the_walls_is_found() {
         (
             "alter table event no force row level security",
             "alter table event force row level security",
-            "table event has workspace_id and no enforced row-level security",
+            "no row-level security is enforced in spite of a workspace_id on event",
         ),
         (
             "alter table run disable row level security",
             "alter table run enable row level security",
-            "table run has workspace_id and no enforced row-level security",
+            "no row-level security is enforced in spite of a workspace_id on run",
         ),
         (
             "create table forgotten (workspace_id uuid primary key)",
             "drop table forgotten",
-            "table forgotten has workspace_id and no enforced row-level security",
+            "no row-level security is enforced in spite of a workspace_id on forgotten",
         ),
         (
             "create table half (workspace_id uuid primary key); alter table half enable row level security;
              alter table half force row level security; grant select on half to tidegate_api",
             "drop table half",
-            "table half has no restrictive policy for role tidegate_api",
+            "role tidegate_api has rights without a restrictive policy on half",
         ),
         (
             "alter table membership owner to tidegate_api",
             "alter table membership owner to current_user",
-            "role tidegate_api owns table membership",
+            "role tidegate_api owns membership",
         ),
         (
             "grant select on membership to tidegate_test_login",
             "revoke select on membership from tidegate_test_login",
-            "has rights on table membership outside a transaction",
+            "has rights outside a transaction on membership",
+        ),
+        (
+            "create view peek as select * from membership; grant select on peek to tidegate_api",
+            "drop view peek",
+            "role tidegate_api sees tenants' rows with the rights of another through peek",
+        ),
+        (
+            "create schema reports; create view reports.peek as select * from membership;
+             create view reports.again with (security_invoker = true) as select * from reports.peek;
+             grant select on reports.again to tidegate_test_login",
+            "drop schema reports cascade",
+            "has rights outside a transaction on reports.again",
         ),
     ] {
         admin.execute(mistake).await.unwrap();
@@ -51,6 +63,75 @@ async fn each_way_around_the_walls_is_found() {
         admin.execute(repair).await.unwrap();
         assert_eq!(store.isolation_violations().await.unwrap(), Vec::<String>::new(), "{repair}");
     }
+}
+
+/// Most managed PostgreSQL come with some of these in `public`, with views that everybody may read.
+#[tokio::test]
+async fn what_an_extension_brings_along_is_no_violation_unless_it_shows_tenants_rows() {
+    let database = TestDatabase::new().await;
+    let store = database.store(test_environment()).await;
+    let mut admin = database.admin().await;
+    for extension in ["pg_stat_statements", "pgcrypto", "citext", "pg_trgm", "btree_gist"] {
+        admin.execute(sqlx::AssertSqlSafe(format!("create extension {extension}"))).await.unwrap();
+    }
+    let readable: bool =
+        sqlx::query_scalar("select has_table_privilege('tidegate_test_login', 'pg_stat_statements', 'select')")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+    assert!(readable, "the extension has a view in public that everybody may read");
+    admin
+        .execute(
+            "create table places (id int); grant select on places to public; alter extension citext add table places",
+        )
+        .await
+        .unwrap();
+    assert_eq!(store.isolation_violations().await.unwrap(), Vec::<String>::new());
+
+    for (mistake, repair, expected) in [
+        (
+            "create table places_of (workspace_id uuid primary key); alter extension citext add table places_of",
+            "alter extension citext drop table places_of; drop table places_of",
+            "no row-level security is enforced in spite of a workspace_id on places_of",
+        ),
+        (
+            "create view peek as select user_id from membership; grant select on peek to public;
+             alter extension pg_stat_statements add view peek",
+            "alter extension pg_stat_statements drop view peek; drop view peek",
+            "role tidegate_test_login has rights outside a transaction on peek",
+        ),
+        (
+            "create view inner_peek as select user_id from membership; alter extension citext add view inner_peek;
+             create view peek as select * from inner_peek; grant select on peek to public;
+             alter extension citext add view peek",
+            "alter extension citext drop view peek; drop view peek; alter extension citext drop view inner_peek; drop view inner_peek",
+            "role tidegate_test_login has rights outside a transaction on peek",
+        ),
+        (
+            "create table notes (id int); grant select on notes to public",
+            "drop table notes",
+            "role tidegate_test_login has rights outside a transaction on notes",
+        ),
+    ] {
+        admin.execute(mistake).await.unwrap();
+        let found = store.isolation_violations().await.unwrap();
+        assert!(found.iter().any(|line| line.ends_with(expected)), "{mistake}: {found:?}");
+        admin.execute(repair).await.unwrap();
+        assert_eq!(store.isolation_violations().await.unwrap(), Vec::<String>::new(), "{repair}");
+    }
+}
+
+#[tokio::test]
+async fn an_owners_login_is_refused_in_a_few_lines() {
+    let database = TestDatabase::new().await;
+    let store = PgStore::connect(&PgStoreConfig::served(database.admin_url()), test_environment()).await.unwrap();
+    let found = store.isolation_violations().await.unwrap();
+    let owns = |line: &String| {
+        line.starts_with("DATABASE_URL: role postgres owns _sqlx_migrations, account_event, api_key and ")
+            && line.ends_with(" more")
+    };
+    assert!(found.iter().any(owns), "{found:?}");
+    assert!(found.len() <= 3 && found.iter().all(|line| line.len() < 120), "{found:?}");
 }
 
 #[tokio::test]
