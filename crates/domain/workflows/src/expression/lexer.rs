@@ -6,6 +6,8 @@ use super::ExpressionError;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
     Name(String),
+    /// The name of a member, between backticks.
+    Quoted(String),
     Int(u64),
     Uint(u64),
     Double(f64),
@@ -21,6 +23,7 @@ impl Token {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Name(name) => format!("`{name}`"),
+            Self::Quoted(name) => format!("'{name}' in backticks"),
             Self::Int(_) | Self::Uint(_) | Self::Double(_) => "a number".to_owned(),
             Self::Text(_) | Self::Bytes(_) => "a text".to_owned(),
             Self::Sign(sign) => format!("`{sign}`"),
@@ -55,6 +58,11 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ExpressionErro
             let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             found.push((at, Token::Name(rest[..length].to_owned())));
             at += length;
+        } else if let Some(quoted) = rest.strip_prefix('`') {
+            let name = quoted_name(quoted, at)?;
+            let length = name.len() + 2;
+            found.push((at, Token::Quoted(name)));
+            at += length;
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             found.push((at, Token::Sign(sign)));
             at += sign.len();
@@ -68,6 +76,19 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ExpressionErro
     }
     found.push((source.len(), Token::End));
     Ok(found)
+}
+
+/// The name that a backtick ends: letters, digits, `_`, `.`, `-`, `/` and spaces.
+fn quoted_name(rest: &str, at: usize) -> Result<String, ExpressionError> {
+    let refused = |detail: &str| Err(ExpressionError::new(at, detail));
+    let Some(length) = rest.find('`') else { return refused("this name has no closing backtick") };
+    let name = &rest[..length];
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | ' ')) {
+        return refused(
+            "between backticks stand letters, digits, `_`, `.`, `-`, `/` and spaces; write ['…'] for others",
+        );
+    }
+    Ok(name.to_owned())
 }
 
 fn number(rest: &str, at: usize) -> Result<(Token, usize), ExpressionError> {

@@ -4,11 +4,12 @@
 //! more than two megabytes of stack for two dozen brackets, gives no place for what fails while an expression runs,
 //! and bounds no cost; it is what the tests compare this one with.
 
+mod macros;
 mod names;
 
 use super::ExpressionError;
 use super::lexer::{Token, tokens};
-use super::syntax::{Kind, Macro, Node, Operator};
+use super::syntax::{Access, Kind, Node, Operator};
 
 /// The most bytes in one expression.
 const MAX_SOURCE: usize = 4_096;
@@ -49,7 +50,8 @@ pub(super) fn parse(source: &str) -> Result<Node, Vec<ExpressionError>> {
         return Err(one(ExpressionError::new(0, detail)));
     }
     let tokens = tokens(source).map_err(one)?;
-    let mut parser = Parser { tokens, next: 0, depth: 0, nodes: 0, locals: Vec::new(), problems: Vec::new() };
+    let mut parser =
+        Parser { tokens, next: 0, depth: 0, nodes: 0, locals: Vec::new(), macros: 0, problems: Vec::new() };
     match parser.expression() {
         Ok(node) => match parser.peek().clone() {
             Token::End if parser.problems.is_empty() => Ok(node),
@@ -85,6 +87,8 @@ struct Parser {
     nodes: usize,
     /// The variables of the macros around this place.
     locals: Vec<String>,
+    /// How many macros around this place evaluate it once for each item.
+    macros: usize,
     problems: Vec<ExpressionError>,
 }
 
@@ -226,26 +230,27 @@ impl Parser {
         self.member(primary)
     }
 
-    /// What follows a value: `.field`, `.method(…)`, `[…]`.
+    /// What follows a value: `.field`, `.method(…)`, `[…]`, and `.?field` and `[?…]`, whose values are optional.
     fn member(&mut self, mut operand: Node) -> Parsed {
         loop {
             if let Some(at) = self.take("[") {
-                let key = self.expression()?;
+                let access = if self.take("?").is_some() { Access::Optional } else { Access::Value };
+                let key = Box::new(self.expression()?);
                 self.expect("]")?;
-                operand = self.node(at, Kind::Index(Box::new(operand), Box::new(key)))?;
+                operand = self.node(at, Kind::Index { operand: Box::new(operand), key, access })?;
             } else if self.take(".").is_some() {
+                let access = if self.take("?").is_some() { Access::Optional } else { Access::Value };
                 let at = self.at();
+                if let Token::Quoted(field) = self.peek().clone() {
+                    self.next += 1;
+                    operand = self.node(at, Kind::Select { operand: Box::new(operand), field, access })?;
+                    continue;
+                }
                 let name = self.name("a name after the dot")?;
-                operand = if self.take("(").is_some() {
-                    match Macro::of(&name) {
-                        Some(kind) => self.expand(at, kind, operand)?,
-                        None => {
-                            let arguments = self.list(")")?;
-                            self.call(at, &name, Some(operand), arguments)?
-                        }
-                    }
+                operand = if access == Access::Value && self.take("(").is_some() {
+                    self.method(at, &name, operand)?
                 } else {
-                    self.node(at, Kind::Select { operand: Box::new(operand), field: name, test: false })?
+                    self.node(at, Kind::Select { operand: Box::new(operand), field: name, access })?
                 };
             } else {
                 return Ok(operand);
@@ -261,11 +266,27 @@ impl Parser {
         }
     }
 
+    /// The arguments of a call.
+    fn arguments(&mut self) -> Parsed<Vec<Node>> {
+        self.list(")", Self::expression)
+    }
+
+    /// An expression that may begin with `?`: it is there where it has a value.
+    fn spread(&mut self) -> Parsed {
+        match self.take("?") {
+            Some(at) => {
+                let optional = self.expression()?;
+                self.node(at, Kind::Spread(Box::new(optional)))
+            }
+            None => self.expression(),
+        }
+    }
+
     /// Expressions up to `close`; a comma may end them.
-    fn list(&mut self, close: &str) -> Parsed<Vec<Node>> {
+    fn list(&mut self, close: &str, item: fn(&mut Self) -> Parsed) -> Parsed<Vec<Node>> {
         let mut items = Vec::new();
         while self.take(close).is_none() {
-            items.push(self.expression()?);
+            items.push(item(self)?);
             if self.take(",").is_none() {
                 self.expect(close)?;
                 break;
@@ -287,8 +308,17 @@ impl Parser {
                 self.expect(")")?;
                 return Ok(inner);
             }
-            Token::Sign("[") => Kind::List(self.list("]")?),
+            Token::Sign("[") => Kind::List(self.list("]", Self::spread)?),
             Token::Sign("{") => Kind::Map(self.entries()?),
+            Token::Sign(".") => {
+                let at = self.at();
+                let name = self.name("the name of a root after the dot")?;
+                if self.take("(").is_some() {
+                    let arguments = self.arguments()?;
+                    return self.call(at, &name, None, arguments);
+                }
+                return self.root(at, &name);
+            }
             Token::Name(name) => match name.as_str() {
                 "null" => Kind::Null,
                 "true" => Kind::Bool(true),
@@ -297,10 +327,10 @@ impl Parser {
                     return Err(ExpressionError::new(at, format!("`{word}` is a word that CEL keeps for itself")));
                 }
                 _ if self.take("(").is_some() => {
-                    let arguments = self.list(")")?;
+                    let arguments = self.arguments()?;
                     return if name == "has" { self.has(at, arguments) } else { self.call(at, &name, None, arguments) };
                 }
-                _ => self.resolve(at, &name)?,
+                _ => return self.resolve(at, &name),
             },
             other => {
                 return Err(ExpressionError::new(at, format!("expected a value instead of {}", other.describe())));
@@ -312,7 +342,7 @@ impl Parser {
     fn entries(&mut self) -> Parsed<Vec<(Node, Node)>> {
         let mut entries = Vec::new();
         while self.take("}").is_none() {
-            let key = self.expression()?;
+            let key = self.spread()?;
             self.expect(":")?;
             entries.push((key, self.expression()?));
             if self.take(",").is_none() {

@@ -35,7 +35,7 @@ fn chain(node: &Node) -> Option<Reference> {
     match &node.kind {
         Kind::Root(root) => Some(Reference { root: *root, offset: node.at, path: Vec::new() }),
         Kind::Select { operand, field, .. } => extend(operand, Some((field, node.at))),
-        Kind::Index(operand, key) => extend(
+        Kind::Index { operand, key, .. } => extend(
             operand,
             match &key.kind {
                 Kind::Text(name) => Some((name, key.at)),
@@ -59,7 +59,7 @@ fn extend(operand: &Node, name: Option<(&String, usize)>) -> Option<Reference> {
 fn ends_computed(node: &Node) -> bool {
     match &node.kind {
         Kind::Select { operand, .. } => ends_computed(operand),
-        Kind::Index(operand, key) => !matches!(key.kind, Kind::Text(_)) || ends_computed(operand),
+        Kind::Index { operand, key, .. } => !matches!(key.kind, Kind::Text(_)) || ends_computed(operand),
         _ => false,
     }
 }
@@ -67,7 +67,7 @@ fn ends_computed(node: &Node) -> bool {
 fn indexes(node: &Node, found: &mut Vec<Reference>) {
     match &node.kind {
         Kind::Select { operand, .. } => indexes(operand, found),
-        Kind::Index(operand, key) => {
+        Kind::Index { operand, key, .. } => {
             indexes(operand, found);
             visit(key, found);
         }

@@ -1,9 +1,7 @@
 //! The nodes of an expression: what the parser makes and the evaluator walks.
 
-use regex::Regex;
-
 use super::Root;
-use super::functions::Function;
+use super::functions::{Function, Pattern};
 
 /// A node and the byte in the source where it stands.
 #[derive(Debug)]
@@ -30,11 +28,18 @@ pub(super) enum Kind {
     Select {
         operand: Box<Node>,
         field: String,
-        test: bool,
+        access: Access,
     },
-    Index(Box<Node>, Box<Node>),
+    Index {
+        operand: Box<Node>,
+        key: Box<Node>,
+        access: Access,
+    },
+    /// An item that is there where its optional has a value is a `Spread`.
     List(Vec<Node>),
+    /// The key of an entry that is there where its optional has a value is a `Spread`.
     Map(Vec<(Node, Node)>),
+    Spread(Box<Node>),
     Not(Box<Node>),
     Negate(Box<Node>),
     /// Two or more.
@@ -43,15 +48,44 @@ pub(super) enum Kind {
     Or(Vec<Node>),
     If(Box<[Node; 3]>),
     Binary(Operator, Box<Node>, Box<Node>),
-    Call(Function, Vec<Node>),
+    Call(&'static Function, Vec<Node>),
     /// `matches` with a pattern that is known already.
-    Matches(Box<Node>, Regex),
+    Matches(Box<Node>, Box<Pattern>),
     Macro {
         kind: Macro,
         range: Box<Node>,
+        /// Whether the body has a variable for the index or key and one for the item or value.
+        two: bool,
         filter: Option<Box<Node>>,
         body: Box<Node>,
     },
+    /// A value and what is evaluated with a variable that holds it.
+    Bind(Box<[Node; 2]>),
+    /// An optional, and what is evaluated where it is absent.
+    OrElse {
+        optional: Box<Node>,
+        other: Box<Node>,
+        /// Whether the result is the value in the optional, or the optional itself.
+        unwrap: bool,
+    },
+    /// An optional, and what is evaluated with a variable that holds its value.
+    WithValue {
+        optional: Box<Node>,
+        body: Box<Node>,
+        /// Whether the body gives an optional itself.
+        flat: bool,
+    },
+}
+
+/// What is asked of a member or an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Its value; it has to be there.
+    Value,
+    /// Whether it is there.
+    Test,
+    /// Its value where it is there, as an optional.
+    Optional,
 }
 
 impl Kind {
@@ -61,8 +95,14 @@ impl Kind {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Double(_) | Self::Text(_) => Vec::new(),
             Self::Bytes(_) | Self::Type(_) | Self::Root(_) | Self::Local(_) => Vec::new(),
             Self::Select { operand, .. } => vec![operand],
-            Self::Not(operand) | Self::Negate(operand) | Self::Matches(operand, _) => vec![operand],
-            Self::Index(left, right) | Self::Binary(_, left, right) => vec![left, right],
+            Self::Not(operand) | Self::Negate(operand) | Self::Matches(operand, _) | Self::Spread(operand) => {
+                vec![operand]
+            }
+            Self::Index { operand: left, key: right, .. } | Self::Binary(_, left, right) => vec![left, right],
+            Self::OrElse { optional, other: second, .. } | Self::WithValue { optional, body: second, .. } => {
+                vec![optional, second]
+            }
+            Self::Bind(two) => two.iter().collect(),
             Self::List(items) | Self::And(items) | Self::Or(items) | Self::Call(_, items) => items.iter().collect(),
             Self::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
             Self::If(three) => three.iter().collect(),
@@ -122,19 +162,47 @@ pub(super) enum Macro {
     ExistsOne,
     Map,
     Filter,
+    TransformList,
+    TransformMap,
+    TransformMapEntry,
+}
+
+/// How many variables a macro over a list or a map takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Variables {
+    One,
+    Two,
+    Either,
 }
 
 impl Macro {
-    pub(super) const NAMES: [&'static str; 5] = ["all", "exists", "exists_one", "map", "filter"];
+    const TABLE: [(&'static str, Self, Variables); 9] = [
+        ("all", Self::All, Variables::Either),
+        ("exists", Self::Exists, Variables::Either),
+        ("exists_one", Self::ExistsOne, Variables::Either),
+        ("existsOne", Self::ExistsOne, Variables::Either),
+        ("map", Self::Map, Variables::One),
+        ("filter", Self::Filter, Variables::One),
+        ("transformList", Self::TransformList, Variables::Two),
+        ("transformMap", Self::TransformMap, Variables::Two),
+        ("transformMapEntry", Self::TransformMapEntry, Variables::Two),
+    ];
 
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "all" => Self::All,
-            "exists" => Self::Exists,
-            "exists_one" => Self::ExistsOne,
-            "map" => Self::Map,
-            "filter" => Self::Filter,
-            _ => return None,
-        })
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        Self::TABLE.iter().map(|(name, ..)| *name)
+    }
+
+    pub(super) fn of(name: &str) -> Option<(Self, Variables)> {
+        Self::TABLE.iter().find(|(known, ..)| *known == name).map(|(_, kind, variables)| (*kind, *variables))
+    }
+
+    /// Whether a filter may stand before the body.
+    pub(super) const fn may_filter(self) -> bool {
+        matches!(self, Self::Map | Self::TransformList | Self::TransformMap | Self::TransformMapEntry)
+    }
+
+    /// Whether the body has to be true or false.
+    pub(super) const fn asks(self) -> bool {
+        matches!(self, Self::All | Self::Exists | Self::ExistsOne | Self::Filter)
     }
 }

@@ -1,5 +1,7 @@
 //! JSON values whose texts may hold `${{ }}`.
 
+use std::io::{self, Write};
+
 use serde_json::{Map, Value};
 
 use super::bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep, is_too_large};
@@ -167,25 +169,44 @@ impl ValueTemplate {
     }
 }
 
+/// A text that is being rendered. It refuses what would make it longer than a text may be.
+struct Rendered(Vec<u8>);
+
+impl Write for Rendered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn render(parts: &[TextPart], bindings: &Bindings<'_>, budget: &mut Budget) -> Result<String, EvaluationError> {
-    let mut text = String::new();
+    let mut text = Rendered(Vec::new());
     for part in parts {
         match part {
-            TextPart::Literal(literal) => text.push_str(literal),
+            TextPart::Literal(literal) => text.0.extend_from_slice(literal.as_bytes()),
             TextPart::Hole(expression) => {
-                match expression.evaluate_within(bindings, budget)? {
-                    Value::Null => {}
-                    Value::String(value) => text.push_str(&value),
-                    value => text.push_str(&value.to_string()),
-                }
-                if text.len() > MAX_TEXT {
-                    return Err(expression.error(0, &format!("a text has at most {MAX_TEXT} bytes")));
-                }
-                budget.scan(text.len()).map_err(|_| expression.failure(&evaluate::exhausted(0)))?;
+                let before = text.0.len();
+                let written = match expression.evaluate_within(bindings, budget)? {
+                    Value::Null => Ok(()),
+                    Value::String(value) => text.write_all(value.as_bytes()),
+                    value => serde_json::to_writer(&mut text, &value).map_err(io::Error::from),
+                };
+                written.map_err(|_| expression.error(0, &format!("a text has at most {MAX_TEXT} bytes")))?;
+                let made = text.0.len() - before;
+                let charged = budget.allocate(made).and_then(|()| budget.scan(made));
+                charged.map_err(|_| expression.failure(&evaluate::exhausted(0)))?;
             }
         }
     }
-    Ok(text)
+    // What was written is text; a lossy reading of it changes nothing.
+    Ok(String::from_utf8(text.0).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// One part of a text, before it is known whether all of them compile.

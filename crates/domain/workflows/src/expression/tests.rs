@@ -1,5 +1,8 @@
 //! The whole path from text to value.
 
+mod documentation;
+mod specification;
+
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
@@ -147,7 +150,10 @@ fn problems_are_found_when_compiling_all_at_once_and_with_what_was_meant() {
         ("inputs.b(", "expected a value instead of the end"),
         ("'open", "no closing '"),
         ("inputs.n = 1", "`==` compares"),
-        ("inputs.?n", "a name after the dot instead of `?`"),
+        ("inputs.?1", "a name after the dot instead of a number"),
+        ("inputs.`a", "no closing backtick"),
+        ("inputs.`a'b`", "between backticks"),
+        ("`inputs`", "expected a value"),
         ("1 2", "does not belong here"),
         ("if", "keeps for itself"),
         ("'\\q'", "escape"),

@@ -1,0 +1,78 @@
+//! Regular expressions: bounded in size, matched in a time that their text and their positions bound.
+
+use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
+
+use super::{CallError, Called, failed};
+use crate::expression::budget::{Budget, MAX_MATCHED};
+use crate::expression::value::Value;
+
+/// The most bytes of a pattern.
+const MAX_PATTERN: usize = 512;
+/// What compiling a pattern costs, which takes up to a millisecond.
+const COMPILING: u64 = 20_000;
+/// The memory of a compiled pattern and of what matching keeps, in bytes.
+const MAX_COMPILED: usize = 1 << 15;
+const MAX_CACHE: usize = 1 << 18;
+const MAX_NESTING: u32 = 32;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(in crate::expression) struct Pattern {
+    regex: Regex,
+    /// What a byte of text costs. The matcher follows all positions of the pattern at once, so the worst text costs a step
+    /// for each of them at each byte, and a unit is worth some eight steps.
+    units_per_byte: u64,
+}
+
+impl Pattern {
+    /// Compiles a pattern; the error says what is wrong with it.
+    pub(in crate::expression) fn compile(pattern: &str) -> Result<Self, String> {
+        if pattern.len() > MAX_PATTERN {
+            return Err(format!("a pattern has at most {MAX_PATTERN} bytes"));
+        }
+        let mut builder = RegexBuilder::new(pattern);
+        let limited = builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).nest_limit(MAX_NESTING);
+        let regex = limited.build().map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => "this pattern is too large once its repetitions are counted".to_owned(),
+            _ => "this is not a regular expression (RE2 syntax)".to_owned(),
+        })?;
+        let read = regex_syntax::ParserBuilder::new().nest_limit(MAX_NESTING).build().parse(pattern);
+        // What the one parser takes the other takes too; if not, the pattern counts as the largest that is allowed.
+        let positions = read.map_or(MAX_COMPILED as u64, |hir| positions(&hir));
+        Ok(Self { regex, units_per_byte: 1 + positions / 8 })
+    }
+
+    pub(in crate::expression) fn matches<'a>(&self, text: &Value<'a>, budget: &mut Budget) -> Called<'a> {
+        let Value::Text(text) = text else { return Err(CallError::Types) };
+        let text = text.as_str();
+        if text.len() > MAX_MATCHED {
+            return failed(format!("a text of more than {MAX_MATCHED} bytes cannot be matched"));
+        }
+        budget.spend(16 + self.units_per_byte.saturating_mul(text.len() as u64))?;
+        Ok(Value::Bool(self.regex.is_match(text)))
+    }
+}
+
+/// How many characters the pattern spells out once its repetitions are counted: its positions in Glushkov's sense
+/// ("The abstract theory of automata", 1961), of which a text can keep all alive.
+fn positions(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(_) => 1,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            positions(&repetition.sub).saturating_mul(u64::from(times))
+        }
+        HirKind::Capture(capture) => positions(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().map(positions).sum(),
+    }
+}
+
+/// With a pattern that is known only now; one that is written in the expression is compiled with it.
+pub(super) fn matches<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called<'a> {
+    let [text, Value::Text(pattern)] = arguments else { return Err(CallError::Types) };
+    budget.spend(COMPILING)?;
+    Pattern::compile(pattern.as_str()).map_err(CallError::Failed)?.matches(text, budget)
+}
