@@ -24,7 +24,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// What a domain crate may use in its own tests.
-const TEST_TOOLS: [&str; 6] = ["cel", "insta", "mockall", "proptest", "serde_json", "trybuild"];
+const TEST_TOOLS: [&str; 7] = ["cap", "cel", "insta", "mockall", "proptest", "serde_json", "trybuild"];
 
 /// The part of `cargo metadata` that the rules read.
 #[derive(Deserialize)]

@@ -11,6 +11,8 @@ use crate::expression::{Expression, ExpressionError, Piece, TextPart, ValueTempl
 
 /// The most problems that one answer lists.
 pub(super) const MAX_PROBLEMS: usize = 100;
+/// The most patterns of `matches` in one document. Each takes about a millisecond to compile, and up to 128 KiB to keep.
+pub(super) const MAX_PATTERNS: usize = 200;
 
 /// A part of the document and the JSON pointer to it.
 #[derive(Debug, Clone)]
@@ -75,11 +77,12 @@ pub(super) struct Checker<'s> {
     source: &'s str,
     problems: Vec<Problem>,
     unlisted: usize,
+    patterns: usize,
 }
 
 impl<'s> Checker<'s> {
     pub(super) fn new(source: &'s str) -> Self {
-        Self { source, problems: Vec::new(), unlisted: 0 }
+        Self { source, problems: Vec::new(), unlisted: 0, patterns: 0 }
     }
 
     /// Every problem in the order of the document; empty when there is none.
@@ -212,6 +215,15 @@ impl<'s> Checker<'s> {
     }
 
     fn text_template(&mut self, part: &Part<'_>, text: &str, names: &Names<'_>) -> Option<ValueTemplate> {
+        // Counted before anything is compiled, and once too often rather than once too few.
+        let before = self.patterns;
+        self.patterns += if text.contains("${{") { text.matches("matches").count() } else { 0 };
+        if self.patterns > MAX_PATTERNS {
+            if before <= MAX_PATTERNS {
+                self.problem(part, format!("the expressions of a document use `matches` at most {MAX_PATTERNS} times"));
+            }
+            return None;
+        }
         for piece in pieces(text) {
             if self.is_full() {
                 break;

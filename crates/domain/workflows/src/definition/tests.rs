@@ -165,6 +165,17 @@ fn limits_are_told_clearly() {
     let answer = problems(&json!({"name": "names", "steps": steps}).to_string(), Format::Json);
     assert!(answer.ends_with("and 19900 more problems, which are not listed\n"), "{answer}");
 
+    // Patterns are counted before they are compiled.
+    let matching = |count: usize| {
+        let condition = vec!["'a'.matches('^a+$')"; 10].join(" && ");
+        let step = |n| json!({"id": format!("s{n}"), "uses": "transform", "if": format!("${{{{ {condition} }}}}")});
+        json!({"name": "patterns", "steps": (0..count).map(step).collect::<Vec<_>>()}).to_string()
+    };
+    assert_eq!(problems(&matching(20), Format::Json), "no problems");
+    let answer = problems(&matching(22), Format::Json);
+    assert!(answer.contains("/steps/20/if the expressions of a document use `matches` at most 200 times"), "{answer}");
+    assert_eq!(answer.lines().count(), 1);
+
     let chain: Vec<Value> = (0..MAX_STEPS)
         .map(|n| json!({"id": format!("s{n}"), "uses": "transform", "needs": [format!("s{}", (n + 1) % MAX_STEPS)]}))
         .collect();

@@ -149,7 +149,11 @@ impl ValueTemplate {
         self.expressions().first().map_or(Ok(value), |first| Err(first.error(0, &told)))
     }
 
-    fn evaluate_within(&self, bindings: &Bindings<'_>, budget: &mut Budget) -> Result<Value, EvaluationError> {
+    pub(super) fn evaluate_within(
+        &self,
+        bindings: &Bindings<'_>,
+        budget: &mut Budget,
+    ) -> Result<Value, EvaluationError> {
         Ok(match self {
             Self::Literal(value) => value.clone(),
             Self::Whole(expression) => expression.evaluate_within(bindings, budget)?,

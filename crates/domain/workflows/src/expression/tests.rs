@@ -2,6 +2,7 @@
 
 mod documentation;
 mod specification;
+mod work;
 
 use std::collections::HashMap;
 

@@ -12,7 +12,7 @@ const MAX_PATTERN: usize = 512;
 /// What compiling a pattern costs, which takes up to a millisecond.
 const COMPILING: u64 = 20_000;
 /// The memory of a compiled pattern and of what matching keeps, in bytes.
-const MAX_COMPILED: usize = 1 << 15;
+const MAX_COMPILED: usize = 1 << 17;
 const MAX_CACHE: usize = 1 << 18;
 const MAX_NESTING: u32 = 32;
 

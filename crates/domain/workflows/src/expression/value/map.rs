@@ -118,11 +118,13 @@ impl<'a> Map<'a> {
         budget: &mut Budget,
     ) -> Result<Result<Self, usize>, Exhausted> {
         budget.allocate_items::<(Key<'a>, Value<'a>)>(entries.len())?;
-        // A merge sort compares each key with one other key per level, and each pair of neighbours is compared once more.
-        let steps = u64::from(entries.len().checked_ilog2().unwrap_or(0)) + 1;
-        for (key, _) in &entries {
-            budget.spend(steps / 8)?;
-            budget.search(key.bytes(), entries.len().saturating_mul(2))?;
+        // A merge sort compares each key once per level, and each pair of neighbours is compared once more.
+        if entries.len() > 1 {
+            let steps = u64::from(entries.len().ilog2()) + 1;
+            for (key, _) in &entries {
+                budget.spend(steps / 8)?;
+                budget.search(key.bytes(), entries.len().saturating_mul(2))?;
+            }
         }
         let mut order: Vec<_> = entries.into_iter().enumerate().collect();
         budget.allocate_items::<(usize, (Key<'a>, Value<'a>))>(order.len())?;
