@@ -10,6 +10,8 @@ pub const MAX_BYTES: usize = 1 << 18;
 pub(super) const MAX_DEPTH: usize = 48;
 /// The most nodes in one document, aliases written out: a YAML bomb has more.
 pub(super) const MAX_NODES: usize = 50_000;
+/// The most bytes that the texts and keys named by the aliases of a document have once they are written out.
+pub(super) const MAX_ALIASED: usize = 1 << 18;
 
 /// A place in the source: lines and columns count from 1, columns and the index in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +64,15 @@ impl Node {
             Content::Scalar(_) => 0,
             Content::List(items) => items.iter().map(Self::count).sum(),
             Content::Object(members) => members.iter().map(|member| member.value.count()).sum(),
+        }
+    }
+
+    /// How many bytes its texts and keys have.
+    pub(super) fn text_bytes(&self) -> usize {
+        match &self.content {
+            Content::Scalar(_) => self.as_text().map_or(0, str::len),
+            Content::List(items) => items.iter().map(Self::text_bytes).sum(),
+            Content::Object(members) => members.iter().map(|one| one.key.len() + one.value.text_bytes()).sum(),
         }
     }
 

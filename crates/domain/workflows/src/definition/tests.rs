@@ -167,7 +167,7 @@ fn limits_are_told_clearly() {
 
     // Patterns are counted before they are compiled.
     let matching = |count: usize| {
-        let condition = vec!["'a'.matches('^a+$')"; 10].join(" && ");
+        let condition = ["'a'.matches('^a+$')"; 10].join(" && ");
         let step = |n| json!({"id": format!("s{n}"), "uses": "transform", "if": format!("${{{{ {condition} }}}}")});
         json!({"name": "patterns", "steps": (0..count).map(step).collect::<Vec<_>>()}).to_string()
     };
@@ -189,7 +189,10 @@ fn what_cannot_be_read_says_where() {
         let aliases = vec![format!("*a{}", n - 1); 9].join(", ");
         format!("{text}a{n}: &a{n} [{aliases}]\n")
     });
+    // A hundred kilobytes that would be five gigabytes.
+    let echoes = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 49_000].join(","));
     for (source, format, part) in [
+        (&*echoes, Format::Yaml, "unreadable 2:11: the aliases of the document write out more than 262144 bytes"),
         ("name: [", Format::Yaml, "unreadable 2:1: this is not YAML"),
         ("name: \"x", Format::Yaml, "this is not YAML"),
         ("a: b: c", Format::Yaml, "this is not YAML"),

@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::Value;
 
 use super::Problem;
-use super::document::{Content, MAX_DEPTH, MAX_NODES, Mark, Member, Node, unreadable};
+use super::document::{Content, MAX_ALIASED, MAX_DEPTH, MAX_NODES, Mark, Member, Node, unreadable};
 
 /// The document in `source`.
 pub(super) fn read(source: &str) -> Result<Node, Problem> {
@@ -50,6 +50,8 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// The bytes of the texts and keys that aliases wrote out.
+    aliased: usize,
 }
 
 /// A list or an object that has not ended.
@@ -98,7 +100,12 @@ impl Builder {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(unreadable(at, "this alias stands inside of what it names"));
         };
-        let (count, depth) = (node.count(), node.depth());
+        let (count, depth, bytes) = (node.count(), node.depth(), node.text_bytes());
+        self.aliased += bytes;
+        if self.aliased > MAX_ALIASED {
+            let detail = format!("the aliases of the document write out more than {MAX_ALIASED} bytes of text");
+            return Err(unreadable(at, detail));
+        }
         let node = Node { start: at, ..node.clone() };
         self.count(count, at)?;
         if self.open.len() + depth > MAX_DEPTH {
