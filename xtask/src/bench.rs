@@ -67,16 +67,12 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
 
 /// Builds the server and the generator; the folder of both.
 fn build(debug: bool) -> Result<PathBuf, Failure> {
-    let mut build = shell::cargo();
-    build.args(["build", "--quiet", "-p", "tidegate", "-p", "xtask-load"]);
+    let mut arguments = vec!["-p", "tidegate", "-p", "xtask-load"];
     if !debug {
-        build.arg("--release");
+        arguments.push("--release");
     }
-    shell::run(&mut build)?;
-    let metadata = shell::output(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
-    let target = metadata["target_directory"].as_str().unwrap_or("target");
-    Ok(Path::new(target).join(if debug { "debug" } else { "release" }))
+    let server = shell::built("tidegate", &arguments)?;
+    Ok(server.parent().map_or_else(PathBuf::new, Path::to_owned))
 }
 
 /// Starts the server with a login that row-level security binds; its host and port.

@@ -20,7 +20,7 @@ struct Finding {
 
 /// Prints what there is; fails where something is missing that `cargo xtask test` cannot do without or install.
 pub(crate) fn run() -> Result<(), Failure> {
-    let findings = [rust(), components(), nextest(), postgres(), redis(), disk()];
+    let findings = [rust(), components(), nextest(), postgres(), redis(), peers(), disk()];
     let mut missing = 0;
     for finding in &findings {
         let (mark, text) = match &finding.state {
@@ -89,6 +89,16 @@ fn service(package: &str) -> String {
     } else {
         install::ADVICE.to_owned()
     }
+}
+
+fn peers() -> Finding {
+    let lacking: Vec<_> = ["python3", "node", "npm"].into_iter().filter(|name| shell::find(name).is_none()).collect();
+    let state = if lacking.is_empty() {
+        Ok("python3, node, npm".to_owned())
+    } else {
+        Err(format!("{}, for `cargo xtask peers` (Debian: python3-venv nodejs npm)", lacking.join(", ")))
+    };
+    Finding { what: "peers", state, needed: false }
 }
 
 fn disk() -> Finding {

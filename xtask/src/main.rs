@@ -8,6 +8,7 @@ mod conformance;
 mod doctor;
 mod failure;
 mod migrate;
+mod peers;
 mod services;
 mod shell;
 mod test;
@@ -54,6 +55,8 @@ enum Chore {
     },
     /// Run the public conformance suites in a folder; fail where the outcome is not as the lists of differences say.
     Conformance(conformance::Conformance),
+    /// Make clients of the OpenAPI document with programs of PyPI and npm, and let them use a server.
+    Peers,
     /// Measure the server as it is released.
     Bench(bench::Bench),
     /// Say what this machine has and what it lacks.
@@ -69,6 +72,7 @@ fn run(chore: Chore) -> Result<(), Failure> {
         Chore::Migrate { action } => migrate::run(&action),
         Chore::Codegen { check } => codegen::run(check),
         Chore::Conformance(conformance) => conformance::run(&conformance),
+        Chore::Peers => peers::run(),
         Chore::Bench(bench) => bench::run(&bench),
         Chore::Doctor => doctor::run(),
         Chore::Tidy => tidy::run(),

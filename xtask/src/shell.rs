@@ -25,6 +25,15 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Builds what `arguments` of `cargo build` name; the file of `program`, in the folder that they build into.
+pub(crate) fn built(program: &str, arguments: &[&str]) -> Result<PathBuf, Failure> {
+    run(cargo().args(["build", "--quiet"]).args(arguments))?;
+    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
+    let target = Path::new(metadata["target_directory"].as_str().unwrap_or("target"));
+    Ok(target.join(if arguments.contains(&"--release") { "release" } else { "debug" }).join(program))
+}
+
 /// The program `name` on the search path.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;

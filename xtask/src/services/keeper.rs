@@ -25,14 +25,14 @@ rm -rf -- "$folder"
 "#;
 
 /// Our end of the pipe.
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     child: Child,
     pipe: ChildStdin,
 }
 
 impl Keeper {
     /// Starts a keeper that removes `folder` at the end.
-    pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
         let mut child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "keeper"])
             .arg(folder)
@@ -48,12 +48,12 @@ impl Keeper {
     }
 
     /// Hands over a process, to be stopped with `signal`.
-    pub(super) fn keep(&mut self, pid: u32, signal: &str) -> Result<(), Failure> {
+    pub(crate) fn keep(&mut self, pid: u32, signal: &str) -> Result<(), Failure> {
         writeln!(self.pipe, "{signal} {pid}").context("handing a service over")
     }
 
     /// Closes the pipe; the child ends when everything has.
-    pub(super) fn release(self) -> Child {
+    pub(crate) fn release(self) -> Child {
         drop(self.pipe);
         self.child
     }

@@ -4,7 +4,7 @@
 //! a process can end: at the end of the chore, on Ctrl-C, on a panic and on a kill.
 
 pub(crate) mod install;
-mod keeper;
+pub(crate) mod keeper;
 mod postgres;
 mod redis;
 

@@ -15,6 +15,7 @@ use super::caller::Entered;
 use super::cursor::List;
 use super::problem::{FORBIDDEN, FieldError, Problem};
 use super::query::{Query, page_size};
+use super::schema;
 use super::text::valid_name;
 use super::workspaces::PageQuery;
 use crate::Services;
@@ -29,10 +30,10 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 pub struct CreateApiKey {
     /// What it is for.
     #[validate(custom(function = "valid_name"))]
-    #[schema(example = "importer")]
+    #[schema(value_type = schema::Name, example = "importer")]
     name: String,
     /// What it may do, as `resource:action`; at most what you may do yourself.
-    #[schema(example = json!(["events:write"]))]
+    #[schema(value_type = Vec<schema::Permission>, min_items = 1, example = json!(["events:write"]))]
     scopes: Vec<String>,
     /// From when on it is refused; never where absent.
     expires_at: Option<DateTime<Utc>>,
@@ -42,7 +43,7 @@ pub struct CreateApiKey {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ApiKeyView {
     /// The id.
-    #[schema(value_type = String, example = "key_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::ApiKeyId)]
     id: ApiKeyId,
     /// What it is for.
     name: String,
@@ -50,9 +51,10 @@ pub struct ApiKeyView {
     #[schema(example = "tg_7m2kq9x4")]
     prefix: String,
     /// What it may do, at most.
+    #[schema(value_type = Vec<schema::Permission>)]
     scopes: Vec<&'static str>,
     /// Who made it; it never may do more than they may.
-    #[schema(value_type = String, example = "usr_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::UserId)]
     created_by: UserId,
     /// When it was made.
     created_at: DateTime<Utc>,

@@ -13,6 +13,7 @@ use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
 use super::query::{Query, instant, invalid, page_size, texts};
+use super::schema;
 use crate::Services;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
@@ -46,7 +47,7 @@ pub struct AuditQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditView {
     /// The entry's id.
-    #[schema(value_type = String, example = "aud_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::AuditId)]
     id: AuditId,
     /// When.
     at: DateTime<Utc>,
@@ -59,15 +60,18 @@ pub struct AuditView {
     /// What was changed, where that is safe to keep.
     details: Value,
     /// In which request.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     request_id: String,
 }
 
 /// Who did something.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActorView {
-    /// `person`, `api_key` or `system`.
+    /// Who it is.
+    #[schema(value_type = schema::ActorKind)]
     kind: &'static str,
     /// The person's or the key's id.
+    #[schema(pattern = "^(?:usr|key)_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     id: Option<String>,
 }
 

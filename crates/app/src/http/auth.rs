@@ -21,6 +21,7 @@ use super::problem::{
     EMAIL_TAKEN, FieldError, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Problem, REFRESH_REUSED, UNAVAILABLE,
 };
 use super::rate::count;
+use super::schema;
 use super::text::{valid_email, valid_name};
 use crate::Services;
 use crate::tenancy::limits::{LOGIN, REGISTER};
@@ -42,14 +43,14 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 pub struct RegisterRequest {
     /// The address to log in with.
     #[validate(custom(function = "valid_email"))]
-    #[schema(example = "ada@example.org")]
+    #[schema(value_type = schema::Email, example = "ada@example.org")]
     email: String,
     /// At least 10 characters, not easy to guess.
-    #[schema(example = "an umbrella in march")]
+    #[schema(min_length = 10, example = "an umbrella in march")]
     password: String,
     /// How to call you.
     #[validate(custom(function = "valid_name"))]
-    #[schema(example = "Ada")]
+    #[schema(value_type = schema::Name, example = "Ada")]
     name: String,
 }
 
@@ -58,6 +59,7 @@ pub struct RegisterRequest {
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The address of the account.
+    #[schema(value_type = schema::Email)]
     email: String,
     /// Its password.
     password: String,
@@ -79,9 +81,10 @@ pub struct RefreshRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct User {
     /// The id.
-    #[schema(value_type = String, example = "usr_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::UserId)]
     id: UserId,
     /// The address.
+    #[schema(value_type = schema::Email)]
     email: String,
     /// Whether the address was verified.
     email_verified: bool,
@@ -134,7 +137,7 @@ impl From<LoginTokens> for Tokens {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionView {
     /// The id.
-    #[schema(value_type = String, example = "ses_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::SessionId)]
     id: SessionId,
     /// When the person logged in.
     created_at: DateTime<Utc>,

@@ -30,6 +30,7 @@ pub struct List<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
     /// What to pass as `cursor` for the next page; null on the last.
+    #[schema(required = true)]
     pub next_cursor: Option<String>,
 }
 

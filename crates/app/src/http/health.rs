@@ -3,37 +3,59 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, get, web};
+use futures::future::OptionFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::schema;
 use crate::Services;
+
+/// How the server or a part of it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// It works.
+    Ok,
+    /// It works, but less well: something that it can do without is missing.
+    Degraded,
+    /// It does not work.
+    Unavailable,
+}
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// `ok` or `unavailable`.
-    status: &'static str,
+    status: HealthStatus,
     /// The version of the program.
+    #[schema(value_type = schema::ProgramVersion)]
     version: &'static str,
 }
 
 /// How one part of the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComponentHealth {
-    /// `database` or `redis`.
+    /// Which part: `database`, or `redis` where there is one; more may come.
     name: &'static str,
-    /// `ok` or `unavailable`.
-    status: &'static str,
+    /// How it is.
+    status: HealthStatus,
     /// How long it took to answer, in milliseconds.
+    #[schema(minimum = 0)]
     latency_ms: f64,
+    /// What the server cannot do without this part, or does less well.
+    effect: Option<&'static str>,
+    /// Whether the server cannot work without it.
+    #[serde(skip)]
+    required: bool,
 }
 
 /// How every part is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DetailedHealth {
-    /// `ok` where every part is.
-    status: &'static str,
+    /// `ok` where every part is, `unavailable` where one is that nothing works without, `degraded` otherwise.
+    status: HealthStatus,
     /// The version of the program.
+    #[schema(value_type = schema::ProgramVersion)]
     version: &'static str,
     /// What the server leans on.
     components: Vec<ComponentHealth>,
@@ -42,59 +64,97 @@ pub struct DetailedHealth {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long a part may take to answer before it counts as away.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+impl ComponentHealth {
+    /// A part that answers or not. `effect` says what is missing while it does not.
+    async fn of<E>(
+        name: &'static str,
+        required: bool,
+        effect: &'static str,
+        ping: impl Future<Output = Result<(), E>>,
+    ) -> Self {
+        let started = Instant::now();
+        let answers = matches!(tokio::time::timeout(ANSWER_WITHIN, ping).await, Ok(Ok(())));
+        Self {
+            name,
+            status: if answers { HealthStatus::Ok } else { HealthStatus::Unavailable },
+            latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+            effect: (!answers).then_some(effect),
+            required,
+        }
+    }
+
+    /// What the state of this part makes of the whole.
+    const fn of_the_whole(&self) -> HealthStatus {
+        match self.status {
+            HealthStatus::Unavailable if !self.required => HealthStatus::Degraded,
+            status => status,
+        }
+    }
+}
 
 fn answer(ok: bool) -> HttpResponse {
-    let body = Health { status: if ok { "ok" } else { "unavailable" }, version: VERSION };
+    let status = if ok { HealthStatus::Ok } else { HealthStatus::Unavailable };
+    let body = Health { status, version: VERSION };
     if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
 async fn database(services: &Services) -> ComponentHealth {
-    let started = Instant::now();
-    let ok = matches!(tokio::time::timeout(PATIENCE, services.store.ping()).await, Ok(Ok(())));
-    let status = if ok { "ok" } else { "unavailable" };
-    ComponentHealth { name: "database", status, latency_ms: started.elapsed().as_secs_f64() * 1000.0 }
+    ComponentHealth::of("database", true, "nothing works without it", services.store.ping()).await
 }
 
-async fn redis(services: &Services) -> Option<ComponentHealth> {
-    let started = Instant::now();
-    let status = if services.redis.as_ref()?.ping().await.is_ok() { "ok" } else { "unavailable" };
-    Some(ComponentHealth { name: "redis", status, latency_ms: started.elapsed().as_secs_f64() * 1000.0 })
+/// Every part that the server leans on.
+async fn components(services: &Services) -> Vec<ComponentHealth> {
+    let redis = services.redis.as_ref().map(|redis| {
+        let effect = "rate limits count in each process alone, and other processes hear of changes and of new work later";
+        ComponentHealth::of("redis", false, effect, redis.ping())
+    });
+    let (database, redis) = tokio::join!(database(services), OptionFuture::from(redis));
+    [Some(database), redis].into_iter().flatten().collect()
 }
 
 /// Whether the server can work.
-#[utoipa::path(tag = "health", responses((status = 200, body = Health), (status = 503, body = Health)))]
+#[utoipa::path(tag = "health", responses((status = 200, description = "It can", body = Health),
+    (status = 503, description = "The database does not answer", body = Health)))]
 #[get("/health")]
 pub async fn health(services: web::Data<Services>) -> HttpResponse {
-    answer(database(&services).await.status == "ok")
+    answer(database(&services).await.status == HealthStatus::Ok)
 }
 
 /// Whether the process lives.
-#[utoipa::path(tag = "health", responses((status = 200, body = Health)))]
+#[utoipa::path(tag = "health", responses((status = 200, description = "It does", body = Health)))]
 #[get("/health/liveness")]
 pub async fn liveness() -> HttpResponse {
     answer(true)
 }
 
 /// Whether the server can take requests: its database answers, and it is not stopping.
-#[utoipa::path(tag = "health", responses((status = 200, body = Health), (status = 503, body = Health)))]
+#[utoipa::path(tag = "health", responses((status = 200, description = "It can", body = Health),
+    (status = 503, description = "The database does not answer, or the server is stopping", body = Health)))]
 #[get("/health/readiness")]
 pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
-    answer(!services.stopping.is_cancelled() && database(&services).await.status == "ok")
+    answer(!services.stopping.is_cancelled() && database(&services).await.status == HealthStatus::Ok)
 }
 
 /// How each part is.
-#[utoipa::path(tag = "health", responses((status = 200, body = DetailedHealth), (status = 503, body = DetailedHealth)))]
+#[utoipa::path(tag = "health", responses(
+    (status = 200, description = "The server works; `degraded` where a part is missing that it can do without", body = DetailedHealth),
+    (status = 503, description = "A part is missing that nothing works without", body = DetailedHealth)))]
 #[get("/health/detailed")]
 pub async fn detailed(services: web::Data<Services>) -> HttpResponse {
-    let components: Vec<_> = [Some(database(&services).await), redis(&services).await].into_iter().flatten().collect();
-    let ok = components.iter().all(|component| component.status == "ok");
-    let body = DetailedHealth { status: if ok { "ok" } else { "unavailable" }, version: VERSION, components };
-    if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    let components = components(&services).await;
+    let status = components.iter().map(ComponentHealth::of_the_whole).max().unwrap_or(HealthStatus::Ok);
+    let body = DetailedHealth { status, version: VERSION, components };
+    match status {
+        HealthStatus::Ok | HealthStatus::Degraded => HttpResponse::Ok().json(body),
+        HealthStatus::Unavailable => HttpResponse::ServiceUnavailable().json(body),
+    }
 }
 
 /// Measurements in Prometheus' text format.
-#[utoipa::path(tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(tag = "health", responses(
+    (status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 #[get("/metrics")]
 pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
     let (open, idle) = services.store.pool_size();

@@ -34,6 +34,8 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Headers of an answer that belong to its content.
 const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, ETAG];
+/// The longest key.
+pub(super) const LONGEST_KEY: usize = 255;
 /// The largest body of a request or an answer with a key.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How long a claim holds off others; longer than a request may take.
@@ -133,7 +135,7 @@ fn key(request: &HttpRequest) -> Result<IdempotencyKey, Problem> {
     let mut values = request.headers().get_all(KEY);
     let (first, second) = (values.next(), values.next());
     let text = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !(1..=255).contains(&text.len()) {
+    if !(1..=LONGEST_KEY).contains(&text.len()) {
         return Err(Problem::new(&BAD_REQUEST, "`Idempotency-Key` is one text of 1 to 255 visible ASCII characters."));
     }
     Ok(IdempotencyKey(Sha256::digest(text).into()))

@@ -14,6 +14,7 @@ use super::caller::Entered;
 use super::cursor::List;
 use super::problem::{CONFLICT, FORBIDDEN, FieldError, LAST_OWNER, Problem};
 use super::query::{Query, page_size};
+use super::schema;
 use super::workspaces::PageQuery;
 use crate::Services;
 
@@ -25,13 +26,15 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MemberView {
     /// The person.
-    #[schema(value_type = String, example = "usr_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::UserId)]
     user_id: UserId,
     /// Their address.
+    #[schema(value_type = Option<schema::Email>)]
     email: Option<String>,
     /// Their name.
     name: Option<String>,
-    /// `owner`, `admin`, `member` or `viewer`.
+    /// What they are there.
+    #[schema(value_type = schema::Role)]
     role: &'static str,
     /// Since when.
     joined_at: DateTime<Utc>,
@@ -53,8 +56,9 @@ impl From<Member> for MemberView {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateMember {
-    /// `owner`, `admin`, `member` or `viewer`.
+    /// What they are to be.
     #[validate(custom(function = "valid_role"))]
+    #[schema(value_type = schema::Role)]
     role: String,
 }
 

@@ -23,6 +23,7 @@ pub mod query;
 pub mod rate;
 pub mod revision;
 pub mod runs;
+pub mod schema;
 pub mod suggestions;
 mod text;
 pub mod usage;

@@ -14,6 +14,7 @@ use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
 use super::query::{Query, invalid, page_size};
+use super::schema;
 use crate::Services;
 
 /// Says up to which position events have gone into the answer.
@@ -27,10 +28,12 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PatternQuery {
-    /// Only these kinds: `frequency`, `sequence`, `co_occurrence`, `regularity` (not found yet).
+    /// Only these kinds; `regularity` is not found yet.
     #[serde(default)]
+    #[param(inline, value_type = Vec<schema::AskedPatternKind>)]
     kind: Vec<String>,
     /// At least this confidence, 0 to 1.
+    #[param(minimum = 0, maximum = 1)]
     min_confidence: Option<f64>,
     /// How many items, 1 to 200; 50 where nothing is said.
     limit: Option<u32>,
@@ -42,16 +45,19 @@ pub struct PatternQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatternView {
     /// Always the same for the same thing in the same workspace.
-    #[schema(value_type = String, example = "pat_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::PatternId)]
     id: PatternId,
-    /// `frequency`, `sequence` or `co_occurrence`; more may come.
+    /// What kind it is; more may come.
+    #[schema(value_type = schema::PatternKind)]
     kind: &'static str,
     /// One sentence with the names and the counts.
     description: String,
     /// How often it happened: events, or sessions for a co-occurrence.
+    #[schema(minimum = 0)]
     support: i64,
     /// In which share of the times that it could have happened it did. Frequency: of the days on which anything
     /// happened. Sequence: of the times that the first subject was touched. Co-occurrence: of the sessions with the rarer subject.
+    #[schema(minimum = 0, maximum = 1)]
     confidence: f64,
     /// How many times likelier both are together than by chance; co-occurrences only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +67,7 @@ pub struct PatternView {
     /// When it happened last.
     last_seen: DateTime<Utc>,
     /// The latest events that show it, newest first.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<schema::EventId>)]
     evidence: Vec<EventId>,
     /// The names and numbers by themselves; which ones depends on the kind.
     #[schema(value_type = Object)]
@@ -91,6 +97,7 @@ pub struct PatternList {
     /// The patterns, the most frequent first.
     items: Vec<PatternView>,
     /// What to pass as `cursor` for the next page; null on the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
     /// What the list leaves out, such as sessions that are too large to say anything.
     notes: Vec<String>,

@@ -9,6 +9,8 @@ use serde::Serialize;
 use tidegate_kernel::{Forbidden, RequestId, StoreError};
 use utoipa::ToSchema;
 
+use super::schema;
+
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -163,13 +165,15 @@ pub struct ProblemBody {
     /// A summary of the type.
     title: String,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// The type's last part.
-    #[schema(example = "not-found")]
+    #[schema(value_type = schema::Code)]
     code: String,
     /// What happened this time, and what to change.
     detail: String,
     /// The id to quote when you ask for help; also in `X-Request-Id`.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     request_id: Option<String>,
     /// The fields that caused it.
     #[serde(skip_serializing_if = "Vec::is_empty")]

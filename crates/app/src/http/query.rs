@@ -11,10 +11,10 @@ use tidegate_kernel::PageSize;
 use super::problem::{FieldError, INVALID_QUERY, Problem};
 
 /// How many values one filter may have.
-const MOST_VALUES: usize = 50;
+pub const MOST_VALUES: usize = 50;
 
 /// The longest value of a filter, in bytes: nothing that is filtered by is longer.
-const LONGEST_VALUE: usize = 2048;
+pub const LONGEST_VALUE: usize = 2048;
 
 /// Query parameters. `T` denies unknown fields, and its `Vec` fields take repeated parameters.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use super::patterns::{WATERMARK, share};
 use super::problem::{CONFLICT, NAME_TAKEN, Problem};
 use super::query::{Query, invalid, page_size};
 use super::revision::etag;
+use super::schema;
 use super::workflows::WorkflowDetailsView;
 use crate::Services;
 
@@ -30,10 +31,12 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct SuggestionQuery {
-    /// Only these: `open`, `applied`, `dismissed`.
+    /// Only these.
     #[serde(default)]
+    #[param(value_type = Vec<schema::SuggestionStatus>)]
     status: Vec<String>,
     /// At least this confidence, 0 to 1. Open ones below 0.3 are never listed.
+    #[param(minimum = 0, maximum = 1)]
     min_confidence: Option<f64>,
     /// How many items, 1 to 200; 50 where nothing is said.
     limit: Option<u32>,
@@ -45,16 +48,17 @@ pub struct SuggestionQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SuggestionView {
     /// Always the same for the same rule and pattern in the same workspace.
-    #[schema(value_type = String, example = "sug_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::SuggestionId)]
     id: SuggestionId,
     /// What is suggested, in one line.
     title: String,
     /// Why, with the names and the counts.
     reasoning: String,
     /// How far the pattern can be relied on: the lower bound of the 95 % Wilson interval of its confidence.
+    #[schema(minimum = 0, maximum = 1)]
     confidence: f64,
     /// The pattern behind it.
-    #[schema(value_type = String, example = "pat_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::PatternId)]
     pattern_id: PatternId,
     /// The template of the workflow, with its version.
     #[schema(example = "co_change_reminder@1")]
@@ -62,13 +66,14 @@ pub struct SuggestionView {
     /// What is filled into the template.
     #[schema(value_type = Object)]
     parameters: Value,
-    /// `open`, `applied` or `dismissed`.
+    /// Whether it was answered, and how.
+    #[schema(value_type = schema::SuggestionStatus)]
     status: &'static str,
     /// The workflow that it was made into.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::WorkflowId>)]
     workflow_id: Option<WorkflowId>,
     /// The latest events that show the pattern, newest first.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<schema::EventId>)]
     evidence: Vec<EventId>,
 }
 

@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
+use super::schema;
 use crate::Services;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
@@ -24,12 +25,14 @@ pub struct PlanView {
     #[schema(example = "free")]
     name: String,
     /// Counts up with every change; whoever has a version keeps it.
+    #[schema(minimum = 1)]
     version: i32,
     /// What people read.
     title: String,
     /// The price of one interval.
     price: PriceView,
-    /// `month` or `year`.
+    /// How often the price is paid.
+    #[schema(value_type = schema::PlanInterval)]
     interval: &'static str,
     /// What it allows; null means any number.
     entitlements: EntitlementsView,
@@ -41,7 +44,7 @@ pub struct PriceView {
     /// Minor units of the currency, such as cents.
     amount: i64,
     /// ISO 4217.
-    #[schema(example = "EUR")]
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: String,
 }
 
@@ -96,11 +99,14 @@ impl From<&Plan> for PlanView {
 /// What was used of one meter in the current period.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageView {
-    /// `api_calls`, `events`, `runs` or `steps`.
+    /// What is counted; more may come.
+    #[schema(value_type = schema::Meter)]
     meter: &'static str,
     /// How much.
+    #[schema(minimum = 0)]
     used: i64,
     /// What the plan allows; null means any number.
+    #[schema(minimum = 0)]
     limit: Option<i64>,
     /// When the period began.
     period_start: DateTime<Utc>,

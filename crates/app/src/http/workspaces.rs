@@ -15,6 +15,7 @@ use super::caller::{Entered, Person};
 use super::cursor::List;
 use super::problem::{FieldError, Problem, SLUG_TAKEN};
 use super::query::{Query, page_size};
+use super::schema;
 use super::text::{valid_name, valid_slug};
 use crate::Services;
 
@@ -38,11 +39,11 @@ pub struct PageQuery {
 pub struct CreateWorkspace {
     /// Its name.
     #[validate(custom(function = "valid_name"))]
-    #[schema(example = "Acme")]
+    #[schema(value_type = schema::Name, example = "Acme")]
     name: String,
     /// Its name in addresses; derived from `name` where absent.
     #[validate(custom(function = "valid_slug"))]
-    #[schema(example = "acme")]
+    #[schema(value_type = Option<schema::Slug>)]
     slug: Option<String>,
 }
 
@@ -53,12 +54,12 @@ pub struct UpdateWorkspace {
     /// The new name.
     #[serde(default, deserialize_with = "not_null")]
     #[validate(custom(function = "valid_name"))]
-    #[schema(nullable = false)]
+    #[schema(value_type = schema::Name, required = false)]
     name: Option<String>,
     /// The new name in addresses; the old one is free from then on.
     #[serde(default, deserialize_with = "not_null")]
     #[validate(custom(function = "valid_slug"))]
-    #[schema(nullable = false)]
+    #[schema(value_type = schema::Slug, required = false)]
     slug: Option<String>,
 }
 
@@ -71,11 +72,12 @@ fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkspaceView {
     /// The id.
-    #[schema(value_type = String, example = "ws_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::WorkspaceId)]
     id: WorkspaceId,
     /// The name.
     name: String,
     /// The name in addresses.
+    #[schema(value_type = schema::Slug)]
     slug: String,
     /// When it was made.
     created_at: DateTime<Utc>,
@@ -97,7 +99,8 @@ impl From<Workspace> for WorkspaceView {
 pub struct OwnWorkspaceView {
     #[serde(flatten)]
     workspace: WorkspaceView,
-    /// What one is there: `owner`, `admin`, `member` or `viewer`.
+    /// What one is there.
+    #[schema(value_type = schema::Role)]
     role: &'static str,
 }
 

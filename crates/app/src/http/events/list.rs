@@ -15,6 +15,7 @@ use super::super::caller::Entered;
 use super::super::cursor::List;
 use super::super::problem::Problem;
 use super::super::query::{Query, instant, page_size, texts};
+use super::super::schema;
 use crate::Services;
 
 /// Which events are wanted. A parameter that is repeated means any of its values.
@@ -50,9 +51,11 @@ pub struct EventsQuery {
 /// An event: a CloudEvent in JSON format, with what Tidegate knows about it under names that no attribute can have.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventView {
-    /// `1.0`.
+    /// Always `1.0`.
+    #[schema(pattern = "^1\\.0$")]
     specversion: &'static str,
     /// The sender's id.
+    #[schema(min_length = 1, max_length = 1024)]
     id: String,
     /// Where it comes from.
     source: String,
@@ -75,17 +78,19 @@ pub struct EventView {
     extensions: Map<String, Value>,
     /// The payload, where it is JSON or a text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     data: Option<Box<RawValue>>,
     /// The payload, where it is bytes, in base 64.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_base64: Option<String>,
     /// Tidegate's own id of the event, which patterns name as evidence.
-    #[schema(value_type = String, example = "evt_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::EventId)]
     event_id: EventId,
     /// Its place in the workspace's order, from 1.
+    #[schema(minimum = 1)]
     event_position: i64,
     /// When Tidegate took it in.
+    #[schema(value_type = DateTime<Utc>)]
     received_at: String,
 }
 

@@ -19,6 +19,7 @@ use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
 use super::query::{Query, instant, invalid, page_size};
+use super::schema;
 use crate::Services;
 
 use views::{RunDetailsView, RunView};
@@ -34,9 +35,10 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 pub struct StartRunBody {
     /// The input; it has to meet the workflow's `inputs`. An empty object where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     input: Option<Value>,
     /// A second start of the workflow with the same key within 32 days is the same run. 1 to 256 bytes.
+    #[schema(min_length = 1, max_length = 256)]
     dedupe_key: Option<String>,
 }
 
@@ -45,6 +47,7 @@ pub struct StartRunBody {
 #[serde(deny_unknown_fields)]
 pub struct StartQuery {
     /// Answer when the run has ended or this time is over, such as `10s`; at most `60s`.
+    #[param(inline, value_type = Option<schema::Duration>)]
     wait: Option<String>,
 }
 
@@ -54,9 +57,11 @@ pub struct StartQuery {
 pub struct RunQuery {
     /// Only runs of these workflows.
     #[serde(default)]
+    #[param(value_type = Vec<schema::WorkflowId>)]
     workflow: Vec<String>,
-    /// Only runs in these: `pending`, `running`, `waiting`, `completed`, `failed`, `cancelled`, `timed_out`.
+    /// Only runs in these.
     #[serde(default)]
+    #[param(value_type = Vec<schema::RunStatus>)]
     status: Vec<String>,
     /// Only runs that were created at this time or later.
     from: Option<DateTime<Utc>>,

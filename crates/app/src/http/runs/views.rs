@@ -7,10 +7,13 @@ use tidegate_kernel::{RunId, WorkflowId};
 use tidegate_workflows::run::{AttemptView, Run, RunDetails, RunError, StepError, StepView};
 use utoipa::ToSchema;
 
+use crate::http::schema;
+
 /// Why a run did not complete.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunErrorView {
     /// The reason as a word.
+    #[schema(value_type = schema::Code)]
     code: String,
     /// The reason as a sentence.
     message: String,
@@ -18,24 +21,45 @@ pub struct RunErrorView {
     step: Option<String>,
 }
 
+/// What started a run.
+#[derive(Debug, ToSchema)]
+#[schema(as = RunTrigger)]
+#[expect(dead_code, reason = "it describes what is kept as JSON")]
+pub struct RunTriggerView {
+    /// What it was.
+    #[schema(value_type = schema::TriggerKind)]
+    kind: String,
+    /// The tick that it was started for.
+    #[schema(nullable = false)]
+    scheduled_at: Option<DateTime<Utc>>,
+    /// The event that started it.
+    #[schema(value_type = schema::EventId, required = false)]
+    event_id: Option<String>,
+    /// The place of the trigger in the document, from 0.
+    #[schema(nullable = false)]
+    trigger: Option<u16>,
+}
+
 /// A run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunView {
     /// Its id.
-    #[schema(value_type = String, example = "run_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::RunId)]
     id: RunId,
     /// The workflow.
-    #[schema(value_type = String, example = "wf_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::WorkflowId)]
     workflow_id: WorkflowId,
     /// The version that it is pinned to.
+    #[schema(minimum = 1)]
     version: i32,
-    /// `pending`, `running`, `waiting`, `completed`, `failed`, `cancelled` or `timed_out`.
+    /// Where it is.
+    #[schema(value_type = schema::RunStatus)]
     status: &'static str,
     /// What started it: `{kind, …}`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = RunTriggerView)]
     trigger: Value,
     /// Its input.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     input: Value,
     /// What it answers; null until it completed.
     #[schema(value_type = Option<Object>)]
@@ -56,6 +80,7 @@ pub struct RunView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepErrorView {
     /// The reason as a word.
+    #[schema(value_type = schema::Code)]
     code: String,
     /// The reason as a sentence.
     message: String,
@@ -65,8 +90,10 @@ pub struct StepErrorView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AttemptBody {
     /// 1 for the first.
+    #[schema(minimum = 1)]
     number: u32,
     /// How it is or how it ended.
+    #[schema(value_type = schema::StepStatus)]
     status: &'static str,
     /// When it began.
     started_at: DateTime<Utc>,
@@ -80,10 +107,13 @@ pub struct AttemptBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepBody {
     /// Its id in the document.
+    #[schema(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
     id: String,
     /// What it does.
+    #[schema(value_type = schema::StepKind)]
     uses: &'static str,
-    /// `pending`, `running`, `waiting`, `completed`, `failed`, `cancelled`, `timed_out` or `skipped`.
+    /// Where it is.
+    #[schema(value_type = schema::StepStatus)]
     status: &'static str,
     /// Its attempts, in order.
     attempts: Vec<AttemptBody>,

@@ -21,6 +21,7 @@ use super::cursor::List;
 use super::problem::Problem;
 use super::query::{Query, page_size};
 use super::revision::{self, etag};
+use super::schema;
 use super::workspaces::PageQuery;
 use crate::Services;
 
@@ -55,14 +56,14 @@ pub struct SendQuery {
 pub struct Rollback {
     /// Its number.
     #[validate(range(min = 1, message = "versions count from 1"))]
-    #[schema(example = 1)]
+    #[schema(example = 1, minimum = 1)]
     version: i32,
 }
 
 /// Create a workflow; its first version is a draft.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"), SendQuery),
-    request_body(content((Object = "application/yaml"), (Object = "application/json"))),
+    request_body(content((schema::Bytes = "application/yaml"), (Object = "application/json"))),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView),
         (status = 200, description = "The document has no problems (`dry_run`)", body = CheckView)))]
 #[post("/workspaces/{ws}/workflows")]
@@ -128,7 +129,7 @@ pub async fn get_one(
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("wf" = String, Path, description = "The workflow"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read; needed without `dry_run`"), SendQuery),
-    request_body(content((Object = "application/yaml"), (Object = "application/json"))),
+    request_body(content((schema::Bytes = "application/yaml"), (Object = "application/json"))),
     responses((status = 200, description = "The workflow with the new draft", body = WorkflowDetailsView)))]
 #[put("/workspaces/{ws}/workflows/{wf}")]
 pub async fn draft(

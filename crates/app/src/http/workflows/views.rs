@@ -8,23 +8,29 @@ use tidegate_workflows::definition;
 use tidegate_workflows::model::{Document, Workflow, WorkflowDetails};
 use utoipa::ToSchema;
 
+use crate::http::schema;
+
 /// A workflow.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WorkflowView {
     /// The id.
-    #[schema(value_type = String, example = "wf_01jz3q9m0e7c2v5y8t4r6n1k0d")]
+    #[schema(value_type = schema::WorkflowId)]
     id: WorkflowId,
     /// The name in its latest version; unique within the workspace.
     name: String,
     /// The description in its latest version.
     description: Option<String>,
     /// `draft` until a version is published, `published` from then on.
+    #[schema(value_type = schema::WorkflowStatus)]
     status: &'static str,
     /// The latest version.
+    #[schema(minimum = 1)]
     version: i32,
     /// The version that new runs follow; null where none is published.
+    #[schema(minimum = 1)]
     published_version: Option<i32>,
     /// Grows with every change; the ETag is made of it.
+    #[schema(minimum = 1)]
     revision: i32,
     /// When it was created.
     created_at: DateTime<Utc>,
@@ -56,7 +62,8 @@ pub struct WorkflowDetailsView {
     /// The document as JSON.
     #[schema(value_type = Object)]
     definition: Value,
-    /// How the document was sent: `yaml` or `json`.
+    /// How the document was sent.
+    #[schema(value_type = schema::DocumentFormat)]
     format: &'static str,
     /// The document as it was sent.
     source: String,
@@ -90,6 +97,7 @@ pub struct CheckView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VersionView {
     /// Its number, from 1.
+    #[schema(minimum = 1)]
     pub(super) version: i32,
     /// The workflow's name in it.
     pub(super) name: String,

@@ -1,0 +1,112 @@
+//! What every parameter of a name has in common, whichever operation takes it: its bounds, and how ids look in paths.
+//!
+//! Bounds of a body's fields stand at the fields. The tests beside this file fail for a parameter or a field of a known name
+//! without them.
+
+use tidegate_kernel::PageSize;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::{ArrayItems, Components, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::http::query::{LONGEST_VALUE, MOST_VALUES};
+use crate::http::schema;
+
+/// The longest cursor that is handed out; longer ones are none.
+const LONGEST_CURSOR: usize = 1024;
+
+/// Bounds the parameters of an operation, and names the schemas of ids in its path among the components.
+pub(super) fn bound(operation: &mut Operation, components: &mut Components) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        match parameter.parameter_in {
+            ParameterIn::Path => bound_path(parameter, components),
+            ParameterIn::Query => bound_query(parameter),
+            ParameterIn::Header | ParameterIn::Cookie | ParameterIn::QueryString => {}
+        }
+    }
+}
+
+/// What a name in a path stands for.
+fn bound_path(parameter: &mut Parameter, components: &mut Components) {
+    let mut refer = |name: std::borrow::Cow<'static, str>, schema: RefOr<Schema>| {
+        parameter.schema = Some(Ref::from_schema_name(name.as_ref()).into());
+        components.schemas.entry(name.into_owned()).or_insert(schema);
+    };
+    macro_rules! refer_to {
+        ($of:ty) => {
+            refer(<$of as ToSchema>::name(), <$of as PartialSchema>::schema())
+        };
+    }
+    match parameter.name.as_str() {
+        "ws" => refer_to!(schema::WorkspaceRef),
+        "user" => refer_to!(schema::UserId),
+        "session" => refer_to!(schema::SessionId),
+        "key" => refer_to!(schema::ApiKeyId),
+        "evt" => refer_to!(schema::EventId),
+        "sug" => refer_to!(schema::SuggestionId),
+        "wf" => refer_to!(schema::WorkflowId),
+        "run" => refer_to!(schema::RunId),
+        _ => {}
+    }
+}
+
+fn bound_query(parameter: &mut Parameter) {
+    match parameter.name.as_str() {
+        "limit" => {
+            let limit = ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(1))
+                .maximum(Some(PageSize::MAX))
+                .default(Some(PageSize::default().get().into()));
+            parameter.schema = Some(limit.build().into());
+        }
+        "cursor" => {
+            let cursor = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(LONGEST_CURSOR))
+                .pattern(Some("^[A-Za-z0-9_-]+$"));
+            parameter.schema = Some(cursor.build().into());
+        }
+        _ => match &mut parameter.schema {
+            Some(RefOr::T(Schema::Array(array))) => {
+                array.max_items = Some(MOST_VALUES);
+                if let ArrayItems::RefOrSchema(items) = &mut array.items
+                    && let RefOr::T(Schema::Object(object)) = items.as_mut()
+                    && object.enum_values.is_none()
+                {
+                    object.min_length.get_or_insert(1);
+                    object.max_length.get_or_insert(LONGEST_VALUE);
+                }
+            }
+            Some(RefOr::T(Schema::Object(object))) => without_null(&mut object.schema_type),
+            _ => {}
+        },
+    }
+}
+
+/// A parameter is there or not; it has no null.
+fn without_null(schema_type: &mut SchemaType) {
+    if let SchemaType::Array(types) = schema_type {
+        types.retain(|one| *one != Type::Null);
+        if let [one] = types.as_slice() {
+            *schema_type = SchemaType::Type(one.clone());
+        }
+    }
+}
+
+/// Lists name their items instead of repeating them, so that a generated client has one type for a resource.
+pub(super) fn name_items(components: &mut Components) {
+    let known: Vec<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let Some(item) = name.strip_prefix("List_").filter(|item| known.iter().any(|known| known == item)) else {
+            continue;
+        };
+        if let RefOr::T(Schema::Object(list)) = schema
+            && let Some(RefOr::T(Schema::Array(array))) = list.properties.get_mut("items")
+        {
+            array.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour.
+//!
+//! A document that our own tests like may still be one that nobody can use. What is installed is in `xtask/peers/`, versions
+//! and all; it goes to `target/peers/` and stays there, so that only the first time needs the network.
+
+mod install;
+mod server;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::failure::{Context, Failure};
+use crate::shell;
+use install::Installed;
+use server::Server;
+
+/// The document under trial.
+const DOCUMENT: &str = "docs/openapi.json";
+
+/// Runs everything, the quick parts first.
+pub(crate) fn run() -> Result<(), Failure> {
+    let installed = install::all()?;
+    let document = shell::repository().join(DOCUMENT);
+    step("openapi-spec-validator", &mut validator(&installed, &document))?;
+    typescript(&installed, &document)?;
+    python(&installed, &document)?;
+    let server = Server::start(&installed.folder.join("server"))?;
+    let tour = installed.node.join("out/tour.js");
+    step("the tour in TypeScript", Command::new("node").arg(tour).arg(server.address()))?;
+    let mut tour = installed.python_program("python3");
+    tour.arg(source("python/tour.py")).arg(server.address()).env("PYTHONPATH", &installed.python_client);
+    step("the tour in Python", &mut tour)
+}
+
+/// A file of `xtask/peers/`.
+fn source(name: &str) -> std::path::PathBuf {
+    shell::repository().join("xtask/peers").join(name)
+}
+
+/// Runs one part; what it says is shown where it fails.
+fn step(name: &str, command: &mut Command) -> Result<(), Failure> {
+    println!("peers: {name}");
+    let output = command.output().context(format_args!("starting {name}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("");
+    Err(Failure::failed(format!("{name}: {}\n{said}", output.status)))
+}
+
+fn validator(installed: &Installed, document: &Path) -> Command {
+    let mut validator = installed.python_program("openapi-spec-validator");
+    validator.args(["--schema", "3.1"]).arg(document);
+    validator
+}
+
+/// Makes the types and compiles a program that uses them, as strictly as the compiler can.
+fn typescript(installed: &Installed, document: &Path) -> Result<(), Failure> {
+    let node = &installed.node;
+    for file in ["tour.ts", "tsconfig.json"] {
+        fs::copy(source("node").join(file), node.join(file)).context(format_args!("copying {file}"))?;
+    }
+    let mut types = installed.node_program("openapi-typescript");
+    step("openapi-typescript", types.arg(document).args(["--output", "schema.ts"]))?;
+    step("tsc", &mut installed.node_program("tsc"))
+}
+
+/// Makes the client anew and compiles it. An operation that the generator leaves out is a warning of its, and a failure of ours.
+fn python(installed: &Installed, document: &Path) -> Result<(), Failure> {
+    let client = installed.python_client.join("tidegate_client");
+    let mut generator = installed.python_program("openapi-python-client");
+    generator.args(["generate", "--meta", "none", "--overwrite"]);
+    generator.arg("--config").arg(source("python/client.yaml")).arg("--path").arg(document);
+    step("openapi-python-client", generator.arg("--output-path").arg(&client))?;
+    let text = fs::read_to_string(document).context("reading the document")?;
+    let left_out = left_out(&text, |module| client.join("api").join(module).is_file())?;
+    if !left_out.is_empty() {
+        return Err(Failure::failed(format!("openapi-python-client leaves out {}", left_out.join(", "))));
+    }
+    let mut compile = installed.python_program("python3");
+    step("compileall", compile.args(["-m", "compileall", "-q"]).arg(&client))
+}
+
+/// The operations of the document that have no module in the client.
+fn left_out(document: &str, exists: impl Fn(&Path) -> bool) -> Result<Vec<String>, Failure> {
+    let document: Value = serde_json::from_str(document).context("reading the document")?;
+    let mut missing = Vec::new();
+    for item in document["paths"].as_object().into_iter().flat_map(|paths| paths.values()) {
+        for operation in item.as_object().into_iter().flat_map(|operations| operations.values()) {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (tag, name) = (text(&operation["tags"][0]).replace(' ', "_"), text(&operation["operationId"]));
+            if !exists(&Path::new(&tag).join(format!("{name}.py"))) {
+                missing.push(name);
+            }
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_without_a_module_is_named() {
+        let document = r#"{"paths": {"/a": {"get": {"tags": ["api keys"], "operationId": "api_keys_list"},
+            "post": {"tags": ["api keys"], "operationId": "api_keys_create"}}}}"#;
+        let missing = left_out(document, |module| module == Path::new("api_keys/api_keys_list.py"));
+        assert_eq!(missing.unwrap(), ["api_keys_create"]);
+    }
+}

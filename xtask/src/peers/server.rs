@@ -1,0 +1,72 @@
+//! A server with the PostgreSQL inside, for as long as the tours need it.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use crate::failure::{Context, Failure};
+use crate::services::keeper::Keeper;
+use crate::shell;
+
+/// A server that listens. It ends, and its data with it, when this does, however that comes about.
+pub(super) struct Server {
+    address: String,
+    child: Child,
+    keeper: Option<Keeper>,
+}
+
+impl Server {
+    /// Builds the program, and starts it on a free port with its data in `folder`.
+    pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
+        println!("peers: a server");
+        let program = shell::built("tidegate", &["-p", "tidegate"])?;
+        if folder.exists() {
+            fs::remove_dir_all(folder).context(format_args!("emptying {}", folder.display()))?;
+        }
+        fs::create_dir_all(folder).context(format_args!("making {}", folder.display()))?;
+        let mut keeper = Keeper::start(folder)?;
+        let log = folder.join("log");
+        let errors = File::create(&log).context(format_args!("creating {}", log.display()))?;
+        let mut child = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "login=off,register=off", "--data-dir"])
+            .arg(folder.join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .context("starting the server")?;
+        keeper.keep(child.id(), "TERM")?;
+        let output = child.stdout.take();
+        let mut server = Self { address: String::new(), child, keeper: Some(keeper) };
+        let mut lines = BufReader::new(output.ok_or_else(|| Failure::failed("the server has no output"))?).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(format!("http://{}", line.split_once("listening on http://")?.1.trim())));
+        // Whatever else it says is read, so that it never waits for us.
+        thread::spawn(move || lines.for_each(drop));
+        server.address = address.ok_or_else(|| {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            Failure::failed(format!("the server did not start:\n{said}"))
+        })?;
+        Ok(server)
+    }
+
+    /// `http://HOST:PORT`.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The keeper stops the server and removes its data when it hears nothing more from us.
+        let keeper = self.keeper.take().map(Keeper::release);
+        let _ = self.child.wait();
+        if let Some(mut keeper) = keeper {
+            let _ = keeper.wait();
+        }
+    }
+}
