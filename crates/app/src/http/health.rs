@@ -107,7 +107,8 @@ async fn database(services: &Services) -> ComponentHealth {
 /// Every part that the server leans on.
 async fn components(services: &Services) -> Vec<ComponentHealth> {
     let redis = services.redis.as_ref().map(|redis| {
-        let effect = "rate limits count in each process alone, and other processes hear of changes and of new work later";
+        let effect =
+            "rate limits count in each process alone, and other processes hear of changes and of new work later";
         ComponentHealth::of("redis", false, effect, redis.ping())
     });
     let (database, redis) = tokio::join!(database(services), OptionFuture::from(redis));

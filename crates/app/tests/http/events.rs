@@ -1,7 +1,9 @@
 //! Events over HTTP: what is taken, what is refused and where it says so, and lists.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::room::Room;
 use crate::support::{Answer, TestApp};
 
 const ONE: &str = "application/cloudevents+json";
@@ -299,4 +301,29 @@ async fn concurrent_single_events_are_each_there_once() {
     assert_eq!(counts, (40, 20));
     assert_eq!(ours.used().await, 40);
     assert_eq!(ours.ids("?limit=200").await.len(), 40);
+}
+
+#[tokio::test]
+async fn an_event_is_read_by_its_id() {
+    let app = TestApp::spawn().await;
+    let (room, eve) = (Room::of(&app, "Ada").await, Room::of(&app, "Eve").await);
+    let lines = ["1", "2"].map(|id| {
+        json!({ "specversion": "1.0", "id": id, "source": "/test", "type": "made", "data": [id], "note": "kept" })
+            .to_string()
+    });
+    room.request(Method::POST, "/events").body("application/x-ndjson", lines.join("\n")).send().await.expect(202);
+    let listed = room.request(Method::GET, "/events").send().await.expect(200);
+    for item in listed["items"].as_array().expect("events") {
+        let path = format!("/events/{}", item["event_id"].as_str().expect("an id"));
+        assert_eq!(room.request(Method::GET, &path).send().await.expect(200), *item);
+        let asked = async |room: &Room<'_>, path: &str| {
+            room.request(Method::GET, path).header("x-request-id", "same").send().await
+        };
+        let missing = asked(&eve, "/events/evt_01jz3q9m0e7c2v5y8t4r6n1k0d").await;
+        missing.expect_problem(404, "not-found");
+        for path in [path.as_str(), "/events/1", "/events/nonsense", "/events/%00"] {
+            assert_eq!(asked(&eve, path).await.bytes, missing.bytes, "{path}");
+        }
+    }
+    app.stop().await;
 }

@@ -71,3 +71,26 @@ async fn servers_that_share_a_redis_share_limits_and_signals() {
     let health = one.get("/health/detailed").send().await.expect(200);
     assert_eq!(health["components"][1]["name"], "redis");
 }
+
+#[tokio::test]
+async fn a_server_without_its_redis_works_and_says_so() {
+    // A port that was free a moment ago: nobody answers there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let app = TestApp::spawn_with(&["--redis-url", &format!("redis://{free}")]).await;
+    for path in ["/health", "/health/readiness", "/health/liveness"] {
+        assert_eq!(app.get(path).send().await.expect(200)["status"], "ok", "{path}");
+    }
+    let health = app.get("/health/detailed").send().await.expect(200);
+    assert_eq!(health["status"], "degraded");
+    let of = |name: &str| {
+        let components = health["components"].as_array().expect("components");
+        components.iter().find(|component| component["name"] == name).cloned().expect("the component is there")
+    };
+    assert_eq!((&of("database")["status"], &of("database")["effect"]), (&"ok".into(), &serde_json::Value::Null));
+    let redis = of("redis");
+    assert_eq!(redis["status"], "unavailable");
+    assert!(redis["effect"].as_str().is_some_and(|effect| effect.contains("rate limits")), "{redis}");
+    let ada = app.person("Ada").await;
+    app.workspace(&ada, "Works").await;
+    app.stop().await;
+}

@@ -3,6 +3,7 @@
 
 mod authorization;
 mod bad_input;
+mod deletion;
 mod events;
 mod idempotency;
 mod import;

@@ -13,6 +13,20 @@ pub enum IngestError {
     Store(#[from] StoreError),
 }
 
+/// Why an event could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadEventError {
+    /// The caller may not read events.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The workspace has no such event.
+    #[error("there is no such event")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why events could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListEventsError {

@@ -14,7 +14,7 @@ mod queue;
 pub mod service;
 pub mod suggestion;
 
-pub use error::{IngestError, ListEventsError};
+pub use error::{IngestError, ListEventsError, ReadEventError};
 pub use model::{Allowance, ConsumerName, Event, EventFilter, EventTime, Outcome, Payload, StoredEvent};
 pub use ports::{
     Added, Addition, EventBacklog, EventConsumers, EventFeed, EventQuota, EventRepository, EventsTx, FeedTx,

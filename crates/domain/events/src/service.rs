@@ -8,7 +8,7 @@ use tidegate_kernel::{
 };
 
 use crate::cloud_event::{NewEvent, Rejection, RejectionCode};
-use crate::error::{IngestError, ListEventsError};
+use crate::error::{IngestError, ListEventsError, ReadEventError};
 use crate::model::{EventFilter, Outcome, StoredEvent};
 use crate::ports::{EventQuota, EventsTx};
 use crate::queue::IngestQueue;
@@ -118,6 +118,16 @@ impl Events {
         scope.require(Permission::EventsRead)?;
         let rows = self.store.begin(scope).await?.events().list(filter, before, size).await?;
         Ok(Page::from_overfetch(rows, size, |last| last.event.id))
+    }
+
+    /// An event by Tidegate's own id.
+    ///
+    /// # Errors
+    /// [`ReadEventError`] when the caller may not, the workspace has no such event, or the store failed.
+    pub async fn get(&self, scope: &WorkspaceScope, id: EventId) -> Result<StoredEvent, ReadEventError> {
+        scope.require(Permission::EventsRead)?;
+        let found = self.store.begin(scope).await?.events().find(&[id]).await?;
+        found.into_iter().next().ok_or(ReadEventError::NotFound)
     }
 
     /// The workspace's head.

@@ -57,6 +57,17 @@ pub struct WorkflowDetails {
     pub document: Document,
 }
 
+/// One version with its document, and whether new runs follow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionDetails {
+    /// The version.
+    pub version: Version,
+    /// Its document.
+    pub document: Document,
+    /// Whether it is the published one.
+    pub published: bool,
+}
+
 /// The revisions at which a caller wants a change to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {

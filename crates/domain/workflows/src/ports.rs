@@ -47,7 +47,15 @@ pub trait WorkflowRepository: Send {
     /// Keeps another version. A version MUST never change afterwards, and one that is there MUST be refused.
     async fn add_version(&mut self, id: WorkflowId, version: &Version, document: &Document) -> Result<(), StoreError>;
 
-    /// The document of a version, or `None` where the workspace has no such version.
+    /// A version with its document, or `None` where the workspace has no such version.
+    async fn version(&mut self, id: WorkflowId, version: i32) -> Result<Option<(Version, Document)>, StoreError>;
+
+    /// Deletes a workflow that was locked. MUST make it one that is not found, locked, listed or changed any more, MUST free
+    /// its name, and MUST keep the documents of its versions, which runs that are under way follow and past ones are read
+    /// with. MUST report false where the workspace has no such workflow.
+    async fn delete(&mut self, id: WorkflowId, now: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// The document of a version of a workflow, be it deleted, or `None` where the workspace has no such version.
     async fn document(&mut self, id: WorkflowId, version: i32) -> Result<Option<Document>, StoreError>;
 
     /// The versions of a workflow, newest first, those before `before`.

@@ -9,8 +9,8 @@ use tidegate_kernel::{
 };
 
 use crate::definition::Definition;
-use crate::error::{CheckError, CreateError, DraftError, PublishError, ReadError};
-use crate::model::{Document, Expected, Version, Workflow, WorkflowDetails};
+use crate::error::{CheckError, CreateError, DeleteError, DraftError, PublishError, ReadError, UnpublishError};
+use crate::model::{Document, Expected, Version, VersionDetails, Workflow, WorkflowDetails};
 use crate::ports::{Cause, Placement, WorkflowsTx};
 use crate::trigger::Trigger;
 
@@ -158,6 +158,23 @@ impl Workflows {
         Ok((workflow, versions))
     }
 
+    /// One version of a workflow with its document.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `NotFound` where the workflow has no such version, too.
+    pub async fn version(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        number: i32,
+    ) -> Result<VersionDetails, ReadError> {
+        scope.require(Permission::WorkflowsRead)?;
+        let mut tx = self.store.begin(scope).await?;
+        let workflow = tx.workflows().find(id).await?.ok_or(ReadError::NotFound)?;
+        let (version, document) = tx.workflows().version(id, number).await?.ok_or(ReadError::NotFound)?;
+        Ok(VersionDetails { version, document, published: workflow.published == Some(number) })
+    }
+
     /// Adds a draft as the next version of a workflow that is at an expected revision. What is published stays published.
     ///
     /// # Errors
@@ -243,6 +260,50 @@ impl Workflows {
         tx.audit().record(AuditEntry::new(action, id).with(details)).await?;
         tx.commit().await?;
         Ok(workflow)
+    }
+
+    /// Publishes no version any more: nothing starts the workflow until one is published again. Runs under way go on.
+    ///
+    /// # Errors
+    /// [`UnpublishError`]; nothing was changed then.
+    pub async fn unpublish(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        expected: &Expected,
+    ) -> Result<Workflow, UnpublishError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        let mut tx = self.store.begin(scope).await?;
+        let mut workflow = tx.workflows().lock(id).await?.ok_or(UnpublishError::NotFound)?;
+        if !expected.admits(workflow.revision) {
+            return Err(UnpublishError::Stale(workflow.revision));
+        }
+        let Some(before) = workflow.published.take() else { return Ok(workflow) };
+        self.changed(&mut *tx, &mut workflow).await?;
+        tx.placements().place(id, before, &[]).await?;
+        tx.audit().record(AuditEntry::new("workflow.unpublished", id).with(json!({"before": before}))).await?;
+        tx.commit().await?;
+        Ok(workflow)
+    }
+
+    /// Deletes a workflow with its versions: nothing starts it any more, nobody finds it, and its name is free. Runs under
+    /// way go on to their end, and all of its runs stay readable.
+    ///
+    /// # Errors
+    /// [`DeleteError`]; nothing was changed then.
+    pub async fn delete(&self, scope: &WorkspaceScope, id: WorkflowId, expected: &Expected) -> Result<(), DeleteError> {
+        scope.require(Permission::WorkflowsWrite)?;
+        let mut tx = self.store.begin(scope).await?;
+        let workflow = tx.workflows().lock(id).await?.ok_or(DeleteError::NotFound)?;
+        if !expected.admits(workflow.revision) {
+            return Err(DeleteError::Stale(workflow.revision));
+        }
+        tx.placements().place(id, workflow.latest, &[]).await?;
+        // It is locked, so it is there.
+        tx.workflows().delete(id, self.now()).await?;
+        let details = json!({"name": workflow.name, "version": workflow.latest, "published": workflow.published});
+        tx.audit().record(AuditEntry::new("workflow.deleted", id).with(details)).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn changed(&self, tx: &mut dyn WorkflowsTx, workflow: &mut Workflow) -> Result<(), StoreError> {

@@ -86,6 +86,9 @@ macro_rules! obligations {
                     whoever_locks_a_workflow_changes_it_alone
                     of_two_drafts_on_one_revision_one_is_refused
                     publishing_and_going_back_change_what_is_published
+                    a_version_reads_back_with_its_document
+                    what_is_unpublished_starts_no_more
+                    a_deleted_workflow_is_gone_and_its_runs_stay
                     a_list_has_the_workspaces_own_newest_first
                     another_tenants_workflow_does_not_exist
                     a_tick_fires_when_it_is_due_and_once

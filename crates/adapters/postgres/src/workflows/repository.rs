@@ -19,7 +19,7 @@ macro_rules! workflow_rows {
     ($rest:literal) => {
         concat!(
             "select w.id, w.name, w.description, w.revision, w.latest_version, w.published_version, w.created_at, w.updated_at
-             from workflow w where w.workspace_id = $1 ",
+             from workflow w where w.workspace_id = $1 and w.deleted_at is null ",
             $rest
         )
     };
@@ -131,7 +131,7 @@ impl WorkflowRepository for PgTx<Tenant> {
     async fn update(&mut self, workflow: &Workflow) -> Result<bool, StoreError> {
         let update = "update workflow set name = $3, description = $4, revision = $5, latest_version = $6, published_version = $7,
                  updated_at = $8
-             where workspace_id = $1 and id = $2";
+             where workspace_id = $1 and id = $2 and deleted_at is null";
         let done = self.with_columns(update, workflow).execute(self.sqlx()).await.map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
@@ -153,6 +153,39 @@ impl WorkflowRepository for PgTx<Tenant> {
         .await
         .map(drop)
         .map_err(store_error)
+    }
+
+    async fn version(&mut self, id: WorkflowId, version: i32) -> Result<Option<(Version, Document)>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let row: Option<VersionRow> = sqlx::query_as(
+            "select version, name, created_at from workflow_version
+             where workspace_id = $1 and workflow_id = $2 and version = $3",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(version)
+        .fetch_optional(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        let Some(row) = row else { return Ok(None) };
+        // Versions never change and never go, so what is read next belongs to it.
+        let document = self.document(id, version).await?;
+        Ok(document.map(|document| (row.into(), document)))
+    }
+
+    async fn delete(&mut self, id: WorkflowId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let done = sqlx::query(
+            "update workflow set deleted_at = $3, updated_at = $3, published_version = null, revision = revision + 1
+             where workspace_id = $1 and id = $2 and deleted_at is null",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(now)
+        .execute(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(done.rows_affected() == 1)
     }
 
     async fn document(&mut self, id: WorkflowId, version: i32) -> Result<Option<Document>, StoreError> {

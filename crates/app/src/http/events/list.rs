@@ -1,4 +1,4 @@
-//! `GET /workspaces/{ws}/events`.
+//! `GET /workspaces/{ws}/events`, and one of them.
 
 use actix_web::{HttpResponse, get, web};
 use base64::Engine;
@@ -142,6 +142,21 @@ pub async fn list(
     let filter = filter(&query)?;
     let page = services.events.list(&scope, &filter, before, size).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(EventView::from), &binding)))
+}
+
+/// An event by Tidegate's own id, such as the evidence of a pattern names it.
+#[utoipa::path(tag = "events", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"),
+        ("evt" = String, Path, description = "The event's `event_id`")),
+    responses((status = 200, description = "The event", body = EventView)))]
+#[get("/workspaces/{ws}/events/{evt}")]
+pub async fn get_one(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let id = path.1.parse().map_err(|_| Problem::not_found())?;
+    Ok(HttpResponse::Ok().json(EventView::from(services.events.get(&scope, id).await?)))
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {

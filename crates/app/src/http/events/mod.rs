@@ -3,7 +3,7 @@
 mod ingest;
 mod list;
 
-use tidegate_events::{IngestError, ListEventsError};
+use tidegate_events::{IngestError, ListEventsError, ReadEventError};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::problem::Problem;
@@ -12,7 +12,7 @@ pub use ingest::{IngestView, RejectedView};
 pub use list::EventView;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(ingest::ingest).service(list::list);
+    config.service(ingest::ingest).service(list::list).service(list::get_one);
 }
 
 impl From<IngestError> for Problem {
@@ -20,6 +20,16 @@ impl From<IngestError> for Problem {
         match error {
             IngestError::Forbidden(error) => error.into(),
             IngestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadEventError> for Problem {
+    fn from(error: ReadEventError) -> Self {
+        match error {
+            ReadEventError::Forbidden(error) => error.into(),
+            ReadEventError::NotFound => Self::not_found(),
+            ReadEventError::Store(error) => error.into(),
         }
     }
 }

@@ -45,6 +45,10 @@ fn bound_path(parameter: &mut Parameter, components: &mut Components) {
         "key" => refer_to!(schema::ApiKeyId),
         "evt" => refer_to!(schema::EventId),
         "sug" => refer_to!(schema::SuggestionId),
+        "version" => {
+            let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i32::MAX));
+            parameter.schema = Some(number.build().into());
+        }
         "wf" => refer_to!(schema::WorkflowId),
         "run" => refer_to!(schema::RunId),
         _ => {}

@@ -5,12 +5,12 @@ mod problems;
 mod views;
 
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpRequest, HttpResponse, get, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use serde::Deserialize;
 use tidegate_kernel::WorkflowId;
 use tidegate_workflows::definition::Definition;
-use tidegate_workflows::error::DraftError;
-use tidegate_workflows::model::Version;
+use tidegate_workflows::error::{DeleteError, DraftError};
+use tidegate_workflows::model::{Expected, Version};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
@@ -26,7 +26,7 @@ use super::workspaces::PageQuery;
 use crate::Services;
 
 use document::DocumentBody;
-use views::{CheckView, VersionView, WorkflowView};
+use views::{CheckView, VersionDetailsView, VersionView, WorkflowView};
 
 pub use views::WorkflowDetailsView;
 
@@ -38,7 +38,10 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .service(draft)
         .service(publish)
         .service(rollback)
-        .service(versions);
+        .service(unpublish)
+        .service(remove)
+        .service(versions)
+        .service(version);
 }
 
 /// Parameters of sending a document.
@@ -198,6 +201,50 @@ pub async fn rollback(
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
+/// Publish no version any more. Nothing starts the workflow until one is published again; runs under way go on.
+#[utoipa::path(tag = "workflows", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"),
+        ("wf" = String, Path, description = "The workflow"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
+    responses((status = 200, description = "The workflow", body = WorkflowView)))]
+#[post("/workspaces/{ws}/workflows/{wf}/unpublish")]
+pub async fn unpublish(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workflow = services.workflows.unpublish(&scope, id(&path.1), &revision::optional(&request)).await?;
+    Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
+}
+
+/// Delete a workflow with its versions. Nobody finds it from then on, its name is free and nothing starts it any more; runs under
+/// way go on to their end, and all of its runs stay readable.
+#[utoipa::path(tag = "workflows", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"),
+        ("wf" = String, Path, description = "The workflow"),
+        ("If-Match" = String, Header, description = "The ETag that was read")),
+    responses((status = 204, description = "Deleted"),
+        (status = 412, description = "The workflow has changed since it was read"),
+        (status = 428, description = "`If-Match` is missing")))]
+#[delete("/workspaces/{ws}/workflows/{wf}")]
+pub async fn remove(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (expected, missing) = match revision::required(&request) {
+        Ok(expected) => (expected, None),
+        // Whoever may not see the workflow is not told that a header is missing.
+        Err(problem) => (Expected::OneOf(Vec::new()), Some(problem)),
+    };
+    match (services.workflows.delete(&scope, id(&path.1), &expected).await, missing) {
+        (Err(DeleteError::Stale(_)), Some(problem)) => Err(problem),
+        (deleted, _) => Ok(deleted.map(|()| HttpResponse::NoContent().finish())?),
+    }
+}
+
 /// The versions of a workflow, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
@@ -221,6 +268,24 @@ pub async fn versions(
         created_at,
     });
     Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
+}
+
+/// A version of a workflow with its document.
+#[utoipa::path(tag = "workflows", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"),
+        ("wf" = String, Path, description = "The workflow"),
+        ("version" = i32, Path, description = "The number of the version, from 1")),
+    responses((status = 200, description = "The version", body = VersionDetailsView)))]
+#[get("/workspaces/{ws}/workflows/{wf}/versions/{version}")]
+pub async fn version(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    // There is no version 0, as there is none of a number that is no number.
+    let number = path.2.parse().unwrap_or(0);
+    let details = services.workflows.version(&scope, id(&path.1), number).await?;
+    Ok(HttpResponse::Ok().json(VersionDetailsView::from(details)))
 }
 
 /// The id in a path. A text that is none names a workflow that nobody has, so that both answer alike.

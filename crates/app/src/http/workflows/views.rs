@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tidegate_kernel::WorkflowId;
 use tidegate_workflows::definition;
-use tidegate_workflows::model::{Document, Workflow, WorkflowDetails};
+use tidegate_workflows::model::{Document, Version, VersionDetails, Workflow, WorkflowDetails};
 use utoipa::ToSchema;
 
 use crate::http::schema;
@@ -105,4 +105,32 @@ pub struct VersionView {
     pub(super) published: bool,
     /// When it was made.
     pub(super) created_at: DateTime<Utc>,
+}
+
+/// A version with its document.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionDetailsView {
+    #[serde(flatten)]
+    version: VersionView,
+    /// The document as JSON.
+    #[schema(value_type = Object)]
+    definition: Value,
+    /// How the document was sent.
+    #[schema(value_type = schema::DocumentFormat)]
+    format: &'static str,
+    /// The document as it was sent.
+    source: String,
+}
+
+impl From<VersionDetails> for VersionDetailsView {
+    fn from(details: VersionDetails) -> Self {
+        let Version { number, name, created_at } = details.version;
+        let Document { format, source } = details.document;
+        Self {
+            version: VersionView { version: number, name, published: details.published, created_at },
+            definition: definition::to_json(&source, format).unwrap_or_default(),
+            format: format.as_str(),
+            source: String::from_utf8_lossy(&source).into_owned(),
+        }
+    }
 }

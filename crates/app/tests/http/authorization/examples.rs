@@ -89,13 +89,15 @@ impl World {
         for (person, role) in [(&self.admin, Role::Admin), (&self.member, Role::Member), (&self.viewer, Role::Viewer)] {
             app.join(&workspace, person, role).await;
         }
-        let other_scope = if operation.ends_with("/events") { "audit:read" } else { "events:read" };
+        let other_scope = if operation.contains("/events") { "audit:read" } else { "events:read" };
         let (_, key) = app.api_key(&self.owner, &workspace, &[other_scope]).await;
         let mut ids = Vec::new();
         for name in parameters(operation).filter(|name| *name != "ws") {
             ids.push((name.to_owned(), self.thing(name, &workspace).await));
         }
-        if let ("POST /api/v1/workspaces/{ws}/workflows/{wf}/runs", [(_, workflow)]) = (operation, ids.as_slice()) {
+        if let [(_, workflow)] = ids.as_slice()
+            && (operation.ends_with("/workflows/{wf}/runs") || operation.ends_with("/workflows/{wf}/unpublish"))
+        {
             self.publish(&workspace, workflow).await;
         }
         Place { workspace, ids, key }
@@ -126,6 +128,15 @@ impl World {
                 person.id
             }
             "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,
+            "version" => "1".to_owned(),
+            "evt" => {
+                let event = json!({ "specversion": "1.0", "id": "1", "source": "/matrix", "type": "asked" });
+                let path = format!("/api/v1/workspaces/{workspace}/events");
+                let sent = app.post(&path).bearer(&self.owner.token);
+                sent.body("application/cloudevents+json", event.to_string()).send().await.expect(202);
+                let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
+                text(&list["items"][0]["event_id"])
+            }
             "wf" => make("/workflows", workflow("to be named")).await,
             "sug" => {
                 app.change_together(&self.owner, workspace, "a", "b", 3).await;
@@ -202,14 +213,15 @@ impl Example {
             )),
             "POST /api-keys" => json(json!({ "name": "a key", "scopes": ["events:read"] })),
             "POST /workflows" | "PUT /workflows/{wf}" => json(workflow("a workflow")),
-            "POST /workflows/{wf}/publish" | "POST /runs/{run}/cancel" => None,
+            "POST /workflows/{wf}/publish" | "POST /workflows/{wf}/unpublish" | "POST /runs/{run}/cancel" => None,
             "POST /workflows/{wf}/runs" => json(json!({ "input": {} })),
             "POST /workflows/{wf}/rollback" => json(json!({ "version": 1 })),
             "POST /suggestions/{sug}/dismiss" | "POST /suggestions/{sug}/apply" => None,
             read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
             other => panic!("say in `Example::of` what the body of {other} is"),
         };
-        let if_match = (operation == "PUT /api/v1/workspaces/{ws}/workflows/{wf}").then_some("\"1\"");
+        let of_one = operation.ends_with(" /api/v1/workspaces/{ws}/workflows/{wf}");
+        let if_match = (of_one && !operation.starts_with("GET ")).then_some("\"1\"");
         let method = method.parse().expect("a method of the document");
         Self { method, path, body, if_match }
     }

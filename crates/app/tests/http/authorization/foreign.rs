@@ -49,8 +49,9 @@ async fn a_foreign_thing_answers_as_one_that_does_not_exist() {
         // The owner asks in the right workspace for a thing of another one, and then for one that nobody has.
         example.path = Example::of(&operation, &other).path.replace(&other.workspace, &place.workspace);
         let foreign = world.call(&example, &place, Actor::Owner).await;
-        let last = parameters(&operation).last().unwrap_or_default();
-        let id = other.id(last);
+        // A number says nothing by itself: it is of the thing before it.
+        let named = parameters(&operation).map(|name| if name == "ws" { "" } else { other.id(name) });
+        let id = named.filter(|id| id.contains('_')).last().unwrap_or_default();
         let (prefix, _) = id.split_once('_').unwrap_or((id, ""));
         example.path = example.path.replace(id, &format!("{prefix}_01jz3q9m0e7c2v5y8t4r6n1k0d"));
         let missing = world.call(&example, &place, Actor::Owner).await;

@@ -1,10 +1,12 @@
 //! Workflows and versions.
 
+use serde_json::json;
 use tidegate_kernel::{PageSize, StoreError, WorkflowId};
-use tidegate_workflows::error::{CreateError, DraftError, PublishError, ReadError};
+use tidegate_workflows::error::{CreateError, DeleteError, DraftError, PublishError, ReadError, UnpublishError};
 use tidegate_workflows::model::{Expected, Version, Workflow};
+use tidegate_workflows::run::{PlanSource, StartError, StartRun};
 
-use super::{Subject, document};
+use super::{Subject, document, event};
 
 /// What was kept is read as it was.
 pub async fn a_workflow_reads_back_with_its_document(subject: &Subject) {
@@ -116,6 +118,89 @@ pub async fn publishing_and_going_back_change_what_is_published(subject: &Subjec
     assert_eq!(service.get(&scope, id).await.expect("it is there").workflow, back);
 }
 
+/// A version is read with its document, and says whether it is the published one.
+pub async fn a_version_reads_back_with_its_document(subject: &Subject) {
+    let (scope, service) = (subject.scope(), subject.service());
+    let id = subject.create(&scope, "first", "").await.workflow.id;
+    subject.publish(&scope, id).await;
+    service.draft(&scope, id, &Expected::Any, document("second", "")).await.expect("a draft is added");
+    for (number, name, published) in [(1, "first", true), (2, "second", false)] {
+        let read = service.version(&scope, id, number).await.expect("the version is there");
+        assert_eq!((read.version.number, read.version.name.as_str(), read.published), (number, name, published));
+        assert_eq!(read.document, document(name, ""));
+    }
+    for missing in [0, 3, i32::MAX] {
+        assert!(matches!(service.version(&scope, id, missing).await, Err(ReadError::NotFound)), "{missing}");
+    }
+}
+
+/// Nothing starts what is unpublished, by hand or by itself, until it is published again.
+pub async fn what_is_unpublished_starts_no_more(subject: &Subject) {
+    let (scope, service) = (subject.scope(), subject.service());
+    subject.at("00:30:00");
+    let triggers = "triggers: [{cron: '0 * * * *'}, {event: {type: made}}]";
+    let id = subject.published(&scope, "first", triggers).await;
+    let stale = service.unpublish(&scope, id, &Expected::OneOf(vec![1])).await;
+    assert!(matches!(stale, Err(UnpublishError::Stale(2))), "{stale:?}");
+    let unpublished = service.unpublish(&scope, id, &Expected::OneOf(vec![2])).await.expect("it is unpublished");
+    assert_eq!((unpublished.published, unpublished.revision), (None, 3));
+    assert_eq!(service.get(&scope, id).await.expect("it is there").workflow, unpublished);
+    let again = service.unpublish(&scope, id, &Expected::Any).await.expect("it stays as it is");
+    assert_eq!(again, unpublished);
+
+    subject.at("01:00:00");
+    assert_eq!(subject.fire_due().await, 0);
+    subject.add_events(&scope, &[event("1", "made", "a")]).await;
+    subject.follow(&scope).await;
+    let started = subject.run_service().start(&scope, StartRun::by_api(id, json!({}), None)).await;
+    assert!(matches!(started, Err(StartError::Unpublished)), "{started:?}");
+    assert_eq!(subject.runs(&scope).await, []);
+
+    subject.publish(&scope, id).await;
+    subject.add_events(&scope, &[event("2", "made", "a")]).await;
+    subject.follow(&scope).await;
+    assert_eq!(subject.runs(&scope).await.len(), 1);
+}
+
+/// MUST make a deleted workflow one that is not there, free its name, and keep what its runs follow and are read with.
+pub async fn a_deleted_workflow_is_gone_and_its_runs_stay(subject: &Subject) {
+    let (scope, service, runs) = (subject.scope(), subject.service(), subject.run_service());
+    subject.at("00:30:00");
+    let id = subject.published(&scope, "first", "triggers: [{cron: '0 * * * *'}, {event: {type: made}}]").await;
+    let run = runs.start(&scope, StartRun::by_api(id, json!({}), None)).await.expect("a run is started").run;
+    let stale = service.delete(&scope, id, &Expected::OneOf(vec![1])).await;
+    assert!(matches!(stale, Err(DeleteError::Stale(2))), "{stale:?}");
+    assert!(service.get(&scope, id).await.is_ok());
+    service.delete(&scope, id, &Expected::OneOf(vec![2])).await.expect("it is deleted");
+
+    assert!(matches!(service.delete(&scope, id, &Expected::Any).await, Err(DeleteError::NotFound)));
+    assert!(matches!(service.get(&scope, id).await, Err(ReadError::NotFound)));
+    assert!(matches!(service.version(&scope, id, 1).await, Err(ReadError::NotFound)));
+    assert!(matches!(service.publish(&scope, id, &Expected::Any).await, Err(PublishError::NotFound)));
+    let listed = service.list(&scope, None, PageSize::default()).await.expect("workflows are listed");
+    assert_eq!(listed.items, []);
+    let started = runs.start(&scope, StartRun::by_api(id, json!({}), None)).await;
+    assert!(matches!(started, Err(StartError::NotFound)), "{started:?}");
+    {
+        let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+        assert_eq!(tx.workflows().lock(id).await.expect("nothing is found"), None);
+        assert!(!tx.workflows().delete(id, subject.env.now()).await.expect("nothing is changed"));
+    }
+    subject.at("01:00:00");
+    assert_eq!(subject.fire_due().await, 0);
+    subject.add_events(&scope, &[event("1", "made", "a")]).await;
+    subject.follow(&scope).await;
+
+    // The run goes on and is read with its steps, whoever has the name now.
+    let details = subject.run_service().get(&scope, run.id).await.expect("the run is there");
+    assert_eq!((details.run.id, details.steps.len()), (run.id, 1));
+    let plan = PlanSource::plan(&subject.run_service(), &scope, id, 1).await.expect("the plan is read");
+    assert!(plan.is_some());
+    assert_eq!(subject.runs(&scope).await.len(), 1);
+    let other = subject.create(&scope, "first", "").await.workflow.id;
+    assert_ne!(other, id);
+}
+
 /// Pages of the list make up the list, and hold one workspace's workflows.
 pub async fn a_list_has_the_workspaces_own_newest_first(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
@@ -138,7 +223,10 @@ pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
     let id = theirs.workflow.id;
     assert!(matches!(service.get(&scope, id).await, Err(ReadError::NotFound)));
     assert!(matches!(service.versions(&scope, id, None, PageSize::default()).await, Err(ReadError::NotFound)));
+    assert!(matches!(service.version(&scope, id, 1).await, Err(ReadError::NotFound)));
     assert!(matches!(service.publish(&scope, id, &Expected::Any).await, Err(PublishError::NotFound)));
+    assert!(matches!(service.unpublish(&scope, id, &Expected::Any).await, Err(UnpublishError::NotFound)));
+    assert!(matches!(service.delete(&scope, id, &Expected::Any).await, Err(DeleteError::NotFound)));
     assert!(matches!(service.rollback(&scope, id, &Expected::Any, 1).await, Err(PublishError::NotFound)));
     let draft = service.draft(&scope, id, &Expected::Any, document("x", "")).await;
     assert!(matches!(draft, Err(DraftError::NotFound)), "{draft:?}");
@@ -147,6 +235,8 @@ pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
         assert_eq!(tx.workflows().find(id).await.expect("nothing is found"), None);
         assert_eq!(tx.workflows().lock(id).await.expect("nothing is found"), None);
         assert_eq!(tx.workflows().document(id, 1).await.expect("nothing is found"), None);
+        assert_eq!(tx.workflows().version(id, 1).await.expect("nothing is found"), None);
+        assert!(!tx.workflows().delete(id, subject.env.now()).await.expect("nothing is changed"));
         assert!(!tx.workflows().update(&theirs.workflow).await.expect("nothing is changed"));
         let versions = tx.workflows().versions(id, None, PageSize::default()).await.expect("nothing is found");
         assert!(versions.items.is_empty());

@@ -28,7 +28,7 @@ impl Subject {
     }
 
     /// Fires everything that is due, once each, and says how much of it was there.
-    async fn fire_due(&self) -> usize {
+    pub(super) async fn fire_due(&self) -> usize {
         let due = self.due().await;
         for (workspace, trigger) in &due {
             let fired = self.trigger_service().fire(&workspace_scope(*workspace), trigger).await;
