@@ -31,6 +31,7 @@ async fn it_says_what_it_can_do() {
         (&["migrate", "--help"], "MIGRATE_DATABASE_URL"),
         (&["events", "import", "--help"], "TIDEGATE_TOKEN"),
         (&["workflow", "validate", "--help"], "file:line:column"),
+        (&["workflow", "schedule", "--help"], "--count"),
     ] {
         let (code, out, _) = run(arguments).await;
         assert_eq!(code, Some(0), "{arguments:?}");

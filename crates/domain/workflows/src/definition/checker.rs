@@ -237,7 +237,9 @@ impl<'s> Checker<'s> {
                     names.check(&expression).into_iter().map(moved).collect()
                 }
             };
-            errors.into_iter().for_each(|error| self.expression_problem(part, text, error));
+            for ExpressionError { offset, detail, suggestion } in errors {
+                self.problem_within(part, text, offset, detail, suggestion);
+            }
         }
         ValueTemplate::check_text(text).ok()
     }
@@ -262,9 +264,17 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn expression_problem(&mut self, part: &Part<'_>, text: &str, error: ExpressionError) {
-        let at = self.place(part.node, text, error.offset);
-        self.push(at, &part.pointer, error.detail, error.suggestion);
+    /// A problem with the part of `text`, which `part` holds, that begins at the byte `offset`.
+    pub(super) fn problem_within(
+        &mut self,
+        part: &Part<'_>,
+        text: &str,
+        offset: usize,
+        detail: String,
+        suggestion: Option<String>,
+    ) {
+        let at = self.place(part.node, text, offset);
+        self.push(at, &part.pointer, detail, suggestion);
     }
 
     /// Where the byte `offset` of a text stands in the source. Exact where the text is written as it is; where quoting or

@@ -243,6 +243,10 @@ fn schedule(checker: &mut Checker<'_>, cron: &Part<'_>, zone: Option<&Part<'_>>)
 fn pattern_problem(checker: &mut Checker<'_>, part: &Part<'_>, pattern: &str, zone: &str) -> Option<Schedule> {
     match Schedule::new(pattern, zone) {
         Ok(schedule) => Some(schedule),
+        Err(ScheduleError::Pattern(error)) => {
+            checker.problem_within(part, pattern, error.offset, error.to_string(), error.suggestion);
+            None
+        }
         Err(error) => {
             checker.problem(part, error.to_string());
             None

@@ -9,7 +9,7 @@ mod schedule;
 mod service;
 
 pub use event::EventTrigger;
-pub use schedule::{Schedule, ScheduleError};
+pub use schedule::{PatternError, Schedule, ScheduleError};
 pub use service::{Occurrence, Triggers};
 
 use crate::expression::ValueTemplate;
