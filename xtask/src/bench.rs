@@ -1,5 +1,5 @@
-//! `bench`: the server as it is released, on a PostgreSQL of its own that waits for the disk, driven from another
-//! process. `xtask-load` measures; this file starts what it needs and prints what it found.
+//! `bench`: the server as it is released, on a PostgreSQL of its own that waits for the disk or on the one inside, driven
+//! from another process. `xtask-load` measures; this file starts what it needs and prints what it found.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,11 +14,14 @@ use crate::failure::{Context, Failure};
 use crate::services::{Durability, Services};
 use crate::shell;
 
+/// The benchmark that needs nothing but the server.
+const EMBEDDED: &str = "embedded";
+
 /// Which benchmark, and how.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of `ingest`, `list`, `runs` and `auth`.
-    #[arg(value_parser = ["ingest", "list", "runs", "auth"])]
+    /// One of `ingest`, `list`, `runs`, `auth` and `embedded`.
+    #[arg(value_parser = ["ingest", "list", "runs", "auth", "embedded"])]
     name: String,
     /// How often each measurement is repeated.
     #[arg(long, default_value_t = 3)]
@@ -37,21 +40,27 @@ pub(crate) struct Bench {
 /// Measures, prints a table, and writes `target/bench/<name>.json`.
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     let programs = build(bench.debug)?;
-    let mut services = Services::start(Durability::Full)?;
-    let admin_url = services.database_url().to_owned();
-    let load = |server: &str| {
+    let load = || {
         let mut command = Command::new(programs.join("xtask-load"));
-        command.args(["--admin-url", &admin_url, "--server", server]);
         command.args(["--rounds", &bench.rounds.to_string(), "--seconds", &bench.seconds.to_string()]);
         command
     };
-    shell::output(
-        Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
-    )?;
-    let login = shell::output(load("").arg("prepare"))?;
-    let server = serve(&programs, &login, &bench.name, &mut services)?;
-    let mut measuring = load(&server);
-    measuring.arg(&bench.name).args(&bench.arguments).stderr(Stdio::inherit());
+    let mut measuring = load();
+    // Dropped at the end, and stopped then.
+    let mut served = None;
+    if bench.name == EMBEDDED {
+        measuring.args([EMBEDDED, "--program"]).arg(programs.join("tidegate"));
+    } else {
+        let services = served.insert(Services::start(Durability::Full)?);
+        let admin_url = services.database_url().to_owned();
+        shell::output(
+            Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
+        )?;
+        let login = shell::output(load().args(["--admin-url", &admin_url, "prepare"]))?;
+        let server = serve(&programs, &login, &bench.name, services)?;
+        measuring.args(["--admin-url", &admin_url, "--server", &server, &bench.name]);
+    }
+    measuring.args(&bench.arguments).stderr(Stdio::inherit());
     let mut report: Value = serde_json::from_str(&shell::output(&mut measuring)?).context("reading the report")?;
     if let Some(report) = report.as_object_mut() {
         report.insert("machine".to_owned(), machine());

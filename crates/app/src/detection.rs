@@ -1,19 +1,22 @@
 //! Detection as a reader behind the insert.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tidegate_engine::follower::{Consumer, FollowerConfig, FollowerParts};
+use tidegate_engine::follower::{Consumer, FollowerConfig, FollowerParts, Progress};
 use tidegate_events::EventBacklog;
 use tidegate_events::pattern::{DETECTION, Detection};
-use tidegate_kernel::{StoreError, SystemScope, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{StoreError, SystemScope, Urgency, WorkspaceId, WorkspaceScope};
+use tokio::time::Instant;
 
 use crate::Services;
 
 /// Events that are counted in one transaction.
 const CHUNK: u32 = 5_000;
-/// The same where everybody shares the one connection of the embedded PostgreSQL.
-const EMBEDDED_CHUNK: u32 = 250;
+/// How long a transaction of background work takes about, where everybody shares the one connection of the embedded PostgreSQL.
+/// Whoever asks waits for one at most, so it is well below the 20 ms that they may notice.
+const EMBEDDED_SLICE: Duration = Duration::from_millis(12);
 
 struct Detecting {
     detection: Detection,
@@ -30,20 +33,27 @@ impl Consumer for Detecting {
         self.backlog.behind(scope, DETECTION, limit).await
     }
 
-    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
-        self.detection.step(scope).await.map(|step| step.more)
+    fn most(&self) -> u32 {
+        self.detection.chunk()
+    }
+
+    async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError> {
+        let tx = self.detection.begin(scope).await?;
+        let began = Instant::now();
+        let step = self.detection.step_in(tx, limit).await?;
+        let events = u32::try_from(step.events).unwrap_or(u32::MAX);
+        Ok(Progress { events, more: step.more, took: began.elapsed() })
     }
 }
 
 /// What follows the insert with detection.
 pub(crate) fn parts(services: &Services) -> FollowerParts {
-    let chunk = if services.embedded { EMBEDDED_CHUNK } else { CHUNK };
-    let detection = Detection::new(services.store.clone(), Arc::clone(&services.catalogue), chunk);
+    let detection = Detection::new(services.store.clone(), Arc::clone(&services.catalogue), CHUNK);
     FollowerParts {
         consumer: Arc::new(Detecting { detection, backlog: services.store.clone() }),
         bus: Arc::clone(&services.signals),
         env: services.env.clone(),
-        scope: services.issuer.system("detection"),
+        scope: services.issuer.system("detection").with_urgency(Urgency::Background),
         config: follower_config(services),
     }
 }
@@ -51,5 +61,5 @@ pub(crate) fn parts(services: &Services) -> FollowerParts {
 /// How readers behind the insert go about it here.
 pub(crate) fn follower_config(services: &Services) -> FollowerConfig {
     let default = FollowerConfig::default();
-    FollowerConfig { lanes: if services.embedded { 1 } else { default.lanes }, ..default }
+    if services.embedded { FollowerConfig { lanes: 1, slice: Some(EMBEDDED_SLICE), ..default } } else { default }
 }

@@ -9,7 +9,7 @@ use tidegate_engine::ports::{EmittedEvent, EngineStore, EventEmitter, OutboundHt
 use tidegate_engine::{Engine, EngineConfig, EngineParts};
 use tidegate_events::Events;
 use tidegate_events::cloud_event::{DEPTH_ATTRIBUTE, Headers, NewEvent, Rejection, RejectionCode, read};
-use tidegate_kernel::{Environment, Signal, SignalBus, Topic, WorkspaceScope};
+use tidegate_kernel::{Environment, Signal, SignalBus, Topic, Urgency, WorkspaceScope};
 use tidegate_postgres::PgEngineStore;
 use tidegate_workflows::run::StepError;
 
@@ -29,7 +29,7 @@ pub(crate) async fn drive(services: Services) {
         bus: services.signals.clone(),
         endings: services.run_endings.clone(),
         env: services.env.clone(),
-        scope: services.issuer.system("engine"),
+        scope: services.issuer.system("engine").with_urgency(Urgency::Engine),
         config: EngineConfig::default(),
     });
     services.stopping.cancelled().await;

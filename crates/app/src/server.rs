@@ -133,9 +133,9 @@ impl Application {
         if self.works {
             workers::start(&workers, &self.services);
         }
-        if self.open.is_embedded() {
+        if let Some(wal) = self.open.embedded_wal() {
             let (store, stopping) = (self.open.store.clone(), self.services.stopping.clone());
-            workers.spawn(async move { stopping.run_until_cancelled(keep_embedded(store)).await });
+            workers.spawn(async move { stopping.run_until_cancelled(keep_embedded(store, wal)).await });
         }
         let result = self.server.await;
         self.services.stopping.cancel();

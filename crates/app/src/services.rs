@@ -24,6 +24,10 @@ use crate::server::StartError;
 use crate::settings::Settings;
 use crate::tenancy::Tenancy;
 
+/// The most events of one transaction where everybody waits for the one connection of the embedded PostgreSQL. It takes some
+/// ten milliseconds.
+const EMBEDDED_INGEST: usize = 150;
+
 /// The wired services of one server.
 #[derive(Clone)]
 pub struct Services {
@@ -104,6 +108,7 @@ impl Services {
         let billing = Billing::new(store.clone(), plans, settings.plan(), env.clone()).map_err(setting)?;
         let quota = Arc::new(PlanQuota::new(billing.clone()));
         let events = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(&signals));
+        let events = if settings.is_embedded() { events.in_transactions_of(EMBEDDED_INGEST) } else { events };
         let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
         let outbound = GuardedHttp::new(&OutboundConfig {
             allow_hosts: settings.allow_hosts.clone(),

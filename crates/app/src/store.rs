@@ -1,12 +1,17 @@
 //! Opening the store: a served PostgreSQL, or the one inside the binary.
 
-use tidegate_embedded_postgres::{EmbeddedPostgres, Schedule, maintain};
+use std::time::Duration;
+
+use tidegate_embedded_postgres::{CHECKPOINT, Chore, EmbeddedPostgres, Schedule, VACUUMS_DUE, Wal, maintain};
 use tidegate_kernel::Environment;
 use tidegate_postgres::migrate::{Schema, newest_version};
 use tidegate_postgres::{PgStore, PgStoreConfig};
 
 use crate::server::StartError;
 use crate::settings::Settings;
+
+/// How long the checkpoint before a stop may take. Without it nothing is lost, and the next start takes longer.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// A store, and the embedded PostgreSQL where that is what it lives in.
 pub(crate) struct OpenStore {
@@ -63,6 +68,15 @@ impl OpenStore {
 
     /// Closes the connections, then the PostgreSQL that is ours.
     pub(crate) async fn close(self) {
+        if self.embedded.is_some() {
+            // What is left of the log is removed, and the next start has nothing to recover.
+            let checkpoint = self.store.run_embedded_chore(CHECKPOINT);
+            match tokio::time::timeout(LAST_CHECKPOINT, checkpoint).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "no checkpoint before the stop"),
+                Err(_) => tracing::warn!("the checkpoint before the stop takes too long; it is left out"),
+            }
+        }
         self.store.close().await;
         if let Some(embedded) = self.embedded {
             let closed = tokio::task::spawn_blocking(|| embedded.shutdown()).await;
@@ -72,17 +86,26 @@ impl OpenStore {
         }
     }
 
-    /// Whether the store needs [`keep_embedded`].
-    pub(crate) const fn is_embedded(&self) -> bool {
-        self.embedded.is_some()
+    /// The log of the embedded PostgreSQL, which needs [`keep_embedded`].
+    pub(crate) fn embedded_wal(&self) -> Option<Wal> {
+        self.embedded.as_ref().map(|embedded| embedded.wal().clone())
     }
 }
 
 /// Does for the embedded PostgreSQL what a served one does in the background, for as long as it is polled.
-pub(crate) async fn keep_embedded(store: PgStore) {
-    maintain(Schedule::default(), |chore| {
-        let store = store.clone();
-        async move { store.run_embedded_chore(chore.sql()).await }
-    })
+pub(crate) async fn keep_embedded(store: PgStore, wal: Wal) {
+    maintain(
+        Schedule::default(),
+        || wal.bytes(),
+        |chore| {
+            let store = store.clone();
+            async move {
+                match chore {
+                    Chore::Checkpoint => store.run_embedded_chore(CHECKPOINT).await,
+                    Chore::Vacuum => store.run_embedded_chores(VACUUMS_DUE).await,
+                }
+            }
+        },
+    )
     .await;
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidegate_engine::follower::{Consumer, FollowerParts, follow};
+use tidegate_engine::follower::{Consumer, FollowerParts, Progress, follow};
 use tidegate_engine::scheduler::{SchedulerParts, keep_time};
 use tidegate_events::EventBacklog;
-use tidegate_kernel::{StoreError, SystemScope, WorkspaceId, WorkspaceScope};
-use tidegate_use_cases::{FollowEvents, TRIGGERS};
+use tidegate_kernel::{StoreError, SystemScope, Urgency, WorkspaceId, WorkspaceScope};
+use tidegate_use_cases::{FollowEvents, Followed, TRIGGERS, TRIGGERS_CHUNK};
 use tidegate_workflows::trigger::Triggers;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::Services;
@@ -33,8 +34,15 @@ impl Consumer for Following {
         self.backlog.behind(scope, TRIGGERS, limit).await
     }
 
-    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
-        self.events.step(scope).await
+    fn most(&self) -> u32 {
+        TRIGGERS_CHUNK
+    }
+
+    async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError> {
+        let tx = self.events.begin(scope).await?;
+        let began = Instant::now();
+        let Followed { events, more } = self.events.step_in(scope, tx, limit).await?;
+        Ok(Progress { events, more, took: began.elapsed() })
     }
 }
 
@@ -47,13 +55,13 @@ pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
         consumer: Arc::new(Following { events, backlog: services.store.clone() }),
         bus: Arc::clone(&services.signals),
         env: services.env.clone(),
-        scope: services.issuer.system("triggers for events"),
+        scope: services.issuer.system("triggers for events").with_urgency(Urgency::Background),
         config: follower_config(services),
     };
     let scheduling = SchedulerParts {
         triggers,
         env: services.env.clone(),
-        scope: services.issuer.system("triggers for times"),
+        scope: services.issuer.system("triggers for times").with_urgency(Urgency::Engine),
         poll: LOOK,
     };
     tasks.spawn(follow(following, services.stopping.clone()));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_engine::follower::follow;
-use tidegate_kernel::SystemScope;
+use tidegate_kernel::{SystemScope, Urgency};
 use tokio_util::task::TaskTracker;
 
 use crate::{Services, detection, engine, triggers};
@@ -24,7 +24,7 @@ pub(crate) async fn write_calls(services: Services) {
 
 /// Writes the API calls that were counted up to now.
 pub(crate) async fn flush_calls(services: &Services) {
-    let scope = services.issuer.system("counting API calls");
+    let scope = services.issuer.system("counting API calls").with_urgency(Urgency::Background);
     if let Err(error) = services.calls.flush(&scope).await {
         tracing::warn!(%error, "API calls were not written; trying again with the next ones");
     }
@@ -39,7 +39,7 @@ pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
 }
 
 async fn keep_partitions(services: Services) {
-    let scope: SystemScope = services.issuer.system("partition upkeep");
+    let scope: SystemScope = services.issuer.system("partition upkeep").with_urgency(Urgency::Background);
     loop {
         match services.store.ensure_partitions(&scope).await {
             Ok(0) => {}

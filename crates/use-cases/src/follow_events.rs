@@ -14,8 +14,17 @@ use tidegate_workflows::trigger::{Occurrence, Triggers};
 /// Under which name it reads.
 pub const TRIGGERS: ConsumerName = ConsumerName("triggers");
 
-/// How many events one transaction follows.
-const CHUNK: i64 = 500;
+/// How many events one transaction follows at most.
+pub const TRIGGERS_CHUNK: u32 = 500;
+
+/// How far one step of following came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed {
+    /// How many events it passed.
+    pub events: u32,
+    /// Whether more are waiting.
+    pub more: bool,
+}
 
 /// What following events needs of a store: the events and the triggers in one transaction.
 pub trait EventTriggersTx: TriggersTx {
@@ -53,18 +62,43 @@ impl FollowEvents {
     /// # Errors
     /// [`StoreError`] when nothing was changed; the events are read again later.
     pub async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
-        let mut tx = self.store.begin(scope).await?;
+        let tx = self.begin(scope).await?;
+        self.step_in(scope, tx, TRIGGERS_CHUNK).await.map(|followed| followed.more)
+    }
+
+    /// The transaction of a step, for whoever has to know when its work begins.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be opened.
+    pub async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn EventTriggersTx>, StoreError> {
+        self.store.begin(scope).await
+    }
+
+    /// As [`FollowEvents::step`], in a transaction that is open, with at most `limit` events.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was changed.
+    pub async fn step_in(
+        &self,
+        scope: &WorkspaceScope,
+        mut tx: Box<dyn EventTriggersTx>,
+        limit: u32,
+    ) -> Result<Followed, StoreError> {
         let from = tx.consumers().cursor(TRIGGERS).await?;
         let head = tx.feed().head().await?;
         if head <= from {
-            return Ok(false);
+            return Ok(Followed { events: 0, more: false });
         }
         let awaited = self.triggers.awaited_in(tx.as_triggers()).await?;
         // Positions have no gaps but those of retention, which are passed over; where nobody waits, so is everything.
-        let to = if awaited.is_empty() { head } else { head.min(Position(from.0 + CHUNK)) };
+        let to = if awaited.is_empty() {
+            head
+        } else {
+            head.min(Position(from.0 + i64::from(limit.clamp(1, TRIGGERS_CHUNK))))
+        };
         // Who comes second waits here, before anything is started.
         if !tx.consumers().advance(TRIGGERS, from, to).await? {
-            return Ok(true);
+            return Ok(Followed { events: 0, more: true });
         }
         let mut started = 0;
         if !awaited.is_empty() {
@@ -76,7 +110,9 @@ impl FollowEvents {
         if started > 0 {
             self.triggers.wake(scope);
         }
-        Ok(to < head)
+        // Events that nobody waits for are passed without being read.
+        let events = if awaited.is_empty() { 0 } else { u32::try_from(to.0 - from.0).unwrap_or(u32::MAX) };
+        Ok(Followed { events, more: to < head })
     }
 }
 

@@ -10,5 +10,5 @@ pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
 pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
-pub use follow_events::{EventTriggersTx, FollowEvents, TRIGGERS};
+pub use follow_events::{EventTriggersTx, FollowEvents, Followed, TRIGGERS, TRIGGERS_CHUNK};
 pub use quota::PlanQuota;

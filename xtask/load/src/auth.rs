@@ -13,7 +13,7 @@ const CONNECTIONS: usize = 16;
 
 /// Measures it.
 pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
-    let person = story::person(setting).await?;
+    let person = story::person(&setting.server).await?;
     let (mut rates, mut p99, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {
         let (rate, mut latencies) =

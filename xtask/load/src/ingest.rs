@@ -19,7 +19,7 @@ const DETECTION: Duration = Duration::from_secs(600);
 
 /// Measures it.
 pub(crate) async fn run(setting: &Setting, window: u64) -> Result<Report, Failure> {
-    let mut person = story::person(setting).await?;
+    let mut person = story::person(&setting.server).await?;
     let mut workspaces = Vec::new();
     for n in 0..WORKSPACES {
         workspaces.push(story::workspace(&mut person, &format!("ingest {n}")).await?);

@@ -17,7 +17,7 @@ const TYPES: i64 = 20;
 
 /// Measures it.
 pub(crate) async fn run(setting: &Setting, rows: u64) -> Result<Report, Failure> {
-    let mut person = story::person(setting).await?;
+    let mut person = story::person(&setting.server).await?;
     let id = story::workspace(&mut person, "list").await?;
     let mut admin = prepare::admin(setting).await?;
     let workspace = fill(&mut admin, i64::try_from(rows)?).await?;

@@ -4,6 +4,7 @@
 //! prints a report as JSON. It asks the server nothing that a caller could not.
 
 mod auth;
+mod embedded;
 mod events;
 mod failure;
 mod http;
@@ -14,6 +15,7 @@ mod prepare;
 mod runs;
 mod story;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use crate::measure::Report;
 #[derive(Parser)]
 struct Arguments {
     /// The superuser's login of the server's PostgreSQL.
-    #[arg(long)]
+    #[arg(long, default_value = "")]
     admin_url: String,
     /// Where the server is.
     #[arg(long, default_value = "127.0.0.1:8080")]
@@ -64,6 +66,18 @@ enum Command {
     },
     /// `GET /auth/me` over 16 connections.
     Auth,
+    /// The server with the PostgreSQL inside, which this starts itself.
+    Embedded {
+        /// The server's program.
+        #[arg(long)]
+        program: PathBuf,
+        /// Events of one tenant while another asks.
+        #[arg(long, default_value_t = 20_000)]
+        asked: usize,
+        /// Events while nobody asks.
+        #[arg(long, default_value_t = 100_000)]
+        events: usize,
+    },
 }
 
 /// What every benchmark is given.
@@ -90,6 +104,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::List { rows } => list::run(&setting, rows).await?,
         Command::Runs { runs } => runs::run(&setting, runs).await?,
         Command::Auth => auth::run(&setting).await?,
+        Command::Embedded { program, asked, events } => embedded::run(&setting, &program, asked, events).await?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())

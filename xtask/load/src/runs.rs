@@ -35,7 +35,7 @@ outputs: {n: '${{ steps.third.output.n }}'}
 
 /// Measures it.
 pub(crate) async fn run(setting: &Setting, runs: usize) -> Result<Report, Failure> {
-    let mut person = story::person(setting).await?;
+    let mut person = story::person(&setting.server).await?;
     let workspace = story::workspace(&mut person, "runs").await?;
     let path = format!("/workspaces/{workspace}/workflows");
     let made = person.client.send("POST", &path, "application/yaml", WORKFLOW.as_bytes()).await?.json(201)?;

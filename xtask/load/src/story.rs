@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::Setting;
 use crate::failure::Failure;
 use crate::http::Client;
 
@@ -13,14 +12,14 @@ pub(crate) struct Person {
 }
 
 /// Registers a person and logs them in.
-pub(crate) async fn person(setting: &Setting) -> Result<Person, Failure> {
-    let mut client = Client::connect(&setting.server, None).await?;
+pub(crate) async fn person(server: &str) -> Result<Person, Failure> {
+    let mut client = Client::connect(server, None).await?;
     let credentials = json!({ "email": "bench@example.org", "password": "a bench by the quay", "name": "Bench" });
     client.post("/auth/register", &credentials).await?.expect(201)?;
     let login = json!({ "email": credentials["email"], "password": credentials["password"] });
     let tokens = client.post("/auth/login", &login).await?.json(200)?;
     let token = text(&tokens, "access_token")?;
-    Ok(Person { client: Client::connect(&setting.server, Some(&token)).await?, token })
+    Ok(Person { client: Client::connect(server, Some(&token)).await?, token })
 }
 
 /// Founds a workspace; its id.

@@ -18,6 +18,9 @@ pub mod cache;
 mod lock;
 pub mod maintenance;
 mod server;
+mod settings;
+mod wal;
 
-pub use maintenance::{Chore, Schedule, maintain};
+pub use maintenance::{CHECKPOINT, Chore, Schedule, VACUUMS_DUE, maintain};
 pub use server::{EmbeddedPostgres, ShutdownError, StartError};
+pub use wal::Wal;

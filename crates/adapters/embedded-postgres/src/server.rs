@@ -14,6 +14,8 @@ use pglite_oxide::{PgliteProxy, install_into};
 use tempfile::TempDir;
 
 use crate::lock::{DirectoryLock, LockError};
+use crate::settings;
+use crate::wal::Wal;
 
 /// How long a shutdown waits for the open connection to be closed.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -71,6 +73,7 @@ pub struct ShutdownError(());
 pub struct EmbeddedPostgres {
     address: SocketAddr,
     directory: PathBuf,
+    wal: Wal,
     stopping: Arc<AtomicBool>,
     stopped: Arc<Stopped>,
     temporary: Option<TempDir>,
@@ -129,7 +132,8 @@ impl EmbeddedPostgres {
         })?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StartError::Socket)?;
         let address = listener.local_addr().map_err(StartError::Socket)?;
-        prepare(&directory)?;
+        let cluster = prepare(&directory)?;
+        settings::write(&cluster).map_err(|source| StartError::Unusable { directory: directory.clone(), source })?;
 
         let stopping = Arc::new(AtomicBool::new(false));
         let stopped = Arc::new(Stopped::default());
@@ -142,7 +146,7 @@ impl EmbeddedPostgres {
             ended.set();
         });
         serving.map_err(unusable_thread(&directory))?;
-        Ok(Self { address, directory, stopping, stopped, temporary })
+        Ok(Self { address, directory, wal: Wal::of(&cluster), stopping, stopped, temporary })
     }
 
     /// The address of the superuser's database. At most one connection at a time; another one waits.
@@ -157,7 +161,14 @@ impl EmbeddedPostgres {
         &self.directory
     }
 
-    /// Stops it. Close the connection first: PostgreSQL ends with it, in order. Blocks.
+    /// The write-ahead log, for [`crate::maintain`].
+    #[must_use]
+    pub const fn wal(&self) -> &Wal {
+        &self.wal
+    }
+
+    /// Stops it. Close the connection first: PostgreSQL ends with it, in order. Blocks. Whoever makes a checkpoint before
+    /// ([`crate::Chore::Checkpoint`]) leaves a small directory behind, and the next start has nothing to recover.
     ///
     /// # Errors
     /// [`ShutdownError`] when the connection is still open after ten seconds. Ending the process then loses nothing
@@ -190,12 +201,14 @@ fn unusable_thread(directory: &Path) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Unusable { directory, source }
 }
 
-/// Unpacks PostgreSQL and makes the cluster where either is missing. The library must not run on a thread of an async
-/// runtime, so it gets one of its own.
-fn prepare(directory: &Path) -> Result<(), StartError> {
+/// Unpacks PostgreSQL and makes the cluster where either is missing, and says where the cluster is. The library must not run
+/// on a thread of an async runtime, so it gets one of its own.
+fn prepare(directory: &Path) -> Result<PathBuf, StartError> {
     let unprepared = |reason: String| StartError::Unprepared { directory: directory.to_owned(), reason };
     let root = directory.to_owned();
-    let preparing = thread::spawn(move || install_into(&root).map(drop).map_err(|error| format!("{error:#}")));
+    let preparing = thread::spawn(move || {
+        install_into(&root).map(|installed| installed.paths.pgdata).map_err(|error| format!("{error:#}"))
+    });
     preparing.join().map_err(|_| unprepared("it panicked".to_owned()))?.map_err(unprepared)
 }
 

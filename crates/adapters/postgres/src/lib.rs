@@ -10,6 +10,7 @@ mod engine;
 mod entities;
 mod error;
 mod events;
+mod gate;
 mod idempotency;
 pub mod migrate;
 mod orm;

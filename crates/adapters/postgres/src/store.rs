@@ -1,12 +1,14 @@
 //! Pools, and how a transaction takes its role.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, SqlSafeStr};
-use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transaction, WorkspaceScope};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
+use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transaction, Urgency, WorkspaceScope};
 
 use crate::error::store_error;
+use crate::gate::{Gate, Turn};
 use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
 
 /// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
@@ -60,6 +62,9 @@ pub struct PgStore {
     engine: PgPool,
     directory: PgPool,
     own_logins: OwnLogins,
+    /// Whose turn it is, where there is one connection for everybody.
+    gate: Option<Arc<Gate>>,
+    acquire_timeout: Duration,
     env: Environment,
 }
 
@@ -93,7 +98,9 @@ impl PgStore {
             None => api.clone(),
         };
         let own_logins = OwnLogins { engine: config.engine_url.is_some(), directory: config.directory_url.is_some() };
-        Ok(Self { api, engine, directory, own_logins, env })
+        let shared = !own_logins.engine && !own_logins.directory;
+        let gate = (shared && config.max_connections == 1).then(Arc::<Gate>::default);
+        Ok(Self { api, engine, directory, own_logins, gate, acquire_timeout: config.acquire_timeout, env })
     }
 
     /// Waits until every connection is back and closes them.
@@ -114,6 +121,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        let _turn = self.turn(Urgency::Request).await?;
         self.api.execute("select 1").await.map(drop).map_err(store_error)
     }
 
@@ -134,11 +142,30 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`] when it failed. The connection is closed if it could not be made harmless again.
     pub async fn run_embedded_chore(&self, statement: &'static str) -> Result<(), StoreError> {
+        self.as_embedded_owner(statement.into_sql_str()).await.map(drop)
+    }
+
+    /// Asks `query` for statements and runs each of them as [`PgStore::run_embedded_chore`] does, so that others have their turn
+    /// in between. The rows of `query` MUST be statements that it makes of the catalog alone.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the first that failed.
+    pub async fn run_embedded_chores(&self, query: &'static str) -> Result<(), StoreError> {
+        for row in self.as_embedded_owner(query.into_sql_str()).await? {
+            let statement: String = row.try_get(0).map_err(store_error)?;
+            self.as_embedded_owner(AssertSqlSafe(statement).into_sql_str()).await?;
+        }
+        Ok(())
+    }
+
+    async fn as_embedded_owner(&self, statement: SqlStr) -> Result<Vec<PgRow>, StoreError> {
+        let turn = self.turn(Urgency::Background).await?;
         let mut connection = self.api.acquire().await.map_err(store_error)?;
         // A task of its own, so that no caller who gives up leaves the connection with the owner's rights.
         let chore = tokio::spawn(async move {
+            let _turn = turn;
             connection.execute("SET SESSION AUTHORIZATION postgres").await?;
-            let done = connection.execute(statement).await.map(drop);
+            let done = connection.fetch_all(sqlx::raw_sql(statement)).await;
             if let Err(error) = connection.execute(BE_NOBODY).await {
                 connection.close().await?;
                 return Err(error);
@@ -178,24 +205,24 @@ impl PgStore {
         let setting = format!("; SET LOCAL app.workspace_id = '{}'", scope.workspace().as_uuid());
         let grasp =
             Tenant { workspace: scope.workspace(), actor: scope.actor(), request_id: scope.request_id().clone() };
-        self.open(&self.api, "tidegate_api", &setting, grasp).await
+        self.open(&self.api, scope.urgency(), "tidegate_api", &setting, grasp).await
     }
 
     /// A transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
         let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
         let grasp = Person { user: scope.user() };
-        self.open(&self.directory, "tidegate_directory", &setting, grasp).await
+        self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, grasp).await
     }
 
     /// A transaction before there is a scope. The system scope is the caller's proof that it may.
-    pub(crate) async fn begin_directory(&self, _: &SystemScope) -> Result<Box<PgTx<Directory>>, StoreError> {
-        self.open(&self.directory, "tidegate_directory", "", Directory).await
+    pub(crate) async fn begin_directory(&self, scope: &SystemScope) -> Result<Box<PgTx<Directory>>, StoreError> {
+        self.open(&self.directory, scope.urgency(), "tidegate_directory", "", Directory).await
     }
 
     /// A transaction of the machinery. The system scope is the caller's proof that it may.
-    pub(crate) async fn begin_machinery(&self, _: &SystemScope) -> Result<Box<PgTx<Machinery>>, StoreError> {
-        self.open(&self.engine, "tidegate_engine", "", Machinery).await
+    pub(crate) async fn begin_machinery(&self, scope: &SystemScope) -> Result<Box<PgTx<Machinery>>, StoreError> {
+        self.open(&self.engine, scope.urgency(), "tidegate_engine", "", Machinery).await
     }
 
     /// Opens a transaction and takes a role in one round trip.
@@ -205,24 +232,39 @@ impl PgStore {
     async fn open<G: Send + Sync + 'static>(
         &self,
         pool: &PgPool,
+        urgency: Urgency,
         role: &'static str,
         setting: &str,
         grasp: G,
     ) -> Result<Box<PgTx<G>>, StoreError> {
         let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
-        let mut transaction = begin_on(pool, begin.clone()).await;
+        let turn = self.turn(urgency).await?;
+        let (mut transaction, mut turn) = begin_on(pool, begin.clone(), turn).await;
         if matches!(transaction, Err(sqlx::Error::Io(_))) {
             // The server had closed an idle connection. Nothing was sent that could have changed anything.
-            transaction = begin_on(pool, begin).await;
+            (transaction, turn) = begin_on(pool, begin, turn).await;
         }
-        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, grasp, self.env.clone())))
+        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, turn, grasp, self.env.clone())))
+    }
+
+    /// Waits for a turn where everybody shares one connection.
+    async fn turn(&self, urgency: Urgency) -> Result<Option<Turn>, StoreError> {
+        let Some(gate) = &self.gate else { return Ok(None) };
+        let turn = tokio::time::timeout(self.acquire_timeout, gate.turn(urgency)).await;
+        turn.map(Some).map_err(|_| store_error(sqlx::Error::PoolTimedOut))
     }
 }
 
-async fn begin_on(pool: &PgPool, begin: sqlx::SqlStr) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
-    let connection = pool.acquire().await?;
-    let opening = tokio::spawn(sqlx::Transaction::begin(connection, Some(begin)));
-    opening.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+type Begun = Result<sqlx::Transaction<'static, Postgres>, sqlx::Error>;
+
+/// The turn goes with the opening, so that it outlasts a caller who gives up as long as the connection is used.
+async fn begin_on(pool: &PgPool, begin: SqlStr, turn: Option<Turn>) -> (Begun, Option<Turn>) {
+    let connection = match pool.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => return (Err(error), turn),
+    };
+    let opening = tokio::spawn(async move { (sqlx::Transaction::begin(connection, Some(begin)).await, turn) });
+    opening.await.unwrap_or_else(|_| (Err(sqlx::Error::WorkerCrashed), None))
 }
 
 async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {

@@ -6,6 +6,7 @@ use tidegate_kernel::{Actor, Environment, RequestId, StoreError, Transaction, Us
 use tokio::sync::Mutex;
 
 use crate::error::store_error;
+use crate::gate::Turn;
 
 /// An open transaction. `G` is what it was opened for, and decides which ports it implements.
 ///
@@ -16,6 +17,8 @@ pub struct PgTx<G = Tenant> {
     pub(crate) connection: Mutex<sqlx::Transaction<'static, Postgres>>,
     pub(crate) grasp: G,
     pub(crate) env: Environment,
+    /// Given on when the connection has been given back.
+    _turn: Option<Turn>,
 }
 
 /// One workspace, as the role `tidegate_api`.
@@ -41,8 +44,13 @@ pub struct Directory;
 pub struct Machinery;
 
 impl<G> PgTx<G> {
-    pub(crate) fn new(transaction: sqlx::Transaction<'static, Postgres>, grasp: G, env: Environment) -> Self {
-        Self { connection: Mutex::new(transaction), grasp, env }
+    pub(crate) fn new(
+        transaction: sqlx::Transaction<'static, Postgres>,
+        turn: Option<Turn>,
+        grasp: G,
+        env: Environment,
+    ) -> Self {
+        Self { connection: Mutex::new(transaction), grasp, env, _turn: turn }
     }
 
     /// The connection, for array SQL and hot paths. Tenant SQL binds [`PgTx::workspace`] as its first parameter.

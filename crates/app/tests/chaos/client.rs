@@ -56,6 +56,29 @@ impl Caller {
         caller
     }
 
+    /// The same person in a second workspace, in which there is nothing.
+    pub async fn with_another_workspace(&self) -> Self {
+        let workspace = self.must(Method::POST, "/api/v1/workspaces", &json!({ "name": "Another" })).await;
+        Self { workspace: text(&workspace["id"]), ..self.clone() }
+    }
+
+    /// How many workflows there are, as the list says.
+    pub async fn workflows(&self) -> usize {
+        let answer = self.request(Method::GET, &self.path("/workflows")).send().await.expect("the server answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let list: Value = answer.json().await.expect("a list is JSON");
+        list["items"].as_array().map_or(usize::MAX, Vec::len)
+    }
+
+    /// How many events detection has read.
+    pub async fn detected(&self) -> usize {
+        let answer =
+            self.request(Method::GET, &self.path("/patterns?limit=1")).send().await.expect("the server answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let watermark = answer.headers().get("tidegate-watermark").and_then(|value| value.to_str().ok());
+        watermark.and_then(|value| value.parse().ok()).expect("the list says how far detection is")
+    }
+
     /// Says where the server is now.
     pub fn moved(&self, base: &str) {
         base.clone_into(&mut self.base.lock().expect("nobody panics with the address"));

@@ -5,6 +5,7 @@
 
 mod client;
 mod kill;
+mod neighbour;
 mod process;
 mod shutdown;
 mod two_servers;

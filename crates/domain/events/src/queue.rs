@@ -35,6 +35,8 @@ pub(crate) struct IngestQueue {
     store: Arc<dyn UnitOfWork<dyn EventsTx>>,
     quota: Arc<dyn EventQuota>,
     env: Environment,
+    /// The most events of one transaction.
+    most: usize,
     lanes: Mutex<HashMap<WorkspaceId, Weak<Lane>>>,
 }
 
@@ -68,7 +70,13 @@ struct Shared(#[source] Arc<StoreError>);
 
 impl IngestQueue {
     pub(crate) fn new(store: Arc<dyn UnitOfWork<dyn EventsTx>>, quota: Arc<dyn EventQuota>, env: Environment) -> Self {
-        Self { store, quota, env, lanes: Mutex::default() }
+        Self { store, quota, env, most: usize::MAX, lanes: Mutex::default() }
+    }
+
+    /// The same queue, in transactions of at most `most` events.
+    pub(crate) fn in_transactions_of(&self, most: usize) -> Self {
+        let (store, quota) = (Arc::clone(&self.store), Arc::clone(&self.quota));
+        Self { most: most.max(1), ..Self::new(store, quota, self.env.clone()) }
     }
 
     /// Adds `events` to the scope's workspace, together with what others add there right now.
@@ -117,13 +125,14 @@ impl IngestQueue {
         }
     }
 
-    /// One statement and one commit for a group.
+    /// One statement and one commit for a group, or one for each part of it where transactions are bounded. Where a later part
+    /// fails, the earlier ones are there: the dedupe keys tell whoever sends again.
     async fn write(&self, scope: &WorkspaceScope, group: &[Arc<Ticket>]) -> Result<Vec<Verdicts>, StoreError> {
         let received_at = self.env.now();
         let allowance = self.quota.allowance(scope, received_at).await?;
         let mut first = HashMap::<DedupeKey, usize>::new();
         let mut events = Vec::new();
-        // Per event, its place in the statement, and whether it is the first with its key.
+        // Per event, its place among those that are added, and whether it is the first with its key.
         let mut places = Vec::new();
         for event in group.iter().flat_map(|ticket| &ticket.events) {
             let next = events.len();
@@ -133,19 +142,25 @@ impl IngestQueue {
             }
             places.push((place, place == next));
         }
-        let salt = u64::from_be_bytes(self.env.random());
-        let mut tx = self.store.begin(scope).await?;
-        let added = tx.events().add(&Addition { received_at, salt, allowance, events }).await?;
-        tx.commit().await?;
+        let (mut head, mut added) = (Position::START, Vec::with_capacity(events.len()));
+        for part in events.chunks(self.most) {
+            let salt = u64::from_be_bytes(self.env.random());
+            let mut tx = self.store.begin(scope).await?;
+            let addition = Addition { received_at, salt, allowance, events: part.to_vec() };
+            let mut outcomes = tx.events().add(&addition).await?;
+            tx.commit().await?;
+            head = outcomes.head;
+            added.append(&mut outcomes.outcomes);
+        }
 
-        let mut outcomes = places.into_iter().map(|(place, is_first)| match added.outcomes.get(place) {
+        let mut outcomes = places.into_iter().map(|(place, is_first)| match added.get(place) {
             Some(Outcome::Added(_)) if !is_first => Ok(Outcome::Known),
             Some(outcome) => Ok(*outcome),
             None => Err(StoreError::Internal("the store gave too few outcomes".into())),
         });
         group
             .iter()
-            .map(|ticket| Ok((added.head, outcomes.by_ref().take(ticket.events.len()).collect::<Result<_, _>>()?)))
+            .map(|ticket| Ok((head, outcomes.by_ref().take(ticket.events.len()).collect::<Result<_, _>>()?)))
             .collect()
     }
 }

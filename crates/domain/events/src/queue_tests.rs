@@ -21,6 +21,8 @@ struct Store {
     kept: Mutex<Vec<DedupeKey>>,
     statements: Mutex<Vec<usize>>,
     failures: AtomicUsize,
+    /// From the second statement on after it is set to 1, they fail.
+    fails_after: AtomicUsize,
     limit: AtomicI64,
 }
 
@@ -56,6 +58,11 @@ impl EventRepository for Tx {
         if store.failures.load(Ordering::SeqCst) > 0 {
             store.failures.fetch_sub(1, Ordering::SeqCst);
             return Err(StoreError::Unavailable("gone".into()));
+        }
+        match store.fails_after.load(Ordering::SeqCst) {
+            0 => {}
+            1 => store.fails_after.store(2, Ordering::SeqCst),
+            _ => return Err(StoreError::Unavailable("gone".into())),
         }
         lock(&store.statements).push(addition.events.len());
         let mut kept = lock(&store.kept);
@@ -144,6 +151,29 @@ fn those_who_wait_share_a_statement_and_get_their_own_verdicts() {
         assert_eq!(third.unwrap(), (Position(3), vec![Outcome::Known, Outcome::Added(Position(3))]));
     });
     assert_eq!(*lock(&store.statements), [1, 3], "one for the first, one for those who waited");
+}
+
+#[test]
+fn a_group_is_split_where_transactions_are_bounded() {
+    let store = Arc::new(Store::default());
+    let (queue, scope) = (queue(&store).in_transactions_of(2), scope());
+    let (head, outcomes) = block_on(queue.add(&scope, events(&["a", "b", "a", "c", "d", "e"]))).unwrap();
+    let added = |position| Outcome::Added(Position(position));
+    assert_eq!((head, outcomes), (Position(5), vec![added(1), added(2), Outcome::Known, added(3), added(4), added(5)]));
+    assert_eq!(*lock(&store.statements), [2, 2, 1]);
+    // Of what fails half-way the first part is there, and whoever sends again is told so.
+    let bounded = queue.in_transactions_of(1);
+    let sent = events(&["f", "g"]);
+    block_on(async {
+        let shut = store.gate.lock().await;
+        let mut adding = Box::pin(bounded.add(&scope, sent.clone()));
+        assert!(poll!(&mut adding).is_pending());
+        drop(shut);
+        store.fails_after.store(1, Ordering::SeqCst);
+        assert!(matches!(adding.await, Err(StoreError::Unavailable(_))));
+        store.fails_after.store(0, Ordering::SeqCst);
+        assert_eq!(bounded.add(&scope, sent).await.unwrap().1, [Outcome::Known, added(7)]);
+    });
 }
 
 #[test]

@@ -60,6 +60,12 @@ impl Events {
         Self { signals: Some(signals), ..self }
     }
 
+    /// The same service, adding at most `most` events in one transaction: for a store whose one connection others wait for.
+    #[must_use]
+    pub fn in_transactions_of(self, most: usize) -> Self {
+        Self { queue: Arc::new(self.queue.in_transactions_of(most)), ..self }
+    }
+
     /// Takes in the events of a request, each with its own verdict.
     ///
     /// # Errors

@@ -47,6 +47,18 @@ pub enum Actor {
     System,
 }
 
+/// Who goes first where several wait for the one thing that they share, such as the connection of the embedded PostgreSQL.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// Somebody waits for the answer.
+    #[default]
+    Request,
+    /// Runs that are under way.
+    Engine,
+    /// What reads behind the insert, and upkeep: it comes when nobody else wants to, and a little in any case.
+    Background,
+}
+
 /// Makes scopes. Whoever holds one decides who may see what, so it is held by the access layer alone.
 #[derive(Debug)]
 pub struct ScopeIssuer(());
@@ -67,7 +79,7 @@ impl ScopeIssuer {
         permissions: PermissionSet,
         request_id: RequestId,
     ) -> WorkspaceScope {
-        WorkspaceScope { workspace, actor, permissions, request_id }
+        WorkspaceScope { workspace, actor, permissions, request_id, urgency: Urgency::Request }
     }
 
     /// A scope for what a person owns across workspaces. The caller MUST have authenticated the person.
@@ -76,10 +88,10 @@ impl ScopeIssuer {
         PersonScope { user, request_id }
     }
 
-    /// A scope for work across tenants.
+    /// A scope for work across tenants, as urgent as a request; see [`SystemScope::with_urgency`].
     #[must_use]
     pub const fn system(&self, reason: &'static str) -> SystemScope {
-        SystemScope { reason }
+        SystemScope { reason, urgency: Urgency::Request }
     }
 }
 
@@ -90,9 +102,16 @@ pub struct WorkspaceScope {
     actor: Actor,
     permissions: PermissionSet,
     request_id: RequestId,
+    urgency: Urgency,
 }
 
 impl WorkspaceScope {
+    /// Who goes first.
+    #[must_use]
+    pub const fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
     /// The workspace.
     #[must_use]
     pub const fn workspace(&self) -> WorkspaceId {
@@ -154,9 +173,22 @@ impl PersonScope {
 #[derive(Debug)]
 pub struct SystemScope {
     reason: &'static str,
+    urgency: Urgency,
 }
 
 impl SystemScope {
+    /// The same scope for work that is this urgent; what it hands out is too.
+    #[must_use]
+    pub const fn with_urgency(self, urgency: Urgency) -> Self {
+        Self { urgency, ..self }
+    }
+
+    /// Who goes first.
+    #[must_use]
+    pub const fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
     /// Why this code works across tenants; it appears in traces.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -166,7 +198,8 @@ impl SystemScope {
     /// A scope in which Tidegate itself runs one tenant's logic, with every permission.
     #[must_use]
     pub fn enter(&self, workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
-        WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::all(), request_id }
+        let (actor, permissions) = (Actor::System, PermissionSet::all());
+        WorkspaceScope { workspace, actor, permissions, request_id, urgency: self.urgency }
     }
 }
 

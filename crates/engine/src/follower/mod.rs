@@ -6,6 +6,7 @@
 //! lanes at once. Between servers nothing is agreed: the consumer's cursor is compared and set, so who comes second
 //! changes nothing. It must never hold a transaction itself.
 
+mod slice;
 mod turns;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use slice::SliceSize;
 use turns::Turns;
 
 /// Somebody who reads behind the insert.
@@ -38,12 +40,26 @@ pub trait Consumer: Send + Sync {
     /// [`StoreError`] when they could not be found.
     async fn behind(&self, scope: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError>;
 
-    /// Reads the next chunk of a workspace and says whether more is waiting. MUST commit its cursor together with its
-    /// results, MUST compare before it sets, and MUST end soon: others wait for their turn.
+    /// The most events that a step reads.
+    fn most(&self) -> u32;
+
+    /// Reads the next events of a workspace, at most `limit`. MUST commit its cursor together with its results, MUST compare
+    /// before it sets, and MUST end soon: others wait for their turn.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing changed; the chunk is read again later.
-    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError>;
+    /// [`StoreError`] when nothing changed; the events are read again later.
+    async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError>;
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// How many events it read.
+    pub events: u32,
+    /// Whether more are waiting.
+    pub more: bool,
+    /// For how long it held a connection. To wait for one is no work and does not count.
+    pub took: Duration,
 }
 
 /// How a follower goes about it.
@@ -58,6 +74,9 @@ pub struct FollowerConfig {
     /// How long a workspace rests at least after it has been read to its end, so that many small ingests are read together.
     /// The longer the reading took, the longer the rest: see [`LONGEST_REST`].
     pub rest: Duration,
+    /// How long a step may hold its connection, where others need the same one: steps then read as many events as fit in. `None`
+    /// lets each read as many as the consumer does at most.
+    pub slice: Option<Duration>,
 }
 
 impl Default for FollowerConfig {
@@ -67,6 +86,7 @@ impl Default for FollowerConfig {
             poll: Duration::from_secs(1),
             idle_poll: Duration::from_secs(5),
             rest: Duration::from_millis(50),
+            slice: None,
         }
     }
 }
@@ -109,8 +129,9 @@ pub async fn follow(parts: FollowerParts, stop: CancellationToken) {
         return;
     };
     let mut signals = parts.bus.subscribe(&[Topic::EventsIngested]);
-    let mut follower =
-        Follower { turns: Turns::default(), last_work: Instant::now(), parts: Arc::new(parts), request_id };
+    let size = SliceSize::new(parts.config.slice, parts.consumer.most());
+    let (turns, last_work) = (Turns::default(), Instant::now());
+    let mut follower = Follower { turns, size, last_work, parts: Arc::new(parts), request_id };
     follower.run(signals.as_mut(), &stop).await;
 }
 
@@ -124,6 +145,7 @@ struct Follower {
     parts: Arc<FollowerParts>,
     request_id: RequestId,
     turns: Turns,
+    size: SliceSize,
     last_work: Instant,
 }
 
@@ -139,7 +161,7 @@ impl Follower {
             while lanes.len() < most
                 && let Some(workspace) = self.turns.next(Instant::now())
             {
-                lanes.push(step(Arc::clone(&self.parts.consumer), self.enter(workspace), workspace));
+                lanes.push(step(Arc::clone(&self.parts.consumer), self.enter(workspace), workspace, self.size.get()));
             }
             if looking.is_none() && Instant::now() >= next_look {
                 looking = Some(Box::pin(look(Arc::clone(&self.parts))));
@@ -177,12 +199,15 @@ impl Follower {
         self.parts.scope.enter(workspace, self.request_id.clone())
     }
 
-    fn stepped(&mut self, Stepped { workspace, result, took }: Stepped) {
+    fn stepped(&mut self, Stepped { workspace, result }: Stepped) {
         let now = Instant::now();
         self.last_work = now;
+        if let Ok(Progress { events, took, .. }) = result {
+            self.size.learn(events, took);
+        }
         match result {
-            Ok(true) => self.turns.again(workspace),
-            Ok(false) => {
+            Ok(Progress { more: true, .. }) => self.turns.again(workspace),
+            Ok(Progress { took, .. }) => {
                 let rest = (took * 3).clamp(self.parts.config.rest, LONGEST_REST.max(self.parts.config.rest));
                 self.turns.rests(workspace, now + rest);
             }
@@ -221,14 +246,12 @@ async fn look(parts: Arc<FollowerParts>) -> Result<Vec<WorkspaceId>, StoreError>
 /// How a step went.
 struct Stepped {
     workspace: WorkspaceId,
-    result: Result<bool, StoreError>,
-    took: Duration,
+    result: Result<Progress, StoreError>,
 }
 
-async fn step(consumer: Arc<dyn Consumer>, scope: WorkspaceScope, workspace: WorkspaceId) -> Stepped {
-    let began = Instant::now();
-    let result = consumer.step(&scope).await;
-    Stepped { workspace, result, took: began.elapsed() }
+async fn step(consumer: Arc<dyn Consumer>, scope: WorkspaceScope, workspace: WorkspaceId, limit: u32) -> Stepped {
+    let result = consumer.step(&scope, limit).await;
+    Stepped { workspace, result }
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ impl SignalStream for Stream {
 struct Backlog {
     left: Mutex<HashMap<WorkspaceId, usize>>,
     order: Mutex<Vec<WorkspaceId>>,
+    /// How many events each step might read; each takes two milliseconds.
+    limits: Mutex<Vec<u32>>,
     failures: Mutex<usize>,
     /// The one connection of an embedded database.
     connection: tokio::sync::Mutex<()>,
@@ -85,8 +87,13 @@ impl Consumer for Backlog {
         Ok(behind.take(usize::try_from(limit).unwrap()).collect())
     }
 
-    async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
+    fn most(&self) -> u32 {
+        64
+    }
+
+    async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError> {
         let _connection = self.connection.lock().await;
+        self.limits.lock().unwrap().push(limit);
         tokio::time::sleep(Duration::from_millis(2)).await;
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
@@ -98,7 +105,8 @@ impl Consumer for Backlog {
         let left = left.entry(scope.workspace()).or_default();
         *left = left.saturating_sub(1);
         self.read.notify_one();
-        Ok(*left > 0)
+        let took = Duration::from_millis(2 * u64::from(limit));
+        Ok(Progress { events: limit, more: *left > 0, took })
     }
 }
 
@@ -109,8 +117,12 @@ struct Setting {
     task: JoinHandle<()>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test stands in for the access layer")]
 fn set_up(backlog: Backlog, poll: Duration) -> Setting {
+    set_up_with(backlog, FollowerConfig { lanes: 1, poll, idle_poll: poll, rest: Duration::ZERO, slice: None })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test stands in for the access layer")]
+fn set_up_with(backlog: Backlog, config: FollowerConfig) -> Setting {
     let (signals, stream) = mpsc::unbounded_channel();
     let (backlog, stop) = (Arc::new(backlog), CancellationToken::new());
     let parts = FollowerParts {
@@ -118,7 +130,7 @@ fn set_up(backlog: Backlog, poll: Duration) -> Setting {
         bus: Arc::new(Bus(Mutex::new(Some(stream)))),
         env: Environment::new(Arc::new(Still), Arc::new(Still)),
         scope: ScopeIssuer::root().system("a test"),
-        config: FollowerConfig { lanes: 1, poll, idle_poll: poll, rest: Duration::ZERO },
+        config,
     };
     let task = start(parts, stop.clone());
     Setting { backlog, signals, stop, task }
@@ -178,6 +190,19 @@ async fn looking_does_not_stop_a_lane_that_holds_the_only_connection() {
         .await
         .expect("it does not wait for itself");
     assert!(*setting.backlog.looks.lock().unwrap() > 1, "it looked while it read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_read_as_much_as_fits_into_their_time() {
+    for (slice, expected) in [(None, 64), (Some(Duration::from_millis(80)), 40)] {
+        let backlog = Backlog::default();
+        backlog.add(workspace(1), 40);
+        let config = FollowerConfig { lanes: 1, poll: NEVER, idle_poll: NEVER, rest: Duration::ZERO, slice };
+        let setting = set_up_with(backlog, config);
+        setting.backlog.is_read().await;
+        let limits = setting.backlog.limits.lock().unwrap().clone();
+        assert_eq!(limits.last(), Some(&expected), "{limits:?}");
+    }
 }
 
 /// The clock of this test moves on only when everybody sleeps, so a follower that does not would hang it.

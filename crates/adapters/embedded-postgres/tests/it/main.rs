@@ -7,6 +7,7 @@ mod kill;
 mod lifecycle;
 mod schema;
 mod security;
+mod wal;
 
 use sqlx::{Connection, PgConnection};
 use tidegate_embedded_postgres::EmbeddedPostgres;

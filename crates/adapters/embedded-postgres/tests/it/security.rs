@@ -1,7 +1,7 @@
 //! What the walls between tenants need of PostgreSQL holds here too, although everybody logs in as the superuser.
 
 use sqlx::{Connection, Executor};
-use tidegate_embedded_postgres::{Chore, EmbeddedPostgres};
+use tidegate_embedded_postgres::{CHECKPOINT, EmbeddedPostgres, VACUUMS_DUE};
 
 use crate::connect;
 
@@ -32,9 +32,16 @@ async fn a_session_that_gave_up_its_rights_is_held_by_row_level_security() {
     }
 
     connection.execute("set session authorization postgres").await.unwrap();
-    for chore in [Chore::Vacuum, Chore::Checkpoint] {
-        connection.execute(chore.sql()).await.unwrap();
+    connection.execute("insert into note select n, 'more' from generate_series(1, 1000) n").await.unwrap();
+    connection.execute("update note set text = 'changed'").await.unwrap();
+    let due: Vec<String> = sqlx::query_scalar(VACUUMS_DUE).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(due.first().map(String::as_str), Some("VACUUM (ANALYZE) public.note"), "{due:?}");
+    for chore in due {
+        connection.execute(sqlx::AssertSqlSafe(chore)).await.unwrap();
     }
+    let due: Vec<String> = sqlx::query_scalar(VACUUMS_DUE).fetch_all(&mut connection).await.unwrap();
+    assert!(!due.iter().any(|statement| statement.contains("note")), "once is enough: {due:?}");
+    connection.execute(CHECKPOINT).await.unwrap();
     connection.close().await.unwrap();
     postgres.shutdown().unwrap();
 }

@@ -57,15 +57,38 @@ impl Detection {
     /// # Errors
     /// [`StoreError`] when nothing was counted.
     pub async fn step(&self, scope: &WorkspaceScope) -> Result<Step, StoreError> {
-        let mut tx = self.store.begin(scope).await?;
+        let tx = self.begin(scope).await?;
+        self.step_in(tx, self.chunk).await
+    }
+
+    /// The transaction of a step, for whoever has to know when its work begins.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be opened.
+    pub async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn DetectionTx>, StoreError> {
+        self.store.begin(scope).await
+    }
+
+    /// The most events that are counted in one transaction.
+    #[must_use]
+    pub const fn chunk(&self) -> u32 {
+        self.chunk
+    }
+
+    /// As [`Detection::step`], in a transaction that is open, with at most `limit` events.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was counted.
+    pub async fn step_in(&self, mut tx: Box<dyn DetectionTx>, limit: u32) -> Result<Step, StoreError> {
+        let limit = limit.clamp(1, self.chunk);
         let from = tx.consumers().cursor(DETECTION).await?;
         let head = tx.feed().head().await?;
         if head <= from {
             return Ok(Step { events: 0, more: false });
         }
-        let events = tx.feed().read(from, head, self.chunk).await?;
+        let events = tx.feed().read(from, head, limit).await?;
         // A short read means that nothing is left up to the head: retention may have taken the rest.
-        let full = events.len() >= usize::try_from(self.chunk).unwrap_or(usize::MAX);
+        let full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let to = events.last().filter(|_| full).map_or(head, |event| event.position);
         if !tx.consumers().advance(DETECTION, from, to).await? {
             return Ok(Step { events: 0, more: true });

@@ -1,0 +1,32 @@
+//! What PostgreSQL is told beside what `pglite-oxide` tells it on its command line.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// PostgreSQL reads this last of all files. Nobody may `ALTER SYSTEM` here, so it is ours.
+const FILE: &str = "postgresql.auto.conf";
+
+/// With their reasons; all of them can be changed from one start to the next.
+const SETTINGS: &str = "\
+# Written at each start.
+
+# Nobody makes checkpoints here but Tidegate, by the size of the log. What a checkpoint frees is removed and not kept for
+# later, so that the directory is small when little is written.
+wal_recycle = off
+# A new segment is not first filled with zeros: that would be 16 MB of writes in the middle of somebody's commit.
+wal_init_zero = off
+# A page that is written for the first time after a checkpoint goes into the log as a whole, and would be most of it.
+wal_compression = pglz
+# Statements are short and few rows are sampled while everybody waits.
+default_statistics_target = 20
+# Planning with compilation costs more than it can give back, and there is no compiler in here.
+jit = off
+";
+
+/// Writes them into the cluster in `directory`.
+pub(crate) fn write(directory: &Path) -> io::Result<()> {
+    let (file, new) = (directory.join(FILE), directory.join("postgresql.auto.conf.new"));
+    fs::write(&new, SETTINGS)?;
+    fs::rename(new, file)
+}
