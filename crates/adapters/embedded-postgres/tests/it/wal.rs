@@ -12,7 +12,7 @@ use crate::connect;
 const MIB: u64 = 1 << 20;
 
 /// What somebody would write who does nothing else: more than the log may hold.
-const WRITTEN: u64 = 400 * MIB;
+const WRITTEN: u64 = 320 * MIB;
 /// What it may hold.
 const BOUND: u64 = 256 * MIB;
 
@@ -67,7 +67,7 @@ async fn it_is_bounded_while_somebody_writes_and_small_after_a_stop() {
         largest = writing => largest,
         () = keeping => unreachable!("it is kept as long as somebody asks for it"),
     };
-    assert!(largest > Schedule::default().wal && largest < BOUND, "{} MiB", largest / MIB);
+    assert!(largest >= Schedule::default().wal && largest < BOUND, "{} MiB", largest / MIB);
     assert!(size(directory.path(), "pg_wal") >= 16 * MIB, "this is where the log is");
 
     let mut connection = connection.into_inner();

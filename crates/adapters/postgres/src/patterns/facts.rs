@@ -35,20 +35,31 @@ pub(super) struct FactsRow {
     all_sessions: i64,
 }
 
-/// `select … from pattern p …`, to be followed by conditions on `p`.
+/// `select … from pattern p …`, to be followed by conditions on `p`; or from something else that has a `p`.
+///
+/// Each of the rows beside a pattern is looked up by its key, whatever the statistics say: without them, as in a new database,
+/// the planner reads all terms and subjects to join them with a handful of patterns.
 macro_rules! facts_of {
     ($rest:literal) => {
+        facts_of!("pattern p", $rest)
+    };
+    ($from:literal, $rest:literal) => {
         concat!(
             "select p.id, p.kind, p.dimension, p.a, p.b, p.support, p.days, p.gap_ms, ta.text as a_text, tb.text as b_text,
                     coalesce(sa.sessions, 0) as a_sessions, coalesce(sb.sessions, 0) as b_sessions,
                     coalesce(sa.touches, 0) as a_touches,
                     w.events as all_events, w.active_days, w.sessions as all_sessions
-             from pattern p
-             join pattern_totals w on w.workspace_id = p.workspace_id
-             join pattern_term ta on ta.workspace_id = p.workspace_id and ta.term = p.a
-             left join pattern_term tb on tb.workspace_id = p.workspace_id and tb.term = p.b
-             left join pattern_subject sa on sa.workspace_id = p.workspace_id and sa.subject = p.a
-             left join pattern_subject sb on sb.workspace_id = p.workspace_id and sb.subject = p.b
+             from ",
+            $from,
+            " join pattern_totals w on w.workspace_id = p.workspace_id
+             cross join lateral (select t.text from pattern_term t
+                 where t.workspace_id = p.workspace_id and t.term = p.a offset 0) ta
+             left join lateral (select t.text from pattern_term t
+                 where t.workspace_id = p.workspace_id and t.term = p.b offset 0) tb on true
+             left join lateral (select s.sessions, s.touches from pattern_subject s
+                 where s.workspace_id = p.workspace_id and s.subject = p.a offset 0) sa on true
+             left join lateral (select s.sessions from pattern_subject s
+                 where s.workspace_id = p.workspace_id and s.subject = p.b offset 0) sb on true
              ",
             $rest
         )

@@ -88,11 +88,13 @@ impl SuggestionLedger for PgTx<Tenant> {
         let workspace = self.workspace();
         let ids: Vec<Uuid> = patterns.iter().map(|key| key.id(workspace).as_uuid()).collect();
         let rows: Vec<FactsRow> = sqlx::query_as(facts_of!(
-            "where p.workspace_id = $1 and p.id in (
-                 select unnest($2::uuid[])
-                 union
-                 select s.pattern_id from suggestion s
-                 where s.workspace_id = $1 and s.status = 'open' and s.basis = any ($3))"
+            "(select unnest($2::uuid[]) as id
+              union
+              select s.pattern_id from unnest($3::uuid[]) touched (basis)
+              cross join lateral (select o.pattern_id from suggestion o
+                  where o.workspace_id = $1 and o.status = 'open' and o.basis = touched.basis offset 0) s) asked
+             cross join lateral (select * from pattern q where q.workspace_id = $1 and q.id = asked.id offset 0) p",
+            ""
         ))
         .bind(workspace.as_uuid())
         .bind(ids)
