@@ -147,7 +147,7 @@ pub struct OutboundResponse {
     pub status: u16,
     /// Headers, in lower case; of a repeated one the values joined by a comma.
     pub headers: BTreeMap<String, String>,
-    /// The body.
+    /// The body, unpacked.
     pub body: Vec<u8>,
 }
 
@@ -166,6 +166,9 @@ pub enum OutboundError {
     /// The answer has more bytes than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// The body came packed in a way that cannot be undone.
+    #[error("{0}")]
+    Undecodable(String),
     /// It took too long.
     #[error("the call took longer than {0:?}")]
     TimedOut(Duration),
@@ -180,7 +183,8 @@ pub trait OutboundHttp: Send + Sync {
     /// Makes one call.
     ///
     /// MUST NOT reach a private address that was not allowed by name, whatever a name resolves to and when. MUST NOT follow
-    /// redirects, nor take a proxy from the environment. MUST bound the time and the size of the answer.
+    /// redirects, nor take a proxy from the environment. MUST bound the time and the size of the answer, the
+    /// size of what a packed answer holds too.
     async fn call(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError>;
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use reqwest::Url;
+
 /// Networks that IANA's special-purpose registry for IPv4 (RFC 6890 and its updates) keeps from the public, with multicast,
 /// class E, and the one public address that Azure uses for its own machinery.
 const PRIVATE_V4: [(Ipv4Addr, u32); 17] = [
@@ -46,6 +48,18 @@ pub fn is_public(address: IpAddr) -> bool {
             bits >> 125 == 1 && !PRIVATE_V6.iter().any(|(net, prefix)| (bits ^ net.to_bits()) >> (128 - prefix) == 0)
         }
     }
+}
+
+/// A host as the addresses of calls have it, for a list of those that may be called: a name in lower case and ASCII, an IPv4
+/// address in decimals, or an IPv6 address in brackets. `None` where the text is no host.
+#[must_use]
+pub fn canonical_host(text: &str) -> Option<String> {
+    let bracketed = text.starts_with('[') && text.ends_with(']');
+    if text.contains(['/', '\\', '@', '?', '#', '*']) || (text.contains(':') && !bracketed) {
+        return None;
+    }
+    let url = Url::parse(&format!("http://{text}/")).ok()?;
+    url.host_str().filter(|host| !host.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

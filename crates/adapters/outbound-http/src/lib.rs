@@ -2,9 +2,10 @@
 //!
 //! Names are resolved here and nowhere else, and the connection goes to just the addresses that were checked, so that a name
 //! cannot show one address to the check and another to the connection. Redirects are refused rather than followed, the
-//! environment's proxies are ignored, and time and size are bounded.
+//! environment's proxies are ignored, and time and size are bounded, that of packed answers after unpacking too.
 
 mod address;
+mod coding;
 mod resolver;
 
 use std::collections::BTreeMap;
@@ -12,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, Response, Url, redirect};
 use tidegate_engine::ports::{OutboundError, OutboundHttp, OutboundRequest, OutboundResponse};
 
-pub use address::is_public;
+pub use address::{canonical_host, is_public};
 use resolver::{Checked, Refusal, Unchecked};
 
 /// The methods that a workflow may use.
@@ -30,7 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct OutboundConfig {
     /// `HOST:PORT` pairs that may be called although they are private.
     pub allow_hosts: Vec<String>,
-    /// The most bytes of an answer's body.
+    /// The most bytes of an answer's body, as it comes and unpacked.
     pub max_bytes: usize,
 }
 
@@ -104,7 +105,9 @@ impl GuardedHttp {
         }
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| OutboundError::Invalid("the method is not valid".to_owned()))?;
-        let mut call = client.request(method, url).headers(headers(&request.headers)?);
+        let mut headers = headers(&request.headers)?;
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(coding::ACCEPTED));
+        let mut call = client.request(method, url).headers(headers);
         if let Some(body) = request.body {
             call = call.body(body);
         }
@@ -113,9 +116,10 @@ impl GuardedHttp {
         if (300..400).contains(&status) && response.headers().contains_key(LOCATION) {
             return Err(OutboundError::Redirect(status));
         }
-        let headers = flatten(response.headers());
+        let mut headers = response.headers().clone();
         let body = self.body(response).await?;
-        Ok(OutboundResponse { status, headers, body })
+        let body = coding::unpack(&mut headers, body, self.config.max_bytes).await?;
+        Ok(OutboundResponse { status, headers: flatten(&headers), body })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, OutboundError> {

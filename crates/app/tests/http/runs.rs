@@ -229,6 +229,55 @@ async fn http_calls_are_made_retried_and_guarded() {
 }
 
 #[tokio::test]
+async fn answers_arrive_unpacked_as_what_they_are_or_as_what_is_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let allowed = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut packed, b"{\"packed\": true}").expect("it is packed");
+        let packed = packed.finish().expect("it is packed");
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let read = socket.read(&mut head).await.expect("a request");
+            let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            let (headers, body) = match head.split(' ').nth(1) {
+                Some("/packed") => ("content-type: application/json\r\ncontent-encoding: gzip", packed.as_slice()),
+                Some("/picture") => ("content-type: image/png", b"\x89PNG".as_slice()),
+                Some("/latin") => ("content-type: text/plain; charset=latin1", b"gr\xfc\xdfe".as_slice()),
+                _ => ("content-type: application/json", b"{\"cut\": ".as_slice()),
+            };
+            let start =
+                format!("HTTP/1.1 200 OK\r\n{headers}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            socket.write_all(&[start.as_bytes(), body].concat()).await.expect("the answer is sent");
+        }
+    });
+    let app = TestApp::spawn_with(&["--allow-host", &allowed]).await;
+    let room = Room::of(&app, "Ada").await;
+    let run = async |path: &str, reading: &str| {
+        let with = json!({"url": format!("http://{allowed}{path}"), "as": reading});
+        let document = json!({"name": format!("{path} {reading}"), "steps": [{"id": "call", "uses": "http.request", "with": with}]});
+        let workflow = room.workflow(document).await;
+        let run = room.start(&workflow, "?wait=30s", json!({})).await.expect(201);
+        let step = room.run(&text(&run["id"])).await["steps"][0].clone();
+        (run, step)
+    };
+    for (path, reading, body) in [
+        ("/packed", "auto", json!({"packed": true})),
+        ("/packed", "text", json!("{\"packed\": true}")),
+        ("/picture", "auto", json!({"base64": "iVBORw==", "content_type": "image/png"})),
+        ("/latin", "auto", json!("grüße")),
+        ("/cut", "text", json!("{\"cut\": ")),
+    ] {
+        let (run, step) = run(path, reading).await;
+        assert_eq!((&run["status"], &step["output"]["body"]), (&json!("completed"), &body), "{path} {reading}: {run}");
+        assert_eq!(step["output"]["headers"]["content-encoding"], Value::Null);
+    }
+    let (run, step) = run("/cut", "auto").await;
+    assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("body-not-json")), "{run}");
+    assert_eq!(step["attempts"].as_array().map(Vec::len), Some(1), "trying again cures nothing: {step}");
+}
+
+#[tokio::test]
 async fn an_emitted_event_is_an_event_like_any_other() {
     let app = TestApp::spawn().await;
     let room = Room::of(&app, "Ada").await;

@@ -1,4 +1,4 @@
-//! `http.request`: `{method, url, headers?, body?, expect_status?}` → `{status, headers, body}`.
+//! `http.request`: `{method?, url, headers?, body?, expect_status?, as?}` → `{status, headers, body}`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidegate_workflows::run::StepError;
 
+use super::body::{self, Reading};
 use crate::ports::{OutboundError, OutboundHttp, OutboundRequest, StepHandler, StepTask};
 
 /// Makes HTTP calls.
@@ -38,6 +39,7 @@ impl HttpRequest {
 impl StepHandler for HttpRequest {
     async fn execute(&self, task: &StepTask) -> Result<Value, StepError> {
         let expected = expected(&task.input)?;
+        let reading = Reading::named(task.input.get("as"))?;
         let answer = self.http.call(request(task)?).await.map_err(failure)?;
         let fits =
             if expected.is_empty() { (200..400).contains(&answer.status) } else { expected.contains(&answer.status) };
@@ -50,14 +52,7 @@ impl StepHandler for HttpRequest {
                 StepError::permanent("unexpected-status", message)
             });
         }
-        let text = String::from_utf8_lossy(&answer.body);
-        let is_json = answer.headers.get("content-type").is_some_and(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
-        });
-        let body = is_json.then(|| serde_json::from_str(&text).ok()).flatten();
-        let body: Value =
-            body.unwrap_or_else(|| if text.is_empty() { Value::Null } else { Value::String(text.into_owned()) });
+        let body = body::read(reading, answer.headers.get("content-type").map(String::as_str), &answer.body)?;
         Ok(json!({"status": answer.status, "headers": answer.headers, "body": body}))
     }
 }
@@ -124,6 +119,7 @@ fn failure(error: OutboundError) -> StepError {
         OutboundError::Refused(message) => StepError::permanent("address-refused", message),
         OutboundError::Redirect(_) => StepError::permanent("redirect-refused", error.to_string()),
         OutboundError::TooLarge(_) => StepError::permanent("answer-too-large", error.to_string()),
+        OutboundError::Undecodable(message) => StepError::permanent("answer-unreadable", message),
         OutboundError::TimedOut(after) => StepError::timed_out(after),
         OutboundError::Unreachable(message) => StepError::transient("unreachable", message),
     }

@@ -1,5 +1,6 @@
 //! Steps that do something outside. `transform`, `condition` and `delay` need none: the state machine does them itself.
 
+mod body;
 mod emit_event;
 mod http_request;
 

@@ -89,7 +89,7 @@ fn wrong() -> Vec<Case> {
         ),
         case(YAML, step("needs: [b]"), INVALID, "/steps/0/needs/0", (2, 42), "there is no step `b`"),
         case(YAML, step("needs: [a]"), INVALID, "/steps/0/needs/0", (2, 42), "needs itself"),
-        case(YAML, ring, INVALID, "/steps/0/needs", (3, 35), "in a circle: a needs c needs b needs a"),
+        case(YAML, ring, INVALID, "/steps/0/needs", (3, 35), "in a cycle: a needs c needs b needs a"),
         case(YAML, twice, INVALID, "/steps/1/id", (4, 8), "another step `a`"),
         case(JSON, json!({ "name": "x", "steps": many }).to_string(), INVALID, "/steps/500", (1, 16_412), "has 1000"),
         case(YAML, step("widht: 1"), INVALID, "/steps/0/widht", (2, 34), "there is no field `widht`"),

@@ -14,6 +14,9 @@ use crate::plan::StepKind;
 /// The longest `delay`.
 const MAX_DELAY: Duration = Duration::from_secs(366 * 86_400);
 
+/// What `as` may say of the body of an answer.
+const READINGS: [&str; 4] = ["auto", "json", "text", "base64"];
+
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The compiled `with` of a step; an empty object where there is none.
@@ -57,7 +60,7 @@ fn check(checker: &mut Checker<'_>, part: &Part<'_>, kind: StepKind) {
     match kind {
         StepKind::Transform => {}
         StepKind::HttpRequest => {
-            if let Some(fields) = checker.object(part, &["method", "url", "headers", "body", "expect_status"]) {
+            if let Some(fields) = checker.object(part, &["method", "url", "headers", "body", "expect_status", "as"]) {
                 http_request(checker, &fields);
             }
         }
@@ -132,6 +135,14 @@ fn http_request(checker: &mut Checker<'_>, fields: &Fields<'_>) {
             Some(items) => items.iter().for_each(|item| status(checker, item)),
             None => status(checker, &part),
         }
+    }
+    if let Some(part) = fields.get("as")
+        && let Some(reading) = checker.text(&part)
+        && !has_hole(&part)
+        && !READINGS.contains(&reading)
+    {
+        let suggestion = checker.nearest(reading, READINGS);
+        checker.suggest(&part, format!("expected one of {}", READINGS.join(", ")), suggestion);
     }
 }
 

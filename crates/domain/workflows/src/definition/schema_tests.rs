@@ -28,7 +28,7 @@ fn whole() -> Value {
         "concurrency": {"key": "${{ inputs.path }}", "limit": 2},
         "steps": [
             {"id": "call", "uses": "http.request", "if": true, "timeout": "30s",
-                "with": {"method": "POST", "url": "https://x/y", "headers": {"a": "b"}, "body": {}, "expect_status": [200]},
+                "with": {"method": "POST", "url": "https://x/y", "headers": {"a": "b"}, "body": {}, "expect_status": [200], "as": "text"},
                 "retry": {"max_attempts": 2, "initial": "1s", "factor": 2, "max": "3s"}},
             {"id": "shape", "uses": "transform", "needs": ["call"], "with": {"n": 1}},
             {"id": "check", "uses": "condition", "with": {"if": "${{ 1 > 0 }}"}},

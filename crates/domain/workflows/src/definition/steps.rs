@@ -172,7 +172,7 @@ fn report_cycle(checker: &mut Checker<'_>, drafts: &[Draft<'_>], cycle: &[usize]
     }
     if let Some(draft) = cycle.first().and_then(|first| drafts.get(*first)) {
         let part = draft.fields.get("needs").unwrap_or_else(|| draft.part.clone());
-        checker.problem(&part, format!("these steps need each other in a circle: {}", names.join(" needs ")));
+        checker.problem(&part, format!("these steps need each other in a cycle: {}", names.join(" needs ")));
     }
 }
 

@@ -96,7 +96,7 @@ steps:
   - {id: 9a, uses: delay, with: {for: 5 minutes, unit: s}}
   - {id: big, uses: condition, needs: [look], with: {if: "steps.look.output.status > 299"}, if: "${{ stepz.look }} and"}
   - {uses: emit_event, need: [big]}
-  - {id: call, uses: http.request, with: {method: get, url: "ftp://x", headers: {"bad name": [1]}, expect_status: 99}}
+  - {id: call, uses: http.request, with: {method: get, url: "ftp://x", headers: {"bad name": [1]}, expect_status: 99, as: jsn}}
 outputs: [1]
 concurrency: {key: "${{ steps.look.output }}", limit: 0}
 "#;
@@ -132,11 +132,11 @@ outputs: {a: "${{ steps.side.output.a }}", b: "${{ steps.nope.output }}"}
 }
 
 #[test]
-fn circles_are_named() {
+fn cycles_are_named() {
     let source = "name: x\nsteps:\n  - {id: a, uses: transform, needs: [c]}\n  - {id: b, uses: transform, needs: [a]}\n  - {id: c, uses: transform, needs: [b]}\n  - {id: d, uses: transform, needs: [d]}\n";
     assert_eq!(
         problems(source, Format::Yaml),
-        "3:37 /steps/0/needs these steps need each other in a circle: a needs c needs b needs a\n\
+        "3:37 /steps/0/needs these steps need each other in a cycle: a needs c needs b needs a\n\
          6:38 /steps/3/needs/0 the step `d` needs itself\n"
     );
 }
