@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::settings::LogFormat;
@@ -12,8 +13,7 @@ use crate::settings::LogFormat;
 /// # Errors
 /// A sentence about the filter, where it cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    // Libraries tell more than anybody asked for; whoever wants to hear it names them in the filter, which comes last.
-    let whole = format!("actix_server=warn,{},{filter}", tidegate_postgres::QUIET_DRIVER);
+    let whole = directives(filter);
     let filter = EnvFilter::try_new(whole).map_err(|error| format!("--log {filter:?}: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -26,4 +26,53 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
     Ok(())
+}
+
+/// The whole filter: where a bare level lets libraries tell more than anybody asked for, of the talkative ones warnings have to
+/// do. Whoever wants to hear more names them: what comes last wins.
+fn directives(filter: &str) -> String {
+    let bare = filter.split(',').rev().find_map(|directive| directive.trim().parse::<LevelFilter>().ok());
+    if bare > Some(LevelFilter::WARN) {
+        format!("actix_server=warn,{},{filter}", tidegate_postgres::QUIET_DRIVER)
+    } else {
+        filter.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    /// Whether a line of the driver passes a filter: at the levels error, warn and info.
+    fn heard(filter: &str) -> [bool; 3] {
+        let filter = EnvFilter::try_new(directives(filter)).unwrap();
+        let subscriber = tracing_subscriber::registry().with(filter);
+        tracing::subscriber::with_default(subscriber, || {
+            [
+                tracing::enabled!(target: "sqlx::query", tracing::Level::ERROR),
+                tracing::enabled!(target: "sqlx::query", tracing::Level::WARN),
+                tracing::enabled!(target: "sqlx::query", tracing::Level::INFO),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_bare_level_holds_for_everything_and_lets_the_driver_tell_no_more_than_warnings() {
+        for (filter, expected) in [
+            ("info", [true, true, false]),
+            ("trace", [true, true, false]),
+            ("warn", [true, true, false]),
+            ("error", [true, false, false]),
+            ("ERROR", [true, false, false]),
+            ("off", [false, false, false]),
+            ("error,tidegate=debug", [true, false, false]),
+            ("info,sqlx=info", [true, true, true]),
+            ("info,sqlx=error", [true, false, false]),
+            ("tidegate=debug", [false, false, false]),
+        ] {
+            assert_eq!(heard(filter), expected, "{filter}");
+        }
+    }
 }
