@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use tidegate_engine::handlers::standard;
+use tidegate_engine::handlers::{OpenWorkspaces, standard};
 use tidegate_engine::ports::{EmittedEvent, EngineStore, EventEmitter, OutboundHttp};
 use tidegate_engine::{Engine, EngineConfig, EngineParts};
 use tidegate_events::Events;
@@ -22,10 +22,15 @@ pub(crate) async fn drive(services: Services) {
         Arc::new(if services.embedded { PgEngineStore::alone(store) } else { PgEngineStore::new(store) });
     let events =
         EventsOfRuns { events: services.events.clone(), bus: services.signals.clone(), env: services.env.clone() };
+    let workspaces = OpenWorkspaces::new(
+        services.store.clone(),
+        services.issuer.system("whether a workspace is there").with_urgency(Urgency::Engine),
+    );
+    let http = services.outbound.clone() as Arc<dyn OutboundHttp>;
     let engine = Engine::start(EngineParts {
         store,
         plans: Arc::new(services.runs.clone()),
-        handlers: standard(services.outbound.clone() as Arc<dyn OutboundHttp>, Arc::new(events)),
+        handlers: standard(http, Arc::new(events), &Arc::new(workspaces)),
         bus: services.signals.clone(),
         endings: services.run_endings.clone(),
         env: services.env.clone(),

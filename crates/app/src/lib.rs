@@ -14,6 +14,7 @@ pub mod system;
 pub mod telemetry;
 pub mod tenancy;
 
+mod checked;
 mod services;
 mod store;
 mod triggers;

@@ -1,6 +1,7 @@
 //! A server: opens its stores, wires its services, listens, works, and stops without losing anything.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Services;
+use crate::checked::CheckedSettings;
 use crate::http::fallback::{self, KnownPaths};
 use crate::http::openapi::{self, Rendered};
 use crate::http::{self, envelope, idempotency};
@@ -36,6 +38,14 @@ pub enum StartError {
     /// The secret is missing or too short.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The data directory cannot be made or written to.
+    #[error("cannot write to the data directory {}: {source}; name another one with --data-dir", path.display())]
+    DataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(String),
@@ -90,16 +100,29 @@ impl Application {
     /// # Errors
     /// [`StartError`] with what to change.
     pub async fn build(settings: &Settings, env: Environment) -> Result<Self, StartError> {
-        let secret = secret(settings, &env)?;
+        let mut checked = CheckedSettings::read(settings)?;
+        let failed = |source| StartError::Listen { address: settings.listen, source };
+        // Connections wait in the queue until the server runs.
+        let listener = TcpListener::bind(settings.listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        if settings.is_embedded() {
+            make_directory(&settings.data_dir)?;
+        }
+        let secret = match checked.secret.take() {
+            Some(secret) => secret,
+            None => MasterSecret::in_directory(&settings.data_dir, &env)?,
+        };
         let open = OpenStore::open(settings, &env).await?;
         let violations = open.store.isolation_violations().await?;
         if !violations.is_empty() {
             return Err(StartError::Isolation(violations));
         }
-        let services = Services::wire(settings, env, open.store.clone(), &secret, metrics_handle())?;
-        let failed = |source| StartError::Listen { address: settings.listen, source };
-        let listener = TcpListener::bind(settings.listen).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let services = Services::wire(settings, checked, env, open.store.clone(), &secret, metrics_handle())?;
+        if let Some(redis) = &services.redis
+            && let Err(error) = redis.ping().await
+        {
+            tracing::warn!(%error, "REDIS_URL is set, and each process counts limits and sends signals by itself until Redis answers");
+        }
         let server = listen(listener, &services, settings).map_err(failed)?;
         let patience = Duration::from_secs(settings.shutdown_seconds);
         Ok(Self { address, server, services, open, patience, works: settings.role.works() })
@@ -149,15 +172,11 @@ impl Application {
     }
 }
 
-fn secret(settings: &Settings, env: &Environment) -> Result<MasterSecret, StartError> {
-    match &settings.secret {
-        Some(secret) => Ok(MasterSecret::new(secret)?),
-        None if settings.is_embedded() => Ok(MasterSecret::in_directory(&settings.data_dir, env)?),
-        None => Err(StartError::Setting(
-            "set TIDEGATE_SECRET, the same for every server of this database; make one with `openssl rand -hex 32`"
-                .to_owned(),
-        )),
-    }
+/// Makes the data directory where it is missing, and tries to write into it.
+fn make_directory(directory: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::DataDirectory { path: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    tempfile::tempfile_in(directory).map(drop).map_err(failed)
 }
 
 /// The recorder of this process; several servers in one process share it.

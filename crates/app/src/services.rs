@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tidegate_billing::{self as billing, Billing, CallMeter};
+use tidegate_billing::{Billing, CallMeter};
 use tidegate_engine::RunEndings;
 use tidegate_events::Events;
 use tidegate_events::pattern::Patterns;
 use tidegate_events::suggestion::{Catalogue, Suggestions};
 use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
 use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
-use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
+use tidegate_outbound_http::GuardedHttp;
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
 use tidegate_use_cases::{ApplySuggestion, DeleteWorkspace, PlanQuota};
@@ -18,11 +18,13 @@ use tidegate_workflows::Workflows;
 use tidegate_workflows::run::Runs;
 use tokio_util::sync::CancellationToken;
 
+use crate::checked::CheckedSettings;
 use crate::http::cursor::Cursors;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
 use crate::tenancy::Tenancy;
+use crate::tenancy::limits::Limits;
 
 /// The most events of one transaction where everybody waits for the one connection of the embedded PostgreSQL. It takes some
 /// ten milliseconds.
@@ -85,6 +87,7 @@ impl Services {
     #[expect(clippy::disallowed_methods, reason = "this is where the program is wired together")]
     pub fn wire(
         settings: &Settings,
+        checked: CheckedSettings,
         env: Environment,
         store: PgStore,
         secret: &MasterSecret,
@@ -93,7 +96,7 @@ impl Services {
         let store = Arc::new(store);
         let issuer = Arc::new(ScopeIssuer::root());
         let alone: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
-        let redis = settings.redis_url.as_deref().map(Redis::new).transpose().map_err(unusable)?;
+        let redis = checked.redis;
         let (limiter, signals): (Arc<dyn RateLimiter>, Arc<dyn SignalBus>) = match &redis {
             Some(redis) => (
                 Arc::new(RedisRateLimiter::new(redis.clone(), alone)),
@@ -101,31 +104,32 @@ impl Services {
             ),
             None => (alone, Arc::new(InProcessSignalBus::new())),
         };
-        let tenancy = Tenancy::wire(settings, &env, &store, secret, &issuer, limiter, &signals)?;
+        let limits = Limits::new(limiter, checked.limits);
+        let tenancy = Tenancy::wire(limits, &env, &store, secret, &issuer, &signals);
         let catalogue = Arc::new(Catalogue::built_in().map_err(setting)?);
         let workflows = Workflows::new(store.clone(), env.clone());
-        let plans = billing::Catalogue::built_in().map_err(setting)?;
-        let billing = Billing::new(store.clone(), plans, settings.plan(), env.clone()).map_err(setting)?;
+        let billing = Billing::new(store.clone(), checked.plans, settings.plan(), env.clone()).map_err(setting)?;
         let quota = Arc::new(PlanQuota::new(billing.clone()));
         let events = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(&signals));
         let events = if settings.is_embedded() { events.in_transactions_of(EMBEDDED_INGEST) } else { events };
         let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
-        let outbound = GuardedHttp::new(&OutboundConfig {
-            allow_hosts: settings.allow_hosts.clone(),
-            ..OutboundConfig::default()
-        })
-        .map_err(|error| StartError::Setting(format!("calls out of workflows cannot be made: {error}")))?;
         Ok(Self {
             events,
             billing,
             calls,
             runs: Runs::new(store.clone(), signals.clone(), env.clone()),
             run_endings: RunEndings::default(),
-            outbound: Arc::new(outbound),
+            outbound: Arc::new(checked.outbound),
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),
             apply_suggestion: ApplySuggestion::new(store.clone(), workflows.clone(), Arc::clone(&catalogue)),
-            delete_workspace: DeleteWorkspace::new(store.clone(), tenancy.workspaces.clone(), env.clone()),
+            delete_workspace: DeleteWorkspace::new(
+                store.clone(),
+                tenancy.workspaces.clone(),
+                Arc::clone(&signals),
+                env.clone(),
+                checked.erase_after,
+            ),
             catalogue,
             embedded: settings.is_embedded(),
             cursors: Cursors::new(secret, env.clone()),

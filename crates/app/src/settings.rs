@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tidegate_workflows::definition::parse_duration;
 
 /// What a server process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,6 +96,10 @@ pub struct Settings {
     #[arg(long = "trusted-proxy", env = "TIDEGATE_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
 
+    /// After which time the data of a deleted workspace is erased, such as `12h` or `30d`
+    #[arg(long, env = "TIDEGATE_ERASE_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
+    pub erase_after: Duration,
+
     /// How log lines look
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -105,6 +111,15 @@ pub struct Settings {
     /// Seconds that a stopping server gives to requests and steps under way
     #[arg(long, env = "TIDEGATE_SHUTDOWN_SECONDS", default_value_t = 20)]
     pub shutdown_seconds: u64,
+}
+
+/// The longest time that the data of a deleted workspace may wait: ten years.
+const MAX_ERASE_AFTER: Duration = Duration::from_secs(3_660 * 86_400);
+
+fn erase_after(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|duration| *duration <= MAX_ERASE_AFTER)
+        .ok_or_else(|| "write a duration such as 12h or 30d, at most 3660d".to_owned())
 }
 
 impl Settings {

@@ -41,6 +41,7 @@ fn directives(filter: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_postgres::DRIVER_TARGET;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -51,9 +52,9 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(filter);
         tracing::subscriber::with_default(subscriber, || {
             [
-                tracing::enabled!(target: "sqlx::query", tracing::Level::ERROR),
-                tracing::enabled!(target: "sqlx::query", tracing::Level::WARN),
-                tracing::enabled!(target: "sqlx::query", tracing::Level::INFO),
+                tracing::enabled!(target: DRIVER_TARGET, tracing::Level::ERROR),
+                tracing::enabled!(target: DRIVER_TARGET, tracing::Level::WARN),
+                tracing::enabled!(target: DRIVER_TARGET, tracing::Level::INFO),
             ]
         })
     }
@@ -68,8 +69,8 @@ mod tests {
             ("ERROR", [true, false, false]),
             ("off", [false, false, false]),
             ("error,tidegate=debug", [true, false, false]),
-            ("info,sqlx=info", [true, true, true]),
-            ("info,sqlx=error", [true, false, false]),
+            (format!("info,{DRIVER_TARGET}=info").as_str(), [true, true, true]),
+            (format!("info,{DRIVER_TARGET}=error").as_str(), [true, false, false]),
             ("tidegate=debug", [false, false, false]),
         ] {
             assert_eq!(heard(filter), expected, "{filter}");

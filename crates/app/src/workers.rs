@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_engine::erasure::{ErasureParts, erase_when_due};
 use tidegate_engine::follower::follow;
 use tidegate_kernel::{SystemScope, Urgency};
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,25 @@ pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
     tasks.spawn(keep_partitions(services.clone()));
     tasks.spawn(engine::drive(services.clone()));
     tasks.spawn(follow(detection::parts(services), services.stopping.clone()));
+    tasks.spawn(erase_when_due(erasure(services), services.stopping.clone()));
     triggers::start(tasks, services);
+}
+
+/// What erases deleted workspaces.
+fn erasure(services: &Services) -> ErasureParts {
+    ErasureParts {
+        store: services.store.clone(),
+        env: services.env.clone(),
+        scope: services.issuer.system("erasing deleted workspaces").with_urgency(Urgency::Background),
+        report: |waiting, failed| {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; there are not that many workspaces")]
+            let gauge = |state: &'static str, count: u64| {
+                metrics::gauge!("workspace_erasures", "state" => state).set(count as f64)
+            };
+            gauge("waiting", waiting);
+            gauge("failed", failed);
+        },
+    }
 }
 
 async fn keep_partitions(services: Services) {

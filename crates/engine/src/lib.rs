@@ -6,6 +6,7 @@
 
 mod config;
 mod endings;
+pub mod erasure;
 mod fairness;
 pub mod follower;
 mod gates;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tidegate_kernel::{Environment, UnitOfWork, WorkspaceScope};
+use chrono::TimeDelta;
+use tidegate_kernel::{Environment, Signal, SignalBus, Topic, UnitOfWork, WorkspaceScope};
+use tidegate_tenancy::WorkspaceDeletion;
 use tidegate_tenancy::error::WorkspaceError;
 use tidegate_tenancy::ports::TenancyTx;
 use tidegate_tenancy::service::Workspaces;
@@ -24,18 +26,22 @@ pub trait DeleteWorkspaceTx: TenancyTx {
 pub struct DeleteWorkspace {
     store: Arc<dyn UnitOfWork<dyn DeleteWorkspaceTx>>,
     workspaces: Arc<Workspaces>,
+    bus: Arc<dyn SignalBus>,
     env: Environment,
+    erase_after: TimeDelta,
 }
 
 impl DeleteWorkspace {
-    /// The use case over `store`.
+    /// The use case over `store`; what a workspace leaves is erased after `erase_after`.
     #[must_use]
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn DeleteWorkspaceTx>>,
         workspaces: Arc<Workspaces>,
+        bus: Arc<dyn SignalBus>,
         env: Environment,
+        erase_after: TimeDelta,
     ) -> Self {
-        Self { store, workspaces, env }
+        Self { store, workspaces, bus, env, erase_after }
     }
 
     /// Deletes the workspace of `scope`: nothing starts in it by itself any more, and its runs are cancelled as soon as
@@ -43,13 +49,15 @@ impl DeleteWorkspace {
     ///
     /// # Errors
     /// [`WorkspaceError`]: not allowed, or gone; nothing was changed then.
-    pub async fn delete(&self, scope: &WorkspaceScope) -> Result<(), WorkspaceError> {
+    pub async fn delete(&self, scope: &WorkspaceScope) -> Result<WorkspaceDeletion, WorkspaceError> {
         let mut tx = self.store.begin(scope).await?;
-        self.workspaces.delete_in(tx.as_tenancy(), scope).await?;
+        let deletion = self.workspaces.delete_in(tx.as_tenancy(), scope, self.erase_after).await?;
         tx.placements().clear().await?;
         tx.runs().request_cancel_all(self.env.now()).await?;
         tx.commit().await?;
         self.workspaces.changed(scope);
-        Ok(())
+        // No id of a workspace: workers look for ready runs of one, and for signals where they do not know what it is about.
+        self.bus.publish(Signal::new(Topic::WorkReady, &"deleted"));
+        Ok(deletion)
     }
 }

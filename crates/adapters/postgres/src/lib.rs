@@ -8,6 +8,7 @@ mod billing;
 pub mod check;
 mod engine;
 mod entities;
+mod erasure;
 mod error;
 mod events;
 mod gate;
@@ -24,6 +25,9 @@ pub use engine::PgEngineStore;
 pub use error::store_error;
 pub use store::{PgStore, PgStoreConfig};
 pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};
+
+/// The target under which the driver logs.
+pub const DRIVER_TARGET: &str = "sqlx";
 
 /// A directive for a log filter that keeps of the driver's chatter only what is wrong.
 pub const QUIET_DRIVER: &str = "sqlx=warn";

@@ -62,7 +62,10 @@ impl From<StartError> for Failure {
         match error {
             StartError::Setting(_) | StartError::Secret(SecretError::TooShort(_)) => Self::Usage(text),
             StartError::Isolation(_) => Self::Refused(text),
-            StartError::Secret(_) | StartError::Store(_) | StartError::Listen { .. } => Self::Failed(text),
+            StartError::Secret(_)
+            | StartError::DataDirectory { .. }
+            | StartError::Store(_)
+            | StartError::Listen { .. } => Self::Failed(text),
         }
     }
 }

@@ -69,7 +69,7 @@ ids! {
 texts! {
     /// A workspace's name in addresses.
     Slug = text("A workspace's name in addresses.", SLUG, "acme")
-        .min_length(Some(2))
+        .min_length(Some(1))
         .max_length(Some(tidegate_tenancy::Slug::MAX_LEN));
     /// A workspace by its id or its slug.
     WorkspaceRef = text(
@@ -77,7 +77,7 @@ texts! {
         &format!("(?:{}|{SLUG})", id_pattern(tidegate_kernel::WorkspaceId::PREFIX)),
         "acme",
     )
-    .min_length(Some(2))
+    .min_length(Some(1))
     .max_length(Some(tidegate_tenancy::Slug::MAX_LEN));
     /// The name of a person, a workspace or a key.
     Name = ObjectBuilder::new()

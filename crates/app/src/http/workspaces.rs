@@ -94,6 +94,18 @@ impl From<Workspace> for WorkspaceView {
     }
 }
 
+/// A workspace that was deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeletedWorkspaceView {
+    /// The id.
+    #[schema(value_type = schema::WorkspaceId)]
+    id: WorkspaceId,
+    /// When it was deleted.
+    deleted_at: DateTime<Utc>,
+    /// From when on its data is erased.
+    erase_at: DateTime<Utc>,
+}
+
 /// A workspace of one's own.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnWorkspaceView {
@@ -163,13 +175,20 @@ pub async fn update(
     Ok(HttpResponse::Ok().json(WorkspaceView::from(workspace)))
 }
 
-/// Delete a workspace. Nobody finds it from then on, its slug is free, nothing starts in it any more and its runs are cancelled.
+/// Delete a workspace.
+///
+/// Nobody finds it from then on, its slug is free, nothing starts in it any more and its runs are cancelled. What it leaves is
+/// erased from `erase_at` on.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
-    responses((status = 204, description = "Deleted")))]
+    responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]
 #[delete("/workspaces/{ws}")]
 pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
-    services.delete_workspace.delete(&scope).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let deletion = services.delete_workspace.delete(&scope).await?;
+    Ok(HttpResponse::Accepted().json(DeletedWorkspaceView {
+        id: scope.workspace(),
+        deleted_at: deletion.deleted_at,
+        erase_at: deletion.erase_at,
+    }))
 }
 
 fn field(pointer: &str, error: InvalidText) -> Problem {

@@ -76,20 +76,20 @@ pub struct Verdict {
     pub decision: Decision,
 }
 
-/// The named limits of a server.
-pub struct Limits {
-    limiter: Arc<dyn RateLimiter>,
+/// The named limits as the settings have them, and the networks whose forwarding headers are believed.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
     limits: HashMap<&'static str, Option<RateLimit>>,
     proxies: Vec<Network>,
 }
 
-impl Limits {
+impl LimitSettings {
     /// The default limits with `overrides` (`NAME=N/PERIOD` or `NAME=off`), and the networks whose forwarding headers
     /// are believed.
     ///
     /// # Errors
     /// [`StartError::Setting`] where one of them cannot be read.
-    pub fn new(limiter: Arc<dyn RateLimiter>, overrides: &[String], proxies: &[String]) -> Result<Self, StartError> {
+    pub fn read(overrides: &[String], proxies: &[String]) -> Result<Self, StartError> {
         let mut limits: HashMap<_, _> =
             DEFAULTS.iter().map(|default| (default.name, default.limit.parse().ok())).collect();
         for text in overrides {
@@ -115,13 +115,27 @@ impl Limits {
         let proxies = networks.ok_or_else(|| {
             StartError::Setting(format!("--trusted-proxy {proxies:?}: write networks such as 10.0.0.0/8"))
         })?;
-        Ok(Self { limiter, limits, proxies })
+        Ok(Self { limits, proxies })
+    }
+}
+
+/// The named limits of a server.
+pub struct Limits {
+    limiter: Arc<dyn RateLimiter>,
+    settings: LimitSettings,
+}
+
+impl Limits {
+    /// These limits, counted by `limiter`.
+    #[must_use]
+    pub const fn new(limiter: Arc<dyn RateLimiter>, settings: LimitSettings) -> Self {
+        Self { limiter, settings }
     }
 
     /// Counts a request against the limit `name`, per address and per account; stops at the first that refuses. `None`
     /// where the limit is off or nothing is known to count by.
     pub async fn check(&self, name: &'static str, address: Option<IpAddr>, account: Option<&str>) -> Option<Verdict> {
-        let limit = self.limits.get(name).copied().flatten()?;
+        let limit = self.settings.limits.get(name).copied().flatten()?;
         let address = address.map(|address| format!("address:{}", subject(address)));
         // The digest and not the address itself: limits are kept where mail addresses have no place.
         let account = account.map(|account| {
@@ -148,7 +162,7 @@ impl Limits {
         let mut address = peer?.to_canonical();
         let hops = forwarded_for.iter().flat_map(|header| header.split(',')).collect::<Vec<_>>();
         for hop in hops.into_iter().rev() {
-            if !self.proxies.iter().any(|proxy| proxy.contains(address)) {
+            if !self.settings.proxies.iter().any(|proxy| proxy.contains(address)) {
                 break;
             }
             match hop.trim().parse::<IpAddr>() {
@@ -176,7 +190,7 @@ mod tests {
     fn limits(overrides: &[&str], proxies: &[&str]) -> Result<Limits, StartError> {
         let limiter = Arc::new(InProcessRateLimiter::new(crate::system::environment()));
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        Limits::new(limiter, &owned(overrides), &owned(proxies))
+        Ok(Limits::new(limiter, LimitSettings::read(&owned(overrides), &owned(proxies))?))
     }
 
     #[test]
@@ -201,9 +215,9 @@ mod tests {
         for bad in ["10.0.0.0/33", "x", "10.0.0.0/", "/8"] {
             assert!(limits(&[], &[bad]).is_err(), "{bad}");
         }
-        assert_eq!(limits(&["login=off"], &[]).unwrap().limits[LOGIN], None);
-        assert_eq!(limits(&["register=7/1s"], &[]).unwrap().limits[REGISTER], "7/1s".parse().ok());
-        assert!(limits(&[], &[]).unwrap().limits.values().all(Option::is_some));
+        assert_eq!(limits(&["login=off"], &[]).unwrap().settings.limits[LOGIN], None);
+        assert_eq!(limits(&["register=7/1s"], &[]).unwrap().settings.limits[REGISTER], "7/1s".parse().ok());
+        assert!(limits(&[], &[]).unwrap().settings.limits.values().all(Option::is_some));
     }
 
     #[tokio::test]

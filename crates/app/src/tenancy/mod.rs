@@ -8,7 +8,7 @@ mod passwords;
 
 use std::sync::Arc;
 
-use tidegate_kernel::{Environment, RateLimiter, RequestId, ScopeIssuer, SignalBus};
+use tidegate_kernel::{Environment, RequestId, ScopeIssuer, SignalBus};
 use tidegate_postgres::PgStore;
 use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
 
@@ -17,8 +17,6 @@ pub use keyring::Keyring;
 pub use passwords::Argon2Hasher;
 
 use crate::secrets::MasterSecret;
-use crate::server::StartError;
-use crate::settings::Settings;
 use limits::Limits;
 
 /// Tenancy, wired.
@@ -44,19 +42,15 @@ pub struct Tenancy {
 
 impl Tenancy {
     /// Wires tenancy on a store.
-    ///
-    /// # Errors
-    /// [`StartError::Setting`] where a limit or a network of the settings cannot be read.
+    #[must_use]
     pub fn wire(
-        settings: &Settings,
+        limits: Limits,
         env: &Environment,
         store: &Arc<PgStore>,
         secret: &MasterSecret,
         issuer: &Arc<ScopeIssuer>,
-        limiter: Arc<dyn RateLimiter>,
         signals: &Arc<dyn SignalBus>,
-    ) -> Result<Self, StartError> {
-        let limits = Limits::new(limiter, &settings.rate_limits, &settings.trusted_proxies)?;
+    ) -> Self {
         let keyring = Arc::new(Keyring::new(store.clone(), issuer.system("reading signing keys"), secret, env.clone()));
         #[expect(clippy::expect_used, reason = "the text is a request id")]
         let lookups = RequestId::new("authentication").expect("the text is a request id");
@@ -76,7 +70,7 @@ impl Tenancy {
         let workspaces = Workspaces::new(access.clone(), store.clone(), store.clone(), signals.clone(), env.clone());
         let members =
             Members::new(store.clone(), store.clone(), issuer.system("naming members"), signals.clone(), env.clone());
-        Ok(Self {
+        Self {
             access,
             accounts: Arc::new(accounts),
             workspaces: Arc::new(workspaces),
@@ -85,6 +79,6 @@ impl Tenancy {
             audit_trail: Arc::new(AuditTrail::new(store.clone())),
             keyring,
             limits: Arc::new(limits),
-        })
+        }
     }
 }

@@ -62,11 +62,19 @@ async fn wrong_turns_end_with_a_code_and_say_what_to_do() {
         (with(&["--rate-limit", "login=often"]), 2, "--rate-limit \"login=often\""),
         (with(&["--trusted-proxy", "everybody"]), 2, "write networks such as 10.0.0.0/8"),
         (with(&["--default-plan", "golden"]), 2, "golden"),
+        (with(&["--allow-host", "x"]), 2, "--allow-host \"x\": write HOST:PORT"),
+        (with(&["--erase-after", "soon"]), 2, "such as 12h or 30d"),
         (with(&["--redis-url", "nonsense"]), 2, "REDIS_URL"),
         (with(&["--log", "a=b=c"]), 2, "--log"),
         (no_secret, 2, "set TIDEGATE_SECRET"),
         (short, 2, "openssl rand -hex 32"),
         (served(superuser), 3, "can bypass row-level security"),
+        (served(superuser), 3, "owns _sqlx_migrations, account_event, api_key and "),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", "/dev/null/data"],
+            1,
+            "cannot write to the data directory /dev/null/data",
+        ),
         (served(bare), 1, "run `tidegate migrate up` with MIGRATE_DATABASE_URL"),
         (served(nobody), 1, "the database cannot be used"),
         (vec!["serve", "--listen", busy, "--secret", SECRET, "--database-url", good], 1, "cannot listen on"),
@@ -81,7 +89,55 @@ async fn wrong_turns_end_with_a_code_and_say_what_to_do() {
         assert_eq!(found, Some(code), "{arguments:?}: {out}{err}");
         assert!(err.contains(told), "{arguments:?} does not say {told:?}: {err}");
         assert!(!err.contains("panicked") && out.is_empty(), "{arguments:?}: {out}{err}");
+        assert!(err.lines().all(|line| line.len() < 400), "{arguments:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_made_before_the_settings_and_the_port_were_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("a path in UTF-8");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let busy = taken.local_addr().expect("an address").to_string();
+    for (further, told) in [
+        (["--listen", &busy], "cannot listen on"),
+        (["--rate-limit", "login=often"], "--rate-limit"),
+        (["--trusted-proxy", "everybody"], "--trusted-proxy"),
+        (["--allow-host", "x"], "--allow-host"),
+        (["--redis-url", "nonsense"], "REDIS_URL"),
+        (["--default-plan", "golden"], "golden"),
+        (["--secret", "short"], "TIDEGATE_SECRET"),
+        (["--log", "a=b=c"], "--log"),
+    ] {
+        let listen = if further[0] == "--listen" { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let (code, _, err) = run(&[&["serve", "--data-dir", data][..], listen, &further].concat()).await;
+        assert!(code != Some(0) && err.contains(told), "{further:?}: {err}");
+        assert!(!std::path::Path::new(data).exists(), "{further:?} left a data directory behind");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_answer_is_told_of_at_the_start() {
+    let database = TestDatabase::new().await;
+    let mut server = tidegate()
+        .args(["serve", "--listen", "127.0.0.1:0", "--secret", SECRET, "--database-url", database.url()])
+        .args(["--redis-url", "redis://:hidden@127.0.0.1:1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server starts");
+    let mut log = BufReader::new(server.stderr.take().expect("its log is piped")).lines();
+    let told = async {
+        while let Some(line) = log.next_line().await.expect("the log is text") {
+            assert!(!line.contains("hidden"), "{line}");
+            if line.contains("until Redis answers") {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), told).await.expect("in time"), "the log ended without it");
 }
 
 /// For a table of arguments that lives as long as the test.

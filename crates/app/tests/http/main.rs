@@ -20,4 +20,5 @@ mod triggers;
 mod usage;
 mod validate;
 mod workflows;
+mod workspace_deletion;
 mod workspaces;

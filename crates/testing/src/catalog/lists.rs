@@ -37,9 +37,14 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("run_key", "tidegate_engine", "to forget the keys of all workspaces after 32 days"),
     ("run_signal", "tidegate_engine", CLAIMING),
     ("timer", "tidegate_engine", CLAIMING),
+    ("workspace_erasure", "tidegate_engine", "to find the deleted workspaces whose data is to be erased"),
     ("workspace_head", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
     ("workspace_slot", "tidegate_engine", "to give each workspace its share of the workers"),
 ];
+
+/// A tenant table from which the engine may not erase what a deleted workspace has left, and why.
+pub const NOT_ERASED: &[(&str, &str)] =
+    &[("usage_counter", "what was used may have to be paid; it holds counts alone")];
 
 /// Why an index leads with a shard.
 const SHARD: &str = "a worker reads its shard, in the order of what is due";

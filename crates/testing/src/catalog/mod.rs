@@ -5,7 +5,7 @@ mod rules;
 
 use sqlx::{PgConnection, Row};
 
-use self::lists::{OTHER_LEADS, SECURITY_DEFINER, SEEN_WHOLE, WITHOUT_WORKSPACE};
+use self::lists::{NOT_ERASED, OTHER_LEADS, SECURITY_DEFINER, SEEN_WHOLE, WITHOUT_WORKSPACE};
 
 /// The roles that transactions take.
 pub const RUNTIME_ROLES: [&str; 3] = ["tidegate_api", "tidegate_engine", "tidegate_directory"];
@@ -16,12 +16,14 @@ pub async fn violations(connection: &mut PgConnection) -> Vec<String> {
     let other_leads: Vec<_> = OTHER_LEADS.iter().map(|(index, _)| *index).collect();
     let definers: Vec<_> = SECURITY_DEFINER.iter().map(|(function, _)| *function).collect();
     let seen_whole: Vec<_> = SEEN_WHOLE.iter().map(|(table, role, _)| format!("{table} {role}")).collect();
+    let not_erased: Vec<_> = NOT_ERASED.iter().map(|(table, _)| *table).collect();
     for rule in rules::ALL {
         let rows = sqlx::query(rule)
             .bind(RUNTIME_ROLES)
             .bind(&other_leads)
             .bind(&definers)
             .bind(&seen_whole)
+            .bind(&not_erased)
             .fetch_all(&mut *connection)
             .await
             .expect("the catalog can be read");

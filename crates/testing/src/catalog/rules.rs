@@ -1,17 +1,18 @@
 //! The rules as queries: each gives a line for every violation.
 //!
 //! `$1` the runtime roles, `$2` indexes that may lead with something else, `$3` functions that may run with their
-//! owner's rights, `$4` pairs of table and role that are seen whole. A rule that needs fewer still names all four.
+//! owner's rights, `$4` pairs of table and role that are seen whole, `$5` tables that are not erased. A rule that needs fewer still
+//! names all five.
 
 /// Every rule.
-pub(super) const ALL: [&str; 10] =
-    [ROW_SECURITY, POLICIES, POLICY_TEXTS, LEADS, FOREIGN_KEYS, GRANTS, VIEWS, FUNCTIONS, ROLES, GONE];
+pub(super) const ALL: [&str; 11] =
+    [ROW_SECURITY, POLICIES, POLICY_TEXTS, LEADS, FOREIGN_KEYS, GRANTS, VIEWS, FUNCTIONS, ROLES, GONE, ERASABLE];
 
 /// Tenant tables, and the parameters that PostgreSQL would otherwise not know the types of.
 macro_rules! rule {
     ($text:literal) => {
         concat!(
-            "with parameters as (select $1::text[] roles, $2::text[] leads, $3::text[] definers, $4::text[] wholes),
+            "with parameters as (select $1::text[] roles, $2::text[] leads, $3::text[] definers, $4::text[] wholes, $5::text[] kept),
             tenant as (
                 select c.oid, c.relname, c.relispartition, c.relrowsecurity, c.relforcerowsecurity, a.attnum
                 from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'workspace_id' and not a.attisdropped
@@ -56,6 +57,7 @@ const POLICY_TEXTS: &str = rule!(
      cross join lateral (values (pg_get_expr(p.polqual, p.polrelid)), (pg_get_expr(p.polwithcheck, p.polrelid))) x (text)
      cross join parameters
      where strpos(text, 'SELECT ' || wanted) = 0 and strpos(text, wanted || ' AS') = 0
+       and not (r.rolname = 'tidegate_engine' and strpos(text, 'SELECT tidegate_deleted_workspaces()') > 0)
        and (t.relname || ' ' || r.rolname) <> all (wholes)"
 );
 
@@ -124,6 +126,16 @@ const GONE: &str = rule!(
      select format('%s is not seen whole; remove it from the list', pair) from parameters, unnest(wholes) pair
      where not exists (select from pg_policy p join tenant t on t.oid = p.polrelid join runtime r on p.polroles = array[r.oid]
                        where pair = t.relname || ' ' || r.rolname and pg_get_expr(p.polqual, p.polrelid) = 'true')"
+);
+
+/// What a deleted workspace leaves is erased by the engine, from every table that is not listed.
+const ERASABLE: &str = rule!(
+    "select format('the engine cannot erase table %s: it needs select and delete on it', relname) from tenant, parameters
+     where not relispartition and relname <> all (kept)
+       and not (has_table_privilege('tidegate_engine', oid, 'select') and has_table_privilege('tidegate_engine', oid, 'delete'))
+     union all
+     select format('the engine can erase table %s; remove it from the list', relname) from tenant, parameters
+     where relname = any (kept) and has_table_privilege('tidegate_engine', oid, 'delete')"
 );
 
 /// The tables without `workspace_id`, and the runtime roles with a right on each.

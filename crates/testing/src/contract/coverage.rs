@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 4] = ["EventBacklog", "DueTriggers", "CallLedger", "EngineStore"];
+const ACROSS_WORKSPACES: [&str; 5] = ["EventBacklog", "DueTriggers", "CallLedger", "EngineStore", "WorkspaceErasure"];
 
 /// Methods that obligations reach through what uses them in production.
 const THROUGH_A_SERVICE: [(&str, &str); 4] = [

@@ -56,7 +56,7 @@ fn plain(id: impl Into<String>) -> NewEvent {
     event
 }
 
-fn plains(ids: impl IntoIterator<Item = i64>) -> Vec<NewEvent> {
+pub(super) fn plains(ids: impl IntoIterator<Item = i64>) -> Vec<NewEvent> {
     ids.into_iter().map(|id| plain(id.to_string())).collect()
 }
 

@@ -13,6 +13,7 @@ mod stage;
 
 pub mod billing;
 pub mod engine_store;
+pub mod erasure;
 pub mod events;
 pub mod patterns;
 pub mod rate_limiter;

@@ -126,6 +126,12 @@ macro_rules! obligations {
                     a_run_is_reached_through_its_own_workspace_alone
                     a_gate_with_any_text_reads_back
                 }
+                erasure {
+                    a_deletion_is_known_at_once
+                    nothing_is_erased_before_its_time
+                    slices_take_one_workspaces_rows
+                    what_cannot_be_erased_waits
+                }
             }
             served_only {
                 engine_store::a_shard_has_one_owner

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, WorkspaceId};
-use tidegate_tenancy::{Digest, Name, Slug, Workspace, WorkspaceChange, WorkspaceRepository};
+use tidegate_tenancy::{Digest, Name, Slug, Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRepository};
 use uuid::Uuid;
 
 use super::broken;
@@ -119,18 +119,27 @@ impl WorkspaceRepository for PgTx<Tenant> {
         Ok((updated.rows_affected() == 1).then_some(true))
     }
 
-    async fn delete(&mut self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    async fn delete(&mut self, deletion: &WorkspaceDeletion) -> Result<bool, StoreError> {
         let id = self.workspace().as_uuid();
         let deleted =
             sqlx::query("update workspace set deleted_at = $2 where workspace_id = $1 and deleted_at is null")
                 .bind(id)
-                .bind(now)
+                .bind(deletion.deleted_at)
                 .execute(self.sqlx())
                 .await
                 .map_err(store_error)?;
         if deleted.rows_affected() == 0 {
             return Ok(false);
         }
+        sqlx::query(
+            "insert into workspace_erasure (workspace_id, deleted_at, erase_at, next_try) values ($1, $2, $3, $3)",
+        )
+        .bind(id)
+        .bind(deletion.deleted_at)
+        .bind(deletion.erase_at)
+        .execute(self.sqlx())
+        .await
+        .map_err(store_error)?;
         self.free_slug(None).await?;
         Ok(true)
     }

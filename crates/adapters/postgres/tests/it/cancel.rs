@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tidegate_kernel::{SystemScope, UnitOfWork, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::{PgStore, PgStoreConfig};
-use tidegate_tenancy::{DirectoryTx, TenancyTx};
+use tidegate_tenancy::{DirectoryTx, TenancyTx, WorkspaceDeletion};
 use tidegate_testing::scope::{system_scope, workspace_scope};
 use tidegate_testing::{TestDatabase, test_environment};
 
@@ -84,7 +84,8 @@ async fn a_use_that_is_given_up_is_rolled_back() {
     let scope = workspace_scope(theirs);
     let delete = || async {
         let mut tx = UnitOfWork::<dyn TenancyTx, WorkspaceScope>::begin(&store, &scope).await.expect("it begins");
-        tx.workspace().delete(env.now()).await.expect("it is deleted, and not committed");
+        let deletion = WorkspaceDeletion { deleted_at: env.now(), erase_at: env.now() };
+        tx.workspace().delete(&deletion).await.expect("it is deleted, and not committed");
     };
     at_every_await_point(delete, async || the_connection_is_clean(&store, ours).await).await;
     the_connection_is_clean(&store, theirs).await;

@@ -40,6 +40,8 @@ async fn each_rule_finds_what_breaks_it() {
             "function peek runs with its owner's rights",
         ),
         ("alter table membership owner to tidegate_api", "role tidegate_api owns something"),
+        ("revoke delete on event from tidegate_engine", "the engine cannot erase table event"),
+        ("grant delete on usage_counter to tidegate_engine", "the engine can erase table usage_counter"),
         ("drop index membership_by_person", "index membership_by_person is gone"),
     ];
     let database = TestDatabase::new().await;

@@ -6,6 +6,7 @@ mod cancel;
 mod catalog;
 mod contract;
 mod engine_worker;
+mod erasure;
 mod isolation;
 mod migrations;
 mod startup;

@@ -27,7 +27,7 @@ impl Screen {
         self.line("   Three things to try (the token is good for 30 minutes):");
         self.line(&format!("   export TOKEN={token}"));
         let ws = format!("{base}/api/v1/workspaces/{workspace}");
-        let curl = "curl -s -H \"Authorization: Bearer $TOKEN\"";
+        let curl = "curl -s -w '\\n' -H \"Authorization: Bearer $TOKEN\"";
         let event = serde_json::json!({
             "specversion": "1.0", "id": "mine-1", "source": "/me", "type": "file.modified",
             "subject": if subject.is_empty() { "README.md" } else { subject },

@@ -17,7 +17,7 @@ pub use audit::{AuditFilter, AuditRecord};
 pub use member::{Member, Membership, Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken};
 pub use text::{Email, InvalidText, Name, Slug};
-pub use workspace::{Workspace, WorkspaceChange, WorkspaceRef};
+pub use workspace::{Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};
 
 #[cfg(test)]
 pub(crate) mod testing {

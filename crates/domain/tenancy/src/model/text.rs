@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use any_ascii::any_ascii;
 use validator::ValidateEmail;
 
 /// A text that breaks its rule; the message says what to change.
@@ -88,7 +89,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// A workspace's name in addresses: 2 to 48 lower-case letters, digits and single hyphens. It has no underscore, so it
+/// A workspace's name in addresses: 1 to 48 lower-case letters, digits and single hyphens. It has no underscore, so it
 /// is never mistaken for an id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slug(String);
@@ -102,7 +103,7 @@ impl Slug {
     /// # Errors
     /// [`InvalidText`] where it has anything else than its alphabet.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        let fits = (2..=Self::MAX_LEN).contains(&text.len())
+        let fits = (1..=Self::MAX_LEN).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !text.starts_with('-')
             && !text.ends_with('-')
@@ -110,15 +111,15 @@ impl Slug {
         if fits {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidText("expected 2 to 48 of a-z, 0-9 and single hyphens inside"))
+            Err(InvalidText("expected 1 to 48 of a-z, 0-9 and single hyphens inside"))
         }
     }
 
-    /// The slug that a name suggests; `workspace` where it suggests none.
+    /// The slug that a name suggests, with other scripts in Latin letters; `None` where it suggests none.
     #[must_use]
-    pub fn derive(name: &Name) -> Self {
+    pub fn derive(name: &Name) -> Option<Self> {
         let mut slug = String::new();
-        for c in name.as_str().chars().flat_map(char::to_lowercase) {
+        for c in any_ascii(name.as_str()).bytes().map(|byte| char::from(byte.to_ascii_lowercase())) {
             if c.is_ascii_alphanumeric() {
                 slug.push(c);
             } else if !slug.is_empty() && !slug.ends_with('-') {
@@ -129,7 +130,13 @@ impl Slug {
             }
         }
         let slug = slug.trim_end_matches('-');
-        Self(if slug.len() < 2 { "workspace".to_owned() } else { slug.to_owned() })
+        (!slug.is_empty()).then(|| Self(slug.to_owned()))
+    }
+
+    /// The slug of a workspace whose name suggests none: `workspace` with a tail.
+    #[must_use]
+    pub fn unnamed(suffix: u32) -> Self {
+        Self("workspace".to_owned()).with_suffix(suffix)
     }
 
     /// The slug with a tail that makes it another one.
@@ -179,17 +186,32 @@ mod tests {
 
     #[test]
     fn slugs_come_from_names() {
-        let derive = |name| Slug::derive(&Name::new(name).unwrap()).as_str().to_owned();
-        assert_eq!(derive("Acme & Söhne, Ltd."), "acme-s-hne-ltd");
-        assert_eq!(derive("☂☂☂"), "workspace");
-        assert_eq!(derive("x"), "workspace");
+        let derive = |name| Slug::derive(&Name::new(name).unwrap()).map(|slug| slug.as_str().to_owned());
+        for (name, slug) in [
+            ("Acme & Söhne, Ltd.", "acme-sohne-ltd"),
+            ("W", "w"),
+            ("7", "7"),
+            ("2026", "2026"),
+            ("Straße 12", "strasse-12"),
+            ("Ärzte ohne Grenzen", "arzte-ohne-grenzen"),
+            ("Москва", "moskva"),
+            ("Αθήνα", "athina"),
+            ("北京", "beijing"),
+            ("٢٠٢٦", "2026"),
+        ] {
+            assert_eq!(derive(name).as_deref(), Some(slug), "{name}");
+        }
+        for name in ["---", "_", "\u{e000}", "!?"] {
+            assert_eq!(derive(name), None, "{name}");
+        }
+        assert_eq!(Slug::unnamed(10).as_str(), "workspace-0000000a");
     }
 
     proptest! {
         #[test]
         fn what_is_derived_is_a_slug(name in "\\PC{1,120}", suffix: u32) {
             if let Ok(name) = Name::new(&name) {
-                let slug = Slug::derive(&name);
+                let slug = Slug::derive(&name).unwrap_or_else(|| Slug::unnamed(suffix));
                 prop_assert_eq!(Slug::new(slug.as_str()), Ok(slug.clone()));
                 let other = slug.with_suffix(suffix);
                 prop_assert_eq!(Slug::new(other.as_str()), Ok(other.clone()));

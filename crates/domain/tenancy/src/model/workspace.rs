@@ -27,6 +27,15 @@ pub struct WorkspaceChange {
     pub slug: Option<Slug>,
 }
 
+/// The end of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkspaceDeletion {
+    /// When it was deleted.
+    pub deleted_at: DateTime<Utc>,
+    /// From when on its data is erased.
+    pub erase_at: DateTime<Utc>,
+}
+
 /// How a caller names a workspace: by id or by slug.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WorkspaceRef {

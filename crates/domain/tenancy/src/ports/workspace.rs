@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use tidegate_kernel::{ApiKeyId, AuditLog, StoreError, Transaction, UnitOfWork, UserId};
 use uuid::Uuid;
 
-use crate::model::{ApiKey, AuditFilter, AuditRecord, Digest, Membership, Role, Workspace, WorkspaceChange};
+use crate::model::{
+    ApiKey, AuditFilter, AuditRecord, Digest, Membership, Role, Workspace, WorkspaceChange, WorkspaceDeletion,
+};
 
 /// Opens units of work for a workspace's own administration.
 pub type Tenancy = dyn UnitOfWork<dyn TenancyTx>;
@@ -39,8 +41,10 @@ pub trait WorkspaceRepository: Send {
     /// Changes it; `None` where it is not alive, `Some(false)`, and nothing changed, where the slug is taken.
     async fn update(&mut self, change: &WorkspaceChange) -> Result<Option<bool>, StoreError>;
 
-    /// Ends it and frees its slug; `false` where it was not alive. Its data stays until it is erased.
-    async fn delete(&mut self, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    /// Ends it and frees its slug; `false`, and nothing changed, where it was not alive. Its data stays until it is erased.
+    ///
+    /// MUST let whoever erases know of the deletion in the same transaction.
+    async fn delete(&mut self, deletion: &WorkspaceDeletion) -> Result<bool, StoreError>;
 
     /// Holds everybody else out of changes to members and keys until the transaction ends; `false` where the workspace
     /// is not alive.

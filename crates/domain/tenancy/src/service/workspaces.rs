@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tidegate_kernel::{
     AuditEntry, Environment, Page, PageSize, Permission, PersonScope, Signal, SignalBus, Topic, WorkspaceId,
@@ -10,7 +10,7 @@ use tidegate_kernel::{
 };
 
 use crate::error::WorkspaceError;
-use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange};
+use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange, WorkspaceDeletion};
 use crate::ports::{Personal, Tenancy, TenancyTx};
 use crate::service::{AccessControl, now};
 
@@ -56,7 +56,7 @@ impl Workspaces {
         let id = WorkspaceId::generate(&self.env);
         let scope = self.access.founder(person, id);
         let at = now(&self.env);
-        let wanted = slug.clone().unwrap_or_else(|| Slug::derive(&name));
+        let wanted = slug.clone().unwrap_or_else(|| self.slug_of(&name));
         let mut workspace = Workspace { id, name, slug: wanted.clone(), created_at: at };
         let mut tx = self.tenancy.begin(&scope).await?;
         let mut attempts = if slug.is_some() { 1 } else { SLUG_ATTEMPTS };
@@ -73,6 +73,11 @@ impl Workspaces {
         tx.audit().record(AuditEntry::new("workspace.created", id).with(details)).await?;
         tx.commit().await?;
         Ok(workspace)
+    }
+
+    /// The slug that a name suggests, or one of chance.
+    fn slug_of(&self, name: &Name) -> Slug {
+        Slug::derive(name).unwrap_or_else(|| Slug::unnamed(u32::from_le_bytes(self.env.random())))
     }
 
     /// The person's workspaces with their role in each, in the order in which they joined.
@@ -136,17 +141,26 @@ impl Workspaces {
     }
 
     /// Deletes the workspace, as part of a unit of work that also ends what goes on in it: from now on it is nowhere to be
-    /// found and its slug is free, and its data waits to be erased. The caller commits and calls [`Workspaces::changed`].
+    /// found and its slug is free, and its data is erased after `erase_after`. The caller commits and calls
+    /// [`Workspaces::changed`].
     ///
     /// # Errors
     /// [`WorkspaceError`]: not allowed, or gone.
-    pub async fn delete_in(&self, tx: &mut dyn TenancyTx, scope: &WorkspaceScope) -> Result<(), WorkspaceError> {
+    pub async fn delete_in(
+        &self,
+        tx: &mut dyn TenancyTx,
+        scope: &WorkspaceScope,
+        erase_after: TimeDelta,
+    ) -> Result<WorkspaceDeletion, WorkspaceError> {
         scope.require(Permission::WorkspaceDelete)?;
-        if !tx.workspace().delete(now(&self.env)).await? {
+        let deleted_at = now(&self.env);
+        let deletion = WorkspaceDeletion { deleted_at, erase_at: deleted_at + erase_after };
+        if !tx.workspace().delete(&deletion).await? {
             return Err(WorkspaceError::NotFound);
         }
-        tx.audit().record(AuditEntry::new("workspace.deleted", scope.workspace())).await?;
-        Ok(())
+        let details = json!({ "erase_at": deletion.erase_at });
+        tx.audit().record(AuditEntry::new("workspace.deleted", scope.workspace()).with(details)).await?;
+        Ok(deletion)
     }
 
     /// Tells everybody who remembers the workspace of `scope` to look again. Call it after the commit.

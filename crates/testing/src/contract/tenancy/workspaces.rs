@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use tidegate_kernel::{Actor, AuditEntry, UserId};
-use tidegate_tenancy::{AuditFilter, Role, WorkspaceChange, WorkspaceRef};
+use tidegate_tenancy::{AuditFilter, Role, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};
 
 use super::{Subject, name};
 
@@ -60,8 +60,9 @@ pub async fn a_workspace_is_deleted(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
     let mut tx = subject.tenancy(ours.id).await;
-    assert!(tx.workspace().delete(subject.now()).await.expect("an answer"));
-    assert!(!tx.workspace().delete(subject.now()).await.expect("an answer"));
+    let deletion = WorkspaceDeletion { deleted_at: subject.now(), erase_at: subject.now() };
+    assert!(tx.workspace().delete(&deletion).await.expect("an answer"));
+    assert!(!tx.workspace().delete(&deletion).await.expect("an answer"));
     assert_eq!(tx.workspace().get().await.expect("it is read"), None);
     assert!(!tx.workspace().lock().await.expect("an answer"));
     assert_eq!(tx.workspace().update(&WorkspaceChange::default()).await.expect("an answer"), None);

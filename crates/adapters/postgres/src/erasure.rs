@@ -1,0 +1,202 @@
+//! Erasing deleted workspaces, as the role `tidegate_engine`, which sees of most tables what deleted workspaces have left and
+//! nothing else.
+//!
+//! The statements are put together from names that PostgreSQL's own catalog gives, quoted by it; so a table that a later
+//! migration adds is erased too.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+use tidegate_engine::erasure::{ErasedTable, ErasureOutlook, WorkspaceErasure};
+use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
+use uuid::Uuid;
+
+use crate::error::store_error;
+use crate::store::PgStore;
+use crate::transaction::{Machinery, PgTx};
+
+/// Tenant tables that are not erased slice by slice: what was used may have to be paid, and the workspace goes last.
+const KEPT: [&str; 3] = ["usage_counter", "workspace", "workspace_erasure"];
+
+/// Tenant tables with the columns of an index of theirs that leads with the workspace, the primary key where that does.
+///
+/// `workspace_head` comes first: without it no reader behind the insert finds the workspace. A table comes before those that
+/// it refers to, except where what it refers to takes it along.
+const TABLES: &str = "
+    with recursive tenant as (
+        select c.oid, c.relname, a.attnum
+        from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'workspace_id' and not a.attisdropped
+        where c.relkind in ('r', 'p') and not c.relispartition and c.relnamespace = 'public'::regnamespace
+          and c.relname <> all ($1)
+    ), refers as (
+        select conrelid, confrelid from pg_constraint
+        where contype = 'f' and conrelid <> confrelid and confdeltype <> 'c'
+    ), level (oid, n) as (
+        select oid, 0 from tenant
+        union
+        select r.confrelid, l.n + 1 from level l join refers r on r.conrelid = l.oid where l.n < 20
+    )
+    select quote_ident(t.relname),
+           (select array(select quote_ident(k.attname)
+                         from unnest((i.indkey::int2[])[1:i.indnkeyatts - 1]) with ordinality u (attnum, place)
+                         join pg_attribute k on k.attrelid = t.oid and k.attnum = u.attnum order by u.place)
+            from pg_index i
+            where i.indrelid = t.oid and i.indkey[0] = t.attnum and i.indpred is null and i.indexprs is null
+              and not exists (select from unnest(i.indkey::int2[]) x join pg_attribute k on k.attrelid = t.oid and k.attnum = x
+                              where not k.attnotnull)
+            order by i.indisprimary desc, i.indisunique desc, i.indexrelid limit 1)
+    from tenant t
+    order by t.relname <> 'workspace_head', (select max(n) from level where level.oid = t.oid), t.relname";
+
+/// Holds the workspace for the transaction. Where somebody else does, it is theirs.
+const TAKE: &str =
+    "select workspace_id from workspace_erasure where workspace_id = $1 and next_try <= $2 for update skip locked";
+
+impl PgStore {
+    /// A transaction that may erase the workspace; `None` where it is not due or not ours.
+    async fn begin_erasing(
+        &self,
+        scope: &SystemScope,
+        workspace: WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Box<PgTx<Machinery>>>, StoreError> {
+        let mut tx = self.begin_machinery(scope).await?;
+        tx.declare(&[workspace]).await?;
+        let query = sqlx::query(TAKE).bind(workspace.as_uuid()).bind(now);
+        if query.fetch_optional(tx.sqlx()).await.map_err(store_error)?.is_none() {
+            return Ok(None);
+        }
+        // Whatever the statistics say, a slice is found by its index and not by reading the table.
+        sqlx::query("select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+        Ok(Some(tx))
+    }
+}
+
+impl PgTx<Machinery> {
+    async fn delete(&mut self, sql: String, workspace: WorkspaceId, rows: u32) -> Result<u64, StoreError> {
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(workspace.as_uuid()).bind(i64::from(rows));
+        query.execute(self.sqlx()).await.map(|done| done.rows_affected()).map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl WorkspaceErasure for PgStore {
+    async fn deleted(
+        &self,
+        scope: &SystemScope,
+        workspaces: &[WorkspaceId],
+    ) -> Result<HashSet<WorkspaceId>, StoreError> {
+        let mut tx = self.begin_machinery(scope).await?;
+        let ids: Vec<Uuid> = workspaces.iter().map(WorkspaceId::as_uuid).collect();
+        let found: Vec<Uuid> =
+            sqlx::query_scalar("select workspace_id from workspace_erasure where workspace_id = any ($1)")
+                .bind(ids)
+                .fetch_all(tx.sqlx())
+                .await
+                .map_err(store_error)?;
+        tx.commit().await?;
+        Ok(found.into_iter().map(WorkspaceId::from_uuid).collect())
+    }
+
+    async fn outlook(&self, scope: &SystemScope, now: DateTime<Utc>, limit: u32) -> Result<ErasureOutlook, StoreError> {
+        let mut tx = self.begin_machinery(scope).await?;
+        let due: Vec<Uuid> = sqlx::query_scalar(
+            "select workspace_id from workspace_erasure where next_try <= $1 order by next_try, workspace_id limit $2",
+        )
+        .bind(now)
+        .bind(i64::from(limit))
+        .fetch_all(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+        let (next, waiting, failed): (Option<DateTime<Utc>>, i64, i64) = sqlx::query_as(
+            "select min(next_try) filter (where next_try > $1), count(*), count(error) from workspace_erasure",
+        )
+        .bind(now)
+        .fetch_one(tx.sqlx())
+        .await
+        .map_err(store_error)?;
+        tx.commit().await?;
+        Ok(ErasureOutlook {
+            due: due.into_iter().map(WorkspaceId::from_uuid).collect(),
+            next,
+            waiting: waiting.unsigned_abs(),
+            failed: failed.unsigned_abs(),
+        })
+    }
+
+    async fn tables(&self, scope: &SystemScope) -> Result<Vec<ErasedTable>, StoreError> {
+        let mut tx = self.begin_machinery(scope).await?;
+        let query = sqlx::query_as(TABLES).bind(KEPT.map(str::to_owned).to_vec());
+        let tables: Vec<(String, Option<Vec<String>>)> = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
+        tx.commit().await?;
+        let table = |(name, key): (String, Option<Vec<String>>)| ErasedTable { name, key: key.unwrap_or_default() };
+        Ok(tables.into_iter().map(table).collect())
+    }
+
+    async fn erase(
+        &self,
+        scope: &SystemScope,
+        workspace: WorkspaceId,
+        now: DateTime<Utc>,
+        table: &ErasedTable,
+        rows: u32,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(mut tx) = self.begin_erasing(scope, workspace, now).await? else { return Ok(None) };
+        let (name, key) = (&table.name, table.key.join(", "));
+        let mut erased = 0;
+        if !table.key.is_empty() {
+            // Up to the row that so many come before.
+            let sql = format!(
+                "delete from {name} where workspace_id = $1 and ({key}) <= (select {key} from {name} where workspace_id = $1
+                 order by workspace_id, {key} offset $2 limit 1)"
+            );
+            erased = tx.delete(sql, workspace, rows.saturating_sub(1)).await?;
+        }
+        if erased == 0 {
+            // There are fewer; the second condition only gives the parameter a use.
+            let sql = format!("delete from {name} where workspace_id = $1 and $2::bigint >= 0");
+            erased = tx.delete(sql, workspace, rows).await?;
+        }
+        tx.commit().await?;
+        Ok(Some(erased))
+    }
+
+    async fn finish(
+        &self,
+        scope: &SystemScope,
+        workspace: WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let Some(mut tx) = self.begin_erasing(scope, workspace, now).await? else { return Ok(false) };
+        for sql in
+            ["delete from workspace where workspace_id = $1", "delete from workspace_erasure where workspace_id = $1"]
+        {
+            sqlx::query(sql).bind(workspace.as_uuid()).execute(tx.sqlx()).await.map_err(store_error)?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn set_aside(
+        &self,
+        scope: &SystemScope,
+        workspace: WorkspaceId,
+        until: DateTime<Utc>,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin_machinery(scope).await?;
+        sqlx::query("update workspace_erasure set next_try = $2, error = $3 where workspace_id = $1")
+            .bind(workspace.as_uuid())
+            .bind(until)
+            .bind(error.replace('\0', ""))
+            .execute(tx.sqlx())
+            .await
+            .map_err(store_error)?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,119 @@
+//! Settings that were looked at as far as that goes without touching anything: nothing is made, opened or changed before each
+//! of them can be used.
+
+use chrono::TimeDelta;
+use tidegate_billing::Catalogue;
+use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
+use tidegate_redis::Redis;
+
+use crate::secrets::MasterSecret;
+use crate::server::StartError;
+use crate::settings::Settings;
+use crate::tenancy::limits::LimitSettings;
+
+/// What the settings say, read.
+pub struct CheckedSettings {
+    /// The secret, where it is configured.
+    pub(crate) secret: Option<MasterSecret>,
+    /// Named limits and trusted proxies.
+    pub(crate) limits: LimitSettings,
+    /// The plans, of which the default one is one.
+    pub(crate) plans: Catalogue,
+    /// Redis, where there is one. No connection was made.
+    pub(crate) redis: Option<Redis>,
+    /// Calls out of workflows.
+    pub(crate) outbound: GuardedHttp,
+    /// After which time a deleted workspace is erased.
+    pub(crate) erase_after: TimeDelta,
+}
+
+impl CheckedSettings {
+    /// Reads `settings`.
+    ///
+    /// # Errors
+    /// [`StartError`] with the first one that cannot be used.
+    pub fn read(settings: &Settings) -> Result<Self, StartError> {
+        let plans = Catalogue::built_in().map_err(setting)?;
+        plans.newest(settings.plan()).map_err(setting)?;
+        let allow_hosts = settings.allow_hosts.iter().map(|text| allowed_host(text)).collect::<Result<_, _>>()?;
+        let outbound = GuardedHttp::new(&OutboundConfig { allow_hosts, ..OutboundConfig::default() })
+            .map_err(|error| StartError::Setting(format!("calls out of workflows cannot be made: {error}")))?;
+        let redis = settings.redis_url.as_deref().map(Redis::new).transpose();
+        Ok(Self {
+            secret: configured_secret(settings)?,
+            limits: LimitSettings::read(&settings.rate_limits, &settings.trusted_proxies)?,
+            plans,
+            redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
+            outbound,
+            erase_after: TimeDelta::from_std(settings.erase_after).map_err(setting)?,
+        })
+    }
+}
+
+fn setting(error: impl std::fmt::Display) -> StartError {
+    StartError::Setting(error.to_string())
+}
+
+fn configured_secret(settings: &Settings) -> Result<Option<MasterSecret>, StartError> {
+    match &settings.secret {
+        Some(secret) => Ok(Some(MasterSecret::new(secret)?)),
+        None if settings.is_embedded() => Ok(None),
+        None => Err(StartError::Setting(
+            "set TIDEGATE_SECRET, the same for every server of this database; make one with `openssl rand -hex 32`"
+                .to_owned(),
+        )),
+    }
+}
+
+/// `HOST:PORT` as addresses of calls have it: a name, an IPv4 address or an IPv6 address in brackets, and the port.
+fn allowed_host(text: &str) -> Result<String, StartError> {
+    let text = text.trim();
+    let refused = || {
+        let detail = "write HOST:PORT such as wiki.internal:8443, 10.0.0.7:80 or [fd00::7]:80";
+        StartError::Setting(format!("--allow-host {text:?}: {detail}"))
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(refused)?;
+    let host = tidegate_outbound_http::canonical_host(host).ok_or_else(refused)?;
+    Ok(format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allowed_host_has_a_port_and_is_one() {
+        for (text, canonical) in [
+            ("localhost:8080", "localhost:8080"),
+            (" Wiki.Internal:8443", "wiki.internal:8443"),
+            ("10.0.0.7:80", "10.0.0.7:80"),
+            ("0x7f.1:80", "127.0.0.1:80"),
+            ("[FD00::0007]:80", "[fd00::7]:80"),
+            ("bücher.internal:80", "xn--bcher-kva.internal:80"),
+        ] {
+            assert_eq!(allowed_host(text).unwrap(), canonical, "{text}");
+        }
+        for text in [
+            "",
+            "x",
+            "x:",
+            ":80",
+            "x:0",
+            "x:port",
+            "x:65536",
+            "http://x:80",
+            "fd00::7",
+            "fd00::7:80",
+            "x y:80",
+            "x/y:80",
+            "*:80",
+            "a@b:80",
+        ] {
+            match allowed_host(text) {
+                Err(StartError::Setting(message)) => assert!(message.contains("write HOST:PORT"), "{text}: {message}"),
+                other => panic!("{text}: {:?}", other.map_err(|error| error.to_string())),
+            }
+        }
+    }
+}
