@@ -189,10 +189,13 @@ pub async fn login(
     let (password, client) = (Password::new(body.password), client(&request, &services));
     let tokens = services.tenancy.accounts.login(email.as_ref(), &password, client, &request_id).await;
     let tokens = tokens.map_err(|error| counted.on(error.into()))?;
-    Ok(counted.on_answer(secret(tokens)))
+    let answer = secret_answer(HttpResponse::Ok(), &Tokens::from(tokens)).map_err(|problem| counted.on(problem))?;
+    Ok(counted.on_answer(answer))
 }
 
-/// Exchange a refresh token for the next pair. It is good once: used again, it ends the session.
+/// Exchange a refresh token for the next pair.
+///
+/// It is good once. Used again within 10 seconds, before its successor, it gets the same successor; otherwise it ends the session.
 #[utoipa::path(tag = "auth", request_body = RefreshRequest,
     responses((status = 200, description = "Tokens", body = Tokens)))]
 #[post("/auth/refresh")]

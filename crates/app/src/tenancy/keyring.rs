@@ -18,7 +18,9 @@ use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_kernel::{Environment, StoreError, SystemScope};
-use tidegate_tenancy::{ACCESS_TOKEN_LIFE, AccessClaims, Digest, Directory, InvalidToken, SigningKey, TokenSigner};
+use tidegate_tenancy::{
+    ACCESS_TOKEN_LIFE, AccessClaims, Digest, Directory, InvalidToken, PreparedSigner, SigningKey, TokenSigner,
+};
 use tokio::sync::Mutex;
 
 use crate::secrets::{MasterSecret, keyed_digest};
@@ -199,12 +201,13 @@ fn public_key(private: &EncodingKey) -> Option<[u8; 32]> {
     }
 }
 
-#[async_trait]
-impl TokenSigner for Keyring {
-    async fn sign(&self, claims: &AccessClaims) -> Result<String, StoreError> {
-        let keys = self.signing_keys().await?;
-        let (key, private) =
-            keys.signing.as_ref().ok_or_else(|| StoreError::Internal("there is no key to sign with".into()))?;
+/// The keys as they were read.
+struct KeysInHand(Arc<Keys>);
+
+impl PreparedSigner for KeysInHand {
+    fn sign(&self, claims: &AccessClaims) -> Result<String, StoreError> {
+        let signing = self.0.signing.as_ref();
+        let (key, private) = signing.ok_or_else(|| StoreError::Internal("there is no key to sign with".into()))?;
         let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -214,6 +217,13 @@ impl TokenSigner for Keyring {
             exp: claims.expires_at.timestamp(),
         };
         encode(&header, &claims, private).map_err(|error| StoreError::Internal(Box::new(error)))
+    }
+}
+
+#[async_trait]
+impl TokenSigner for Keyring {
+    async fn signer(&self) -> Result<Box<dyn PreparedSigner>, StoreError> {
+        Ok(Box::new(KeysInHand(self.signing_keys().await?)))
     }
 
     async fn verify(&self, token: &str) -> Result<AccessClaims, InvalidToken> {

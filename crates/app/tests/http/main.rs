@@ -11,6 +11,7 @@ mod limits;
 mod manner;
 mod members;
 mod patterns;
+mod refresh;
 mod room;
 mod runs;
 mod support;

@@ -111,35 +111,6 @@ async fn tokens_end_when_their_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_is_used_again_ends_the_session() {
-    let app = TestApp::spawn().await;
-    let ada = app.person("Ada").await;
-    let next = refresh(&app, &ada.refresh_token).await.expect(200);
-    let (access, token) = (next["access_token"].as_str().unwrap(), next["refresh_token"].as_str().unwrap());
-    app.get(ME).bearer(access).send().await.expect(200);
-    app.get(ME).bearer(&ada.token).send().await.expect(200);
-    refresh(&app, &ada.refresh_token).await.expect_problem(401, "refresh-reused");
-    app.until_refused(ME, access).await;
-    app.until_refused(ME, &ada.token).await;
-    refresh(&app, token).await.expect_problem(401, "invalid-refresh-token");
-    refresh(&app, &ada.refresh_token).await.expect_problem(401, "refresh-reused");
-    refresh(&app, "tgr_never").await.expect_problem(401, "invalid-refresh-token");
-}
-
-#[tokio::test]
-async fn of_two_refreshes_at_once_one_wins_and_the_session_ends() {
-    let app = TestApp::spawn().await;
-    let ada = app.person("Ada").await;
-    let answers = futures::future::join_all((0..4).map(|_| refresh(&app, &ada.refresh_token))).await;
-    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
-    assert_eq!((won.len(), lost.len()), (1, 3));
-    for answer in lost {
-        answer.expect_problem(401, "refresh-reused");
-    }
-    app.until_refused(ME, won[0].json()["access_token"].as_str().unwrap()).await;
-}
-
-#[tokio::test]
 async fn whoever_logs_out_is_out_everywhere_at_once() {
     let app = TestApp::spawn().await;
     let beside = app.beside(&[]).await;

@@ -12,6 +12,7 @@ macro_rules! obligations {
                     people_are_found
                     a_hash_is_replaced_only_if_it_is_still_there
                     a_refresh_token_is_good_once
+                    a_successor_can_be_made_again_until_it_is_used
                     a_session_ends
                     signing_keys_and_account_events_are_kept
                     of_several_servers_one_adds_a_key

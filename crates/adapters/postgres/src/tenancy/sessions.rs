@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{SessionId, StoreError, UserId};
-use tidegate_tenancy::{Client, Digest, LiveSession, Session, SessionRepository, TokenState};
+use tidegate_tenancy::{
+    Client, Digest, LiveSession, Session, SessionRepository, Succession, SuccessorSalt, TokenState,
+};
 use uuid::Uuid;
 
 use super::people::PersonRow;
@@ -47,6 +49,10 @@ struct LiveRow {
     person: PersonRow,
 }
 
+fn salt_of(bytes: Vec<u8>) -> Result<SuccessorSalt, StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Internal("the salt of a refresh token does not have 32 bytes".into()))
+}
+
 #[async_trait]
 impl SessionRepository for PgTx<Directory> {
     async fn insert(&mut self, session: &Session, token: &Digest) -> Result<(), StoreError> {
@@ -87,43 +93,66 @@ impl SessionRepository for PgTx<Directory> {
     }
 
     async fn use_token(&mut self, token: &Digest, now: DateTime<Utc>) -> Result<Option<TokenState>, StoreError> {
-        // Of two that come at once the second waits here for the first one's row, and then no longer finds it unused.
-        let used = sqlx::query("update refresh_token set used_at = $2 where digest = $1 and used_at is null")
-            .bind(token.as_bytes().as_slice())
-            .bind(now)
-            .execute(self.sqlx())
-            .await
-            .map_err(store_error)?
-            .rows_affected();
+        // The session's row is locked first and alone, so that of several tokens of a family each sees what the one
+        // before it has done, and no two wait for each other.
         let row: Option<SessionRow> = sqlx::query_as(
-            "select s.id as session_id, s.user_id, s.created_at as session_created_at, s.refreshed_at, s.expires_at,
-                s.revoked_at, s.address, s.user_agent
-             from refresh_token t join session s on s.id = t.session_id
-             where t.digest = $1 for no key update of s",
+            "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
+                address, user_agent
+             from session where id = (select session_id from refresh_token where digest = $1) for no key update",
         )
         .bind(token.as_bytes().as_slice())
         .fetch_optional(self.sqlx())
         .await
         .map_err(store_error)?;
-        let state = if used == 1 { TokenState::Current } else { TokenState::Used };
-        Ok(row.map(|row| state(row.into())))
+        let Some(session) = row.map(Session::from) else { return Ok(None) };
+        let used = sqlx::query(
+            "with used as (
+                update refresh_token set used_at = $2 where digest = $1 and used_at is null returning digest),
+             forgotten as (
+                update refresh_token set successor_salt = null
+                where session_id = $3 and successor_salt is not null and exists (select from used))
+             select digest from used",
+        )
+        .bind(token.as_bytes().as_slice())
+        .bind(now)
+        .bind(session.id.as_uuid())
+        .fetch_optional(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        if used.is_some() {
+            return Ok(Some(TokenState::Current(session)));
+        }
+        let row: (Option<DateTime<Utc>>, Option<Vec<u8>>) =
+            sqlx::query_as("select used_at, successor_salt from refresh_token where digest = $1")
+                .bind(token.as_bytes().as_slice())
+                .fetch_one(self.sqlx())
+                .await
+                .map_err(store_error)?;
+        let succession = match row {
+            (Some(at), Some(salt)) => Some(Succession { at, salt: salt_of(salt)? }),
+            _ => None,
+        };
+        Ok(Some(TokenState::Used { session, succession }))
     }
 
     async fn rotate(
         &mut self,
-        id: SessionId,
+        session: &Session,
+        used: &Digest,
+        salt: &SuccessorSalt,
         token: &Digest,
-        now: DateTime<Utc>,
-        expires_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "with family as (update session set refreshed_at = $3, expires_at = $4 where id = $1)
-             insert into refresh_token (digest, session_id) values ($2, $1)",
+            "with family as (update session set refreshed_at = $5, expires_at = $6 where id = $1),
+             predecessor as (update refresh_token set successor_salt = $3 where digest = $2 and session_id = $1)
+             insert into refresh_token (digest, session_id) values ($4, $1)",
         )
-        .bind(id.as_uuid())
+        .bind(session.id.as_uuid())
+        .bind(used.as_bytes().as_slice())
+        .bind(salt.as_slice())
         .bind(token.as_bytes().as_slice())
-        .bind(now)
-        .bind(expires_at)
+        .bind(session.refreshed_at)
+        .bind(session.expires_at)
         .execute(self.sqlx())
         .await
         .map(drop)

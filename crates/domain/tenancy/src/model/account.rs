@@ -12,6 +12,10 @@ use crate::model::text::{Email, InvalidText, Name};
 pub const ACCESS_TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
 /// How long a refresh token is good for; each refresh starts it anew.
 pub const REFRESH_TOKEN_LIFE: TimeDelta = TimeDelta::days(7);
+/// How long a used refresh token gets its successor once more, while nobody has used that: time for a client to send again
+/// after an answer was lost, and for two tabs of a browser to refresh at once, but too short for a token that was copied
+/// from a disk or a log.
+pub const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
 /// How long a family of refresh tokens lives however often it is refreshed.
 pub const FAMILY_LIFE: TimeDelta = TimeDelta::days(90);
 

@@ -8,14 +8,14 @@ mod secret;
 mod text;
 mod workspace;
 
-pub use account::{ACCESS_TOKEN_LIFE, FAMILY_LIFE, REFRESH_TOKEN_LIFE};
+pub use account::{ACCESS_TOKEN_LIFE, FAMILY_LIFE, REFRESH_GRACE, REFRESH_TOKEN_LIFE};
 pub use account::{
     AccessClaims, Client, LiveSession, LoginTokens, Password, PasswordHash, Person, Session, SigningKey,
 };
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
 pub use audit::{AuditFilter, AuditRecord};
 pub use member::{Member, Membership, Role, UnknownRole};
-pub use secret::{ApiKeySecret, Digest, RefreshToken};
+pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
 pub use text::{Email, InvalidText, Name, Slug};
 pub use workspace::{Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};
 

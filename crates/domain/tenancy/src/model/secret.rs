@@ -7,6 +7,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use tidegate_kernel::Environment;
 
@@ -114,7 +115,10 @@ impl fmt::Debug for ApiKeySecret {
     }
 }
 
-/// A refresh token: `tgr_` and 256 random bits.
+/// 256 random bits that a refresh token's successor is made with.
+pub type SuccessorSalt = [u8; 32];
+
+/// A refresh token: `tgr_` and 256 bits that nobody can guess.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(String);
 
@@ -122,10 +126,29 @@ impl RefreshToken {
     /// What every refresh token starts with.
     pub const PREFIX: &'static str = "tgr_";
 
-    /// A new token.
+    /// A new token, the first of its family.
     #[must_use]
     pub fn generate(env: &Environment) -> Self {
         Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(env.random::<32>())))
+    }
+
+    /// A token as somebody presents it: any text.
+    #[must_use]
+    pub fn presented(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The next token of the family: HMAC-SHA-256 (RFC 2104) over `salt`, keyed by this token.
+    ///
+    /// Whoever presents this token again gets the same successor as long as the salt is kept. The salt alone makes
+    /// nothing, since the store does not hold this token; and this token alone makes nothing either.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    pub fn successor(&self, salt: &SuccessorSalt) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("HMAC takes a key of any length");
+        mac.update(b"tidegate refresh token successor");
+        mac.update(salt);
+        Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
     }
 
     /// The whole secret, for the answer that hands it out.
@@ -167,6 +190,19 @@ mod tests {
         assert_eq!(ApiKeySecret::parse(&key.expose()[..50]), None);
         assert_eq!(key.visible().len(), 11);
         assert_ne!(ApiKeySecret::generate(&env), key);
+    }
+
+    #[test]
+    fn a_successor_follows_from_its_predecessor_and_the_salt_and_from_no_less() {
+        let env = environment();
+        let (token, other) = (RefreshToken::generate(&env), RefreshToken::generate(&env));
+        let (salt, other_salt) = (env.random(), env.random());
+        let next = token.successor(&salt);
+        assert_eq!(RefreshToken::presented(token.expose()).successor(&salt), next);
+        assert_eq!(next.expose().len(), token.expose().len());
+        for another in [token.clone(), other.successor(&salt), token.successor(&other_salt), next.successor(&salt)] {
+            assert_ne!(another, next);
+        }
     }
 
     #[test]

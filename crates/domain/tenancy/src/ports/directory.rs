@@ -8,7 +8,7 @@ use tidegate_kernel::{
     ApiKeyId, RequestId, SessionId, StoreError, SystemScope, Transaction, UnitOfWork, UserId, WorkspaceId,
 };
 
-use crate::model::{Digest, Email, LiveSession, PasswordHash, Person, Session, SigningKey, Slug};
+use crate::model::{Digest, Email, LiveSession, PasswordHash, Person, Session, SigningKey, Slug, SuccessorSalt};
 
 /// Opens units of work on the directory.
 pub type Directory = dyn UnitOfWork<dyn DirectoryTx, SystemScope>;
@@ -51,7 +51,21 @@ pub enum TokenState {
     /// The last one: it was good until now, and is used by this look at it.
     Current(Session),
     /// It was used before.
-    Used(Session),
+    Used {
+        /// The session of its family.
+        session: Session,
+        /// How to make its successor again; `None` once that was used as well.
+        succession: Option<Succession>,
+    },
+}
+
+/// How the successor of a used refresh token was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Succession {
+    /// What it was made with.
+    pub salt: SuccessorSalt,
+    /// When: the moment at which the predecessor was used.
+    pub at: DateTime<Utc>,
 }
 
 /// Log-ins as families of refresh tokens.
@@ -66,16 +80,18 @@ pub trait SessionRepository: Send {
     /// Uses a refresh token; `None` where it was never given out.
     ///
     /// MUST answer `Current` to exactly one of any number of calls with the same token, also at once, provided its
-    /// transaction commits; to all others `Used`.
+    /// transaction commits; to all others `Used`. MUST forget how the token itself was made when it is used, and hold
+    /// everybody else out of the family until the transaction ends.
     async fn use_token(&mut self, token: &Digest, now: DateTime<Utc>) -> Result<Option<TokenState>, StoreError>;
 
-    /// Makes `token` the session's current one.
+    /// Makes `token` the current one of `session`, whose times are those after the refresh. Its predecessor is `used`,
+    /// which this transaction used; `salt` is what `token` was made with.
     async fn rotate(
         &mut self,
-        id: SessionId,
+        session: &Session,
+        used: &Digest,
+        salt: &SuccessorSalt,
         token: &Digest,
-        now: DateTime<Utc>,
-        expires_at: DateTime<Utc>,
     ) -> Result<(), StoreError>;
 
     /// Ends the session; `false` where it was ended before or is not this person's.

@@ -8,9 +8,9 @@ mod workspace;
 pub use access::{AccessLookup, PersonTx, Personal, PersonalRepository};
 pub use directory::{
     AccountEvent, AccountLog, Directory, DirectoryTx, Located, Locator, PersonRepository, SessionRepository,
-    SigningKeyRepository, TokenState,
+    SigningKeyRepository, Succession, TokenState,
 };
-pub use security::{HashError, InvalidToken, PasswordHasher, TokenSigner, Verification};
+pub use security::{HashError, InvalidToken, PasswordHasher, PreparedSigner, TokenSigner, Verification};
 pub use workspace::{
     ApiKeyRepository, AuditTrailRepository, MemberRepository, Tenancy, TenancyTx, WorkspaceRepository,
 };

@@ -49,11 +49,22 @@ pub enum InvalidToken {
     Store(#[from] StoreError),
 }
 
+/// Signs access tokens with a key that it has in hand.
+///
+/// MUST ask nobody else, so that a token can be signed inside the transaction that it depends on.
+pub trait PreparedSigner: Send + Sync {
+    /// A token that says `claims`.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] for a defect.
+    fn sign(&self, claims: &AccessClaims) -> Result<String, StoreError>;
+}
+
 /// Signs and checks access tokens.
 #[async_trait]
 pub trait TokenSigner: Send + Sync {
-    /// A token that says `claims`, signed with the newest key.
-    async fn sign(&self, claims: &AccessClaims) -> Result<String, StoreError>;
+    /// What signs with the newest key. It may have to read the keys: call it outside of any transaction.
+    async fn signer(&self) -> Result<Box<dyn PreparedSigner>, StoreError>;
 
     /// What a token says.
     ///

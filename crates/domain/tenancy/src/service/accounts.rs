@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
-use tidegate_kernel::{Environment, PersonScope, RequestId, SessionId, Signal, SignalBus, SystemScope, Topic, UserId};
+use tidegate_kernel::{
+    Environment, PersonScope, RequestId, SessionId, Signal, SignalBus, StoreError, SystemScope, Topic, UserId,
+};
 
 use crate::error::{LoginError, RefreshError, RegisterError, SessionError};
 use crate::model::{
-    ACCESS_TOKEN_LIFE, AccessClaims, Client, Digest, Email, LiveSession, LoginTokens, Name, Password, Person,
+    ACCESS_TOKEN_LIFE, AccessClaims, Client, Email, LiveSession, LoginTokens, Name, Password, Person, REFRESH_GRACE,
     RefreshToken, Session,
 };
-use crate::ports::{AccountEvent, Directory, PasswordHasher, TokenSigner, TokenState, Verification};
+use crate::ports::{AccountEvent, Directory, PasswordHasher, PreparedSigner, TokenSigner, TokenState, Verification};
 use crate::service::now;
 
 /// Who wants an account.
@@ -105,8 +108,8 @@ impl Accounts {
             revoked_at: None,
             client,
         };
-        let refresh = RefreshToken::generate(&self.env);
-        let tokens = self.tokens(&session, refresh).await?;
+        let signer = self.tokens.signer().await?;
+        let tokens = tokens(signer.as_ref(), &session, RefreshToken::generate(&self.env), at)?;
         let mut tx = self.directory.begin(&self.system).await?;
         if let Some(renewed) = renewed {
             tx.people().rehash(person.id, &hash, &renewed).await?;
@@ -121,19 +124,35 @@ impl Accounts {
 
     /// Exchanges a refresh token for the next pair.
     ///
-    /// A token is good once. Whoever brings it again, be it at the same moment, ends the session for everybody who
-    /// holds a token of it: one of the two has a copy, and nobody can tell which.
+    /// A token is good once. Brought again within [`REFRESH_GRACE`], while its successor is unused, it gets the same
+    /// successor: an answer was lost, or two tabs refreshed at once. Brought again in any other case it ends the session
+    /// for everybody who holds a token of it: one of the two has a copy, and nobody can tell which.
     ///
     /// # Errors
-    /// [`RefreshError`]: unknown, over, or used before.
+    /// [`RefreshError`]: unknown, over, or used before. After an error other than [`RefreshError::Reused`] the token is as
+    /// good as it was.
     pub async fn refresh(&self, token: &str, request_id: &RequestId) -> Result<LoginTokens, RefreshError> {
-        let at = now(&self.env);
+        // Before the transaction, since it may read the keys, and no second transaction is opened inside one.
+        let signer = self.tokens.signer().await?;
+        let (at, presented) = (now(&self.env), RefreshToken::presented(token));
         let mut tx = self.directory.begin(&self.system).await?;
-        let state = tx.sessions().use_token(&Digest::of(token), at).await?.ok_or(RefreshError::Invalid)?;
-        let session = match state {
-            TokenState::Current(session) if session.is_live(at) => session,
+        let state = tx.sessions().use_token(&presented.digest(), at).await?.ok_or(RefreshError::Invalid)?;
+        let (session, next) = match state {
+            TokenState::Current(session) if session.is_live(at) => {
+                let expires_at = Session::extended(session.created_at, at);
+                let session = Session { expires_at, refreshed_at: at, ..session };
+                let salt = self.env.random();
+                let next = presented.successor(&salt);
+                tx.sessions().rotate(&session, &presented.digest(), &salt, &next.digest()).await?;
+                (session, next)
+            }
             TokenState::Current(_) => return Err(RefreshError::Invalid),
-            TokenState::Used(session) => {
+            TokenState::Used { session, succession: Some(succession) }
+                if session.is_live(at) && at < succession.at + REFRESH_GRACE =>
+            {
+                (session, presented.successor(&succession.salt))
+            }
+            TokenState::Used { session, .. } => {
                 if tx.sessions().revoke(session.user, session.id, at).await? {
                     let details = json!({ "session": session.id });
                     let event = AccountEvent { user: session.user, action: "session.reuse_detected", details };
@@ -144,12 +163,10 @@ impl Accounts {
                 return Err(RefreshError::Reused);
             }
         };
-        let refresh = RefreshToken::generate(&self.env);
-        let session = Session { expires_at: Session::extended(session.created_at, at), refreshed_at: at, ..session };
-        tx.sessions().rotate(session.id, &refresh.digest(), at, session.expires_at).await?;
+        // Before the commit: a token that is used up without an answer would be lost.
+        let tokens = tokens(signer.as_ref(), &session, next, at)?;
         tx.commit().await?;
-        // Signed after the commit, since it may have to read the keys and no second transaction is opened inside one.
-        Ok(self.tokens(&session, refresh).await?)
+        Ok(tokens)
     }
 
     /// Ends the session that a request was made with.
@@ -199,20 +216,17 @@ impl Accounts {
         self.signals.publish(Signal::new(Topic::SessionRevoked, &id));
         Ok(())
     }
+}
 
-    async fn tokens(
-        &self,
-        session: &Session,
-        refresh: RefreshToken,
-    ) -> Result<LoginTokens, tidegate_kernel::StoreError> {
-        let issued_at = now(&self.env);
-        let claims = AccessClaims {
-            user: session.user,
-            session: session.id,
-            issued_at,
-            expires_at: issued_at + ACCESS_TOKEN_LIFE,
-        };
-        let access = self.tokens.sign(&claims).await?;
-        Ok(LoginTokens { access, refresh, refresh_expires_in: session.expires_at - session.refreshed_at })
-    }
+/// The pair that `session` has from `at` on.
+fn tokens(
+    signer: &dyn PreparedSigner,
+    session: &Session,
+    refresh: RefreshToken,
+    at: DateTime<Utc>,
+) -> Result<LoginTokens, StoreError> {
+    let claims =
+        AccessClaims { user: session.user, session: session.id, issued_at: at, expires_at: at + ACCESS_TOKEN_LIFE };
+    let access = signer.sign(&claims)?;
+    Ok(LoginTokens { access, refresh, refresh_expires_in: session.expires_at - at })
 }

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 use tidegate_kernel::UserId;
-use tidegate_tenancy::{AccountEvent, DirectoryTx, LiveSession, REFRESH_TOKEN_LIFE, SigningKey, TokenState};
+use tidegate_tenancy::{
+    AccountEvent, DirectoryTx, LiveSession, REFRESH_TOKEN_LIFE, Session, SigningKey, Succession, TokenState,
+};
 
 use super::{Subject, hash};
 use crate::scope::request_id;
@@ -89,14 +91,50 @@ pub async fn a_refresh_token_is_good_once(subject: &Subject) {
     assert_eq!(current, 1);
 
     let mut tx = subject.directory().await;
-    let next = subject.digest("next");
-    let later = subject.now() + TimeDelta::days(1);
-    tx.sessions().rotate(session.id, &next, later, later + REFRESH_TOKEN_LIFE).await.expect("it is rotated");
-    let used = tx.sessions().use_token(&token, later).await.expect("it is looked at");
-    assert!(matches!(used, Some(TokenState::Used(of)) if of.id == session.id));
-    let current = tx.sessions().use_token(&next, later).await.expect("it is used");
-    assert!(matches!(current, Some(TokenState::Current(of)) if of.expires_at == later + REFRESH_TOKEN_LIFE));
-    assert_eq!(tx.sessions().use_token(&subject.digest("never"), later).await.expect("it is looked at"), None);
+    assert_eq!(tx.sessions().use_token(&subject.digest("never"), subject.now()).await.expect("it is looked at"), None);
+}
+
+/// MUST say how a used token's successor was made until that is used itself, and hold others out of the family meanwhile.
+pub async fn a_successor_can_be_made_again_until_it_is_used(subject: &Subject) {
+    let ada = subject.person("ada@example.org").await;
+    let session = subject.session(ada.id);
+    let [first, second, third] = ["first", "second", "third"].map(|text| subject.digest(text));
+    let at = subject.now();
+    let mut tx = subject.directory().await;
+    tx.sessions().insert(&session, &first).await.expect("a session is added");
+    tx.sessions().use_token(&first, at).await.expect("it is used");
+    let later = at + TimeDelta::days(1);
+    let session = Session { refreshed_at: later, expires_at: later + REFRESH_TOKEN_LIFE, ..session };
+    tx.sessions().rotate(&session, &first, &[7; 32], &second).await.expect("it is rotated");
+    tx.commit().await.expect("it commits");
+
+    let succession = async |tx: &mut Box<dyn DirectoryTx>, token| match tx.sessions().use_token(token, later).await {
+        Ok(Some(TokenState::Used { session: of, succession })) if of == session => succession,
+        other => panic!("{other:?}"),
+    };
+    let mut tx = subject.directory().await;
+    assert_eq!(succession(&mut tx, &first).await, Some(Succession { salt: [7; 32], at }));
+    let state = tx.sessions().use_token(&second, later).await.expect("it is used");
+    assert_eq!(state, Some(TokenState::Current(session.clone())));
+    assert_eq!(succession(&mut tx, &first).await, None, "its successor is used");
+    tx.sessions().rotate(&session, &second, &[8; 32], &third).await.expect("it is rotated");
+    assert_eq!(succession(&mut tx, &first).await, None);
+    assert_eq!(succession(&mut tx, &second).await, Some(Succession { salt: [8; 32], at: later }));
+    drop(tx);
+
+    // Whoever asks for the successor while that is being used waits, and is told that it was.
+    let mut using = subject.directory().await;
+    using.sessions().use_token(&second, later).await.expect("it is used");
+    let asking = {
+        let (subject, first) = (subject.clone(), first);
+        tokio::spawn(async move {
+            let mut tx = subject.directory().await;
+            tx.sessions().use_token(&first, later).await.expect("it is looked at")
+        })
+    };
+    using.commit().await.expect("it commits");
+    let state = asking.await.expect("an answer");
+    assert!(matches!(state, Some(TokenState::Used { succession: None, .. })), "{state:?}");
 }
 
 /// A session is live until it is revoked or over, and revoked by its own person alone.
