@@ -32,10 +32,11 @@ pub struct CreateApiKey {
     #[validate(custom(function = "valid_name"))]
     #[schema(value_type = schema::Name, example = "importer")]
     name: String,
-    /// What it may do, as `resource:action`; at most what you may do yourself.
+    /// What it may do, as `resource:action`; at most what you may do yourself. With `keys:write` it may make keys.
     #[schema(value_type = Vec<schema::Permission>, min_items = 1, example = json!(["events:write"]))]
     scopes: Vec<String>,
-    /// From when on it is refused; never where absent.
+    /// From when on it is refused; never where absent. A key that a key makes expires with its maker where this is absent,
+    /// and never later.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -56,6 +57,9 @@ pub struct ApiKeyView {
     /// Who made it; it never may do more than they may.
     #[schema(value_type = schema::UserId)]
     created_by: UserId,
+    /// The key that made it, where a key did; it is revoked with that key.
+    #[schema(value_type = Option<schema::ApiKeyId>)]
+    parent_id: Option<ApiKeyId>,
     /// When it was made.
     created_at: DateTime<Utc>,
     /// From when on it is refused.
@@ -72,6 +76,7 @@ impl From<ApiKey> for ApiKeyView {
             prefix: key.visible,
             scopes: key.scopes.iter().map(Permission::as_str).collect(),
             created_by: key.created_by,
+            parent_id: key.parent,
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
@@ -135,7 +140,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(ApiKeyView::from), &binding)))
 }
 
-/// Revoke an API key. It is refused within a second.
+/// Revoke an API key with those that it made. They are refused within a second.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("key" = String, Path, description = "The key")),
@@ -162,7 +167,9 @@ impl From<ApiKeyError> for Problem {
                 Self::new(&FORBIDDEN, format!("The scope `{scope}` is above what you may do yourself."))
             }
             ApiKeyError::NoScopes => invalid("/scopes", &error),
-            ApiKeyError::ExpiryInThePast | ApiKeyError::ExpiryTooLate => invalid("/expires_at", &error),
+            ApiKeyError::ExpiryInThePast | ApiKeyError::ExpiryTooLate | ApiKeyError::ExpiryAfterMaker(_) => {
+                invalid("/expires_at", &error)
+            }
             ApiKeyError::NotFound => Self::not_found(),
             ApiKeyError::Store(error) => error.into(),
         }

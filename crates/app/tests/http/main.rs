@@ -1,6 +1,7 @@
 //! The API over HTTP, against a server with a database of its own. One file per resource.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
+mod api_keys;
 mod authorization;
 mod bad_input;
 mod deletion;

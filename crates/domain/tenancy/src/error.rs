@@ -146,6 +146,9 @@ pub enum ApiKeyError {
     /// The key would expire at a time that RFC 3339 cannot write.
     #[error("the expiry has to be before the year 10000; leave it out for a key that does not expire")]
     ExpiryTooLate,
+    /// The key would outlive the key that makes it.
+    #[error("the expiry must not be after that of the key that makes it, {}; leave it out to expire with it", .0.to_rfc3339())]
+    ExpiryAfterMaker(chrono::DateTime<chrono::Utc>),
     /// There is no such key, or no longer.
     #[error("there is no such API key")]
     NotFound,

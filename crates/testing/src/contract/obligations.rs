@@ -27,6 +27,7 @@ macro_rules! obligations {
                     members_are_listed_in_their_order
                     a_key_belongs_to_its_workspace
                     keys_are_listed_and_revoked_by_their_maker
+                    a_key_is_revoked_with_those_that_it_made
                     the_last_use_is_noted_to_the_hour
                     one_of_many_claims_a_key
                     a_claim_is_answered_by_its_caller_alone

@@ -128,6 +128,7 @@ impl Subject {
             visible: secret.visible().to_owned(),
             scopes: PermissionSet::all(),
             created_by,
+            parent: None,
             created_at: self.now(),
             expires_at: None,
             last_used_at: None,

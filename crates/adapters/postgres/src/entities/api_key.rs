@@ -21,6 +21,7 @@ pub struct Model {
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    pub parent_id: Option<Uuid>,
 }
 
 /// Rows are joined in SQL, where that is needed.

@@ -24,6 +24,7 @@ impl TryFrom<row::Model> for ApiKey {
             // A scope that this program does not know gives nothing.
             scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             created_by: UserId::from_uuid(row.created_by),
+            parent: row.parent_id.map(ApiKeyId::from_uuid),
             created_at: row.created_at,
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
@@ -43,6 +44,7 @@ impl ApiKeyRepository for PgTx<Tenant> {
             visible: ActiveValue::Set(key.visible.clone()),
             scopes: ActiveValue::Set(key.scopes.iter().map(|scope| scope.as_str().to_owned()).collect()),
             created_by: ActiveValue::Set(key.created_by.as_uuid()),
+            parent_id: ActiveValue::Set(key.parent.map(|key| key.as_uuid())),
             created_at: ActiveValue::Set(key.created_at),
             expires_at: ActiveValue::Set(key.expires_at),
             last_used_at: ActiveValue::Set(key.last_used_at),
@@ -74,17 +76,26 @@ impl ApiKeyRepository for PgTx<Tenant> {
         query.all(self).await.map_err(orm_error)?.into_iter().map(ApiKey::try_from).collect()
     }
 
-    async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let query = self
-            .update::<row::Entity>()
-            .col_expr(row::Column::RevokedAt, Expr::value(now))
-            .filter(row::Column::Id.eq(id.as_uuid()))
-            .filter(row::Column::RevokedAt.is_null());
-        if query.exec(self).await.map_err(orm_error)?.rows_affected == 0 {
-            return Ok(false);
-        }
-        self.forget(&[id.as_uuid()]).await?;
-        Ok(true)
+    async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let mut ids: Vec<Uuid> = sqlx::query_scalar(
+            "with recursive line as (
+                select id from api_key where workspace_id = $1 and id = $2 and revoked_at is null
+                union
+                select k.id from line join api_key k on k.workspace_id = $1 and k.parent_id = line.id)
+             update api_key set revoked_at = $3
+             where workspace_id = $1 and id in (select id from line) and revoked_at is null returning id",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(now)
+        .fetch_all(self.sqlx())
+        .await
+        .map_err(store_error)?;
+        // Ids rise with the time, and a key is made before those that it makes.
+        ids.sort_unstable();
+        self.forget(&ids).await?;
+        Ok(ids.into_iter().map(ApiKeyId::from_uuid).collect())
     }
 
     async fn revoke_created_by(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError> {

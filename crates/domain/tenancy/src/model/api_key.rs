@@ -18,6 +18,8 @@ pub struct ApiKey {
     pub scopes: PermissionSet,
     /// The person whose permissions bound it.
     pub created_by: UserId,
+    /// The key that made it, where a key did. It ends with that key: it expires no later, and is revoked with it.
+    pub parent: Option<ApiKeyId>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// From when on it is refused.
@@ -43,7 +45,7 @@ pub struct NewApiKey {
     pub name: Name,
     /// What it may do.
     pub scopes: PermissionSet,
-    /// From when on it is refused; in the future.
+    /// From when on it is refused; in the future. Without it, a key that a key makes expires with its maker.
     pub expires_at: Option<DateTime<Utc>>,
 }
 

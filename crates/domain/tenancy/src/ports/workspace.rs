@@ -86,8 +86,9 @@ pub trait ApiKeyRepository: Send {
     /// Keys that are not revoked, newest first, before `before`; at most `limit`.
     async fn list(&mut self, before: Option<ApiKeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Revokes a key; `false` where there is none that is not revoked.
-    async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<bool, StoreError>;
+    /// Revokes a key with those that it made, those that these made, and so on, and names them, the key itself first;
+    /// nothing where there is none that is not revoked.
+    async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError>;
 
     /// Revokes every key that `user` created, and names them.
     async fn revoke_created_by(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError>;

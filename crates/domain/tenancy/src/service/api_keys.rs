@@ -27,11 +27,12 @@ impl ApiKeys {
         Self { tenancy, signals, env }
     }
 
-    /// Makes a key. The secret is in the answer and nowhere else. A key that makes a key makes it in the name of its
-    /// own creator.
+    /// Makes a key. The secret is in the answer and nowhere else. A key that makes a key needs the scope `keys:write`
+    /// itself and makes it in the name of its own creator; the new one expires no later and is revoked with its maker.
     ///
     /// # Errors
-    /// [`ApiKeyError`]: not allowed, scopes above the caller's own or none, or expired from the start.
+    /// [`ApiKeyError`]: not allowed, scopes above the caller's own or none, expired from the start, or outliving its
+    /// maker.
     pub async fn create(&self, scope: &WorkspaceScope, new: NewApiKey) -> Result<(ApiKey, ApiKeySecret), ApiKeyError> {
         scope.require(Permission::KeysWrite)?;
         let at = now(&self.env);
@@ -49,14 +50,23 @@ impl ApiKeys {
         }
         let secret = ApiKeySecret::generate(&self.env);
         let mut tx = self.tenancy.begin(scope).await?;
-        // Held against a removal of the creator, which revokes what they made.
+        // Held against a removal of the creator and a revocation of the parent, which revoke what they made.
         if !tx.workspace().lock().await? {
             return Err(ApiKeyError::NotFound);
         }
-        let created_by = match scope.actor() {
-            Actor::Person(user) => user,
-            Actor::ApiKey(parent) => tx.api_keys().find(parent).await?.ok_or(ApiKeyError::NotFound)?.created_by,
+        let (created_by, parent) = match scope.actor() {
+            Actor::Person(user) => (user, None),
+            Actor::ApiKey(id) => {
+                // It may have ended since it was let in.
+                let parent = tx.api_keys().find(id).await?.filter(|key| key.is_live(at));
+                let parent = parent.ok_or(ApiKeyError::NotFound)?;
+                (parent.created_by, Some(parent))
+            }
             Actor::System => return Err(ApiKeyError::NotFound),
+        };
+        let expires_at = match (new.expires_at, parent.as_ref().and_then(|key| key.expires_at)) {
+            (Some(wanted), Some(end)) if wanted > end => return Err(ApiKeyError::ExpiryAfterMaker(end)),
+            (wanted, end) => wanted.or(end),
         };
         if tx.members().find(created_by).await?.is_none() {
             return Err(ApiKeyError::NotFound);
@@ -67,14 +77,17 @@ impl ApiKeys {
             visible: secret.visible().to_owned(),
             scopes: new.scopes,
             created_by,
+            parent: parent.map(|key| key.id),
             created_at: at,
-            expires_at: new.expires_at,
+            expires_at,
             last_used_at: None,
             revoked_at: None,
         };
         tx.api_keys().insert(&key, &secret.digest()).await?;
         let scopes: Vec<&str> = key.scopes.iter().map(Permission::as_str).collect();
-        let details = json!({ "name": key.name.as_str(), "scopes": scopes, "expires_at": key.expires_at });
+        let details = json!({
+            "name": key.name.as_str(), "scopes": scopes, "expires_at": key.expires_at, "parent": key.parent,
+        });
         tx.audit().record(AuditEntry::new("api_key.created", key.id).with(details)).await?;
         tx.commit().await?;
         Ok((key, secret))
@@ -97,19 +110,25 @@ impl ApiKeys {
         Ok(Page::from_overfetch(rows, size, |key| key.id))
     }
 
-    /// Revokes a key; it is refused everywhere within a second.
+    /// Revokes a key and those that it made; they are refused everywhere within a second.
     ///
     /// # Errors
     /// [`ApiKeyError`]: not allowed, or no such key.
     pub async fn revoke(&self, scope: &WorkspaceScope, id: ApiKeyId) -> Result<(), ApiKeyError> {
         scope.require(Permission::KeysWrite)?;
         let mut tx = self.tenancy.begin(scope).await?;
-        if !tx.api_keys().revoke(id, now(&self.env)).await? {
+        // Held against a key that is made by one of these at the same moment.
+        if !tx.workspace().lock().await? {
             return Err(ApiKeyError::NotFound);
         }
-        tx.audit().record(AuditEntry::new("api_key.revoked", id)).await?;
+        let revoked = tx.api_keys().revoke(id, now(&self.env)).await?;
+        let Some((_, made_by_it)) = revoked.split_first() else { return Err(ApiKeyError::NotFound) };
+        let details = json!({ "revoked_keys": made_by_it });
+        tx.audit().record(AuditEntry::new("api_key.revoked", id).with(details)).await?;
         tx.commit().await?;
-        self.signals.publish(Signal::new(Topic::ApiKeyRevoked, &id));
+        for key in revoked {
+            self.signals.publish(Signal::new(Topic::ApiKeyRevoked, &key));
+        }
         Ok(())
     }
 }

@@ -27,15 +27,15 @@ pub async fn a_key_belongs_to_its_workspace(subject: &Subject) {
     let mut tx = subject.tenancy(theirs.id).await;
     assert_eq!(tx.api_keys().find(key.id).await.expect("it is read"), None);
     assert_eq!(tx.api_keys().list(None, 10).await.expect("they are listed"), []);
-    assert!(!tx.api_keys().revoke(key.id, subject.now()).await.expect("an answer"));
+    assert_eq!(tx.api_keys().revoke(key.id, subject.now()).await.expect("an answer"), []);
     assert_eq!(tx.api_keys().revoke_created_by(ada, subject.now()).await.expect("an answer"), []);
     tx.api_keys().touch(key.id, subject.now()).await.expect("nothing is noted");
     tx.commit().await.expect("it commits");
 
     let mut tx = subject.tenancy(ours.id).await;
     assert_eq!(tx.api_keys().find(key.id).await.expect("it is read"), Some(key.clone()));
-    assert!(tx.api_keys().revoke(key.id, subject.now()).await.expect("an answer"));
-    assert!(!tx.api_keys().revoke(key.id, subject.now()).await.expect("an answer"));
+    assert_eq!(tx.api_keys().revoke(key.id, subject.now()).await.expect("an answer"), [key.id]);
+    assert_eq!(tx.api_keys().revoke(key.id, subject.now()).await.expect("an answer"), []);
     let revoked = tx.api_keys().find(key.id).await.expect("it is read");
     assert!(revoked.is_some_and(|key| key.revoked_at.is_some()));
     tx.commit().await.expect("it commits");
@@ -66,6 +66,37 @@ pub async fn keys_are_listed_and_revoked_by_their_maker(subject: &Subject) {
     for (key, digest) in &keys {
         let located = tx.locator().api_key(digest).await.expect("it is located");
         assert_eq!(located.is_some(), key.created_by == ada);
+    }
+}
+
+/// A key is revoked with those that it made, those that these made, and no others.
+pub async fn a_key_is_revoked_with_those_that_it_made(subject: &Subject) {
+    let ada = UserId::generate(&subject.env);
+    let ours = subject.workspace("ours", ada).await;
+    let (root, child, grandchild) = (subject.api_key(ada), subject.api_key(ada), subject.api_key(ada));
+    let (revoked_before, sibling) = (subject.api_key(ada), subject.api_key(ada));
+    let made_by = |(key, _): &(ApiKey, _), parent: &(ApiKey, _)| ApiKey { parent: Some(parent.0.id), ..key.clone() };
+    let keys = [
+        (root.0.clone(), &root.1),
+        (made_by(&child, &root), &child.1),
+        (made_by(&grandchild, &child), &grandchild.1),
+        (made_by(&revoked_before, &root), &revoked_before.1),
+        (sibling.0.clone(), &sibling.1),
+    ];
+    let mut tx = subject.tenancy(ours.id).await;
+    for (key, secret) in &keys {
+        tx.api_keys().insert(key, &secret.digest()).await.expect("a key is added");
+        assert_eq!(tx.api_keys().find(key.id).await.expect("it is read").as_ref(), Some(key));
+    }
+    let first = revoked_before.0.id;
+    assert_eq!(tx.api_keys().revoke(first, subject.now()).await.expect("an answer"), [first]);
+    let revoked = tx.api_keys().revoke(root.0.id, subject.now()).await.expect("an answer");
+    assert_eq!(revoked, [root.0.id, child.0.id, grandchild.0.id]);
+    tx.commit().await.expect("it commits");
+    let mut tx = subject.directory().await;
+    for (key, secret) in &keys {
+        let located = tx.locator().api_key(&secret.digest()).await.expect("it is located");
+        assert_eq!(located.is_some(), key.id == sibling.0.id);
     }
 }
 
