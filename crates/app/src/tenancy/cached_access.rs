@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use moka::future::Cache;
 use tidegate_kernel::{Received, SessionId, SignalBus, StoreError, Topic, UserId, WorkspaceId};
 use tidegate_tenancy::{AccessLookup, Digest, KeyGrant, LiveSession, Membership, Slug, WorkspaceRef};
+use tokio::time::Instant;
 
-/// How long an answer is kept. With the time that the question itself takes it stays below the second that a
-/// revocation may take to be felt.
+/// How long an answer is good, counted from before the question was asked: what was revoked since then may be missing
+/// from it. The rest of the second in which a revocation has to be felt is for the request that uses the answer.
 const KEEP: Duration = Duration::from_millis(800);
 const CAPACITY: u64 = 100_000;
 
@@ -23,17 +24,68 @@ pub struct CachedAccess {
 
 #[derive(Clone)]
 struct Caches {
-    sessions: Cache<SessionId, Arc<LiveSession>>,
-    keys: Cache<Digest, KeyGrant>,
-    memberships: Cache<(UserId, WorkspaceRef), Membership>,
-    slugs: Cache<Slug, WorkspaceId>,
+    sessions: Answers<SessionId, Arc<LiveSession>>,
+    keys: Answers<Digest, KeyGrant>,
+    memberships: Answers<(UserId, WorkspaceRef), Membership>,
+    slugs: Answers<Slug, WorkspaceId>,
+}
+
+/// Answers to one kind of question, each with the moment from which on it is too old.
+struct Answers<K, V>(Cache<K, (V, Instant)>);
+
+impl<K, V> Clone for Answers<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V> Answers<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    fn new() -> Self {
+        Self(Cache::builder().max_capacity(CAPACITY).time_to_live(KEEP).build())
+    }
+
+    /// The answer that is kept for `key`, or that of `ask`.
+    async fn get_or(
+        &self,
+        key: K,
+        ask: impl Future<Output = Result<Option<V>, StoreError>>,
+    ) -> Result<Option<V>, StoreError> {
+        let asked = Instant::now();
+        if let Some((answer, until)) = self.0.get(&key).await
+            && asked < until
+        {
+            return Ok(Some(answer));
+        }
+        let found = ask.await?;
+        if let Some(answer) = &found {
+            self.0.insert(key, (answer.clone(), asked + KEEP)).await;
+        }
+        Ok(found)
+    }
+
+    async fn forget(&self, key: &K) {
+        self.0.invalidate(key).await;
+    }
+
+    fn forget_all(&self) {
+        self.0.invalidate_all();
+    }
 }
 
 impl CachedAccess {
     /// A cache that listens to `signals` for as long as they come.
     #[must_use]
     pub fn new(inner: Arc<dyn AccessLookup>, signals: &dyn SignalBus) -> Self {
-        let caches = Caches { sessions: cache(), keys: cache(), memberships: cache(), slugs: cache() };
+        let caches = Caches {
+            sessions: Answers::new(),
+            keys: Answers::new(),
+            memberships: Answers::new(),
+            slugs: Answers::new(),
+        };
         let mut stream = signals.subscribe(&[
             Topic::SessionRevoked,
             Topic::ApiKeyRevoked,
@@ -54,87 +106,141 @@ impl CachedAccess {
 impl Caches {
     async fn apply(&self, received: &Received) {
         let Received::Signal(signal) = received else {
-            self.sessions.invalidate_all();
-            self.keys.invalidate_all();
-            self.memberships.invalidate_all();
-            self.slugs.invalidate_all();
+            self.sessions.forget_all();
+            self.keys.forget_all();
+            self.memberships.forget_all();
+            self.slugs.forget_all();
             return;
         };
         match signal.topic {
             Topic::SessionRevoked => match signal.payload.as_str().parse::<SessionId>() {
-                Ok(session) => self.sessions.invalidate(&session).await,
-                Err(_) => self.sessions.invalidate_all(),
+                Ok(session) => self.sessions.forget(&session).await,
+                Err(_) => self.sessions.forget_all(),
             },
-            Topic::PersonChanged => self.sessions.invalidate_all(),
+            Topic::PersonChanged => self.sessions.forget_all(),
             // Keys are kept by digest; there are few, and revoking one is rare. A role bounds the keys of its holder.
-            Topic::ApiKeyRevoked => self.keys.invalidate_all(),
+            Topic::ApiKeyRevoked => self.keys.forget_all(),
             Topic::MembershipChanged => {
-                self.memberships.invalidate_all();
-                self.keys.invalidate_all();
+                self.memberships.forget_all();
+                self.keys.forget_all();
             }
             Topic::WorkspaceChanged => {
-                self.memberships.invalidate_all();
-                self.keys.invalidate_all();
-                self.slugs.invalidate_all();
+                self.memberships.forget_all();
+                self.keys.forget_all();
+                self.slugs.forget_all();
             }
             _ => {}
         }
     }
 }
 
-fn cache<K, V>() -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder().max_capacity(CAPACITY).time_to_live(KEEP).build()
-}
-
 #[async_trait]
 impl AccessLookup for CachedAccess {
     async fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>, StoreError> {
-        if let Some(live) = self.caches.sessions.get(&id).await {
-            return Ok(Some(live));
-        }
-        let found = self.inner.session(id).await?;
-        if let Some(live) = &found {
-            self.caches.sessions.insert(id, live.clone()).await;
-        }
-        Ok(found)
+        self.caches.sessions.get_or(id, self.inner.session(id)).await
     }
 
     async fn api_key(&self, digest: &Digest) -> Result<Option<KeyGrant>, StoreError> {
-        if let Some(grant) = self.caches.keys.get(digest).await {
-            return Ok(Some(grant));
-        }
-        let found = self.inner.api_key(digest).await?;
-        if let Some(grant) = found {
-            self.caches.keys.insert(*digest, grant).await;
-        }
-        Ok(found)
+        self.caches.keys.get_or(*digest, self.inner.api_key(digest)).await
     }
 
     async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
-        let key = (user, workspace.clone());
-        if let Some(membership) = self.caches.memberships.get(&key).await {
-            return Ok(Some(membership));
-        }
-        let found = self.inner.membership(user, workspace).await?;
-        if let Some(membership) = found {
-            self.caches.memberships.insert(key, membership).await;
-        }
-        Ok(found)
+        self.caches.memberships.get_or((user, workspace.clone()), self.inner.membership(user, workspace)).await
     }
 
     async fn locate(&self, workspace: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError> {
         let WorkspaceRef::Slug(slug) = workspace else { return self.inner.locate(workspace).await };
-        if let Some(id) = self.caches.slugs.get(slug).await {
-            return Ok(Some(id));
+        self.caches.slugs.get_or(slug.clone(), self.inner.locate(workspace)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tidegate_in_process::InProcessSignalBus;
+    use tidegate_kernel::{ApiKeyId, PermissionSet};
+    use tidegate_tenancy::{Client, Email, Name, Person, Role, Session};
+    use tokio::time::{advance, sleep};
+
+    use crate::system::environment;
+
+    /// Everything exists, and each answer is what was true when the question was asked, and takes its time.
+    struct Slow {
+        takes: Duration,
+        asked: AtomicUsize,
+    }
+
+    impl Slow {
+        async fn answer<T>(&self, answer: T) -> Result<Option<T>, StoreError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            sleep(self.takes).await;
+            Ok(Some(answer))
         }
-        let found = self.inner.locate(workspace).await?;
-        if let Some(id) = found {
-            self.caches.slugs.insert(slug.clone(), id).await;
+    }
+
+    fn live() -> LiveSession {
+        let env = environment();
+        let (at, user) = (env.now(), UserId::generate(&env));
+        let (email, name) = (Email::new("ada@example.org").unwrap(), Name::new("Ada").unwrap());
+        let person = Person { id: user, email, name, created_at: at };
+        let id = SessionId::generate(&env);
+        let client = Client::default();
+        let session = Session { id, user, created_at: at, refreshed_at: at, expires_at: at, revoked_at: None, client };
+        LiveSession { session, person }
+    }
+
+    #[async_trait]
+    impl AccessLookup for Slow {
+        async fn session(&self, _: SessionId) -> Result<Option<Arc<LiveSession>>, StoreError> {
+            self.answer(Arc::new(live())).await
         }
-        Ok(found)
+        async fn api_key(&self, _: &Digest) -> Result<Option<KeyGrant>, StoreError> {
+            let env = environment();
+            let (key, workspace) = (ApiKeyId::generate(&env), WorkspaceId::generate(&env));
+            self.answer(KeyGrant { key, workspace, permissions: PermissionSet::EMPTY, expires_at: None }).await
+        }
+        async fn membership(&self, user: UserId, _: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+            let env = environment();
+            let workspace = WorkspaceId::generate(&env);
+            self.answer(Membership { workspace, user, role: Role::Viewer, joined_at: env.now() }).await
+        }
+        async fn locate(&self, _: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError> {
+            self.answer(WorkspaceId::generate(&environment())).await
+        }
+    }
+
+    /// How often the store is asked where each question comes once, and again `after` its answer.
+    async fn asked(takes: u64, after: u64) -> [usize; 4] {
+        let slow = Arc::new(Slow { takes: Duration::from_millis(takes), asked: AtomicUsize::new(0) });
+        let cached = CachedAccess::new(slow.clone(), &InProcessSignalBus::new());
+        let env = environment();
+        let (session, user, digest) = (SessionId::generate(&env), UserId::generate(&env), Digest::of("a key"));
+        let slug = WorkspaceRef::Slug(Slug::new("acme").unwrap());
+        let mut counts = [0; 4];
+        for (question, count) in counts.iter_mut().enumerate() {
+            for wait in [0, after] {
+                advance(Duration::from_millis(wait)).await;
+                match question {
+                    0 => cached.session(session).await.map(drop),
+                    1 => cached.api_key(&digest).await.map(drop),
+                    2 => cached.membership(user, &slug).await.map(drop),
+                    _ => cached.locate(&slug).await.map(drop),
+                }
+                .unwrap();
+            }
+            *count = slow.asked.swap(0, Ordering::Relaxed);
+        }
+        counts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_age_of_an_answer_counts_from_the_question() {
+        assert_eq!(asked(0, 799).await, [1; 4]);
+        assert_eq!(asked(0, 800).await, [2; 4]);
+        assert_eq!(asked(300, 499).await, [1; 4]);
+        assert_eq!(asked(300, 500).await, [2; 4]);
+        assert_eq!(asked(900, 0).await, [2; 4], "too old when it comes");
     }
 }
