@@ -1,6 +1,5 @@
 //! API keys.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use super::cursor::List;
 use super::problem::{FORBIDDEN, FieldError, Problem};
 use super::query::{Query, page_size};
 use super::schema;
+use super::secret::{SecretBody, secret_answer};
 use super::text::valid_name;
 use super::workspaces::PageQuery;
 use crate::Services;
@@ -89,9 +89,13 @@ impl From<ApiKey> for ApiKeyView {
 pub struct CreatedApiKey {
     #[serde(flatten)]
     key: ApiKeyView,
-    /// The key itself. It is shown only here.
-    #[schema(example = "tg_7m2kq9x4…")]
+    /// The key itself. It is shown once: an answer that is given again (`Idempotency-Key`) has null here.
+    #[schema(example = "tg_7m2kq9x4…", nullable)]
     secret: String,
+}
+
+impl SecretBody for CreatedApiKey {
+    const SECRETS: &'static [&'static str] = &["secret"];
 }
 
 /// Make an API key. Its secret is in this answer and nowhere else.
@@ -110,7 +114,7 @@ pub async fn create(
         NewApiKey { name, scopes: scopes(&body.scopes)?, expires_at: body.expires_at.map(|at| at.trunc_subsecs(6)) };
     let (key, secret) = services.tenancy.api_keys.create(&scope, new).await?;
     let created = CreatedApiKey { key: key.into(), secret: secret.expose().to_owned() };
-    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(created))
+    secret_answer(HttpResponse::Created(), &created)
 }
 
 fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {

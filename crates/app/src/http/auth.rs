@@ -1,6 +1,6 @@
 //! Registering, logging in and out, and one's own sessions.
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use super::problem::{
 };
 use super::rate::count;
 use super::schema;
+use super::secret::{SecretBody, secret_answer};
 use super::text::{valid_email, valid_name};
 use crate::Services;
 use crate::tenancy::limits::{LOGIN, REGISTER};
@@ -121,6 +122,10 @@ pub struct Tokens {
     refresh_expires_in: i64,
 }
 
+impl SecretBody for Tokens {
+    const SECRETS: &'static [&'static str] = &["access_token", "refresh_token"];
+}
+
 impl From<LoginTokens> for Tokens {
     fn from(tokens: LoginTokens) -> Self {
         Self {
@@ -204,7 +209,8 @@ pub async fn refresh(
     CurrentRequest(request_id): CurrentRequest,
     Body(body): Body<RefreshRequest>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(secret(services.tenancy.accounts.refresh(&body.refresh_token, &request_id).await?))
+    let tokens = services.tenancy.accounts.refresh(&body.refresh_token, &request_id).await?;
+    secret_answer(HttpResponse::Ok(), &Tokens::from(tokens))
 }
 
 /// End the session that the request is made with.
@@ -254,11 +260,6 @@ pub async fn revoke_session(
     let session = path.parse().map_err(|_| Problem::not_found())?;
     services.tenancy.accounts.revoke_session(&person.scope, session).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// An answer that nothing on the way may keep (RFC 6749, section 5.1).
-fn secret(tokens: LoginTokens) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Tokens::from(tokens))
 }
 
 /// A 422 for one field.

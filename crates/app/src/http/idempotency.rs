@@ -3,7 +3,7 @@
 //! The first request with a key is done and its answer kept for a day; the same request again gets the same answer with
 //! `Idempotency-Replayed: true`; another request with the key gets 422, one while the first is under way 409. Keys
 //! belong to the caller in the workspace. Only answers that say that it was done are kept: after an error the key is
-//! free. The secret of an API key is never kept: a replay shows the key without it.
+//! free. Of an answer that its handler has marked as secret only what is left without the secrets is kept.
 //!
 //! Not covered: events, which have their own key in `source` and `id`; and what is done before there is a caller.
 
@@ -14,7 +14,6 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tidegate_kernel::{
     Claim, Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, PersonScope, StoreError, Terms, UnitOfWork,
@@ -26,6 +25,7 @@ use tracing::Instrument;
 use super::body::read;
 use super::caller::Caller;
 use super::problem::{BAD_REQUEST, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_MISMATCH, Problem};
+use super::secret::WithoutSecrets;
 use crate::Services;
 
 /// The header that names a request.
@@ -195,7 +195,7 @@ async fn settle(
             .iter()
             .filter_map(|name| Some((name.to_string(), head.headers().get(name)?.to_str().ok()?.to_owned())))
             .collect(),
-        body: without_secret(request.path(), &body),
+        body: head.extensions().get::<WithoutSecrets>().map_or_else(|| body.to_vec(), |kept| kept.0.clone()),
     };
     let kept = async {
         let mut tx = owner.begin(services).await?;
@@ -207,18 +207,4 @@ async fn settle(
         tracing::error!(%error, "an answer could not be kept for its idempotency key");
     }
     Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(body))))
-}
-
-/// The body without what is shown only once.
-fn without_secret(path: &str, body: &[u8]) -> Vec<u8> {
-    if !path.trim_end_matches('/').ends_with("/api-keys") {
-        return body.to_vec();
-    }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(mut key)) => {
-            key.insert("secret".to_owned(), Value::Null);
-            Value::Object(key).to_string().into_bytes()
-        }
-        _ => Vec::new(),
-    }
 }

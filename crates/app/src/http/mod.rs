@@ -24,6 +24,7 @@ pub mod rate;
 pub mod revision;
 pub mod runs;
 pub mod schema;
+pub mod secret;
 pub mod suggestions;
 mod text;
 pub mod usage;

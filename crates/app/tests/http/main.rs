@@ -15,6 +15,7 @@ mod patterns;
 mod refresh;
 mod room;
 mod runs;
+mod secrets;
 mod support;
 mod tenancy;
 mod tokens;

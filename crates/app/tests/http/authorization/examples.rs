@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tidegate_kernel::WorkspaceId;
 use tidegate_tenancy::Role;
 
-use crate::support::{Answer, Person, TestApp, text};
+use crate::support::{Answer, Person, Request, TestApp, text};
 
 /// A kind of caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,24 @@ impl World {
 
     /// Makes the request as `actor`.
     pub async fn call(&self, example: &Example, place: &Place, actor: Actor) -> Answer {
+        self.call_named(example, place, actor, None).await
+    }
+
+    /// Makes the request as `actor`, named by an `Idempotency-Key`.
+    pub async fn call_named(&self, example: &Example, place: &Place, actor: Actor, key: Option<&str>) -> Answer {
         let mut request = self.app.request(example.method.clone(), &example.path);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(request, example, place, actor).await
+    }
+
+    /// Makes the request as the owner, to another server on the same database.
+    pub async fn call_on(&self, app: &TestApp, example: &Example, place: &Place) -> Answer {
+        self.send(app.request(example.method.clone(), &example.path), example, place, Actor::Owner).await
+    }
+
+    async fn send(&self, mut request: Request, example: &Example, place: &Place, actor: Actor) -> Answer {
         if let Some((content_type, body)) = &example.body {
             request = request.body(content_type, body.clone());
         }
@@ -196,6 +213,11 @@ pub fn parameters(operation: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Example {
+    /// A look at `path`.
+    pub fn of_get(path: &str) -> Self {
+        Self { method: Method::GET, path: path.to_owned(), body: None, if_match: None }
+    }
+
     /// The example of `operation`, a `METHOD /path` of the document.
     pub fn of(operation: &str, place: &Place) -> Self {
         let (method, template) = operation.split_once(' ').expect("an operation is a method and a path");

@@ -1,0 +1,105 @@
+//! Answers with a secret: each is marked by its handler, so that nothing keeps it.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::authorization::examples::{Actor, Example, World};
+use crate::support::Person;
+
+/// Whether a member of an answer is a secret by its name.
+fn is_secret(name: &str) -> bool {
+    let word = |word: &str| name == word || name.ends_with(&format!("_{word}"));
+    ["secret", "token", "password", "code", "key"].into_iter().any(word) && !NOT_SECRET.contains(&name)
+}
+
+/// Members that are named like a secret and are none.
+const NOT_SECRET: [&str; 2] = ["code", "dedupe_key"];
+
+/// The names of all members in a schema of the document.
+fn members(document: &Value, schema: &Value, into: &mut BTreeSet<String>) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        members(document, &document["components"]["schemas"][name], into);
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        into.insert(name.clone());
+        members(document, schema, into);
+    }
+    let parts = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|word| schema[word].as_array()).flatten();
+    for part in parts.chain(schema.get("items")) {
+        members(document, part, into);
+    }
+}
+
+/// The operations whose answers of success have a member that looks like a secret, with those members.
+fn operations_with_secrets(document: &Value) -> Vec<(String, BTreeSet<String>)> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let mut names = BTreeSet::new();
+            for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+                for (_, media) in
+                    response["content"].as_object().into_iter().flatten().filter(|_| status.starts_with('2'))
+                {
+                    members(document, &media["schema"], &mut names);
+                }
+            }
+            names.retain(|name| is_secret(name));
+            if !names.is_empty() {
+                found.push((format!("{} {path}", method.to_uppercase()), names));
+            }
+        }
+    }
+    found
+}
+
+/// The body of a request outside of workspaces.
+fn outside(operation: &str, ada: &Person) -> Option<Value> {
+    match operation {
+        "POST /api/v1/auth/login" => Some(json!({ "email": ada.email, "password": "an umbrella in march" })),
+        "POST /api/v1/auth/refresh" => Some(json!({ "refresh_token": ada.refresh_token })),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn every_answer_with_a_secret_is_marked_and_kept_without_it() {
+    let world = World::new().await;
+    let app = &world.app;
+    let ada = app.person("Ada").await;
+    let document = app.get("/api/v1/openapi.json").send().await.expect(200);
+    let operations = operations_with_secrets(&document);
+    let known: Vec<&str> = operations.iter().map(|(operation, _)| operation.as_str()).collect();
+    for operation in ["POST /api/v1/auth/login", "POST /api/v1/auth/refresh", "POST /api/v1/workspaces/{ws}/api-keys"] {
+        assert!(known.contains(&operation), "{operation} is not found in {known:?}");
+    }
+    for (operation, secrets) in operations {
+        if let Some(body) = outside(&operation, &ada) {
+            let path = operation.split_once(' ').expect("a method and a path").1;
+            let answer = app.post(path).json(&body).send().await;
+            answer.expect(200);
+            assert_eq!(answer.header("cache-control"), "no-store", "{operation} is not marked as secret");
+            continue;
+        }
+        let place = world.place(&operation).await;
+        let example = Example::of(&operation, &place);
+        let answer = world.call_named(&example, &place, Actor::Owner, Some("the same")).await;
+        assert!(answer.status.is_success(), "{operation}: {}", answer.json());
+        assert_eq!(answer.header("cache-control"), "no-store", "{operation} is not marked as secret");
+        if example.method == Method::POST {
+            let again = world.call_named(&example, &place, Actor::Owner, Some("the same")).await;
+            assert_eq!(again.header("idempotency-replayed"), "true", "{operation}");
+            let (mut first, again) = (answer.json(), again.json());
+            for name in &secrets {
+                let secret = first[name].take();
+                let secret = secret.as_str().expect("a secret is a text");
+                let kept = format!(
+                    "select count(*) from idempotency_key where position('{secret}' in encode(body, 'escape')) > 0"
+                );
+                assert_eq!(app.database.count(kept).await, 0, "{operation} keeps {name}");
+            }
+            assert_eq!(again, first, "{operation}: a replay has null in place of the secrets, and all the rest");
+        }
+    }
+}
