@@ -1,6 +1,7 @@
 //! The API over HTTP, against a server with a database of its own. One file per resource.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
+mod after_commit;
 mod api_keys;
 mod authorization;
 mod bad_input;
@@ -13,6 +14,7 @@ mod manner;
 mod members;
 mod patterns;
 mod refresh;
+mod relay;
 mod room;
 mod runs;
 mod secrets;

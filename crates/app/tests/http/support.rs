@@ -17,6 +17,8 @@ use tidegate_tenancy::Role;
 use tidegate_testing::scope::workspace_scope;
 use tidegate_testing::{TestClock, TestDatabase, environment};
 
+use crate::relay::Relay;
+
 /// A server on a free port with its own database; both end with it.
 pub struct TestApp {
     /// `http://127.0.0.1:…`.
@@ -42,28 +44,38 @@ impl TestApp {
 
     /// A server with further flags of `tidegate serve`.
     pub async fn spawn_with(flags: &[&str]) -> Self {
-        Self::start(Arc::new(TestDatabase::new().await), flags, tidegate::system::environment()).await
+        let database = Arc::new(TestDatabase::new().await);
+        let url = database.url().to_owned();
+        Self::start(database, &url, flags, tidegate::system::environment()).await
     }
 
     /// A server that goes by this clock.
     pub async fn spawn_at(clock: Arc<TestClock>) -> Self {
         let seed = RandomState::new().hash_one(0);
-        Self::start(Arc::new(TestDatabase::new().await), &[], environment(clock, seed)).await
+        let database = Arc::new(TestDatabase::new().await);
+        let url = database.url().to_owned();
+        Self::start(database, &url, &[], environment(clock, seed)).await
     }
 
     /// Another server beside this one, on the same database and with the same secret.
     pub async fn beside(&self, flags: &[&str]) -> Self {
-        Self::start(self.database.clone(), flags, tidegate::system::environment()).await
+        Self::start(self.database.clone(), self.database.url(), flags, tidegate::system::environment()).await
     }
 
-    async fn start(database: Arc<TestDatabase>, flags: &[&str], env: Environment) -> Self {
+    /// Another server beside this one that reaches the database through `relay`, and does no background work.
+    pub async fn behind(&self, relay: &Relay) -> Self {
+        let env = tidegate::system::environment();
+        Self::start(self.database.clone(), relay.url(), &["--role", "api"], env).await
+    }
+
+    async fn start(database: Arc<TestDatabase>, url: &str, flags: &[&str], env: Environment) -> Self {
         let secret = "a secret for tests that is long enough";
         let fixed = [
             "tidegate",
             "--listen",
             "127.0.0.1:0",
             "--database-url",
-            database.url(),
+            url,
             "--max-connections",
             "4",
             "--rate-limit",

@@ -97,7 +97,7 @@ pub async fn start(
     let start = StartRun::by_api(workflow, input, body.dedupe_key);
     let Started { mut run, created } = services.runs.start(&scope, start).await?;
     if let Some(wait) = wait.filter(|_| !run.status.is_terminal()) {
-        run = ended_within(&services, &scope, run, wait).await?;
+        run = ended_within(&services, &scope, run, wait).await;
     }
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     let location = format!("/api/v1/workspaces/{}/runs/{}", scope.workspace(), run.id);

@@ -23,12 +23,10 @@ pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
 }
 
 /// The run when it has ended, or as it is when the time is over.
-pub(super) async fn ended_within(
-    services: &Services,
-    scope: &WorkspaceScope,
-    run: Run,
-    wait: Duration,
-) -> Result<Run, Problem> {
+///
+/// It was started, so the answer says so whatever happens meanwhile: where the run can no longer be read, it is the run as
+/// it was seen last.
+pub(super) async fn ended_within(services: &Services, scope: &WorkspaceScope, run: Run, wait: Duration) -> Run {
     let deadline = Instant::now() + wait;
     let id = run.id;
     let mut latest = run;
@@ -37,14 +35,19 @@ pub(super) async fn ended_within(
         let ended = services.run_endings.ended(id);
         match services.runs.peek(scope, id).await {
             Ok(run) => latest = run,
-            // Whoever may start runs but not read them is told how it was started.
-            Err(ReadError::Forbidden(_)) => return Ok(latest),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                // Whoever may start runs but not read them is told how it was started.
+                if let ReadError::Store(error) = error {
+                    tracing::warn!(%error, run_id = %id, "a run that somebody waits for could not be read");
+                }
+                services.run_endings.forget(id);
+                return latest;
+            }
         }
         let now = Instant::now();
         if latest.status.is_terminal() || now >= deadline || services.stopping.is_cancelled() {
             services.run_endings.forget(id);
-            return Ok(latest);
+            return latest;
         }
         // Whichever comes first is followed by another look.
         let _ = tokio::time::timeout_at(deadline.min(now + LOOK_AGAIN), ended).await;

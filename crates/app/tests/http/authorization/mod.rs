@@ -23,7 +23,7 @@ const OUTSIDE: &str = include_str!("outside.txt");
 const OUTSIDE_AT_MOST: usize = 17;
 
 /// Every operation of the API as `METHOD /path`, from the document that the server itself gives out.
-async fn operations(app: &TestApp) -> Vec<String> {
+pub async fn operations(app: &TestApp) -> Vec<String> {
     let document = app.get("/api/v1/openapi.json").send().await.expect(200);
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {

@@ -11,7 +11,7 @@ use tidegate_kernel::{
 };
 
 use crate::error::MemberError;
-use crate::model::{Member, Membership, Role};
+use crate::model::{Member, Membership, Person, Role};
 use crate::ports::{Directory, Tenancy};
 use crate::service::now;
 
@@ -55,8 +55,12 @@ impl Members {
         let rows = tx.members().list(after, size.get() + 1).await?;
         tx.commit().await?;
         let page = Page::from_overfetch(rows, size, |membership| (membership.joined_at, membership.user));
-        let members = self.with_names(page.items).await?;
-        Ok(Page { items: members, next: page.next })
+        let ids: Vec<UserId> = page.items.iter().map(|membership| membership.user).collect();
+        let mut people = self.people(&ids).await?;
+        Ok(page.map(|membership| {
+            let person = people.remove(&membership.user);
+            member(membership, person)
+        }))
     }
 
     /// Adds a member; what an accepted invitation does.
@@ -86,6 +90,8 @@ impl Members {
     /// [`MemberError`]: not allowed, above the caller's own role, no member, or the last owner.
     pub async fn change_role(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<Member, MemberError> {
         scope.require(Permission::MembersWrite)?;
+        // Read before the change, so that nothing can fail once it is made; dropped where the person is no member.
+        let person = self.people(&[user]).await?.remove(&user);
         let mut tx = self.tenancy.begin(scope).await?;
         if !tx.workspace().lock().await? {
             return Err(MemberError::NotFound);
@@ -101,8 +107,7 @@ impl Members {
         tx.audit().record(AuditEntry::new("member.role_changed", user).with(details)).await?;
         tx.commit().await?;
         self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
-        let members = self.with_names(vec![Membership { role, ..before }]).await?;
-        members.into_iter().next().ok_or(MemberError::NotFound)
+        Ok(member(Membership { role, ..before }, person))
     }
 
     /// Removes a member, with the API keys that they made. Everybody may remove themselves.
@@ -138,19 +143,18 @@ impl Members {
         Ok(())
     }
 
-    /// Reads the names of members that the caller was shown already.
-    async fn with_names(&self, memberships: Vec<Membership>) -> Result<Vec<Member>, MemberError> {
-        let ids: Vec<UserId> = memberships.iter().map(|membership| membership.user).collect();
+    /// People by their ids, for their names.
+    async fn people(&self, ids: &[UserId]) -> Result<HashMap<UserId, Person>, MemberError> {
         let mut tx = self.directory.begin(&self.system).await?;
-        let people = tx.people().find(&ids).await?;
+        let people = tx.people().find(ids).await?;
         tx.commit().await?;
-        let mut people: HashMap<UserId, _> = people.into_iter().map(|person| (person.id, person)).collect();
-        let member = |membership: Membership| {
-            let (email, name) = people.remove(&membership.user).map(|person| (person.email, person.name)).unzip();
-            Member { user: membership.user, email, name, role: membership.role, joined_at: membership.joined_at }
-        };
-        Ok(memberships.into_iter().map(member).collect())
+        Ok(people.into_iter().map(|person| (person.id, person)).collect())
     }
+}
+
+fn member(membership: Membership, person: Option<Person>) -> Member {
+    let (email, name) = person.map(|person| (person.email, person.name)).unzip();
+    Member { user: membership.user, email, name, role: membership.role, joined_at: membership.joined_at }
 }
 
 fn may_touch(scope: &WorkspaceScope, role: Role) -> Result<(), MemberError> {
