@@ -187,12 +187,11 @@ pub async fn login(
     CurrentRequest(request_id): CurrentRequest,
     Body(body): Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
-    // An address that cannot be one is treated as one that nobody has.
-    let email = Email::new(&body.email).ok();
-    let account = email.as_ref().map_or(body.email.as_str(), Email::as_str);
-    let counted = count(&request, &services, LOGIN, Some(account)).await?;
+    // Whatever is given is looked up alike: an address may be older than the rule for new ones.
+    let email = Email::given(&body.email);
+    let counted = count(&request, &services, LOGIN, Some(email.as_str())).await?;
     let (password, client) = (Password::new(body.password), client(&request, &services));
-    let tokens = services.tenancy.accounts.login(email.as_ref(), &password, client, &request_id).await;
+    let tokens = services.tenancy.accounts.login(&email, &password, client, &request_id).await;
     let tokens = tokens.map_err(|error| counted.on(error.into()))?;
     let answer = secret_answer(HttpResponse::Ok(), &Tokens::from(tokens)).map_err(|problem| counted.on(problem))?;
     Ok(counted.on_answer(answer))

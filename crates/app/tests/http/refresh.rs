@@ -162,13 +162,13 @@ async fn a_token_that_could_not_be_signed_uses_nothing_up() {
     let (email, password) = (Email::new("ada@example.org").unwrap(), Password::new("an umbrella in march".to_owned()));
     let new = Registration { email: email.clone(), password: password.clone(), name: Name::new("Ada").unwrap() };
     accounts.register(new, &request_id()).await.unwrap();
-    let first = accounts.login(Some(&email), &password, Client::default(), &request_id()).await.unwrap();
+    let first = accounts.login(&email, &password, Client::default(), &request_id()).await.unwrap();
     let before = database.contents(&[]).await;
     for step in [1, 2] {
         signer.fail_at(step);
         let failed = accounts.refresh(first.refresh.expose(), &request_id()).await;
         assert!(matches!(failed, Err(RefreshError::Store(_))), "{failed:?}");
-        assert!(accounts.login(Some(&email), &password, Client::default(), &request_id()).await.is_err());
+        assert!(accounts.login(&email, &password, Client::default(), &request_id()).await.is_err());
         assert_eq!(database.contents(&[]).await, before, "step {step}");
     }
     signer.fail_at(0);

@@ -8,18 +8,16 @@ use tidegate_kernel::{ApiKeyId, StoreError, UserId};
 use tidegate_tenancy::{ApiKey, ApiKeyRepository, Digest, Name};
 use uuid::Uuid;
 
-use super::broken;
 use super::signing_keys::API_KEY;
 use crate::entities::api_key as row;
 use crate::error::{orm_error, store_error};
 use crate::transaction::{PgTx, Tenant};
 
-impl TryFrom<row::Model> for ApiKey {
-    type Error = StoreError;
-    fn try_from(row: row::Model) -> Result<Self, StoreError> {
-        Ok(Self {
+impl From<row::Model> for ApiKey {
+    fn from(row: row::Model) -> Self {
+        Self {
             id: ApiKeyId::from_uuid(row.id),
-            name: Name::new(&row.name).map_err(broken)?,
+            name: Name::stored(row.name),
             visible: row.visible,
             // A scope that this program does not know gives nothing.
             scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
@@ -29,7 +27,7 @@ impl TryFrom<row::Model> for ApiKey {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
-        })
+        }
     }
 }
 
@@ -64,7 +62,7 @@ impl ApiKeyRepository for PgTx<Tenant> {
 
     async fn find(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
         let query = self.select::<row::Entity>().filter(row::Column::Id.eq(id.as_uuid()));
-        query.one(self).await.map_err(orm_error)?.map(ApiKey::try_from).transpose()
+        Ok(query.one(self).await.map_err(orm_error)?.map(ApiKey::from))
     }
 
     async fn list(&mut self, before: Option<ApiKeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
@@ -73,7 +71,7 @@ impl ApiKeyRepository for PgTx<Tenant> {
             query = query.filter(row::Column::Id.lt(before.as_uuid()));
         }
         let query = query.order_by_desc(row::Column::Id).limit(u64::from(limit));
-        query.all(self).await.map_err(orm_error)?.into_iter().map(ApiKey::try_from).collect()
+        Ok(query.all(self).await.map_err(orm_error)?.into_iter().map(ApiKey::from).collect())
     }
 
     async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError> {

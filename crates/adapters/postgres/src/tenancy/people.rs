@@ -6,7 +6,6 @@ use tidegate_kernel::{StoreError, UserId};
 use tidegate_tenancy::{Email, Name, PasswordHash, Person, PersonRepository};
 use uuid::Uuid;
 
-use super::broken;
 use crate::error::store_error;
 use crate::transaction::{Directory, PgTx};
 
@@ -18,15 +17,14 @@ pub(super) struct PersonRow {
     pub(super) created_at: DateTime<Utc>,
 }
 
-impl TryFrom<PersonRow> for Person {
-    type Error = StoreError;
-    fn try_from(row: PersonRow) -> Result<Self, StoreError> {
-        Ok(Self {
+impl From<PersonRow> for Person {
+    fn from(row: PersonRow) -> Self {
+        Self {
             id: UserId::from_uuid(row.id),
-            email: Email::new(&row.email).map_err(broken)?,
-            name: Name::new(&row.name).map_err(broken)?,
+            email: Email::given(&row.email),
+            name: Name::stored(row.name),
             created_at: row.created_at,
-        })
+        }
     }
 }
 
@@ -59,7 +57,7 @@ impl PersonRepository for PgTx<Directory> {
             .fetch_all(self.sqlx())
             .await
             .map_err(store_error)?;
-        rows.into_iter().map(Person::try_from).collect()
+        Ok(rows.into_iter().map(Person::from).collect())
     }
 
     async fn credentials(&mut self, email: &Email) -> Result<Option<(Person, PasswordHash)>, StoreError> {
@@ -69,7 +67,7 @@ impl PersonRepository for PgTx<Directory> {
                 .fetch_optional(self.sqlx())
                 .await
                 .map_err(store_error)?;
-        row.map(|row| Ok((row.person.try_into()?, PasswordHash::from_phc(row.password_hash)))).transpose()
+        Ok(row.map(|row| (row.person.into(), PasswordHash::from_phc(row.password_hash))))
     }
 
     async fn rehash(&mut self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<(), StoreError> {

@@ -89,7 +89,7 @@ impl SessionRepository for PgTx<Directory> {
         .fetch_optional(self.sqlx())
         .await
         .map_err(store_error)?;
-        row.map(|row| Ok(LiveSession { session: row.session.into(), person: row.person.try_into()? })).transpose()
+        Ok(row.map(|row| LiveSession { session: row.session.into(), person: row.person.into() }))
     }
 
     async fn use_token(&mut self, token: &Digest, now: DateTime<Utc>) -> Result<Option<TokenState>, StoreError> {

@@ -24,7 +24,7 @@ impl TryFrom<WorkspaceRow> for Workspace {
     fn try_from(row: WorkspaceRow) -> Result<Self, StoreError> {
         Ok(Self {
             id: WorkspaceId::from_uuid(row.workspace_id),
-            name: Name::new(&row.name).map_err(broken)?,
+            name: Name::stored(row.name),
             slug: Slug::new(&row.slug).map_err(broken)?,
             created_at: row.created_at,
         })

@@ -8,6 +8,7 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+use tidegate_kernel::name::presentable;
 
 use super::model::Suggestion;
 use crate::pattern::PatternFacts;
@@ -181,21 +182,15 @@ fn shown(value: &Value, longest: usize) -> String {
 
 /// `text` on one line, with nothing in it that cannot be seen. The end of a long path says more than its beginning.
 fn shortened(text: &str, longest: usize) -> String {
-    let clean: String = text.trim().chars().map(|c| if is_invisible(c) { '?' } else { c }).collect();
+    let clean = presentable(text.trim());
     let clean = if clean.is_empty() { "?".to_owned() } else { clean };
     let length = clean.chars().count();
     if length <= longest {
         return clean;
     }
     let tail: String = clean.chars().skip(length - longest + 1).collect();
-    format!("…{}", tail.trim_start())
-}
-
-/// Control characters, and the format characters that hide or turn text around (Unicode Standard Annex 9, section 2).
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    // What joined something that was cut off has no place any more.
+    presentable(&format!("…{}", tail.trim_start()))
 }
 
 fn cel_literal(value: &Value) -> String {

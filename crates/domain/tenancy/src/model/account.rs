@@ -5,8 +5,9 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{SessionId, UserId};
 
+use crate::model::email::Email;
 use crate::model::secret::RefreshToken;
-use crate::model::text::{Email, InvalidText, Name};
+use crate::model::text::{InvalidText, Name};
 
 /// How long an access token is good for.
 pub const ACCESS_TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
@@ -95,8 +96,7 @@ impl Password {
             return Err(InvalidText("must have at most 1024 bytes"));
         }
         let lower = self.0.to_lowercase();
-        let local = email.as_str().split('@').next().unwrap_or_default();
-        if [email.as_str(), local, &name.as_str().to_lowercase()].contains(&lower.trim()) {
+        if [email.as_str(), email.local_part(), &name.as_str().to_lowercase()].contains(&lower.trim()) {
             return Err(InvalidText("must not be your e-mail address or name"));
         }
         let mut characters: Vec<char> = lower.chars().collect();

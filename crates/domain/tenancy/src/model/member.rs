@@ -6,7 +6,8 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{Permission, PermissionSet, UserId, WorkspaceId};
 
-use crate::model::text::{Email, Name};
+use crate::model::email::Email;
+use crate::model::text::Name;
 
 /// What somebody is in a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 mod account;
 mod api_key;
 mod audit;
+mod email;
 mod member;
 mod secret;
 mod text;
@@ -14,9 +15,10 @@ pub use account::{
 };
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
 pub use audit::{AuditFilter, AuditRecord};
+pub use email::Email;
 pub use member::{Member, Membership, Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
-pub use text::{Email, InvalidText, Name, Slug};
+pub use text::{InvalidText, Name, Slug};
 pub use workspace::{Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};
 
 #[cfg(test)]

@@ -77,16 +77,13 @@ impl Accounts {
     /// takes do not tell whether the address is known.
     pub async fn login(
         &self,
-        email: Option<&Email>,
+        email: &Email,
         password: &Password,
         client: Client,
         request_id: &RequestId,
     ) -> Result<LoginTokens, LoginError> {
         let mut tx = self.directory.begin(&self.system).await?;
-        let found = match email {
-            Some(email) => tx.people().credentials(email).await?,
-            None => None,
-        };
+        let found = tx.people().credentials(email).await?;
         tx.commit().await?;
 
         let verification = self.hasher.verify(password, found.as_ref().map(|(_, hash)| hash)).await?;

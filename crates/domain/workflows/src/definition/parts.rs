@@ -102,29 +102,18 @@ fn semantics(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<u32> {
     None
 }
 
+/// The name in Normalization Form C; the document keeps it as it was written.
 fn name(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<String> {
     let text = checker.text(part)?;
-    let problem = if text.trim().is_empty() {
-        "a name has at least one letter"
-    } else if text.chars().count() > MAX_NAME {
-        "a name has at most 100 characters"
-    } else if text.trim() != text {
-        "a name does not begin or end with white space"
-    } else if text.chars().any(invisible) {
-        "a name has no control characters, and none that cannot be seen"
-    } else {
-        return Some(text.to_owned());
+    let is_long = |text: &str| text.chars().nth(MAX_NAME).is_some();
+    let problem = match tidegate_kernel::name::name(text) {
+        _ if is_long(text) => format!("a name must have at most {MAX_NAME} characters"),
+        Ok(name) if is_long(&name) => format!("a name must have at most {MAX_NAME} characters"),
+        Ok(name) => return Some(name.into_owned()),
+        Err(mistake) => format!("a name {mistake}"),
     };
     checker.problem(part, problem);
     None
-}
-
-/// Characters that make two different names look the same, or one look like another: controls, zero widths, and those
-/// that turn the direction of text (Unicode Technical Report 36, section 2).
-fn invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn description(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<String> {

@@ -228,7 +228,8 @@ fn what_cannot_be_read_says_where() {
 #[test]
 fn names_hold_nothing_that_cannot_be_seen_or_stored() {
     let with_name = |name: &str| json!({"name": name, "steps": [{"id": "a", "uses": "transform"}]}).to_string();
-    for good in ["a", "Änderungen 東京 🎉", &"ü".repeat(100)] {
+    let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦 · క్\u{200c}ష";
+    for good in ["a", "Änderungen 東京 🎉", family, &"ü".repeat(100)] {
         assert_eq!(problems(&with_name(good), Format::Json), "no problems", "{good}");
     }
     for bad in [
@@ -238,6 +239,8 @@ fn names_hold_nothing_that_cannot_be_seen_or_stored() {
         "a\nb",
         "a\u{202e}b",
         "a\u{200b}",
+        "\u{200b}",
+        "ad\u{200d}min",
         "\u{feff}a",
         &"🎉".repeat(101),
         &"\u{10ffff}".repeat(60_000),
@@ -245,6 +248,8 @@ fn names_hold_nothing_that_cannot_be_seen_or_stored() {
         let answer = problems(&with_name(bad), Format::Json);
         assert!(answer.starts_with("1:9 /name a name ") && answer.len() < 200, "{answer}");
     }
+    let composed = Definition::compile(with_name("Zoe\u{308}").as_bytes(), Format::Json).unwrap();
+    assert_eq!((composed.name.as_str(), &composed.document["name"]), ("Zoë", &json!("Zoe\u{308}")));
 }
 
 #[test]
