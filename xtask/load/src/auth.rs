@@ -1,4 +1,4 @@
-//! `GET /auth/me`, which every other request begins like.
+//! `GET /auth/me`, which every other request begins like; and log-ins that fail.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::measure::{Metric, Report, hammer, per_second};
-use crate::{Setting, prepare, story};
+use crate::{Setting, login, prepare, story};
 
 const CONNECTIONS: usize = 16;
 
@@ -22,13 +22,13 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
         p99.push(latencies.percentile(99));
         bare.push(bare_rate(setting).await?);
     }
+    let mut metrics =
+        vec![Metric::new("requests", "/s", rates).beside(&bare).at_least(8000.0), Metric::new("p99", "ms", p99)];
+    metrics.extend(login::run(setting, story::EMAIL).await?);
     Ok(Report {
         bench: "auth",
         setting: format!("GET /auth/me, {CONNECTIONS} connections, {} s", setting.time.as_secs()),
-        metrics: vec![
-            Metric::new("requests", "/s", rates).beside(&bare).at_least(8000.0),
-            Metric::new("p99", "ms", p99),
-        ],
+        metrics,
     })
 }
 

@@ -10,6 +10,7 @@ mod failure;
 mod http;
 mod ingest;
 mod list;
+mod login;
 mod measure;
 mod prepare;
 mod runs;
@@ -64,7 +65,7 @@ enum Command {
         #[arg(long, default_value_t = 5_000)]
         runs: usize,
     },
-    /// `GET /auth/me` over 16 connections.
+    /// `GET /auth/me` over 16 connections, and whether failed log-ins tell which addresses have an account.
     Auth,
     /// The server with the PostgreSQL inside, which this starts itself.
     Embedded {

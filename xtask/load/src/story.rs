@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::http::Client;
 
+/// Their address.
+pub(crate) const EMAIL: &str = "bench@example.org";
+
 /// A person who is logged in.
 pub(crate) struct Person {
     pub(crate) client: Client,
@@ -14,7 +17,7 @@ pub(crate) struct Person {
 /// Registers a person and logs them in.
 pub(crate) async fn person(server: &str) -> Result<Person, Failure> {
     let mut client = Client::connect(server, None).await?;
-    let credentials = json!({ "email": "bench@example.org", "password": "a bench by the quay", "name": "Bench" });
+    let credentials = json!({ "email": EMAIL, "password": "a bench by the quay", "name": "Bench" });
     client.post("/auth/register", &credentials).await?.expect(201)?;
     let login = json!({ "email": credentials["email"], "password": credentials["password"] });
     let tokens = client.post("/auth/login", &login).await?.json(200)?;

@@ -10,6 +10,7 @@ mod events;
 mod idempotency;
 mod import;
 mod limits;
+mod login;
 mod manner;
 mod members;
 mod patterns;
