@@ -10,7 +10,6 @@ use tidegate_events::EventBacklog;
 use tidegate_kernel::{StoreError, SystemScope, Urgency, WorkspaceId, WorkspaceScope};
 use tidegate_use_cases::{FollowEvents, Followed, TRIGGERS, TRIGGERS_CHUNK};
 use tidegate_workflows::trigger::Triggers;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::Services;
@@ -39,10 +38,8 @@ impl Consumer for Following {
     }
 
     async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError> {
-        let tx = self.events.begin(scope).await?;
-        let began = Instant::now();
-        let Followed { events, more } = self.events.step_in(scope, tx, limit).await?;
-        Ok(Progress { events, more, took: began.elapsed() })
+        let Followed { events, more, held } = self.events.step_up_to(scope, limit).await?;
+        Ok(Progress { events, more, took: held })
     }
 }
 

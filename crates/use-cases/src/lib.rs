@@ -1,7 +1,8 @@
 //! Use cases that span domains: each composes what the domains offer under one unit of work.
 //!
-//! Two transactions are not atomic, so none of these opens more than one. The domains know nothing of this crate or of
-//! each other; what is needed of both is put together here as a slice of the store.
+//! Two transactions are not atomic, so none of these changes anything in more than one; one that reads ahead of it compares
+//! in it what it has read. The domains know nothing of this crate or of each other; what is needed of both is put together
+//! here as a slice of the store.
 
 pub mod apply_suggestion;
 pub mod delete_workspace;
@@ -10,5 +11,5 @@ pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
 pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
-pub use follow_events::{EventTriggersTx, FollowEvents, Followed, TRIGGERS, TRIGGERS_CHUNK};
+pub use follow_events::{EventTriggersTx, FollowEvents, FollowLimits, Followed, TRIGGERS, TRIGGERS_CHUNK};
 pub use quota::PlanQuota;

@@ -17,6 +17,7 @@ pub mod suggestion;
 pub use error::{IngestError, ListEventsError, ReadEventError};
 pub use model::{Allowance, ConsumerName, Event, EventFilter, EventTime, Outcome, Payload, StoredEvent};
 pub use ports::{
-    Added, Addition, EventBacklog, EventConsumers, EventFeed, EventQuota, EventRepository, EventsTx, FeedTx,
+    Added, Addition, DamagedEvent, EventBacklog, EventConsumers, EventFeed, EventQuota, EventRepository, EventsTx,
+    FeedTx, WholeEvents,
 };
 pub use service::{Events, IngestReport};

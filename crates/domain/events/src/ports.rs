@@ -102,8 +102,12 @@ pub trait EventFeed: Send {
     /// [`StoreError`] when they could not be read.
     async fn read(&mut self, after: Position, up_to: Position, limit: u32) -> Result<Vec<Event>, StoreError>;
 
-    /// All events of the range with payloads and all attributes, of these types where some are named; the range is the
-    /// bound, so it has to be short.
+    /// The events with `after` < position ≤ `up_to` with payloads and all attributes, of these types where some are named,
+    /// from the first on until they have `max_bytes` of payloads and attributes. The range bounds their number, so it has to
+    /// be short.
+    ///
+    /// MUST have one event at least where there is one, and MUST NOT have more bytes than `max_bytes` save for a first event
+    /// that has more by itself. An event that is stored but cannot be read any more MUST NOT keep the others back.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.
@@ -112,7 +116,28 @@ pub trait EventFeed: Send {
         after: Position,
         up_to: Position,
         types: Option<&[String]>,
-    ) -> Result<Vec<StoredEvent>, StoreError>;
+        max_bytes: usize,
+    ) -> Result<WholeEvents, StoreError>;
+}
+
+/// What one reading of whole events brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeEvents {
+    /// The events in order of position.
+    pub events: Vec<StoredEvent>,
+    /// Those that cannot be read any more.
+    pub damaged: Vec<DamagedEvent>,
+    /// The last position that the reading covers: where it ended for want of bytes, the one before the next event.
+    pub up_to: Position,
+}
+
+/// An event whose row does not hold what an event is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Its place in the workspace's order.
+    pub position: Position,
 }
 
 /// How far each consumer has read; the cursor commits with the consumer's results.

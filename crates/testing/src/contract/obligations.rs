@@ -48,6 +48,7 @@ macro_rules! obligations {
                     pages_have_every_event_once
                     events_are_found_by_id
                     the_feed_has_the_range_in_order
+                    a_reading_of_whole_events_is_bounded_by_bytes
                     a_reader_behind_writers_misses_nothing
                     a_cursor_moves_once
                     the_backlog_names_who_is_behind
@@ -101,6 +102,8 @@ macro_rules! obligations {
                     what_is_waited_for_is_told
                     publishing_replaces_triggers
                     events_start_runs_once
+                    an_event_starts_a_workflow_once
+                    a_step_keeps_its_limits
                     a_chain_of_runs_ends
                     another_tenants_triggers_are_its_own
                     what_a_trigger_cannot_start_is_told

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
-use tidegate_events::{ConsumerName, Event, EventBacklog, EventConsumers, EventFeed, StoredEvent};
+use tidegate_events::cloud_event::MAX_EVENT_BYTES;
+use tidegate_events::{
+    ConsumerName, DamagedEvent, Event, EventBacklog, EventConsumers, EventFeed, StoredEvent, WholeEvents,
+};
 use tidegate_kernel::{Position, StoreError, SystemScope, WorkspaceId};
 use uuid::Uuid;
 
@@ -11,6 +14,10 @@ use super::row::{FACTS, FactsRow, WHOLE, WholeRow};
 use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
+
+/// A position, and how many bytes the parts of its event have that have no small bound.
+const LENGTHS: &str =
+    "position, coalesce(octet_length(data), 0)::bigint + coalesce(octet_length(attributes), 0)::bigint";
 
 /// The rows of a range of positions. `event_batch` says from which id on to look, and that prunes partitions.
 fn range(columns: &'static str, workspace: WorkspaceId, after: Position, up_to: Position) -> QueryBuilder<Postgres> {
@@ -21,6 +28,37 @@ fn range(columns: &'static str, workspace: WorkspaceId, after: Position, up_to: 
     query.push(" and position > ").push_bind(after.0).push(" order by position limit 1)");
     query.push(" and position > ").push_bind(after.0).push(" and position <= ").push_bind(up_to.0);
     query
+}
+
+fn of_types(query: &mut QueryBuilder<Postgres>, types: Option<&[String]>) {
+    if let Some(types) = types {
+        query.push(" and type = any(").push_bind(types).push(")");
+    }
+    query.push(" order by id");
+}
+
+/// How far a reading of whole events comes with `max_bytes`. The lengths of values are known without reading them.
+async fn until(
+    tx: &mut PgTx<Tenant>,
+    after: Position,
+    up_to: Position,
+    types: Option<&[String]>,
+    max_bytes: usize,
+) -> Result<Position, StoreError> {
+    if usize::try_from(up_to.0.saturating_sub(after.0)).is_ok_and(|most| most <= max_bytes / MAX_EVENT_BYTES) {
+        return Ok(up_to);
+    }
+    let mut query = range(LENGTHS, tx.workspace(), after, up_to);
+    of_types(&mut query, types);
+    let lengths: Vec<(i64, i64)> = query.build_query_as().fetch_all(tx.sqlx()).await.map_err(store_error)?;
+    let mut left = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+    for (index, (position, bytes)) in lengths.into_iter().enumerate() {
+        left = left.saturating_sub(bytes);
+        if left < 0 && index > 0 {
+            return Ok(Position(position - 1));
+        }
+    }
+    Ok(up_to)
 }
 
 #[async_trait]
@@ -41,14 +79,25 @@ impl EventFeed for PgTx<Tenant> {
         after: Position,
         up_to: Position,
         types: Option<&[String]>,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
+        max_bytes: usize,
+    ) -> Result<WholeEvents, StoreError> {
+        let up_to = until(self, after, up_to, types, max_bytes).await?;
         let mut query = range(WHOLE, self.workspace(), after, up_to);
-        if let Some(types) = types {
-            query.push(" and type = any(").push_bind(types).push(")");
-        }
-        query.push(" order by id");
+        of_types(&mut query, types);
         let rows: Vec<WholeRow> = query.build_query_as().fetch_all(self.sqlx()).await.map_err(store_error)?;
-        rows.into_iter().map(TryInto::try_into).collect()
+        let mut whole = WholeEvents { events: Vec::with_capacity(rows.len()), damaged: Vec::new(), up_to };
+        for row in rows {
+            let (id, position) = row.place();
+            match StoredEvent::try_from(row) {
+                Ok(event) => whole.events.push(event),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(event = %id, cause, "an event cannot be read any more; readers pass it over");
+                    whole.damaged.push(DamagedEvent { id, position });
+                }
+            }
+        }
+        Ok(whole)
     }
 }
 

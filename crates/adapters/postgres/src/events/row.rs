@@ -42,6 +42,13 @@ pub(super) struct WholeRow {
     data: Option<Vec<u8>>,
 }
 
+impl WholeRow {
+    /// Which event it is.
+    pub(super) fn place(&self) -> (EventId, Position) {
+        (EventId::from_uuid(self.facts.id), Position(self.facts.position))
+    }
+}
+
 impl From<FactsRow> for Event {
     fn from(row: FactsRow) -> Self {
         // What was sent without a time has none as a text either, and happened when it was received.

@@ -4,13 +4,15 @@
 //! event is done with, so that neither is lost nor followed twice.
 
 mod event;
+mod listeners;
 pub mod ports;
 mod schedule;
 mod service;
 
 pub use event::EventTrigger;
+pub use listeners::{DueRun, Listeners, Occurrence};
 pub use schedule::{PatternError, Schedule, ScheduleError};
-pub use service::{Occurrence, Triggers};
+pub use service::Triggers;
 
 use crate::expression::ValueTemplate;
 

@@ -56,7 +56,7 @@ pub trait TriggerRepository: Send {
     /// The types of events that triggers wait for, each once.
     async fn awaited(&mut self) -> Result<Vec<String>, StoreError>;
 
-    /// The triggers that wait for events of one of these types, in a fixed order.
+    /// The triggers that wait for events of one of these types: those of a workflow together, in the order of its document.
     async fn listening(&mut self, types: &[String]) -> Result<Vec<ListeningTrigger>, StoreError>;
 }
 

@@ -6,38 +6,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{
-    AuditEntry, Environment, EventId, Position, StoreError, SystemScope, UnitOfWork, WorkflowId, WorkspaceId,
-    WorkspaceScope,
+    AuditEntry, Environment, StoreError, SystemScope, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
 };
 
+use super::listeners::{DueRun, Listeners, Placed, input};
 use super::ports::{DueTriggers, ListeningTrigger, TimeTrigger, TriggersTx};
 use super::{CronTrigger, Trigger};
 use crate::definition::Definition;
-use crate::expression::{Bindings, ValueTemplate};
+use crate::model::Document;
 use crate::run::{Runs, StartError, StartRun};
 
 /// How many versions' triggers are kept compiled.
 const CAPACITY: usize = 1_000;
-
-/// An event that may set triggers off.
-#[derive(Debug, Clone)]
-pub struct Occurrence {
-    /// Tidegate's id of it.
-    pub id: EventId,
-    /// Its place in the workspace's order.
-    pub position: Position,
-    /// How many runs led to it.
-    pub depth: u8,
-    /// The event as a CloudEvent.
-    pub document: Value,
-}
-
-/// The name and the triggers of a version.
-#[derive(Debug)]
-struct Placed {
-    name: String,
-    triggers: Vec<Trigger>,
-}
 
 /// What is placed, by version; a version never changes.
 type Versions = HashMap<(WorkflowId, i32), Arc<Placed>>;
@@ -92,7 +72,7 @@ impl Triggers {
         let mut tx = self.store.begin(scope).await?;
         let now = self.env.now();
         let placed = self.placed(&mut *tx, trigger.workflow, trigger.version).await?;
-        let cron = placed.as_ref().and_then(|placed| match nth(&placed.triggers, trigger.ordinal) {
+        let cron = placed.as_ref().and_then(|placed| match placed.nth(trigger.ordinal) {
             Some(Trigger::Cron(cron)) => Some((placed, cron)),
             _ => None,
         });
@@ -113,27 +93,51 @@ impl Triggers {
         Ok(true)
     }
 
-    /// Starts the runs that `occurrences` set off, as part of a larger unit of work, and says how many: the caller commits
-    /// and calls [`Triggers::wake`]. An event that was followed before starts nothing again.
+    /// Whoever of the workspace waits for events of one of these types, as part of a larger unit of work.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be read.
+    pub async fn listening_in(
+        &self,
+        tx: &mut dyn TriggersTx,
+        types: &[String],
+    ) -> Result<Vec<ListeningTrigger>, StoreError> {
+        if types.is_empty() { Ok(Vec::new()) } else { tx.triggers().listening(types).await }
+    }
+
+    /// The workflows of these triggers, ready to be asked what an event starts. Versions that are not known yet are read
+    /// one by one and compiled in between, so no connection is held meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be read.
+    pub async fn listeners(
+        &self,
+        scope: &WorkspaceScope,
+        listening: &[ListeningTrigger],
+    ) -> Result<Listeners, StoreError> {
+        let mut listeners = Listeners::default();
+        for triggers in listening.chunk_by(|one, other| one.workflow == other.workflow) {
+            let (workflow, version) = (triggers[0].workflow, triggers[0].version);
+            let placed = match self.known(workflow, version) {
+                Some(placed) => Some(placed),
+                None => {
+                    let document = self.store.begin(scope).await?.documents().document(workflow, version).await?;
+                    document.and_then(|document| self.compiled(workflow, version, &document))
+                }
+            };
+            listeners.add(workflow, triggers.to_vec(), placed);
+        }
+        Ok(listeners)
+    }
+
+    /// Starts a run that an event set off, as part of a larger unit of work, and says whether it did: the caller commits and
+    /// calls [`Triggers::wake`]. An event that has started the workflow before starts nothing again, and what keeps the run
+    /// from starting is recorded.
     ///
     /// # Errors
     /// [`StoreError`]; the transaction cannot go on then.
-    pub async fn follow_in(&self, tx: &mut dyn TriggersTx, occurrences: &[Occurrence]) -> Result<usize, StoreError> {
-        let types: Vec<String> = kinds(occurrences);
-        let listening = if types.is_empty() { Vec::new() } else { tx.triggers().listening(&types).await? };
-        let mut started = 0;
-        for trigger in &listening {
-            let Some(placed) = self.placed(tx, trigger.workflow, trigger.version).await? else { continue };
-            let Some(Trigger::Event(event)) = nth(&placed.triggers, trigger.ordinal) else { continue };
-            for occurrence in occurrences.iter().filter(|occurrence| occurrence.position > trigger.after) {
-                // A filter without a value for this event is one that the event does not pass.
-                if event.admits(&occurrence.document).unwrap_or(false) {
-                    let start = event_start(&event.input, &placed.name, trigger, occurrence);
-                    started += usize::from(self.start(tx, trigger.workflow, trigger.ordinal, start).await?);
-                }
-            }
-        }
-        Ok(started)
+    pub async fn start_due_in(&self, tx: &mut dyn TriggersTx, due: DueRun) -> Result<bool, StoreError> {
+        self.start(tx, due.trigger.workflow, due.trigger.ordinal, due.start).await
     }
 
     /// The types of events that triggers of the workspace wait for.
@@ -161,6 +165,8 @@ impl Triggers {
             Err(reason) => reason,
             Ok(start) => match self.runs.start_in(tx.as_runs(), start).await {
                 Ok(started) => return Ok(started.created),
+                // The tick or the event has started it before, from another version's template.
+                Err(StartError::KeyReused(_)) => return Ok(false),
                 Err(StartError::Store(error)) => return Err(error),
                 Err(StartError::InvalidInput(problems)) => {
                     let told = problems.iter().take(3).map(|problem| format!("{} {}", problem.pointer, problem.detail));
@@ -181,32 +187,27 @@ impl Triggers {
         workflow: WorkflowId,
         version: i32,
     ) -> Result<Option<Arc<Placed>>, StoreError> {
-        let known = self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned();
-        if known.is_some() {
-            return Ok(known);
+        if let Some(known) = self.known(workflow, version) {
+            return Ok(Some(known));
         }
-        let Some(document) = tx.documents().document(workflow, version).await? else { return Ok(None) };
-        let Ok(definition) = Definition::compile(&document.source, document.format) else { return Ok(None) };
+        let document = tx.documents().document(workflow, version).await?;
+        Ok(document.and_then(|document| self.compiled(workflow, version, &document)))
+    }
+
+    fn known(&self, workflow: WorkflowId, version: i32) -> Option<Arc<Placed>> {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned()
+    }
+
+    fn compiled(&self, workflow: WorkflowId, version: i32, document: &Document) -> Option<Arc<Placed>> {
+        let definition = Definition::compile(&document.source, document.format).ok()?;
         let placed = Arc::new(Placed { name: definition.name, triggers: definition.triggers });
         let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
         if versions.len() >= CAPACITY {
             versions.clear();
         }
         versions.insert((workflow, version), Arc::clone(&placed));
-        Ok(Some(placed))
+        Some(placed)
     }
-}
-
-fn nth(triggers: &[Trigger], ordinal: i16) -> Option<&Trigger> {
-    triggers.get(usize::try_from(ordinal).ok()?)
-}
-
-fn kinds(occurrences: &[Occurrence]) -> Vec<String> {
-    let mut types: Vec<String> =
-        occurrences.iter().filter_map(|o| o.document.get("type")?.as_str().map(str::to_owned)).collect();
-    types.sort_unstable();
-    types.dedup();
-    types
 }
 
 fn cron_start(cron: &CronTrigger, name: &str, trigger: &TimeTrigger, at: DateTime<Utc>) -> Result<StartRun, String> {
@@ -221,35 +222,4 @@ fn cron_start(cron: &CronTrigger, name: &str, trigger: &TimeTrigger, at: DateTim
         event: Value::Null,
         depth: 0,
     })
-}
-
-fn event_start(
-    template: &ValueTemplate,
-    name: &str,
-    trigger: &ListeningTrigger,
-    occurrence: &Occurrence,
-) -> Result<StartRun, String> {
-    let cause = json!({"kind": "event", "event_id": occurrence.id, "trigger": trigger.ordinal});
-    let input = input(template, name, (trigger.workflow, trigger.version), &cause, &occurrence.document)?;
-    Ok(StartRun {
-        workflow: trigger.workflow,
-        input,
-        dedupe_key: Some(format!("event:{}:{}", trigger.ordinal, occurrence.id)),
-        trigger: cause,
-        event: occurrence.document.clone(),
-        depth: occurrence.depth,
-    })
-}
-
-fn input(
-    template: &ValueTemplate,
-    name: &str,
-    (id, version): (WorkflowId, i32),
-    trigger: &Value,
-    event: &Value,
-) -> Result<Value, String> {
-    let workflow = json!({"id": id, "name": name, "version": version});
-    let bindings =
-        Bindings { event: Some(event), trigger: Some(trigger), workflow: Some(&workflow), ..Bindings::default() };
-    template.evaluate(&bindings).map_err(|error| format!("the input cannot be made: {error}"))
 }

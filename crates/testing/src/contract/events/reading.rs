@@ -127,18 +127,44 @@ pub async fn the_feed_has_the_range_in_order(subject: &Subject) {
         [(0, 12, 100, 1..=12), (4, 9, 100, 5..=9), (4, 9, 2, 5..=6), (11, 400, 5, 12..=12), (0, 1, 5, 1..=1)]
     {
         let read = tx.feed().read(Position(after), Position(up_to), limit).await.expect("events are read");
-        let whole = tx.feed().read_whole(Position(after), Position(up_to), None).await.expect("events are read");
-        let whole = whole.into_iter().take(read.len());
+        let whole = tx.feed().read_whole(Position(after), Position(up_to), None, usize::MAX).await;
+        let whole = whole.expect("events are read").events.into_iter().take(read.len());
         assert_eq!(read.iter().map(|event| event.position.0).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
         assert_eq!(read, whole.map(|event| event.event).collect::<Vec<_>>());
     }
     let of_type = ["thing.happened", "nothing"].map(|of_type| vec![of_type.to_owned()]);
     for (types, expected) in of_type.iter().zip([5, 0]) {
-        let whole = tx.feed().read_whole(Position(4), Position(9), Some(types)).await.expect("events are read");
-        assert_eq!(whole.len(), expected);
+        let whole = tx.feed().read_whole(Position(4), Position(9), Some(types), usize::MAX).await;
+        let whole = whole.expect("events are read");
+        assert_eq!((whole.events.len(), whole.up_to), (expected, Position(9)));
     }
     for (after, up_to) in [(12, 100), (5, 5), (7, 3)] {
         assert_eq!(tx.feed().read(Position(after), Position(up_to), 10).await.expect("events are read"), []);
+    }
+}
+
+/// A reading of whole events ends where the next one would have too many bytes, and has one at least.
+pub async fn a_reading_of_whole_events_is_bounded_by_bytes(subject: &Subject) {
+    let scope = subject.scope();
+    let mut events = plains(1..=6);
+    for (event, bytes) in events.iter_mut().zip([1_000, 2_000, 5_000, 10, 10, 10]) {
+        event.payload = Payload::Text("x".repeat(bytes).into());
+    }
+    subject.add(&scope, &events).await;
+    let mut tx = subject.feed.begin(&scope).await.expect("a transaction begins");
+    for (after, max_bytes, expected, up_to) in [
+        (0, 3_500, &[1, 2][..], 2),
+        (0, 100, &[1], 1),
+        (2, 100, &[3], 3),
+        (2, 5_200, &[3, 4, 5, 6], 400),
+        (3, 5_200, &[4, 5, 6], 400),
+        (6, 100, &[], 400),
+    ] {
+        let whole =
+            tx.feed().read_whole(Position(after), Position(400), None, max_bytes).await.expect("events are read");
+        let positions: Vec<_> = whole.events.iter().map(|stored| stored.event.position.0).collect();
+        assert_eq!((&*positions, whole.up_to), (expected, Position(up_to)), "{after} {max_bytes}");
+        assert_eq!(whole.damaged, []);
     }
 }
 

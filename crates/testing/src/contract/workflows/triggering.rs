@@ -1,10 +1,14 @@
 //! Times and events that start runs.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
+use tidegate_events::Payload;
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_kernel::{WorkflowId, WorkspaceId};
+use tidegate_kernel::{WorkflowId, WorkspaceId, WorkspaceScope};
 use tidegate_tenancy::AuditFilter;
+use tidegate_use_cases::FollowLimits;
 use tidegate_workflows::model::Expected;
 use tidegate_workflows::trigger::ports::TimeTrigger;
 
@@ -25,6 +29,14 @@ impl Subject {
             self.trigger_service().due(&system_scope(), self.env.now(), 1_000).await.expect("due triggers are found");
         due.retain(|(workspace, _)| self.knows(*workspace));
         due
+    }
+
+    /// The workflows that a trigger could not start, as the audit log has it.
+    async fn unstarted(&self, scope: &WorkspaceScope) -> Vec<String> {
+        let failed = AuditFilter { actions: vec!["workflow.trigger_failed".to_owned()], ..AuditFilter::default() };
+        let mut tx = self.tenancy.begin(scope).await.expect("a transaction begins");
+        let told = tx.audit_trail().list(&failed, None, 10).await.expect("the audit log is read");
+        told.into_iter().map(|entry| entry.resource).collect()
     }
 
     /// Fires everything that is due, once each, and says how much of it was there.
@@ -143,6 +155,8 @@ pub async fn what_is_waited_for_is_told(subject: &Subject) {
     awaited.sort_unstable();
     assert_eq!(awaited, ["other", "wanted"]);
     let listening = tx.triggers().listening(&types).await.expect("triggers are read");
+    let together = listening.chunk_by(|one, other| one.workflow == other.workflow);
+    assert!(listening.is_sorted_by_key(|trigger| (trigger.workflow, trigger.ordinal)) && together.count() == 2);
     let mut workflows: Vec<_> = listening.iter().map(|trigger| trigger.workflow).collect();
     workflows.sort_unstable();
     assert_eq!(workflows, waiting);
@@ -209,6 +223,82 @@ pub async fn events_start_runs_once(subject: &Subject) {
     assert!(runs.iter().all(|run| run.trigger["kind"] == "event"), "{runs:?}");
 }
 
+/// An event starts one run of a workflow, by the first of its triggers that it passes, whoever follows it. Where that trigger
+/// cannot make its input, no other takes its place.
+pub async fn an_event_starts_a_workflow_once(subject: &Subject) {
+    let scope = subject.scope();
+    let lines = "inputs: {type: object, properties: {by: {type: string}}}\n\
+        triggers:\n\
+        - {event: {type: wanted, filter: \"${{ event.subject != 'second' }}\"}, input: {by: \"${{ event.subject }} ${{ event.source.split('/')[1] }}\"}}\n\
+        - {event: {type: other}, input: {by: other}}\n\
+        - {event: {type: wanted}, input: {by: third}}\n\
+        - {event: {type: wanted, filter: \"${{ true }}\"}, input: {by: fourth}}";
+    let ours = subject.published(&scope, "several", lines).await;
+    let single = subject.published(&scope, "single", "triggers: [{event: {type: wanted}}]").await;
+    let mut events = vec![event("1", "wanted", "first"), event("2", "wanted", "second"), event("3", "other", "other")];
+    let without_input = event("4", "wanted", "fails");
+    events.push(NewEvent { source: "nothing".to_owned(), ..without_input });
+    subject.add_events(&scope, &events).await;
+    let (one, two) = (subject.follower(), subject.follower());
+    let together = async |follower: &tidegate_use_cases::FollowEvents| {
+        while follower.step(&scope).await.expect("events are followed") {}
+    };
+    tokio::join!(together(&one), together(&two));
+    subject.follow(&scope).await;
+    let runs = subject.runs(&scope).await;
+    let mut by: Vec<_> =
+        runs.iter().filter(|run| run.workflow == ours).filter_map(|run| run.input["by"].as_str()).collect();
+    by.sort_unstable();
+    assert_eq!(by, ["first test", "other", "third"]);
+    assert_eq!(runs.iter().filter(|run| run.workflow == single).count(), 3);
+    assert_eq!(subject.unstarted(&scope).await, [ours.to_string()]);
+}
+
+/// A transaction starts no more than the limits say, also where one event starts more by itself; every event starts every
+/// workflow once, also where another server goes on in the middle of an event.
+pub async fn a_step_keeps_its_limits(subject: &Subject) {
+    const WORKFLOWS: usize = 3;
+    const EVENTS: usize = 2;
+    let scope = subject.scope();
+    for n in 0..WORKFLOWS {
+        subject.published(&scope, &format!("w{n}"), "triggers: [{event: {type: wanted}}]").await;
+    }
+    let whole = FollowLimits { matching: Duration::from_secs(3_600), ..FollowLimits::default() };
+    for (index, (limits, most)) in [
+        (FollowLimits { runs: 2, ..whole }, 2),
+        (FollowLimits { run_bytes: 1, ..whole }, 1),
+        (FollowLimits { event_bytes: 1, ..whole }, WORKFLOWS),
+        (FollowLimits { positions: 1, ..whole }, WORKFLOWS),
+        (FollowLimits { matching: Duration::ZERO, ..whole }, 1),
+        (whole, WORKFLOWS * EVENTS),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = subject.runs(&scope).await.len();
+        let events: Vec<NewEvent> = (0..EVENTS)
+            .map(|n| NewEvent { payload: Payload::Text("x".into()), ..event(&format!("{index}-{n}"), "wanted", "a") })
+            .collect();
+        subject.add_events(&scope, &events).await;
+        let mut follower = subject.follower().within(limits);
+        let mut counts = vec![before];
+        loop {
+            let more = follower.step(&scope).await.expect("events are followed");
+            counts.push(subject.runs(&scope).await.len());
+            if !more {
+                break;
+            }
+            if counts.len() == 3 {
+                // A server that has not begun the event.
+                follower = subject.follower().within(limits);
+            }
+        }
+        let largest = counts.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert_eq!(largest, Some(most), "{limits:?}: {counts:?}");
+        assert_eq!(counts.last(), Some(&(before + WORKFLOWS * EVENTS)), "{limits:?}: {counts:?}");
+    }
+}
+
 /// A chain of runs that start each other ends.
 pub async fn a_chain_of_runs_ends(subject: &Subject) {
     let scope = subject.scope();
@@ -263,8 +353,5 @@ pub async fn what_a_trigger_cannot_start_is_told(subject: &Subject) {
     subject.follow(&scope).await;
     let runs = subject.runs(&scope).await;
     assert_eq!((runs.len(), &runs[0].input["path"]), (1, &json!("fit")));
-    let failed = AuditFilter { actions: vec!["workflow.trigger_failed".to_owned()], ..AuditFilter::default() };
-    let mut tx = subject.tenancy.begin(&scope).await.expect("a transaction begins");
-    let told = tx.audit_trail().list(&failed, None, 10).await.expect("the audit log is read");
-    assert_eq!(told.iter().map(|entry| entry.resource.clone()).collect::<Vec<_>>(), [id.to_string()]);
+    assert_eq!(subject.unstarted(&scope).await, [id.to_string()]);
 }

@@ -1,0 +1,266 @@
+//! Events start workflows: a reader behind the insert whose cursor commits with the runs that it starts.
+//!
+//! A step reads a chunk in one transaction, asks the filters while it holds none, and starts in a second one, which compares
+//! the cursor and the triggers with what it has read. [`FollowLimits`] bounds each of the three. Where the limits end within
+//! an event, the cursor stays before it, and the next step goes on with the workflows that are left; a run's dedupe key
+//! keeps it single whoever begins the event anew.
+
+mod batch;
+mod document;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tidegate_events::{ConsumerName, DamagedEvent, EventConsumers, EventFeed};
+use tidegate_kernel::{AuditEntry, Position, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_workflows::trigger::ports::{ListeningTrigger, TriggersTx};
+use tidegate_workflows::trigger::{Occurrence, Triggers};
+
+use batch::{Batch, Standing, Trouble};
+
+/// Under which name it reads.
+pub const TRIGGERS: ConsumerName = ConsumerName("triggers");
+
+/// How many positions one step covers at most.
+pub const TRIGGERS_CHUNK: u32 = 500;
+
+/// How far one step of following came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed {
+    /// How many events it passed.
+    pub events: u32,
+    /// Whether more are waiting.
+    pub more: bool,
+    /// For how long it held a connection. To wait for one and to evaluate filters does not count.
+    pub held: Duration,
+}
+
+/// How often a run that the store refuses is tried before it is set aside.
+const ATTEMPTS: u32 = 5;
+
+/// How much one step does at most. Whatever is larger by itself is done alone.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowLimits {
+    /// Positions that one step covers.
+    pub positions: u32,
+    /// Bytes of events that one step reads.
+    pub event_bytes: usize,
+    /// How long filters and inputs are evaluated, without a connection.
+    pub matching: Duration,
+    /// Runs that one transaction starts.
+    pub runs: usize,
+    /// Bytes of their inputs and events.
+    pub run_bytes: usize,
+}
+
+impl Default for FollowLimits {
+    fn default() -> Self {
+        Self {
+            positions: TRIGGERS_CHUNK,
+            event_bytes: 4 << 20,
+            matching: Duration::from_millis(50),
+            runs: 200,
+            run_bytes: 4 << 20,
+        }
+    }
+}
+
+/// What following events needs of a store: the events and the triggers in one transaction.
+pub trait EventTriggersTx: TriggersTx {
+    /// The workspace's events in order.
+    fn feed(&mut self) -> &mut dyn EventFeed;
+    /// How far readers have come.
+    fn consumers(&mut self) -> &mut dyn EventConsumers;
+    /// The same transaction as triggers see it.
+    fn as_triggers(&mut self) -> &mut dyn TriggersTx;
+}
+
+/// Starts the runs that events set off.
+#[derive(Clone)]
+pub struct FollowEvents {
+    store: Arc<dyn UnitOfWork<dyn EventTriggersTx>>,
+    triggers: Triggers,
+    limits: FollowLimits,
+    /// Where the last step ended within an event, or failed. It is lost with the process, which costs time and nothing else.
+    standing: Arc<Mutex<HashMap<WorkspaceId, Standing>>>,
+}
+
+impl std::fmt::Debug for FollowEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FollowEvents").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What a step has read.
+struct Chunk {
+    from: Position,
+    /// Everything after `from` up to here has been read.
+    to: Position,
+    head: Position,
+    types: Vec<String>,
+    occurrences: Vec<Occurrence>,
+    damaged: Vec<DamagedEvent>,
+    listening: Vec<ListeningTrigger>,
+}
+
+enum Read {
+    /// Nothing was there, or nobody waits for any of it.
+    Done {
+        more: bool,
+    },
+    Chunk(Chunk),
+}
+
+impl FollowEvents {
+    /// The reader over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn UnitOfWork<dyn EventTriggersTx>>, triggers: Triggers) -> Self {
+        Self { store, triggers, limits: FollowLimits::default(), standing: Arc::default() }
+    }
+
+    /// The same reader within these limits.
+    #[must_use]
+    pub fn within(self, limits: FollowLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Follows the next events of a workspace and says whether more are waiting. Runs and cursor commit together; of two
+    /// who read the same events at once one changes nothing.
+    ///
+    /// An event that cannot be read any more is passed over and recorded. A run that the store refuses, for another reason
+    /// than that it cannot be reached, is tried a few times by itself and then recorded as one that could not be started.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was changed; the events are read again later.
+    pub async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
+        self.step_up_to(scope, self.limits.positions).await.map(|followed| followed.more)
+    }
+
+    /// As [`FollowEvents::step`], over at most `positions` positions.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was changed.
+    pub async fn step_up_to(&self, scope: &WorkspaceScope, positions: u32) -> Result<Followed, StoreError> {
+        let tx = self.store.begin(scope).await?;
+        let began = Instant::now();
+        let read = self.read(tx, positions.clamp(1, self.limits.positions)).await?;
+        let held = began.elapsed();
+        let chunk = match read {
+            // Events that nobody waits for are passed without being read.
+            Read::Done { more } => return Ok(Followed { events: 0, more, held }),
+            Read::Chunk(chunk) => chunk,
+        };
+        let listeners = self.triggers.listeners(scope, &chunk.listening).await?;
+        let standing = self.standing(scope).unwrap_or_default();
+        let mut batch = Batch::of(&chunk, &listeners, &standing, &self.limits);
+        if let Some(trouble) = &standing.trouble {
+            batch.isolate(trouble, &listeners, ATTEMPTS);
+        }
+        let events = u32::try_from(batch.to.0 - chunk.from.0).unwrap_or(u32::MAX);
+        let tx = self.store.begin(scope).await?;
+        let began = Instant::now();
+        let more = self.write(scope, tx, &chunk, batch, standing.trouble).await?;
+        Ok(Followed { events, more, held: held + began.elapsed() })
+    }
+
+    async fn read(&self, mut tx: Box<dyn EventTriggersTx>, positions: u32) -> Result<Read, StoreError> {
+        let from = tx.consumers().cursor(TRIGGERS).await?;
+        let head = tx.feed().head().await?;
+        if head <= from {
+            return Ok(Read::Done { more: false });
+        }
+        let awaited = self.triggers.awaited_in(tx.as_triggers()).await?;
+        if awaited.is_empty() {
+            // Where nobody waits, all of it is passed over.
+            let moved = tx.consumers().advance(TRIGGERS, from, head).await?;
+            if moved {
+                tx.commit().await?;
+            }
+            return Ok(Read::Done { more: !moved });
+        }
+        // Positions have no gaps but those of retention, which are passed over.
+        let to = head.min(Position(from.0 + i64::from(positions)));
+        let read = tx.feed().read_whole(from, to, Some(&awaited), self.limits.event_bytes).await?;
+        let mut types: Vec<String> = read.events.iter().map(|stored| stored.event.event_type.clone()).collect();
+        types.sort_unstable();
+        types.dedup();
+        let listening = self.triggers.listening_in(tx.as_triggers(), &types).await?;
+        let occurrences = read.events.into_iter().map(document::occurrence).collect();
+        Ok(Read::Chunk(Chunk { from, to: read.up_to, head, types, occurrences, damaged: read.damaged, listening }))
+    }
+
+    async fn write(
+        &self,
+        scope: &WorkspaceScope,
+        mut tx: Box<dyn EventTriggersTx>,
+        chunk: &Chunk,
+        batch: Batch,
+        trouble: Option<Trouble>,
+    ) -> Result<bool, StoreError> {
+        // Who comes second waits here, before anything is started.
+        if !tx.consumers().advance(TRIGGERS, chunk.from, batch.to).await? {
+            self.stand(scope, Standing::default());
+            return Ok(true);
+        }
+        let in_place: HashSet<(_, i16, i32)> = if batch.due.is_empty() {
+            HashSet::new()
+        } else {
+            let listening = self.triggers.listening_in(tx.as_triggers(), &chunk.types).await?;
+            listening.iter().map(|trigger| (trigger.workflow, trigger.ordinal, trigger.version)).collect()
+        };
+        let passed = trouble.as_ref().is_some_and(|trouble| batch.due.iter().any(|due| trouble.is_of(due)));
+        let mut started = 0;
+        for due in batch.due {
+            // What was published meanwhile listens from its publishing on.
+            if !in_place.contains(&(due.trigger.workflow, due.trigger.ordinal, due.trigger.version)) {
+                continue;
+            }
+            let place = (due.position, due.trigger.workflow);
+            match self.triggers.start_due_in(tx.as_triggers(), due).await {
+                Ok(created) => started += usize::from(created),
+                Err(error) => {
+                    if !matches!(error, StoreError::Unavailable(_)) {
+                        self.failed(scope, place);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        for damaged in chunk.damaged.iter().filter(|damaged| damaged.position <= batch.to) {
+            let entry = AuditEntry::new("event.unreadable", damaged.id).with(json!({"position": damaged.position}));
+            tx.as_triggers().as_runs().audit().record(entry).await?;
+        }
+        tx.commit().await?;
+        if started > 0 {
+            self.triggers.wake(scope);
+        }
+        let more = batch.to < chunk.head;
+        self.stand(scope, Standing { within: batch.within, trouble: trouble.filter(|_| !passed) });
+        Ok(more)
+    }
+
+    fn standing(&self, scope: &WorkspaceScope) -> Option<Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).get(&scope.workspace()).cloned()
+    }
+
+    /// Remembers where a workspace stands, where there is something to remember.
+    fn stand(&self, scope: &WorkspaceScope, standing: Standing) {
+        let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if standing == Standing::default() {
+            all.remove(&scope.workspace());
+        } else {
+            all.insert(scope.workspace(), standing);
+        }
+    }
+
+    fn failed(&self, scope: &WorkspaceScope, (position, workflow): batch::Place) {
+        let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = all.entry(scope.workspace()).or_default();
+        let before =
+            standing.trouble.take().filter(|trouble| (trouble.position, trouble.workflow) == (position, workflow));
+        let failures = before.map_or(0, |trouble| trouble.failures) + 1;
+        standing.trouble = Some(Trouble { position, workflow, failures });
+    }
+}
