@@ -88,6 +88,7 @@ fn what_is_made_again_and_again_is_paid_each_time() {
         "inputs.l.map(x, inputs.l.map(y, {'a': y}))",
         "inputs.l.exists(x, inputs.l.exists(y, x.nothing_of_this_name || y.nor_of_this))",
         "inputs.l.all(x, inputs.texts.all(t, !t.matches('^(w|o)+' + string(x))))",
+        "inputs.l.all(x, !'a@b'.matches('^\\\\w@\\\\w' + string(x)))",
         "inputs.l.all(x, string(bytes(inputs.big)).size() > 0)",
         "inputs.l.all(x, math.greatest(inputs.l) > 0)",
     ] {

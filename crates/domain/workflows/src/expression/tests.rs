@@ -221,12 +221,50 @@ fn hostile_texts_are_refused_without_harm_on_a_small_stack() {
             "\\".repeat(999),
             "x".repeat(5000),
             "1e999999999".to_owned(),
+            format!("{}1{}", "cel.bind(x, 1, ".repeat(100), ")".repeat(100)),
+            format!("[1]{}", ".optMap(x, x)".repeat(300)),
+            format!("{}1", "[1].optMap(x, ".repeat(250)),
+            format!("{}1", "{?".repeat(2000)),
+            format!("1{}", ".?a".repeat(1300)),
+            format!("1{}", "[?1]".repeat(1000)),
+            "math.".repeat(800),
+            ".".repeat(4000),
+            "`".repeat(999),
             "99999999999999999999".to_owned(),
         ] {
             let _ = Expression::check(&source);
         }
     };
     // Server threads have 2 MiB; this has to do with half of that.
+    std::thread::Builder::new().stack_size(1 << 20).spawn(check).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_compiles_is_evaluated_on_a_small_stack() {
+    let nest = |open: &str, inner: &str, close: &str| {
+        let source = |times: usize| format!("{}{inner}{}", open.repeat(times), close.repeat(times));
+        // The deepest of this form that compiles.
+        (1..64).map(source).take_while(|source| Expression::check(source).is_ok()).last().unwrap()
+    };
+    let check = move || {
+        for source in [
+            nest("[", "1", "]"),
+            nest("{1: ", "1", "}"),
+            nest("(true ? ", "1", " : 2)"),
+            nest("cel.bind(x, 1, ", "1", ")"),
+            nest("optional.of(1).optMap(x, ", "1", ")"),
+            nest("optional.of(1).optFlatMap(x, ", "optional.of(1)", ")"),
+            nest("optional.none().orValue(", "1", ")"),
+            nest("[1].map(x, ", "[1]", ")"),
+            nest("[1].transformMapEntry(i, x, ", "{1: 1}", ")"),
+            nest("[?optional.of(", "1", ")]"),
+            nest("'%s'.format([", "1", "])"),
+            nest("math.greatest(1, ", "1", ")"),
+            nest("-(1 + ", "1", ")"),
+        ] {
+            assert!(evaluate(&source).is_ok(), "{source}: {:?}", evaluate(&source));
+        }
+    };
     std::thread::Builder::new().stack_size(1 << 20).spawn(check).unwrap().join().unwrap();
 }
 
@@ -283,7 +321,10 @@ proptest::proptest! {
             proptest::sample::select(vec!["+", "-", "*", "/", "%", "==", "<", "in", "&&", "||"]), 4),
         call in proptest::sample::select(vec![
             "", ".size()", ".a", "[0]", "['a']", ".map(x, x)", ".all(x, x == 1)", ".getHours()", ".split('')", ".join()",
-            ".substring(1)", ".replace('', 'x')", ".matches('')",
+            ".substring(1)", ".replace('', 'x')", ".matches('')", ".charAt(1)", ".indexOf('a', 1)", ".lastIndexOf('', 0)",
+            ".reverse()", ".format(inputs.many)", ".split('', 2)", ".transformMap(i, x, x)", ".transformList(i, x, i)",
+            ".transformMapEntry(i, x, {x: i})", ".exists(i, x, x == i)", ".?a", "[?0]", ".orValue(1)", ".optMap(x, x)",
+            ".map(x, '%s %d %f %e %x'.format([x, x, x, x, x]))", ".map(x, math.round(x))", ".map(x, math.abs(x))",
         ]),
     ) {
         let mut source = String::new();
