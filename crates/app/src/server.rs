@@ -17,9 +17,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Services;
 use crate::checked::CheckedSettings;
+use crate::http::cors::Origins;
 use crate::http::fallback::{self, KnownPaths};
 use crate::http::openapi::{self, Rendered};
-use crate::http::{self, envelope, idempotency};
+use crate::http::{self, cors, envelope, idempotency};
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
@@ -101,6 +102,7 @@ impl Application {
     /// [`StartError`] with what to change.
     pub async fn build(settings: &Settings, env: Environment) -> Result<Self, StartError> {
         let mut checked = CheckedSettings::read(settings)?;
+        let origins = Origins::new(&settings.cors_origins).map_err(StartError::Setting)?;
         let failed = |source| StartError::Listen { address: settings.listen, source };
         // Connections wait in the queue until the server runs.
         let listener = TcpListener::bind(settings.listen).map_err(failed)?;
@@ -123,7 +125,7 @@ impl Application {
         {
             tracing::warn!(%error, "REDIS_URL is set, and each process counts limits and sends signals by itself until Redis answers");
         }
-        let server = listen(listener, &services, settings).map_err(failed)?;
+        let server = listen(listener, &services, settings, origins).map_err(failed)?;
         let patience = Duration::from_secs(settings.shutdown_seconds);
         Ok(Self { address, server, services, open, patience, works: settings.role.works() })
     }
@@ -199,7 +201,13 @@ fn documentation() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json").validator_url("none"))
 }
 
-fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> std::io::Result<Server> {
+fn listen(
+    listener: TcpListener,
+    services: &Services,
+    settings: &Settings,
+    origins: Origins,
+) -> std::io::Result<Server> {
+    let origins = web::Data::new(origins);
     let services = web::Data::new(services.clone());
     let serves_api = settings.role.serves_api();
     let known = if serves_api { KnownPaths::of(&mut openapi::document()) } else { KnownPaths::of_worker() };
@@ -211,9 +219,11 @@ fn listen(listener: TcpListener, services: &Services, settings: &Settings) -> st
             .app_data(services.clone())
             .app_data(known.clone())
             .app_data(rendered.clone())
+            .app_data(origins.clone())
             .map(|app| {
                 let app = app.wrap(from_fn(idempotency::once)).wrap(from_fn(fallback::strict));
-                app.wrap(from_fn(envelope::envelope))
+                let app = app.wrap(origins.middleware());
+                app.wrap(from_fn(envelope::envelope)).wrap(from_fn(cors::mark_errors))
             })
             .configure(if serves_api { http::routes } else { http::vitals })
             .into_app()

@@ -100,6 +100,10 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_ERASE_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
     pub erase_after: Duration,
 
+    /// Origin whose pages may call the API from a browser, such as `https://console.example.org`; may be repeated
+    #[arg(long = "cors-origin", env = "TIDEGATE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+
     /// How log lines look
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

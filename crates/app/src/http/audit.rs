@@ -12,7 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
-use super::query::{Query, instant, invalid, page_size, texts};
+use super::query::{Query, invalid, page_size, period, texts};
 use super::schema;
 use crate::Services;
 
@@ -122,12 +122,13 @@ pub async fn list(
     let filters = (&query.action, &query.actor, &query.resource, query.from, query.to);
     let binding = (scope.workspace(), "audit", &filters);
     let before = services.cursors.open_optional::<AuditId>(query.cursor.as_deref(), &binding)?;
+    let (from, to) = period(query.from, query.to)?;
     let filter = AuditFilter {
         actions: texts("action", &query.action)?,
         actors: texts("actor", &query.actor)?.iter().map(|text| actor(text)).collect::<Result<_, _>>()?,
         resources: texts("resource", &query.resource)?,
-        from: instant("from", query.from)?,
-        to: instant("to", query.to)?,
+        from,
+        to,
     };
     let before = before.map(|id| id.as_uuid());
     let page = services.tenancy.audit_trail.list(&scope, &filter, before, page_size(query.limit)?).await?;

@@ -32,17 +32,26 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         let bytes = read(payload.take(), MAX_JSON_BYTES);
         Box::pin(async move {
             if !is_json {
-                return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json."));
+                return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json in UTF-8."));
             }
             parse(&bytes.await?).map(Self)
         })
     }
 }
 
-/// The media type of the request's body, in lower case and without parameters.
+/// The media type of the request's body, in lower case and without parameters; `None` where none is said, more than one, or
+/// another charset than UTF-8.
 pub fn media_type(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
-    value.split(';').next().map(|media| media.trim().to_ascii_lowercase())
+    let mut values = request.headers().get_all(CONTENT_TYPE);
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+    let (media, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let foreign = |parameter: &str| {
+        parameter.split_once('=').is_some_and(|(name, charset)| {
+            let charset = charset.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("charset") && !charset.eq_ignore_ascii_case("utf-8")
+        })
+    };
+    if parameters.split(';').any(foreign) { None } else { Some(media.trim().to_ascii_lowercase()) }
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -160,6 +169,29 @@ mod tests {
         let short = errors(br#"{"name":"a"}"#);
         assert_eq!(short["errors"][0]["pointer"], "/name");
         assert_eq!(short["detail"], "give at least 2 characters");
+    }
+
+    #[test]
+    fn bodies_are_utf_8() {
+        let of = |text: &str| {
+            let request = actix_web::test::TestRequest::default().insert_header((CONTENT_TYPE, text));
+            media_type(&request.to_http_request())
+        };
+        for good in [
+            "application/json",
+            " Application/JSON ; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/json; profile=x; CHARSET = utf-8",
+            "application/json;",
+        ] {
+            assert_eq!(of(good).as_deref(), Some("application/json"), "{good}");
+        }
+        for bad in ["utf-16", "\"utf-16le\"", "latin1", "us-ascii", "", "utf-8; charset=utf-16"] {
+            assert_eq!(of(&format!("application/json; charset={bad}")), None, "{bad}");
+        }
+        let twice = actix_web::test::TestRequest::default().append_header((CONTENT_TYPE, "application/json"));
+        let twice = twice.append_header((CONTENT_TYPE, "text/plain")).to_http_request();
+        assert_eq!(media_type(&twice), None);
     }
 
     #[test]

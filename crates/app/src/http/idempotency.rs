@@ -31,7 +31,7 @@ use crate::Services;
 /// The header that names a request.
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header that says that an answer was given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Headers of an answer that belong to its content.
 const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, ETAG];
 /// The longest key.

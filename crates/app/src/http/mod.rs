@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod caller;
+pub mod cors;
 pub mod cursor;
 pub mod envelope;
 pub mod events;

@@ -11,6 +11,11 @@ use super::problem::{Problem, RATE_LIMITED};
 use crate::Services;
 use crate::tenancy::limits::Verdict;
 
+/// The header that says the limit.
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// The header that says what is left of it.
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
 /// A request that was counted and may go on.
 #[derive(Debug)]
 pub struct Counted(Option<Verdict>);
@@ -43,8 +48,8 @@ impl Counted {
         let window = limit.period.as_secs().max(1);
         let reset = decision.reset_after.as_secs() + 1;
         [
-            (HeaderName::from_static("ratelimit-policy"), format!("\"{name}\";q={};w={window}", limit.n)),
-            (HeaderName::from_static("ratelimit"), format!("\"{name}\";r={};t={reset}", decision.remaining)),
+            (RATE_LIMIT_POLICY, format!("\"{name}\";q={};w={window}", limit.n)),
+            (RATE_LIMIT, format!("\"{name}\";r={};t={reset}", decision.remaining)),
         ]
         .into_iter()
         .filter_map(|(header, value)| Some((header, HeaderValue::from_str(&value).ok()?)))

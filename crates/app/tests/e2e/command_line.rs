@@ -81,6 +81,12 @@ async fn wrong_turns_end_with_a_code_and_say_what_to_do() {
         (vec!["migrate", "up"], 2, "set MIGRATE_DATABASE_URL"),
         (vec!["migrate", "--migrate-database-url", nobody, "status"], 1, "check MIGRATE_DATABASE_URL"),
         (vec!["migrate", "--migrate-database-url", "nonsense", "status"], 1, "check MIGRATE_DATABASE_URL"),
+        (
+            with(&["--cors-origin", "https://console.example.org/"]),
+            2,
+            "browsers would send `https://console.example.org`",
+        ),
+        (with(&["--cors-origin", "*"]), 2, "an origin is a scheme"),
         (vec!["workflow", "validate", "/no/such/file.yaml"], 2, "cannot read /no/such/file.yaml"),
         (vec!["events", "import", "/no/such/file"], 2, "--token"),
         (vec!["demo", "--url", "localhost:8080", "--exit"], 2, "is not an address such as http://127.0.0.1:8080"),

@@ -5,6 +5,7 @@ mod after_commit;
 mod api_keys;
 mod authorization;
 mod bad_input;
+mod cors;
 mod deletion;
 mod events;
 mod idempotency;

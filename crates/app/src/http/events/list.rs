@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::caller::Entered;
 use super::super::cursor::List;
 use super::super::problem::Problem;
-use super::super::query::{Query, instant, page_size, texts};
+use super::super::query::{Query, page_size, period, texts};
 use super::super::schema;
 use crate::Services;
 
@@ -160,13 +160,14 @@ pub async fn get_one(
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {
+    let (from, to) = period(query.from, query.to)?;
     Ok(EventFilter {
         types: texts("type", &query.types)?,
         sources: texts("source", &query.source)?,
         subject_prefixes: texts("subject_prefix", &query.subject_prefix)?,
         tools: texts("tool", &query.tool)?,
         actors: texts("actor", &query.actor)?,
-        from: instant("from", query.from)?,
-        to: instant("to", query.to)?,
+        from,
+        to,
     })
 }

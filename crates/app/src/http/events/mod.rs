@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::problem::Problem;
 
-pub use ingest::{IngestView, RejectedView};
+pub use ingest::{IngestView, POSITION, RejectedView};
 pub use list::EventView;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {

@@ -18,7 +18,7 @@ use super::body::Body;
 use super::caller::Entered;
 use super::cursor::List;
 use super::problem::Problem;
-use super::query::{Query, instant, invalid, page_size};
+use super::query::{Query, invalid, page_size, period};
 use super::schema;
 use crate::Services;
 
@@ -114,8 +114,8 @@ pub async fn list(
     Entered(scope): Entered,
     Query(query): Query<RunQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let mut filter =
-        RunFilter { from: instant("from", query.from)?, to: instant("to", query.to)?, ..RunFilter::default() };
+    let (from, to) = period(query.from, query.to)?;
+    let mut filter = RunFilter { from, to, ..RunFilter::default() };
     for workflow in &query.workflow {
         filter
             .workflows

@@ -28,7 +28,7 @@ impl FromRequest for DocumentBody {
         let bytes = read(payload.take(), MAX_BYTES);
         Box::pin(async move {
             let Some(format) = format else {
-                let detail = "Send the document as application/yaml or application/json.";
+                let detail = "Send the document as application/yaml or application/json, in UTF-8.";
                 return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail));
             };
             Ok(Self(Document { format, source: bytes.await?.to_vec() }))

@@ -86,6 +86,8 @@ async fn every_operation_refuses_a_body_that_is_not_what_it_takes() {
             ("json", values.to_string(), 422, "invalid", Some("")),
             ("json", "null".to_owned(), 422, "invalid", Some("")),
             ("json", " ".repeat(1024 * 1024 + 1), 413, "body-too-large", None),
+            ("application/json; charset=utf-16", text.clone(), 415, "unsupported-media-type", None),
+            ("application/merge-patch+json; charset=latin1", text.clone(), 415, "unsupported-media-type", None),
             ("text/plain", text.clone(), 415, "unsupported-media-type", None),
             ("application/x-www-form-urlencoded", "name=a".to_owned(), 415, "unsupported-media-type", None),
             ("", text.clone(), 415, "unsupported-media-type", None),

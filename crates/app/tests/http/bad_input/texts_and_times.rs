@@ -112,3 +112,52 @@ async fn the_same_event_twice_in_a_batch_is_the_first_of_them() {
     after.retain(|table, _| !table.starts_with("pattern") && table != "event_consumer");
     assert!(after.iter().all(|(table, held)| before[table] == *held), "{after:?}");
 }
+
+#[tokio::test]
+async fn empty_and_contrary_parameters_are_refused_by_every_list() {
+    let app = TestApp::spawn().await;
+    let ada = app.person("Ada").await;
+    let workspace = app.workspace(&ada, "Acme").await;
+    let document = app.get("/api/v1/openapi.json").send().await.expect(200);
+    let mut tried = 0;
+    for (path, item) in document["paths"].as_object().expect("there are paths") {
+        let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        let queries: Vec<&str> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "query")
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        let path = path.replace("{ws}", &workspace);
+        let ask = async |query: String| app.get(&format!("{path}?{query}")).bearer(&ada.token).send().await;
+        for name in queries.iter().filter(|name| **name != "cursor") {
+            for empty in [format!("{name}="), (*name).to_owned(), format!("limit=5&{name}=")] {
+                if !path.contains('{') && !(empty.starts_with("limit=5") && *name == "limit") {
+                    let problem = ask(empty.clone()).await.expect_problem(400, "invalid-query");
+                    assert_eq!(problem["errors"][0]["pointer"], *name, "{path}?{empty}: {problem}");
+                    tried += 1;
+                }
+            }
+        }
+        if queries.contains(&"from") {
+            let (early, late) = ("2026-03-01T00:00:00Z", "2026-03-01T00:00:01Z");
+            let problem = ask(format!("from={late}&to={early}")).await.expect_problem(400, "invalid-query");
+            assert_eq!(problem["errors"][0]["pointer"], "from", "{path}: {problem}");
+            ask(format!("from={early}&to={late}")).await.expect(200);
+            ask(format!("from={early}&to={early}")).await.expect(200);
+        }
+        for name in queries.iter().filter(|name| ["kind", "status", "type", "action"].contains(name)) {
+            let word = if *name == "kind" {
+                "sequence"
+            } else if path.ends_with("/suggestions") {
+                "open"
+            } else {
+                "failed"
+            };
+            let values = vec![format!("{name}={word}"); 51];
+            ask(values[..50].join("&")).await.expect(200);
+            let problem = ask(values.join("&")).await.expect_problem(400, "invalid-query");
+            assert_eq!(problem["errors"][0]["pointer"], *name, "{path}: {problem}");
+        }
+    }
+    assert!(tried > 40, "{tried}");
+}
