@@ -18,6 +18,7 @@ mod checked;
 mod services;
 mod store;
 mod triggers;
+mod unreadable;
 mod workers;
 
 pub use services::Services;

@@ -24,7 +24,7 @@ use crate::http::{self, cors, envelope, idempotency};
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
-use crate::workers;
+use crate::{unreadable, workers};
 
 /// How long a connection may be idle: longer than the 60 s after which load balancers give theirs up, so that a request never
 /// meets a connection that the server is just closing.
@@ -155,6 +155,7 @@ impl Application {
     pub async fn run(self) -> std::io::Result<()> {
         let workers = TaskTracker::new();
         workers.spawn(workers::write_calls(self.services.clone()));
+        workers.spawn(unreadable::tell_of_unreadable_requests(self.services.stopping.clone()));
         if self.works {
             workers::start(&workers, &self.services);
         }

@@ -5,15 +5,18 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::LogFormat;
+use crate::unreadable::{HEARD, UnreadableRequests};
 
 /// Starts logging to standard error, so that standard output stays the command's own.
 ///
 /// # Errors
 /// A sentence about the filter, where it cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let whole = directives(filter);
+    let whole = format!("{HEARD},{}", directives(filter));
     let filter = EnvFilter::try_new(whole).map_err(|error| format!("--log {filter:?}: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -22,8 +25,11 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         .with_ansi(std::io::stderr().is_terminal());
     // A second start, in a process that runs several servers, keeps the first one's settings.
     let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Text => builder.finish().with(UnreadableRequests).try_init(),
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(true).with_span_list(false);
+            builder.finish().with(UnreadableRequests).try_init()
+        }
     };
     Ok(())
 }
