@@ -72,7 +72,8 @@ async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &Cancellatio
     if full && fired > 0 {
         return Duration::ZERO;
     }
-    let next = ahead.first().and_then(|(_, trigger)| (trigger.due - parts.env.now()).to_std().ok());
+    let next = ahead.iter().map(|(_, trigger)| trigger.due).min();
+    let next = next.and_then(|due| (due - parts.env.now()).to_std().ok());
     // Never less than a moment: a clock that stands still must not make this spin.
     next.map_or(pause, |next| next.clamp(MOMENT, pause))
 }

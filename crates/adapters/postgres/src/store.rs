@@ -9,10 +9,25 @@ use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transac
 
 use crate::error::store_error;
 use crate::gate::{Gate, Turn};
+use crate::rounds::Rounds;
 use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
 
 /// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
 const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
+/// The same with what the other connections are given when they are made.
+const BEGIN_EMBEDDED: &str = "SET enable_seqscan = off; SET jit = off; SET SESSION AUTHORIZATION tidegate_session";
+
+/// What a session's plans keep to. A plan that was made while a table was empty would read it whole when it is full, and a statement
+/// that ends in milliseconds gains nothing from being compiled.
+const SESSION_PLANS: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+
+/// What keeps the plans of the machinery to index lookups. Its tables are queues: they are empty when they are analysed and full a
+/// moment later, so no estimate of them is worth anything. Nothing is read or joined whole, nothing is sorted that an index has in
+/// order, and an index entry costs so much that a plan which expects to read fewer of them wins, and a row by its `ctid` always.
+/// So a plan fits whatever its parameters are, and is made once.
+const MACHINERY_PLANS: &str = "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+    SET LOCAL enable_sort = off; SET LOCAL enable_memoize = off; SET LOCAL cpu_index_tuple_cost = 1000; \
+    SET LOCAL plan_cache_mode = force_generic_plan";
 
 /// Where the database is and how it is reached.
 #[derive(Debug, Clone)]
@@ -66,6 +81,7 @@ pub struct PgStore {
     gate: Option<Arc<Gate>>,
     acquire_timeout: Duration,
     env: Environment,
+    pub(crate) rounds: Arc<Rounds>,
 }
 
 /// Which work has a login of its own, beside that for tenant work.
@@ -100,7 +116,16 @@ impl PgStore {
         let own_logins = OwnLogins { engine: config.engine_url.is_some(), directory: config.directory_url.is_some() };
         let shared = !own_logins.engine && !own_logins.directory;
         let gate = (shared && config.max_connections == 1).then(Arc::<Gate>::default);
-        Ok(Self { api, engine, directory, own_logins, gate, acquire_timeout: config.acquire_timeout, env })
+        Ok(Self {
+            api,
+            engine,
+            directory,
+            own_logins,
+            gate,
+            acquire_timeout: config.acquire_timeout,
+            env,
+            rounds: Arc::default(),
+        })
     }
 
     /// Waits until every connection is back and closes them.
@@ -222,7 +247,7 @@ impl PgStore {
 
     /// A transaction of the machinery. The system scope is the caller's proof that it may.
     pub(crate) async fn begin_machinery(&self, scope: &SystemScope) -> Result<Box<PgTx<Machinery>>, StoreError> {
-        self.open(&self.engine, scope.urgency(), "tidegate_engine", "", Machinery).await
+        self.open(&self.engine, scope.urgency(), "tidegate_engine", MACHINERY_PLANS, Machinery).await
     }
 
     /// Opens a transaction and takes a role in one round trip.
@@ -281,9 +306,10 @@ async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
         options = options
             .idle_timeout(None)
             .max_lifetime(None)
-            .after_connect(|connection, _| Box::pin(async move { connection.execute(BE_NOBODY).await.map(drop) }));
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(BEGIN_EMBEDDED).await.map(drop) }));
     } else {
         connect = connect.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+        connect = connect.options(SESSION_PLANS);
     }
     options.connect_with(connect).await.map_err(store_error)
 }

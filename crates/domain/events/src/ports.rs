@@ -168,7 +168,9 @@ pub trait FeedTx: Transaction {
 /// Finds work for a consumer across workspaces.
 #[async_trait]
 pub trait EventBacklog: Send + Sync {
-    /// Up to `limit` workspaces whose head is beyond the cursor of `consumer`, in no particular order.
+    /// Up to `limit` workspaces whose head is beyond the cursor of `consumer`, in no particular order. A call MUST read a bounded
+    /// number of heads, and the next one MUST go on where it ended, round and round, so that calls in a row bring every workspace
+    /// that is behind, whether or not those before it ever catch up.
     ///
     /// # Errors
     /// [`StoreError`] when they could not be read.

@@ -52,6 +52,7 @@ macro_rules! obligations {
                     a_reader_behind_writers_misses_nothing
                     a_cursor_moves_once
                     the_backlog_names_who_is_behind
+                    the_backlog_goes_round
                     another_tenant_sees_nothing
                 }
                 billing {
@@ -99,6 +100,7 @@ macro_rules! obligations {
                     of_two_servers_one_fires_a_tick
                     a_trigger_moves_only_from_where_it_is
                     the_longest_due_comes_first
+                    a_flood_of_due_triggers_leaves_room
                     what_is_waited_for_is_told
                     publishing_replaces_triggers
                     events_start_runs_once

@@ -6,48 +6,64 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tidegate_engine::model::{ClaimRequest, ClaimedRun, Gate, RunKey, ShardId, Tenure, WorkerId};
+use tidegate_engine::model::{ClaimRequest, ClaimedRun, Gate, RunKey, ShardId, Share, Tenure, WorkerId};
 use tidegate_kernel::{RequestId, RunId, StoreError, WorkflowId, WorkspaceId};
 use tidegate_workflows::run::TransitionRecord;
 use uuid::Uuid;
 
-use super::{columns, fence, unreadable};
+use super::{fence, unreadable};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
 /// Ready runs: out of the queue and under a lease. The journal says how far each was committed.
 const CLAIM_READY: &str = "
-    with picked as (
-        select r.workspace_id, r.run_id, r.shard, r.seq
-        from unnest($1::smallint[], $2::uuid[], $3::bigint[], $4::int[]) as w (shard, workspace_id, bound, quantum)
+    with picked as materialized (
+        select r.workspace_id, r.run_id, r.shard, r.seq, r.place, w.epoch
+        from unnest($1::smallint[], $2::uuid[], $3::bigint[], $4::int[], $5::bigint[])
+            as w (shard, workspace_id, bound, quantum, epoch)
         cross join lateral (
-            select r.workspace_id, r.run_id, r.shard, r.seq from ready r
+            select r.workspace_id, r.run_id, r.shard, r.seq, r.ctid as place from ready r
             where r.shard = w.shard and r.workspace_id = w.workspace_id and r.seq > w.bound
             order by r.seq limit w.quantum) r),
     taken as (
-        delete from ready d using picked p where d.workspace_id = p.workspace_id and d.run_id = p.run_id
-        returning d.workspace_id, d.run_id, d.shard, d.seq)
+        delete from ready d using picked p
+        where d.ctid = p.place and d.workspace_id = p.workspace_id and d.run_id = p.run_id
+        returning d.workspace_id, d.run_id, d.shard, d.seq, p.epoch)
     insert into lease (workspace_id, run_id, shard, epoch, next_seq, ready_seq)
-    select t.workspace_id, t.run_id, t.shard, h.epoch, coalesce((
+    select t.workspace_id, t.run_id, t.shard, t.epoch, coalesce((
         select j.seq + 1 from run_journal j where j.workspace_id = t.workspace_id and j.run_id = t.run_id
         order by j.seq desc limit 1), 0), t.seq
-    from taken t join unnest($5::smallint[], $6::bigint[]) as h (shard, epoch) on h.shard = t.shard
-    order by t.seq
+    from taken t order by t.seq
     on conflict (workspace_id, run_id) do nothing
     returning workspace_id, run_id, shard, epoch, next_seq, ready_seq";
 
 /// Runs by name: their time has come, or somebody wants something of them. They may be ready or blocked as well.
 const CLAIM_NAMED: &str = "
-    with wanted as (
-        select w.shard, w.workspace_id, w.run_id, h.epoch
-        from unnest($1::smallint[], $2::uuid[], $3::uuid[]) as w (shard, workspace_id, run_id)
-        join unnest($4::smallint[], $5::bigint[]) as h (shard, epoch) on h.shard = w.shard
-        join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
+    with wanted as materialized (
+        select w.shard, w.workspace_id, w.run_id, w.epoch
+        from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::bigint[]) as w (shard, workspace_id, run_id, epoch)
+        cross join lateral (
+            select r.status from run r
+            where r.workspace_id = w.workspace_id and r.id >= w.run_id and r.id <= w.run_id order by r.id limit 1) r
         where r.status in ('pending', 'running', 'waiting')),
+    ready_rows as materialized (
+        select w.workspace_id, w.run_id, r.place
+        from wanted w cross join lateral (
+            select r.ctid as place from ready r
+            where r.workspace_id = w.workspace_id and r.run_id >= w.run_id and r.run_id <= w.run_id
+            order by r.run_id limit 1) r),
     unready as (
-        delete from ready d using wanted w where d.workspace_id = w.workspace_id and d.run_id = w.run_id),
+        delete from ready d using ready_rows f
+        where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id),
+    blocked_rows as materialized (
+        select w.workspace_id, w.run_id, b.place
+        from wanted w cross join lateral (
+            select b.ctid as place from blocked b
+            where b.workspace_id = w.workspace_id and b.run_id >= w.run_id and b.run_id <= w.run_id
+            order by b.run_id limit 1) b),
     unblocked as (
-        delete from blocked b using wanted w where b.workspace_id = w.workspace_id and b.run_id = w.run_id)
+        delete from blocked d using blocked_rows f
+        where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id)
     insert into lease (workspace_id, run_id, shard, epoch, next_seq)
     select w.workspace_id, w.run_id, w.shard, w.epoch, coalesce((
         select j.seq + 1 from run_journal j where j.workspace_id = w.workspace_id and j.run_id = w.run_id
@@ -58,24 +74,36 @@ const CLAIM_NAMED: &str = "
 
 /// Signals that nobody can heed any more.
 const DROP_SIGNALS: &str = "
-    delete from run_signal s
-    using unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id), run r
-    where s.workspace_id = w.workspace_id and s.run_id = w.run_id
-      and r.workspace_id = w.workspace_id and r.id = w.run_id
-      and r.status not in ('pending', 'running', 'waiting')";
+    with found as materialized (
+        select w.workspace_id, w.run_id, s.place
+        from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
+        cross join lateral (
+            select r.status from run r
+            where r.workspace_id = w.workspace_id and r.id >= w.run_id and r.id <= w.run_id order by r.id limit 1) r
+        cross join lateral (
+            select s.ctid as place from run_signal s
+            where s.workspace_id = w.workspace_id and s.run_id >= w.run_id and s.run_id <= w.run_id
+            order by s.run_id offset 0) s
+        where r.status not in ('pending', 'running', 'waiting'))
+    delete from run_signal s using found f
+    where s.ctid = f.place and s.workspace_id = f.workspace_id and s.run_id = f.run_id";
 
 const READ_RUNS: &str = "
     select r.workspace_id, r.id, r.workflow_id, r.version, r.trigger, r.event, r.input, r.depth, r.request_id, r.created_at,
-        r.concurrency_key, r.concurrency_limit, p.run_limit,
+        r.concurrency_key, r.concurrency_limit,
+        (select p.run_limit from workspace_slot p where p.workspace_id = r.workspace_id) as run_limit,
         array(select h.gate from gate_hold h where h.workspace_id = r.workspace_id and h.run_id = r.id) as holds
     from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
-    join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
-    left join workspace_slot p on p.workspace_id = r.workspace_id";
+    cross join lateral (
+        select r.* from run r
+        where r.workspace_id = w.workspace_id and r.id >= w.run_id and r.id <= w.run_id order by r.id limit 1) r";
 
 const READ_JOURNAL: &str = "
     select j.workspace_id, j.run_id, j.seq, j.at, j.body
     from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
-    join run_journal j on j.workspace_id = w.workspace_id and j.run_id = w.run_id
+    cross join lateral (
+        select j.* from run_journal j where j.workspace_id = w.workspace_id and j.run_id = w.run_id
+        order by j.seq offset 0) j
     order by j.workspace_id, j.run_id, j.seq";
 
 /// A lease that was given.
@@ -95,19 +123,18 @@ pub(super) async fn claim(
     let workspaces = workspaces.chain(request.runs.iter().map(|(_, key)| key.workspace));
     // A claim that a crash of the database takes back was never acted upon: what acts is a commit.
     let held = fence(tx, worker, &request.tenures, workspaces, false).await?;
-    let (held_shards, held_epochs) = columns(&held);
-    let mut leases = Vec::new();
     // Of a shard that is lost nothing may leave the queue.
-    let shares: Vec<_> =
-        request.shares.iter().filter(|share| held.iter().any(|tenure| tenure.shard == share.shard)).collect();
+    let epoch = |shard: ShardId| held.iter().find(|tenure| tenure.shard == shard).map(|tenure| tenure.epoch);
+    let mut leases = Vec::new();
+    let shares: Vec<_> = request.shares.iter().filter_map(|share| Some((share, epoch(share.shard)?))).collect();
     if !shares.is_empty() {
+        let quantum = |share: &Share| i32::try_from(share.quantum).unwrap_or(i32::MAX);
         let rows = sqlx::query(CLAIM_READY)
-            .bind(shares.iter().map(|share| share.shard.0).collect::<Vec<_>>())
-            .bind(shares.iter().map(|share| share.workspace.as_uuid()).collect::<Vec<_>>())
-            .bind(shares.iter().map(|share| share.bound).collect::<Vec<_>>())
-            .bind(shares.iter().map(|share| i32::try_from(share.quantum).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-            .bind(&held_shards)
-            .bind(&held_epochs)
+            .bind(shares.iter().map(|(share, _)| share.shard.0).collect::<Vec<_>>())
+            .bind(shares.iter().map(|(share, _)| share.workspace.as_uuid()).collect::<Vec<_>>())
+            .bind(shares.iter().map(|(share, _)| share.bound).collect::<Vec<_>>())
+            .bind(shares.iter().map(|(share, _)| quantum(share)).collect::<Vec<_>>())
+            .bind(shares.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>())
             .fetch_all(tx.sqlx())
             .await
             .map_err(store_error)?;
@@ -116,20 +143,21 @@ pub(super) async fn claim(
         }
     }
     if !request.runs.is_empty() {
-        let runs: Vec<Uuid> = request.runs.iter().map(|(_, key)| key.run.as_uuid()).collect();
-        let workspaces: Vec<Uuid> = request.runs.iter().map(|(_, key)| key.workspace.as_uuid()).collect();
+        let named: Vec<_> =
+            request.runs.iter().filter_map(|(shard, key)| Some((*shard, key, epoch(*shard)?))).collect();
         let rows = sqlx::query(CLAIM_NAMED)
-            .bind(request.runs.iter().map(|(shard, _)| shard.0).collect::<Vec<_>>())
-            .bind(&workspaces)
-            .bind(&runs)
-            .bind(&held_shards)
-            .bind(&held_epochs)
+            .bind(named.iter().map(|(shard, _, _)| shard.0).collect::<Vec<_>>())
+            .bind(named.iter().map(|(_, key, _)| key.workspace.as_uuid()).collect::<Vec<_>>())
+            .bind(named.iter().map(|(_, key, _)| key.run.as_uuid()).collect::<Vec<_>>())
+            .bind(named.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
             .fetch_all(tx.sqlx())
             .await
             .map_err(store_error)?;
         for row in &rows {
             leases.push(lease(row)?);
         }
+        let (workspaces, runs): (Vec<Uuid>, Vec<Uuid>) =
+            request.runs.iter().map(|(_, key)| (key.workspace.as_uuid(), key.run.as_uuid())).unzip();
         sqlx::query(DROP_SIGNALS).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map_err(store_error)?;
     }
     if leases.is_empty() { Ok(Vec::new()) } else { read(tx, &leases).await }

@@ -17,19 +17,25 @@ use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
 /// The guard. Nothing is written of a run that this does not return.
+///
+/// An earlier commit of the same run may still be on its way. So the lease is not looked up before it is written: a second writer
+/// waits for the first, and then compares with what that one left. Row comparisons keep to the key's index in their own way: no
+/// other index begins with their columns, and no join can be ordered by them.
 const GUARD: &str = "
-    with input as (
+    with input as materialized (
         select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::bool[])
             as i (workspace_id, run_id, shard, epoch, from_seq, to_seq, keeps)),
     gone as (
         delete from lease l using input i
-        where not i.keeps and l.workspace_id = i.workspace_id and l.run_id = i.run_id
-          and l.shard = i.shard and l.epoch = i.epoch and l.next_seq = i.from_seq
+        where not i.keeps and (l.workspace_id, l.run_id) >= (i.workspace_id, i.run_id)
+          and (l.workspace_id, l.run_id) <= (i.workspace_id, i.run_id)
+          and l.shard is not distinct from i.shard and l.epoch is not distinct from i.epoch and l.next_seq = i.from_seq
         returning l.workspace_id, l.run_id),
     kept as (
         update lease l set next_seq = i.to_seq from input i
-        where i.keeps and l.workspace_id = i.workspace_id and l.run_id = i.run_id
-          and l.shard = i.shard and l.epoch = i.epoch and l.next_seq = i.from_seq
+        where i.keeps and (l.workspace_id, l.run_id) >= (i.workspace_id, i.run_id)
+          and (l.workspace_id, l.run_id) <= (i.workspace_id, i.run_id)
+          and l.shard is not distinct from i.shard and l.epoch is not distinct from i.epoch and l.next_seq = i.from_seq
         returning l.workspace_id, l.run_id)
     select workspace_id, run_id from gone union all select workspace_id, run_id from kept";
 
@@ -43,11 +49,16 @@ const JOURNAL: &str = "
     select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[], $5::bytea[])";
 
 const FACES: &str = "
+    with found as materialized (
+        select f.*, r.place
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::bytea[])
+            as f (workspace_id, run_id, status, started_at, finished_at, outputs, error)
+        cross join lateral (
+            select r.ctid as place from run r
+            where r.workspace_id = f.workspace_id and r.id >= f.run_id and r.id <= f.run_id order by r.id limit 1) r)
     update run r set status = f.status, started_at = f.started_at, finished_at = f.finished_at, outputs = f.outputs,
         error = f.error
-    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::bytea[])
-        as f (workspace_id, run_id, status, started_at, finished_at, outputs, error)
-    where r.workspace_id = f.workspace_id and r.id = f.run_id";
+    from found f where r.ctid = f.place and r.workspace_id = f.workspace_id and r.id = f.run_id";
 
 const SET_TIMERS: &str = "
     insert into timer (workspace_id, run_id, step, attempt, due_at, shard)
@@ -55,12 +66,22 @@ const SET_TIMERS: &str = "
     on conflict (workspace_id, run_id, step) do update set attempt = excluded.attempt, due_at = excluded.due_at";
 
 const CLEAR_TIMERS: &str = "
-    delete from timer t using unnest($1::uuid[], $2::uuid[], $3::smallint[]) as c (workspace_id, run_id, step)
-    where t.workspace_id = c.workspace_id and t.run_id = c.run_id and t.step = c.step";
+    with found as materialized (
+        select c.*, t.place from unnest($1::uuid[], $2::uuid[], $3::smallint[]) as c (workspace_id, run_id, step)
+        cross join lateral (
+            select t.ctid as place from timer t
+            where t.workspace_id = c.workspace_id and t.run_id = c.run_id and t.step >= c.step and t.step <= c.step
+            order by t.step limit 1) t)
+    delete from timer t using found f
+    where t.ctid = f.place and t.workspace_id = f.workspace_id and t.run_id = f.run_id and t.step = f.step";
 
 const CLEAR_SIGNALS: &str = "
-    delete from run_signal s using unnest($1::uuid[], $2::uuid[]) as c (workspace_id, id)
-    where s.workspace_id = c.workspace_id and s.id = c.id";
+    with found as materialized (
+        select c.*, s.place from unnest($1::uuid[], $2::uuid[]) as c (workspace_id, id)
+        cross join lateral (
+            select s.ctid as place from run_signal s
+            where s.workspace_id = c.workspace_id and s.id >= c.id and s.id <= c.id order by s.id limit 1) s)
+    delete from run_signal s using found f where s.ctid = f.place and s.workspace_id = f.workspace_id and s.id = f.id";
 
 const PASS_GATES: &str = "
     insert into gate_hold (workspace_id, run_id, gate, shard)
@@ -72,26 +93,44 @@ const BLOCK: &str = "
 
 /// What is left of ended runs outside their history.
 const END_JOURNAL: &str = "
-    delete from run_journal j using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
-    where j.workspace_id = e.workspace_id and j.run_id = e.run_id";
+    with found as materialized (
+        select e.*, j.place from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
+        cross join lateral (
+            select j.ctid as place from run_journal j
+            where j.workspace_id = e.workspace_id and j.run_id >= e.run_id and j.run_id <= e.run_id
+            order by j.run_id, j.seq offset 0) j)
+    delete from run_journal j using found f
+    where j.ctid = f.place and j.workspace_id = f.workspace_id and j.run_id = f.run_id";
 const END_TIMERS: &str = "
-    delete from timer t using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
-    where t.workspace_id = e.workspace_id and t.run_id = e.run_id";
+    with found as materialized (
+        select e.*, t.place from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
+        cross join lateral (
+            select t.ctid as place from timer t
+            where t.workspace_id = e.workspace_id and t.run_id >= e.run_id and t.run_id <= e.run_id
+            order by t.run_id, t.step offset 0) t)
+    delete from timer t using found f
+    where t.ctid = f.place and t.workspace_id = f.workspace_id and t.run_id = f.run_id";
 const LEAVE_GATES: &str = "
-    delete from gate_hold h using unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
-    where h.workspace_id = e.workspace_id and h.run_id = e.run_id";
+    with found as materialized (
+        select e.*, h.place from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
+        cross join lateral (
+            select h.ctid as place from gate_hold h
+            where h.workspace_id = e.workspace_id and h.run_id >= e.run_id and h.run_id <= e.run_id
+            order by h.run_id, h.gate offset 0) h)
+    delete from gate_hold h using found f
+    where h.ctid = f.place and h.workspace_id = f.workspace_id and h.run_id = f.run_id";
 
 /// Of those who wait before a gate that runs have left, the first ones pass and are ready.
 const PROMOTE: &str = "
-    with next as (
-        select b.workspace_id, b.gate, b.seq
+    with next as materialized (
+        select b.workspace_id, b.run_id, b.place
         from unnest($1::uuid[], $2::text[], $3::bigint[]) as f (workspace_id, gate, places)
         cross join lateral (
-            select b.workspace_id, b.gate, b.seq from blocked b
+            select b.workspace_id, b.run_id, b.ctid as place from blocked b
             where b.workspace_id = f.workspace_id and b.gate = f.gate order by b.seq limit f.places) b),
     free as (
         delete from blocked b using next n
-        where b.workspace_id = n.workspace_id and b.gate = n.gate and b.seq = n.seq
+        where b.ctid = n.place and b.workspace_id = n.workspace_id and b.run_id = n.run_id
         returning b.workspace_id, b.run_id, b.gate, b.shard),
     held as (
         insert into gate_hold (workspace_id, run_id, gate, shard) select workspace_id, run_id, gate, shard from free),

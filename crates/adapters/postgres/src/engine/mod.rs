@@ -2,9 +2,16 @@
 //!
 //! Every transaction that claims or completes locks its shards' rows `FOR SHARE` first, where owner and epoch are still the
 //! worker's, and a takeover updates that row before it reads leases: so the two cannot pass each other unseen.
+//!
+//! Statements over arrays of keys read each row by one index lookup, whatever the statistics say and whenever the plan was made:
+//! `cross join lateral (… where key >= k and key <= k order by key limit 1)`. A lateral subquery with a limit stays a loop over the
+//! array, and only the index that the order names can answer it without a sort, so a plan that was made while the table was empty,
+//! and all indexes cost the same, takes that one too. A row that is changed is found so first and then addressed by its `ctid`;
+//! the rest of its key is compared once more when it is written. [`crate::store`] sets what the planner needs for this.
 
 mod claim;
 mod commit;
+mod list;
 mod look;
 mod plans;
 mod runs;
@@ -116,8 +123,8 @@ impl EngineStore for PgEngineStore {
 }
 
 /// Locks the rows of these shards against a change of owner and says which of them are still held so. With it, and in the same
-/// round trip, the transaction declares the workspaces that it works for, is made to give its locks back soon should the
-/// process stop in it, and is kept from plans that read whole tables, which statistics of a queue are apt to suggest.
+/// round trip, the transaction declares the workspaces that it works for and is made to give its locks back soon should the
+/// process stop in it.
 async fn fence(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
@@ -133,9 +140,7 @@ async fn fence(
     let held: Vec<(i16, i64)> = sqlx::query_as(
         "with settings as materialized (
              select set_config('app.workspace_ids', $4, true), set_config('synchronous_commit', $5, true),
-                 set_config('idle_in_transaction_session_timeout', '5s', true),
-                 set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-                 set_config('enable_mergejoin', 'off', true))
+                 set_config('idle_in_transaction_session_timeout', '5s', true))
          select s.shard, s.epoch from settings, shard s
          where s.owner = $1 and (s.shard, s.epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
          order by s.shard for share of s",

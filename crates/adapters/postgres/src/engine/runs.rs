@@ -10,7 +10,7 @@ use tidegate_workflows::run::ports::{KeyClaim, RunRepository};
 use tidegate_workflows::run::{NewRun, Run, RunFilter, TransitionRecord};
 use uuid::Uuid;
 
-use super::unreadable;
+use super::{list, unreadable};
 use crate::error::store_error;
 use crate::transaction::PgTx;
 
@@ -43,16 +43,7 @@ const ADD: &str = "
 
 const FIND: &str = "
     select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
-    from run where workspace_id = $1 and id = $2";
-
-/// Ids sort by their time, so bounds of time are bounds of ids, and they prune partitions.
-const LIST: &str = "
-    select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
-    from run
-    where workspace_id = $1 and id < $2 and id >= $3
-      and (cardinality($4::uuid[]) = 0 or workflow_id = any ($4))
-      and (cardinality($5::text[]) = 0 or status = any ($5))
-    order by id desc limit $6";
+    from run where workspace_id = $1 and id >= $2 and id <= $2 order by id limit 1";
 
 #[async_trait]
 impl RunRepository for PgTx {
@@ -158,21 +149,7 @@ impl RunRepository for PgTx {
         after: Option<RunId>,
         size: PageSize,
     ) -> Result<Page<Run, RunId>, StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let to = filter.to.map_or(Uuid::max(), first_id);
-        let before = after.map_or(to, |after| after.as_uuid().min(to));
-        let rows = sqlx::query(LIST)
-            .bind(workspace)
-            .bind(before)
-            .bind(filter.from.map_or(Uuid::nil(), first_id))
-            .bind(filter.workflows.iter().map(WorkflowId::as_uuid).collect::<Vec<_>>())
-            .bind(filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>())
-            .bind(i64::from(size.get()) + 1)
-            .fetch_all(self.sqlx())
-            .await
-            .map_err(store_error)?;
-        let runs = rows.iter().map(run).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::from_overfetch(runs, size, |run| run.id))
+        list::list(self, filter, after, size).await
     }
 
     async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError> {
@@ -180,7 +157,8 @@ impl RunRepository for PgTx {
         let signal = self.env.uuid_v7();
         sqlx::query(
             "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
-             select workspace_id, $3, id, shard, 'cancel', $4 from run where workspace_id = $1 and id = $2",
+             select workspace_id, $3, id, shard, 'cancel', $4 from (
+                 select * from run where workspace_id = $1 and id >= $2 and id <= $2 order by id limit 1) r",
         )
         .bind(workspace)
         .bind(id.as_uuid())
@@ -196,8 +174,12 @@ impl RunRepository for PgTx {
         let workspace = self.workspace().as_uuid();
         sqlx::query(
             "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
-             select workspace_id, gen_random_uuid(), id, shard, 'cancel', $2 from run
-             where workspace_id = $1 and status in ('pending', 'running', 'waiting')",
+             select $1, gen_random_uuid(), r.id, r.shard, 'cancel', $2
+             from unnest('{pending,running,waiting}'::text[]) as s (status)
+             cross join lateral (
+                 select r.id, r.shard from run r
+                 where r.workspace_id = $1 and r.status >= s.status and r.status <= s.status
+                 order by r.status, r.id offset 0) r",
         )
         .bind(workspace)
         .bind(at)
@@ -208,17 +190,11 @@ impl RunRepository for PgTx {
     }
 }
 
-/// The smallest id of a run that was started at `at`.
-fn first_id(at: DateTime<Utc>) -> Uuid {
-    let millis = u128::try_from(at.timestamp_millis().clamp(0, (1 << 48) - 1)).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
-}
-
 fn bytes(value: &Value) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(unreadable)
 }
 
-fn run(row: &PgRow) -> Result<Run, StoreError> {
+pub(super) fn run(row: &PgRow) -> Result<Run, StoreError> {
     let json = |column: &str| -> Result<Value, StoreError> {
         let bytes: Option<Vec<u8>> = row.try_get(column).map_err(store_error)?;
         bytes.map_or(Ok(Value::Null), |bytes| serde_json::from_slice(&bytes).map_err(unreadable))

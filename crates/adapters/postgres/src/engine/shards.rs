@@ -19,15 +19,19 @@ pub(super) async fn hold(
 ) -> Result<Holdings, StoreError> {
     let (shards, epochs) = columns(keep);
     let seconds = ttl.as_secs_f64();
-    // Steady state: one statement. Time is the database's throughout.
+    // Steady state: one statement. Time is the database's throughout. The rows are locked in the order in which commits lock them.
     let row = sqlx::query(
         "with me as (
              insert into worker (worker, seen_until) values ($1, now() + make_interval(secs => $4))
              on conflict (worker) do update set seen_until = excluded.seen_until),
-         kept as (
-             update shard set leased_until = now() + make_interval(secs => $4)
+         mine as materialized (
+             select shard, epoch from shard
              where owner = $1 and (shard, epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
-             returning shard, epoch)
+             order by shard for no key update),
+         kept as (
+             update shard s set leased_until = now() + make_interval(secs => $4) from mine m
+             where s.shard = m.shard and s.epoch = m.epoch and s.owner = $1
+             returning s.shard, s.epoch)
          select coalesce((select array_agg(shard order by shard) from kept), '{}') as shards,
              coalesce((select array_agg(epoch order by shard) from kept), '{}') as epochs,
              (select count(*) from shard) as total,
@@ -73,12 +77,13 @@ async fn take_over(
     alone: bool,
 ) -> Result<Vec<Tenure>, StoreError> {
     let taken: Vec<(i16, i64)> = sqlx::query_as(
-        "update shard set owner = $1, epoch = epoch + 1, leased_until = now() + make_interval(secs => $4)
-         where shard in (
+        "with free as materialized (
              select shard from shard
              where shard <> all ($2) and ($5 or owner = $1 or leased_until < now())
              order by owner = $1 desc, shard limit $3 for update skip locked)
-         returning shard, epoch",
+         update shard s set owner = $1, epoch = s.epoch + 1, leased_until = now() + make_interval(secs => $4)
+         from free f where s.shard = f.shard
+         returning s.shard, s.epoch",
     )
     .bind(worker.0)
     .bind(kept)
@@ -88,7 +93,9 @@ async fn take_over(
     .fetch_all(tx.sqlx())
     .await
     .map_err(store_error)?;
-    let taken: Vec<Tenure> = taken.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
+    let mut taken: Vec<Tenure> =
+        taken.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
+    taken.sort_unstable();
     make_ready(tx, &taken, false).await?;
     unblock(tx, &taken).await?;
     sqlx::query("delete from worker where seen_until < now() - interval '1 minute'")
@@ -165,9 +172,13 @@ async fn gates(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<Vec<Holdi
 pub(super) async fn release(tx: &mut PgTx<Machinery>, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, epochs) = columns(tenures);
     let given: Vec<(i16, i64)> = sqlx::query_as(
-        "update shard set owner = null, leased_until = '-infinity'
-         where owner = $1 and (shard, epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
-         returning shard, epoch",
+        "with mine as materialized (
+             select shard, epoch from shard
+             where owner = $1 and (shard, epoch) in (select * from unnest($2::smallint[], $3::bigint[]))
+             order by shard for no key update)
+         update shard s set owner = null, leased_until = '-infinity' from mine m
+         where s.shard = m.shard and s.epoch = m.epoch and s.owner = $1
+         returning s.shard, s.epoch",
     )
     .bind(worker.0)
     .bind(shards)

@@ -6,12 +6,13 @@ use tidegate_events::cloud_event::MAX_EVENT_BYTES;
 use tidegate_events::{
     ConsumerName, DamagedEvent, Event, EventBacklog, EventConsumers, EventFeed, StoredEvent, WholeEvents,
 };
-use tidegate_kernel::{Position, StoreError, SystemScope, WorkspaceId};
+use tidegate_kernel::{Position, StoreError, SystemScope, Transaction, WorkspaceId};
 use uuid::Uuid;
 
 use super::list;
 use super::row::{FACTS, FactsRow, WHOLE, WholeRow};
 use crate::error::store_error;
+use crate::rounds::WORKSPACES_PER_LOOK;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
 
@@ -130,6 +131,20 @@ impl EventConsumers for PgTx<Tenant> {
     }
 }
 
+/// Of the next heads in the order of their workspaces those whose reader is behind, and the last that was looked at where there are
+/// more. It reads no more of them than it may, and goes by no statistics.
+const BEHIND: &str = "
+    with heads as materialized (
+        select workspace_id, position from workspace_head
+        where workspace_id > $2 and workspace_id <= $3 order by workspace_id limit $4)
+    select
+        array(select h.workspace_id from heads h
+              where h.position > coalesce((
+                  select c.position from event_consumer c
+                  where c.workspace_id = h.workspace_id and c.consumer = $1), 0)
+              order by h.workspace_id limit $5),
+        (select h.workspace_id from heads h order by h.workspace_id offset $4 - 1 limit 1)";
+
 #[async_trait]
 impl EventBacklog for PgStore {
     async fn behind(
@@ -139,16 +154,29 @@ impl EventBacklog for PgStore {
         limit: u32,
     ) -> Result<Vec<WorkspaceId>, StoreError> {
         let mut tx = self.begin_machinery(scope).await?;
-        let ids: Vec<Uuid> = sqlx::query_scalar(
-            "select h.workspace_id from workspace_head h
-             left join event_consumer c on c.workspace_id = h.workspace_id and c.consumer = $1
-             where h.position > coalesce(c.position, 0) limit $2",
-        )
-        .bind(consumer.0)
-        .bind(i64::from(limit))
-        .fetch_all(tx.sqlx())
-        .await
-        .map_err(store_error)?;
+        let kind = consumer.0;
+        let start = self.rounds.after(kind);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut ids = Vec::new();
+        // To the end, and then from the beginning to where this look began.
+        for (after, up_to) in [(start, Uuid::max()), (Uuid::nil(), start)] {
+            let (found, last): (Vec<Uuid>, Option<Uuid>) = sqlx::query_as(BEHIND)
+                .bind(kind)
+                .bind(after)
+                .bind(up_to)
+                .bind(WORKSPACES_PER_LOOK)
+                .bind(i64::try_from(limit - ids.len()).unwrap_or(i64::MAX))
+                .fetch_one(tx.sqlx())
+                .await
+                .map_err(store_error)?;
+            ids.extend(found);
+            let full = ids.len() >= limit;
+            self.rounds.seen(kind, if full { ids.last().copied() } else { last });
+            if full || last.is_some() || start.is_nil() {
+                break;
+            }
+        }
+        tx.commit().await?;
         Ok(ids.into_iter().map(WorkspaceId::from_uuid).collect())
     }
 }

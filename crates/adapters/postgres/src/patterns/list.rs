@@ -5,6 +5,7 @@ use tidegate_events::pattern::{
     ListedPatterns, MIN_SUPPORT, Pattern, PatternFilter, PatternKind, PatternPlace, PatternRepository,
 };
 use tidegate_kernel::{Page, PageSize, StoreError};
+use uuid::Uuid;
 
 use super::facts::{FactsRow, Known, facts_of, sightings};
 use crate::error::store_error;
@@ -65,19 +66,19 @@ impl PgTx<Tenant> {
         let text = match kind {
             PatternKind::Frequency => facts_of!(
                 "where p.workspace_id = $1 and p.kind = 'frequency' and p.support >= $2 and p.support >= 3
-                     and ($3::bigint is null or (p.support, p.id) < ($3, $4))
+                     and (p.support, p.id) < ($3, $4)
                      and p.days::float8 / nullif(w.active_days, 0) >= $5
                  order by p.support desc, p.id desc limit $6"
             ),
             PatternKind::Sequence => facts_of!(
                 "where p.workspace_id = $1 and p.kind = 'sequence' and p.support >= $2 and p.support >= 3
-                     and ($3::bigint is null or (p.support, p.id) < ($3, $4))
+                     and (p.support, p.id) < ($3, $4)
                      and p.support::float8 / nullif(sa.touches, 0) >= $5
                  order by p.support desc, p.id desc limit $6"
             ),
             PatternKind::CoOccurrence => facts_of!(
                 "where p.workspace_id = $1 and p.kind = 'co_occurrence' and p.support >= $2 and p.support >= 3
-                     and ($3::bigint is null or (p.support, p.id) < ($3, $4))
+                     and (p.support, p.id) < ($3, $4)
                      and p.support::float8 / nullif(least(sa.sessions, sb.sessions), 0) >= $5
                  order by p.support desc, p.id desc limit $6"
             ),
@@ -86,8 +87,8 @@ impl PgTx<Tenant> {
         let rows: Vec<FactsRow> = sqlx::query_as(text)
             .bind(workspace)
             .bind(MIN_SUPPORT)
-            .bind(after.map(|place| place.support))
-            .bind(after.map(|place| place.id.as_uuid()))
+            .bind(after.map_or(i64::MAX, |place| place.support))
+            .bind(after.map_or(Uuid::max(), |place| place.id.as_uuid()))
             .bind(min_confidence)
             .bind(i64::from(size.get()) + 1)
             .fetch_all(self.sqlx())

@@ -166,15 +166,14 @@ impl SuggestionRepository for PgTx<Tenant> {
             let open = status == SuggestionStatus::Open.as_str();
             let least = if open { filter.min_confidence.max(MIN_CONFIDENCE) } else { filter.min_confidence };
             let mut found: Vec<SuggestionRow> = sqlx::query_as(suggestion_rows!(
-                "where s.workspace_id = $1 and s.status = $2 and s.confidence >= $3
-                     and ($4::bigint is null or (s.confidence, s.id) < ($4, $5))
+                "where s.workspace_id = $1 and s.status = $2 and s.confidence >= $3 and (s.confidence, s.id) < ($4, $5)
                  order by s.confidence desc, s.id desc limit $6"
             ))
             .bind(workspace.as_uuid())
             .bind(status)
             .bind(least)
-            .bind(after.map(|place| place.confidence))
-            .bind(after.map(|place| place.id.as_uuid()))
+            .bind(after.map_or(i64::MAX, |place| place.confidence))
+            .bind(after.map_or(Uuid::max(), |place| place.id.as_uuid()))
             .bind(i64::from(size.get()) + 1)
             .fetch_all(self.sqlx())
             .await

@@ -60,6 +60,8 @@ impl MemberRepository for PgTx<Tenant> {
         if let Some((joined_at, user)) = after {
             let same_moment =
                 Condition::all().add(row::Column::JoinedAt.eq(joined_at)).add(row::Column::UserId.gt(user.as_uuid()));
+            // The first condition bounds the index; the planner finds no bound in the second.
+            query = query.filter(row::Column::JoinedAt.gte(joined_at));
             query = query.filter(Condition::any().add(row::Column::JoinedAt.gt(joined_at)).add(same_moment));
         }
         let query = query.order_by_asc(row::Column::JoinedAt).order_by_asc(row::Column::UserId).limit(u64::from(limit));

@@ -116,14 +116,13 @@ impl WorkflowRepository for PgTx<Tenant> {
         size: PageSize,
     ) -> Result<Page<Workflow, WorkflowId>, StoreError> {
         let workspace = self.workspace().as_uuid();
-        let rows: Vec<WorkflowRow> =
-            sqlx::query_as(workflow_rows!("and ($2::uuid is null or w.id < $2) order by w.id desc limit $3"))
-                .bind(workspace)
-                .bind(after.map(|id| id.as_uuid()))
-                .bind(i64::from(size.get()) + 1)
-                .fetch_all(self.sqlx())
-                .await
-                .map_err(store_error)?;
+        let rows: Vec<WorkflowRow> = sqlx::query_as(workflow_rows!("and w.id < $2 order by w.id desc limit $3"))
+            .bind(workspace)
+            .bind(after.map_or(Uuid::max(), |id| id.as_uuid()))
+            .bind(i64::from(size.get()) + 1)
+            .fetch_all(self.sqlx())
+            .await
+            .map_err(store_error)?;
         let page = Page::from_overfetch(rows, size, |row| WorkflowId::from_uuid(row.id));
         Ok(page.map(Into::into))
     }
@@ -215,12 +214,12 @@ impl WorkflowRepository for PgTx<Tenant> {
         let workspace = self.workspace().as_uuid();
         let rows: Vec<VersionRow> = sqlx::query_as(
             "select version, name, created_at from workflow_version
-             where workspace_id = $1 and workflow_id = $2 and ($3::int is null or version < $3)
+             where workspace_id = $1 and workflow_id = $2 and version < $3
              order by version desc limit $4",
         )
         .bind(workspace)
         .bind(id.as_uuid())
-        .bind(before)
+        .bind(before.unwrap_or(i32::MAX))
         .bind(i64::from(size.get()) + 1)
         .fetch_all(self.sqlx())
         .await

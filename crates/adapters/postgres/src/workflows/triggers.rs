@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_events::{EventConsumers, EventFeed, FeedTx};
-use tidegate_kernel::{Position, StoreError, SystemScope, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{
+    Position, StoreError, SystemScope, Transaction, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
+};
 use tidegate_use_cases::EventTriggersTx;
 use tidegate_workflows::ports::WorkflowRepository;
 use tidegate_workflows::run::ports::RunsTx;
@@ -11,6 +13,7 @@ use tidegate_workflows::trigger::ports::{DueTriggers, ListeningTrigger, TimeTrig
 use uuid::Uuid;
 
 use crate::error::store_error;
+use crate::rounds::WORKSPACES_PER_LOOK;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
 
@@ -73,6 +76,67 @@ struct DueRow {
     version: i32,
     next_fire: DateTime<Utc>,
 }
+
+impl DueRow {
+    fn key(&self) -> (Uuid, Uuid, i16) {
+        (self.workspace_id, self.workflow_id, self.ordinal)
+    }
+}
+
+/// One trigger of each of several workspaces, as columns, and where the round goes on.
+#[derive(sqlx::FromRow)]
+struct TurnRow {
+    workspaces: Vec<Uuid>,
+    workflows: Vec<Uuid>,
+    ordinals: Vec<i16>,
+    versions: Vec<i32>,
+    times: Vec<DateTime<Utc>>,
+    last: Option<Uuid>,
+}
+
+impl TurnRow {
+    fn rows(self) -> Vec<DueRow> {
+        let columns =
+            self.workspaces.into_iter().zip(self.workflows).zip(self.ordinals).zip(self.versions).zip(self.times);
+        columns
+            .map(|((((workspace_id, workflow_id), ordinal), version), next_fire)| DueRow {
+                workspace_id,
+                workflow_id,
+                ordinal,
+                version,
+                next_fire,
+            })
+            .collect()
+    }
+}
+
+const DUE: &str = "
+    select workspace_id, workflow_id, ordinal, version, next_fire from cron_trigger
+    where next_fire <= $1 order by next_fire limit $2";
+
+/// The kind of the look of [`DUE_IN_TURN`].
+const DUE_ROUND: &str = "due triggers";
+
+/// The longest due trigger of each of the next workspaces, which are found by jumping from one to the next along the key.
+const DUE_IN_TURN: &str = "
+    with recursive spots (workspace_id, n) as (
+        (select c.workspace_id, 1::bigint from cron_trigger c where c.workspace_id > $3 order by c.workspace_id limit 1)
+        union all
+        select (select c.workspace_id from cron_trigger c where c.workspace_id > s.workspace_id
+                order by c.workspace_id limit 1), s.n + 1
+        from spots s where s.workspace_id is not null and s.n < $4),
+    turn as materialized (
+        select c.* from spots s cross join lateral (
+            select c.workspace_id, c.workflow_id, c.ordinal, c.version, c.next_fire from cron_trigger c
+            where c.workspace_id = s.workspace_id and c.next_fire <= $1 order by c.next_fire limit 1) c
+        order by s.n limit $2)
+    select coalesce(array_agg(workspace_id order by workspace_id), '{}') as workspaces,
+        coalesce(array_agg(workflow_id order by workspace_id), '{}') as workflows,
+        coalesce(array_agg(ordinal order by workspace_id), '{}') as ordinals,
+        coalesce(array_agg(version order by workspace_id), '{}') as versions,
+        coalesce(array_agg(next_fire order by workspace_id), '{}') as times,
+        (select s.workspace_id from spots s where s.n = $4) as last
+    from turn";
 
 #[async_trait]
 impl TriggerRepository for PgTx<Tenant> {
@@ -141,15 +205,28 @@ impl DueTriggers for PgStore {
         limit: u32,
     ) -> Result<Vec<(WorkspaceId, TimeTrigger)>, StoreError> {
         let mut tx = self.begin_machinery(scope).await?;
-        let rows: Vec<DueRow> = sqlx::query_as(
-            "select workspace_id, workflow_id, ordinal, version, next_fire from cron_trigger
-             where next_fire <= $1 order by next_fire limit $2",
-        )
-        .bind(until)
-        .bind(i64::from(limit))
-        .fetch_all(tx.sqlx())
-        .await
-        .map_err(store_error)?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut rows: Vec<DueRow> =
+            sqlx::query_as(DUE).bind(until).bind(i64::from(limit)).fetch_all(tx.sqlx()).await.map_err(store_error)?;
+        // Where no more fit, they may all be those of one workspace: half of the places go round.
+        if rows.len() >= most {
+            let after = self.rounds.after(DUE_ROUND);
+            let turn: TurnRow = sqlx::query_as(DUE_IN_TURN)
+                .bind(until)
+                .bind(i64::from(limit.div_ceil(2)))
+                .bind(after)
+                .bind(WORKSPACES_PER_LOOK)
+                .fetch_one(tx.sqlx())
+                .await
+                .map_err(store_error)?;
+            let full = turn.workspaces.len() >= most.div_ceil(2);
+            self.rounds.seen(DUE_ROUND, if full { turn.workspaces.last().copied() } else { turn.last });
+            let first = turn.rows();
+            rows.retain(|row| !first.iter().any(|other| other.key() == row.key()));
+            rows.splice(0..0, first);
+            rows.truncate(most);
+        }
+        tx.commit().await?;
         let due = |row: DueRow| {
             let trigger = TimeTrigger {
                 workflow: WorkflowId::from_uuid(row.workflow_id),

@@ -63,7 +63,9 @@ pub trait TriggerRepository: Send {
 /// Finds triggers whose time has come or comes soon, across workspaces.
 #[async_trait]
 pub trait DueTriggers: Send + Sync {
-    /// Up to `limit` triggers that wait for a time at or before `until`, the longest due first.
+    /// Up to `limit` triggers that wait for a time at or before `until`, the longest due first. Where more are due, up to half of
+    /// them MUST be of other workspaces in turn, one each and before the others, so that calls in a row bring every workspace that
+    /// has one, whether or not those of another are ever fired. A call MUST read a bounded number of triggers and workspaces.
     async fn due(
         &self,
         scope: &SystemScope,

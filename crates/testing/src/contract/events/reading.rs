@@ -253,6 +253,21 @@ pub async fn the_backlog_names_who_is_behind(subject: &Subject) {
     assert_eq!(one.len(), 1);
 }
 
+/// One workspace that never catches up does not keep the others out: looks in a row go round.
+pub async fn the_backlog_goes_round(subject: &Subject) {
+    subject.add(&subject.scope(), &plains([1, 2])).await;
+    subject.add(&subject.foreign(), &plains([1])).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let reader = ConsumerName("a slow reader");
+        seen.extend(subject.backlog.behind(&system_scope(), reader, 1).await.expect("the backlog is read"));
+    }
+    seen.sort_unstable();
+    let mut everybody = vec![subject.ours, subject.theirs];
+    everybody.sort_unstable();
+    assert_eq!(seen, everybody);
+}
+
 /// Another tenant's events, head and cursors cannot be seen, by whatever method.
 pub async fn another_tenant_sees_nothing(subject: &Subject) {
     subject.add(&subject.foreign(), &plains(1..=3)).await;

@@ -140,6 +140,25 @@ pub async fn the_longest_due_comes_first(subject: &Subject) {
     assert_eq!(one.expect("due triggers are found").len(), 1);
 }
 
+/// A workspace with more due triggers than one look brings, none of which is ever fired, does not keep its neighbour's out.
+pub async fn a_flood_of_due_triggers_leaves_room(subject: &Subject) {
+    subject.at("00:30:00");
+    for n in 0..4 {
+        subject.published(&subject.foreign(), &format!("flood {n}"), "triggers: [{cron: '40 * * * *'}]").await;
+    }
+    subject.published(&subject.scope(), "ours", EVERY_HOUR).await;
+    subject.at("01:00:00");
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let due = subject.trigger_service().due(&system_scope(), subject.env.now(), 2).await;
+        let due = due.expect("due triggers are found");
+        assert_eq!(due.len(), 2);
+        seen.extend(due.into_iter().map(|(workspace, _)| workspace));
+    }
+    assert!(seen.contains(&subject.ours), "{seen:?}");
+    assert!(seen.contains(&subject.theirs), "{seen:?}");
+}
+
 /// The types that are waited for are told once each, and who waits for one of them always in the same order; nobody
 /// waits any more when all triggers were taken away.
 pub async fn what_is_waited_for_is_told(subject: &Subject) {
