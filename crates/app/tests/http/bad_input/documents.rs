@@ -108,7 +108,7 @@ fn wrong() -> Vec<Case> {
         case(YAML, wait("-1s"), INVALID, "/steps/0/with/for", (2, 42), "expected a duration"),
         case(YAML, step("timeout: 25h"), INVALID, "/steps/0/timeout", (2, 43), "at most 1d"),
         case(JSON, named("a\u{0}b"), INVALID, "/name", (1, 9), "control characters"),
-        case(JSON, named("a\u{202e}b"), INVALID, "/name", (1, 9), "cannot be seen"),
+        case(JSON, named("a\u{202e}b"), INVALID, "/name", (1, 9), "turn the direction of text"),
         case(JSON, named(&"\u{10ffff}".repeat(60_000)), INVALID, "/name", (1, 9), "at most 100 characters"),
     ]
 }
