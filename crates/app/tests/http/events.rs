@@ -137,6 +137,11 @@ async fn what_is_wrong_with_one_event_is_said_of_that_event() {
     assert_eq!((&rejected[12]["code"], rejected.len()), (&json!("malformed"), 13));
     assert_eq!(ours.ids("").await, ["good"]);
 
+    for (data, pointer) in [("[1e400]", "/data/0"), (r#"{"a":"\ud800"}"#, "/data/a"), (r#"{"a":1,"a":2}"#, "/data/a")] {
+        let sent = event("bad", json!({"data": "here"})).to_string().replace("\"here\"", data);
+        let verdict = &ours.send(ONE, sent).await.expect(202)["rejected"][0];
+        assert_eq!((&verdict["code"], &verdict["pointer"]), (&json!("bad-data"), &json!(pointer)), "{data}");
+    }
     let alone = ours.send(ONE, event("1", json!({"source": 1})).to_string()).await;
     assert_eq!(alone.expect(202)["rejected"][0]["pointer"], "/source");
     assert_eq!(alone.header("tidegate-position"), "1");

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod error;
 pub mod id;
 pub mod idempotency;
+pub mod json;
 pub mod name;
 pub mod page;
 pub mod permission;

@@ -89,6 +89,20 @@ impl Attributes {
         let value = match value {
             Value::Bool(_) => value,
             Value::Number(ref number) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => value,
+            Value::Number(number) => {
+                let detail = format!(
+                    "`{name}` is {number}; a number in an attribute is a whole one from {} to {} (CloudEvents, Integer): \
+                     send others as a text",
+                    i32::MIN,
+                    i32::MAX
+                );
+                return Err(Rejection::new(RejectionCode::BadAttribute, pointer(name), detail));
+            }
+            Value::Array(_) | Value::Object(_) => {
+                let detail =
+                    format!("`{name}` must be a text, a whole number or a boolean; anything else belongs into `data`");
+                return Err(Rejection::new(RejectionCode::BadAttribute, pointer(name), detail));
+            }
             other => Value::String(text(name, other, limit)?),
         };
         if self.extensions.insert(name.to_owned(), value).is_some() {

@@ -1,10 +1,12 @@
 //! Binary mode: attributes in `ce-` headers, `data` as the body (CloudEvents HTTP binding 1.0.2, section 3.1).
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::attributes::{Attributes, DataColumns, pointer};
-use super::json::{check_depth, check_size, columns};
+use super::json::{check_data, check_depth, check_size, columns};
 use super::{NewEvent, Rejection, RejectionCode};
 use crate::model::Payload;
 
@@ -18,14 +20,20 @@ pub(super) fn event<'a>(
     check_size(body.len())?;
     let mut attributes = Attributes::default();
     for (name, value) in headers {
-        if name == "datacontenttype" {
-            let detail = "in binary mode `datacontenttype` is the Content-Type header";
-            return Err(Rejection::new(RejectionCode::BadAttribute, "/datacontenttype", detail));
+        let refused = |detail: String| Rejection::new(RejectionCode::BadAttribute, pointer(name), detail);
+        match name {
+            "datacontenttype" => {
+                return Err(refused("in binary mode `datacontenttype` is the Content-Type header".to_owned()));
+            }
+            "data" | "data_base64" => {
+                return Err(refused(format!("in binary mode the data is the body, so there is no `ce-{name}` header")));
+            }
+            _ => {}
         }
-        let text = percent_decode(value).ok_or_else(|| {
-            let detail = format!("`ce-{name}` is not percent-encoded UTF-8");
-            Rejection::new(RejectionCode::BadAttribute, pointer(name), detail)
-        })?;
+        let value =
+            unquoted(value).ok_or_else(|| refused(format!("`ce-{name}` opens a quote and does not close it")))?;
+        let text = percent_decode(&value)
+            .ok_or_else(|| refused(format!("`ce-{name}` is not UTF-8 once it is percent-decoded")))?;
         attributes.set(name, Value::String(text))?;
     }
     if let Some(content_type) = content_type {
@@ -45,8 +53,12 @@ fn payload(content_type: Option<&str>, body: &[u8]) -> Result<(Payload, DataColu
             let bad = |detail: String| Rejection::new(RejectionCode::BadData, "/data", detail);
             let text = str::from_utf8(body).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
             check_depth(text, "/data")?;
-            serde_json::from_str::<&serde_json::value::RawValue>(text)
-                .map_err(|error| bad(format!("the body is not JSON, though its Content-Type says so: {error}")))?;
+            check_data(text).map_err(|mut rejection| {
+                if rejection.pointer == "/data" {
+                    rejection.detail = format!("the Content-Type says that the body is JSON: {}", rejection.detail);
+                }
+                rejection
+            })?;
             Ok((Payload::Json(text.trim_ascii().into()), columns(text)))
         }
         Some(media) if media.starts_with("text/") && str::from_utf8(body).is_ok() => {
@@ -60,7 +72,31 @@ fn is_json(media: &str) -> bool {
     media.ends_with("/json") || media.ends_with("+json")
 }
 
-/// Undoes the encoding of the HTTP binding, section 3.1.3.2; `None` where the result is not UTF-8.
+/// Takes a value in double quotes out of them, and the backslashes before what they quote (RFC 9110, section 5.6.4). The
+/// HTTP binding, section 3.1.3.2, asks for it before percent-decoding, for senders of its first versions. `None` where the
+/// quotes are not closed at the end.
+fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let Some(inner) = value.strip_prefix(b"\"") else { return Some(Cow::Borrowed(value)) };
+    let mut bytes = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    loop {
+        match rest {
+            [b'"'] => return Some(Cow::Owned(bytes)),
+            [] | [b'"', ..] => return None,
+            [b'\\', quoted, after @ ..] => {
+                bytes.push(*quoted);
+                rest = after;
+            }
+            [byte, after @ ..] => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// One round of percent-decoding (HTTP binding, section 3.1.3.2); a `%` without two hexadecimal digits stands for itself.
+/// `None` where the result is not UTF-8.
 fn percent_decode(value: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;

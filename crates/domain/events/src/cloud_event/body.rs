@@ -38,7 +38,7 @@ pub struct Body {
 /// Why nothing of a request can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Neither a media type of CloudEvents, nor NDJSON, nor the header that says binary mode.
+    /// Neither a media type of CloudEvents, nor NDJSON, nor a header that says binary mode.
     #[error(
         "send application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson in UTF-8, \
          or the attributes as ce- headers"
@@ -90,7 +90,8 @@ fn mode(headers: &impl Headers) -> Result<Mode, Unreadable> {
         "application/cloudevents-batch+json" => Mode::Batched,
         "application/x-ndjson" => Mode::Lines,
         _ if media.starts_with("application/cloudevents") => return Err(Unreadable::UnsupportedMediaType),
-        _ if headers.attributes().iter().any(|(name, _)| *name == "specversion") => return Ok(Mode::Binary),
+        // Any of the headers shows what is meant; which of them is missing is told with the event.
+        _ if !headers.attributes().is_empty() => return Ok(Mode::Binary),
         _ => return Err(Unreadable::UnsupportedMediaType),
     };
     if utf8 { Ok(mode) } else { Err(Unreadable::UnsupportedMediaType) }

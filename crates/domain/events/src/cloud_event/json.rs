@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tidegate_kernel::json::{JsonProblem, JsonProblemKind, WholeNumbers};
 
 use super::attributes::{Attributes, DataColumns};
 use super::{MAX_DEPTH, MAX_EVENT_BYTES, NewEvent, Rejection, RejectionCode};
@@ -91,7 +92,10 @@ pub(super) fn event(text: &str, now: DateTime<Utc>) -> Result<NewEvent, Rejectio
             return Err(Rejection::new(RejectionCode::BadData, "/data_base64", detail));
         }
         (None, None) => (Payload::Absent, DataColumns::default()),
-        (Some(data), None) => (Payload::Json(data.get().into()), columns(data.get())),
+        (Some(data), None) => {
+            check_data(data.get())?;
+            (Payload::Json(data.get().into()), columns(data.get()))
+        }
         (None, Some(encoded)) => (Payload::Binary(decode(encoded)?), DataColumns::default()),
     };
     attributes.finish(payload, columns, now)
@@ -126,6 +130,20 @@ pub(super) fn check_depth(text: &str, pointer: &str) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// Keeps out what readers of JSON refuse or understand differently: `data` is given back as it was sent.
+///
+/// Whole numbers of any length are kept; an expression reads one with more than 64 bits as the nearest double.
+pub(super) fn check_data(text: &str) -> Result<(), Rejection> {
+    tidegate_kernel::json::check(text, WholeNumbers::Any).map_err(|problem| {
+        let JsonProblem { kind, pointer, line, column, .. } = problem;
+        let detail = match kind {
+            JsonProblemKind::Syntax => format!("`data` is not JSON: {} at line {line} column {column}", problem.detail),
+            _ => problem.detail,
+        };
+        Rejection::new(RejectionCode::BadData, format!("/data{pointer}"), detail)
+    })
 }
 
 /// The columns that a JSON object in `data` has; none where it is anything else.

@@ -220,6 +220,93 @@ fn binary_mode_keeps_what_the_body_is() {
     assert_eq!(wrong.items[0].as_ref().unwrap_err().pointer, "/datacontenttype");
 }
 
+#[test]
+fn data_that_readers_refuse_or_differ_in_is_rejected_where_it_is() {
+    for (data, pointer) in [
+        ("1e400", "/data"),
+        (r#"{"a":[0,-1e400]}"#, "/data/a/1"),
+        (r#""\ud800""#, "/data"),
+        (r#"{"a":"x\udc00"}"#, "/data/a"),
+        (r#"{"a":1,"b":{"c":1,"c":2}}"#, "/data/b/c"),
+    ] {
+        let sent = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{data}}}"#);
+        let expected = (RejectionCode::BadData, pointer.to_owned());
+        let rejection = structured(&sent).unwrap_err();
+        assert_eq!((rejection.code, rejection.pointer), expected, "{data}");
+        let item = read(&binary(Some("application/json"), &[]), data.as_bytes(), now()).unwrap().items.pop().unwrap();
+        assert_eq!(item.map_err(|rejection| (rejection.code, rejection.pointer)).unwrap_err(), expected, "{data}");
+        let body = format!("[{sent},{}]", event(json!({})));
+        let items = read(&of("application/cloudevents-batch+json"), body.as_bytes(), now()).unwrap().items;
+        assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true], "{data}");
+    }
+    for (attribute, code) in [("1e400", "bad-attribute"), (r#""\ud800""#, "bad-attribute")] {
+        let sent = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","extra":{attribute}}}"#);
+        let rejection = structured(&sent).unwrap_err();
+        assert_eq!((rejection.code.as_str(), rejection.pointer.as_str()), (code, "/extra"));
+    }
+    let kept = "[123456789012345678901234567890,1e308]";
+    let sent = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{kept}}}"#);
+    assert_eq!(structured(&sent).unwrap().payload, Payload::Json(kept.into()));
+}
+
+#[test]
+fn header_values_are_unquoted_and_then_percent_decoded() {
+    for (value, subject) in [
+        (r#""a b""#, "a b"),
+        (r#""a \"b\" \\ c""#, r#"a "b" \ c"#),
+        (r#""%22a%22%20%e2%82%ac""#, "\"a\" \u{20ac}"),
+        ("%22a%22", "\"a\""),
+        (r#"a "b" c"#, r#"a "b" c"#),
+        ("a%2Bb%252Bc", "a+b%2Bc"),
+        ("100% %zz %4", "100% %zz %4"),
+    ] {
+        let item = read(&binary(None, &[("subject", value)]), b"", now()).unwrap().items.pop().unwrap();
+        assert_eq!(item.unwrap().subject.as_deref(), Some(subject), "{value}");
+    }
+    for (value, reason) in [
+        ("\"a", "quote"),
+        ("\"a\" b", "quote"),
+        ("\"", "quote"),
+        (r#""a\""#, "quote"),
+        ("%ff", "UTF-8"),
+        ("\"a%0Ab\"", "control"),
+    ] {
+        let item = read(&binary(None, &[("subject", value)]), b"", now()).unwrap().items.pop().unwrap();
+        let rejection = item.unwrap_err();
+        assert_eq!((rejection.code.as_str(), rejection.pointer.as_str()), ("bad-attribute", "/subject"));
+        assert!(rejection.detail.contains(reason), "{value}: {}", rejection.detail);
+    }
+}
+
+#[test]
+fn headers_that_make_no_event_get_a_verdict() {
+    let verdict = |request: &Request| {
+        let item = read(request, b"", now()).unwrap().items.pop().unwrap();
+        item.map(drop).map_err(|rejection| (rejection.code.as_str(), rejection.pointer, rejection.detail)).unwrap_err()
+    };
+    for name in ["data", "data_base64"] {
+        let (code, pointer, detail) = verdict(&binary(Some("application/json"), &[(name, "x")]));
+        assert_eq!((code, pointer), ("bad-attribute", format!("/{name}")));
+        assert!(detail.contains("the data is the body"), "{detail}");
+    }
+    let mut request = binary(Some("application/json"), &[]);
+    request.attributes.retain(|(name, _)| name != "specversion");
+    assert_eq!(verdict(&request).1, "/specversion");
+    assert_eq!(verdict(&request).0, "missing-attribute");
+    let (code, pointer, _) = verdict(&binary(None, &[("foo-bar", "x")]));
+    assert_eq!((code, pointer.as_str()), ("bad-attribute", "/foo-bar"));
+}
+
+#[test]
+fn numbers_in_attributes_have_32_bits() {
+    assert_eq!(accepted(json!({"n": i32::MIN, "m": i32::MAX})).extensions["n"], json!(i32::MIN));
+    for number in [json!(2_147_483_648_i64), json!(-2_147_483_649_i64), json!(1.5), json!(u64::MAX)] {
+        let rejection = structured(&event(json!({"n": number})).to_string()).unwrap_err();
+        assert_eq!((rejection.code.as_str(), rejection.pointer.as_str()), ("bad-attribute", "/n"));
+        assert!(rejection.detail.contains("from -2147483648 to 2147483647"), "{}", rejection.detail);
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200), mode in 0..4) {
