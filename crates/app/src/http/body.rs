@@ -7,7 +7,8 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use tidegate_kernel::json::{self, JsonProblem, JsonProblemKind, WholeNumbers};
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::problem::{BODY_TOO_LARGE, FieldError, INVALID, MALFORMED_BODY, Problem, UNSUPPORTED_MEDIA_TYPE};
@@ -74,15 +75,25 @@ pub async fn read(mut payload: Payload, limit: usize) -> Result<web::Bytes, Prob
 /// Reads `T` from JSON and validates it.
 ///
 /// # Errors
-/// 400 where `bytes` is no JSON, 422 with the pointer of every wrong field.
+/// 400 where `bytes` is no JSON, 422 with the pointer of every wrong field, or of a name that is there twice, a number that
+/// would be read as another one, or half of a surrogate pair.
 pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
-    let malformed = |error: serde_json::Error| Problem::new(&MALFORMED_BODY, format!("The body is not JSON: {error}."));
+    let text = str::from_utf8(bytes).map_err(|error| {
+        Problem::new(&MALFORMED_BODY, format!("The body is not UTF-8 from byte {} on.", error.valid_up_to()))
+    })?;
+    let is_object = text.trim_ascii_start().starts_with('{');
+    match json::check(text, WholeNumbers::Bounded) {
+        Ok(()) => {}
+        // In an object it may be the field that is wrong, which is told below.
+        Err(problem) if is_object && problem.kind == JsonProblemKind::Depth => {}
+        Err(problem) => return Err(unfit(problem)),
+    }
     // A list would be read as the fields in their order.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first != b'{') {
-        serde_json::from_slice::<IgnoredAny>(bytes).map_err(malformed)?;
+    if !is_object {
         return Err(Problem::invalid(vec![FieldError::new("", "The body has to be a JSON object.")]));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let malformed = |error: serde_json::Error| Problem::new(&MALFORMED_BODY, format!("The body is not JSON: {error}."));
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
@@ -98,7 +109,6 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
             malformed(inner)
         }
     })?;
-    deserializer.end().map_err(malformed)?;
     value.validate().map_err(|errors| {
         let mut fields = Vec::new();
         collect(&errors, "", &mut fields);
@@ -107,6 +117,21 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
             .with_errors(fields)
     })?;
     Ok(value)
+}
+
+/// A body that is no JSON, or that readers of JSON understand differently.
+fn unfit(problem: JsonProblem) -> Problem {
+    let JsonProblem { kind, detail, pointer, line, column } = problem;
+    match kind {
+        JsonProblemKind::Syntax | JsonProblemKind::Depth => {
+            Problem::new(&MALFORMED_BODY, format!("The body is not JSON: {detail} at line {line} column {column}."))
+        }
+        _ => Problem::invalid(vec![FieldError {
+            line: Some(line),
+            column: Some(column),
+            ..FieldError::new(pointer, detail)
+        }]),
+    }
 }
 
 /// A JSON pointer (RFC 6901) to where deserializing failed.
@@ -198,6 +223,21 @@ mod tests {
     fn what_is_no_json_is_400_and_never_a_panic() {
         for bad in [&b""[..], b" ", b"{", b"[1", b"nul", br#"{"name":"ab"} x"#, b"[] []", b"\xff", &[b'['; 100_000]] {
             assert_eq!(errors(bad)["code"], "malformed-body", "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn what_readers_differ_in_is_422_with_its_place() {
+        for (bytes, pointer) in [
+            (&br#"{"name":"ab","name":"cd"}"#[..], "/name"),
+            (br#"{"name":"ab","unknown":{"a":1,"a":2}}"#, "/unknown/a"),
+            (br#"{"name":"\ud800"}"#, "/name"),
+            (br#"{"name":"ab","n":1e400}"#, "/n"),
+            (br#"{"name":"ab","n":18446744073709551616}"#, "/n"),
+        ] {
+            let problem = errors(bytes);
+            assert_eq!((&problem["code"], &problem["errors"][0]["pointer"]), (&"invalid".into(), &pointer.into()));
+            assert_eq!(problem["errors"][0]["line"], 1, "{problem}");
         }
     }
 

@@ -74,6 +74,10 @@ async fn every_operation_refuses_a_body_that_is_not_what_it_takes() {
             ("json", text.replace('"', "'"), 400, "malformed-body", None),
             ("json", "[".repeat(100_000), 400, "malformed-body", None),
             ("json", format!("{{\"a\":{deep}}}"), 422, "invalid", Some("/a")),
+            ("json", format!("{{\"a\":[1,1e400],{}", &text[1..]), 422, "invalid", Some("/a/1")),
+            ("json", format!("{{\"a\":\"\\ud800\",{}", &text[1..]), 422, "invalid", Some("/a")),
+            ("json", format!("{{\"a\":18446744073709551616,{}", &text[1..]), 422, "invalid", Some("/a")),
+            ("json", format!("{{\"a\":{{\"b\":1,\"b\":2}},{}", &text[1..]), 422, "invalid", Some("/a/b")),
             ("json", with("surprise", json!(1)), 422, "invalid", Some("/surprise")),
             (
                 "json",

@@ -104,6 +104,8 @@ fn wrong() -> Vec<Case> {
             (2, 42),
             "no time zone",
         ),
+        case(YAML, step("with: {n: 1e400}"), INVALID, "/steps/0/with/n", (2, 44), "range of a double"),
+        case(YAML, step("with: {'1': a, 1: b}"), INVALID, "/steps/0/with/1", (2, 49), "there twice"),
         case(YAML, wait("367d"), INVALID, "/steps/0/with/for", (2, 42), "at most 366d"),
         case(YAML, wait("-1s"), INVALID, "/steps/0/with/for", (2, 42), "expected a duration"),
         case(YAML, step("timeout: 25h"), INVALID, "/steps/0/timeout", (2, 43), "at most 1d"),

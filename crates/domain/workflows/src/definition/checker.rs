@@ -109,6 +109,9 @@ impl<'s> Checker<'s> {
     }
 
     pub(super) fn problem(&mut self, part: &Part<'_>, detail: impl Into<String>) {
+        if matches!(part.node.content, Content::Unfit(_)) {
+            return; // It has its problem already.
+        }
         self.push(part.node.start, &part.pointer, detail.into(), None);
     }
 
@@ -131,7 +134,6 @@ impl<'s> Checker<'s> {
             self.problem(part, format!("expected an object, this is {}", part.node.describe()));
             return None;
         };
-        self.repeated(&members);
         for (key, at, member) in &members {
             if !known.contains(key) {
                 let detail = format!("there is no field `{}` here; there are {}", shown(key), known.join(", "));
@@ -143,13 +145,18 @@ impl<'s> Checker<'s> {
         Some(Fields { part: part.clone(), members })
     }
 
-    /// Reports keys that are there twice.
-    pub(super) fn repeated(&mut self, members: &[(&str, Mark, Part<'_>)]) {
+    /// Reports, anywhere in the document, keys that are there twice and scalars that would be read as something else.
+    pub(super) fn unfit(&mut self, part: &Part<'_>) {
+        if let Content::Unfit(reason) = &part.node.content {
+            self.push(part.node.start, &part.pointer, reason.clone(), None);
+        }
+        part.items().iter().flatten().for_each(|item| self.unfit(item));
         let mut seen = BTreeSet::new();
-        for (key, at, member) in members {
+        for (key, at, member) in part.members().iter().flatten() {
             if !seen.insert(*key) {
                 self.push(*at, &member.pointer, format!("`{}` is there twice", shown(key)), None);
             }
+            self.unfit(member);
         }
     }
 
@@ -193,6 +200,7 @@ impl<'s> Checker<'s> {
         match &part.node.content {
             Content::Scalar(Value::String(text)) => self.text_template(part, text, names),
             Content::Scalar(value) => Some(ValueTemplate::Literal(value.clone())),
+            Content::Unfit(_) => None,
             Content::List(_) => {
                 let parts = part.items()?;
                 let items: Vec<_> = parts.iter().map(|item| self.template(item, names)).collect();
@@ -202,7 +210,6 @@ impl<'s> Checker<'s> {
             }
             Content::Object(_) => {
                 let parts = part.members()?;
-                self.repeated(&parts);
                 let members: Vec<_> = parts
                     .iter()
                     .map(|(key, _, member)| Some(((*key).to_owned(), self.template(member, names)?)))

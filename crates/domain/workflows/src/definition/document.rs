@@ -34,6 +34,8 @@ pub(super) struct Node {
 pub(super) enum Content {
     /// Null, a boolean, a number or a text.
     Scalar(Value),
+    /// A scalar that has no value here, and why: it would be read as something else than what is written.
+    Unfit(String),
     List(Vec<Node>),
     Object(Vec<Member>),
 }
@@ -47,10 +49,6 @@ pub(super) struct Member {
 }
 
 impl Node {
-    pub(super) fn scalar(start: Mark, end: usize, value: Value) -> Self {
-        Self { start, end, content: Content::Scalar(value) }
-    }
-
     pub(super) fn as_text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(Value::String(text)) => Some(text),
@@ -61,7 +59,7 @@ impl Node {
     /// How many nodes it has, itself included.
     pub(super) fn count(&self) -> usize {
         1 + match &self.content {
-            Content::Scalar(_) => 0,
+            Content::Scalar(_) | Content::Unfit(_) => 0,
             Content::List(items) => items.iter().map(Self::count).sum(),
             Content::Object(members) => members.iter().map(|member| member.value.count()).sum(),
         }
@@ -70,7 +68,7 @@ impl Node {
     /// How many bytes its texts and keys have.
     pub(super) fn text_bytes(&self) -> usize {
         match &self.content {
-            Content::Scalar(_) => self.as_text().map_or(0, str::len),
+            Content::Scalar(_) | Content::Unfit(_) => self.as_text().map_or(0, str::len),
             Content::List(items) => items.iter().map(Self::text_bytes).sum(),
             Content::Object(members) => members.iter().map(|one| one.key.len() + one.value.text_bytes()).sum(),
         }
@@ -79,16 +77,18 @@ impl Node {
     /// How deep it nests; 0 for a scalar.
     pub(super) fn depth(&self) -> usize {
         match &self.content {
-            Content::Scalar(_) => 0,
+            Content::Scalar(_) | Content::Unfit(_) => 0,
             Content::List(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
             Content::Object(members) => 1 + members.iter().map(|member| member.value.depth()).max().unwrap_or(0),
         }
     }
 
-    /// The value without its places; of a repeated key the last one counts.
+    /// The value without its places. A document with a repeated key or an unfit scalar is refused; here the last one
+    /// counts, and null.
     pub(super) fn to_json(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),
+            Content::Unfit(_) => Value::Null,
             Content::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
             Content::Object(members) => {
                 let members = members.iter().map(|member| (member.key.clone(), member.value.to_json()));
@@ -103,7 +103,7 @@ impl Node {
         for token in pointer.split('/').skip(1) {
             let token = token.replace("~1", "/").replace("~0", "~");
             let below = match &node.content {
-                Content::Scalar(_) => None,
+                Content::Scalar(_) | Content::Unfit(_) => None,
                 Content::List(items) => token.parse::<usize>().ok().and_then(|index| items.get(index)),
                 Content::Object(members) => members.iter().rfind(|m| m.key == token).map(|m| &m.value),
             };
@@ -122,6 +122,7 @@ impl Node {
             Content::Scalar(Value::Bool(_)) => "a boolean",
             Content::Scalar(Value::Number(_)) => "a number",
             Content::Scalar(_) => "a text",
+            Content::Unfit(_) => "a value that cannot be kept",
             Content::List(_) => "a list",
             Content::Object(_) => "an object",
         }

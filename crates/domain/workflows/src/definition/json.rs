@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::document::{Content, MAX_DEPTH, MAX_NODES, Mark, Member, Node, mark_of, unreadable};
+use super::scalar::{self, RANGE, WHOLE};
 
 /// The document in `source`.
 pub(super) fn read(source: &str) -> Result<Node, Problem> {
@@ -84,7 +85,7 @@ impl Reader<'_> {
             Some('{') => self.nested(Self::object)?,
             Some('[') => self.nested(Self::list)?,
             Some('"') => Content::Scalar(Value::from(self.text()?)),
-            Some(_) => Content::Scalar(self.word()?),
+            Some(_) => self.word()?,
             None => return Err(self.fail("it ends where a value should be")),
         };
         Ok(Node { start, end: self.index(), content })
@@ -164,20 +165,31 @@ impl Reader<'_> {
                 self.at += length;
                 Ok(text)
             }
-            Err(_) => Err(self.fail("a text holds a control character or an escape sequence that JSON does not know")),
+            Err(error) => {
+                let error = error.to_string();
+                let half = error.contains("surrogate") || error.contains("unexpected end of hex escape");
+                let detail = if half {
+                    "a text holds half of a surrogate pair (\\ud800 to \\udfff)"
+                } else {
+                    "a text holds a control character or an escape sequence that JSON does not know"
+                };
+                Err(self.fail(detail))
+            }
         }
     }
 
     /// `true`, `false`, `null` or a number.
-    fn word(&mut self) -> Result<Value, Problem> {
+    fn word(&mut self) -> Result<Content, Problem> {
         let ends = |c: char| matches!(c, ',' | ']' | '}' | ':' | '"' | '[' | '{') || c.is_ascii_whitespace();
         let length = self.rest().find(ends).unwrap_or(self.rest().len());
-        match serde_json::from_str(&self.rest()[..length]) {
-            Ok(value) => {
-                self.at += length;
-                Ok(value)
-            }
-            Err(_) => Err(self.fail("expected a value")),
-        }
+        let word = &self.rest()[..length];
+        let content = match serde_json::from_str(word) {
+            Ok(Value::Number(number)) if number.is_f64() && scalar::is_whole(word) => Content::Unfit(WHOLE.to_owned()),
+            Ok(value) => Content::Scalar(value),
+            Err(error) if error.to_string().starts_with("number out of range") => Content::Unfit(RANGE.to_owned()),
+            Err(_) => return Err(self.fail("expected a value")),
+        };
+        self.at += length;
+        Ok(content)
     }
 }

@@ -12,6 +12,7 @@ mod json;
 mod names;
 mod parameters;
 mod parts;
+mod scalar;
 #[cfg(test)]
 mod schema_tests;
 mod steps;
@@ -110,12 +111,16 @@ impl Definition {
     }
 }
 
-/// A document as JSON, without checking more than that it can be read.
+/// A document as JSON, without checking more than that it can be read, and that nothing in it is lost or changed.
 ///
 /// # Errors
 /// Why it cannot.
 pub fn to_json(source: &[u8], format: Format) -> Result<Value, Problem> {
-    read(source, format).map(|(_, root)| root.to_json())
+    let (text, root) = read(source, format)?;
+    match parts::unfit(text, &root).into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(root.to_json()),
+    }
 }
 
 fn read(source: &[u8], format: Format) -> Result<(&str, document::Node), Problem> {

@@ -25,12 +25,20 @@ const FIELDS: [&str; 8] = ["tidegate", "name", "description", "inputs", "trigger
 
 pub(super) fn definition(source: &str, root: &Node) -> Result<Definition, Vec<Problem>> {
     let mut checker = Checker::new(source);
+    checker.unfit(&Part { node: root, pointer: String::new() });
     let compiled = compile(&mut checker, root);
     let problems = checker.finish();
     match compiled {
         Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(problems),
     }
+}
+
+/// What of a document would be lost, or read as something else.
+pub(super) fn unfit(source: &str, root: &Node) -> Vec<Problem> {
+    let mut checker = Checker::new(source);
+    checker.unfit(&Part { node: root, pointer: String::new() });
+    checker.finish()
 }
 
 fn compile(checker: &mut Checker<'_>, root: &Node) -> Option<Definition> {

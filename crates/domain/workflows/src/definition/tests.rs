@@ -275,6 +275,71 @@ steps:
     );
 }
 
+#[test]
+fn what_would_be_read_as_something_else_is_a_problem_with_its_place() {
+    let with = |value: &str| format!("name: x\nsteps: [{{id: a, uses: transform, with: {{k: {value}}}}}]");
+    for (value, reason) in [
+        ("18446744073709551616", "more than 64 bits"),
+        ("-9223372036854775809", "more than 64 bits"),
+        ("0x1ffffffffffffffff", "more than 64 bits"),
+        ("0o7777777777777777777777", "more than 64 bits"),
+        ("!!int 99999999999999999999", "more than 64 bits"),
+        ("1e400", "range of a double"),
+        ("-1e400", "range of a double"),
+        (".inf", "no infinity and no NaN"),
+        ("-.Inf", "no infinity and no NaN"),
+        (".nan", "no infinity and no NaN"),
+        ("!!int abc", "`abc` is tagged `!!int` and is none"),
+        ("!!int 1.5", "`1.5` is tagged `!!int` and is none"),
+        ("!!float x", "`x` is tagged `!!float` and is none"),
+        ("!!bool yes", "`yes` is tagged `!!bool` and is none"),
+        ("!!null x", "`x` is tagged `!!null` and is none"),
+    ] {
+        let answer = problems(&with(value), Format::Yaml);
+        let place = answer.starts_with("2:") && answer.contains("/steps/0/with/k ");
+        assert!(place && answer.contains(reason) && answer.lines().count() == 1, "{value}: {answer}");
+    }
+    for value in ["!!str {}", "!!seq {}", "!!map [1]", "!!seq x", "!other x"] {
+        let answer = problems(&with(value), Format::Yaml);
+        assert!(answer.starts_with("unreadable 2:") && answer.contains("tag"), "{value}: {answer}");
+    }
+    let in_json = |value: &str| {
+        format!(r#"{{"name": "x", "steps": [{{"id": "a", "uses": "transform", "with": {{"k": {value}}}}}]}}"#)
+    };
+    for (value, reason) in [("18446744073709551616", "more than 64 bits"), ("[0, -1e400]", "range of a double")] {
+        let answer = problems(&in_json(value), Format::Json);
+        assert!(answer.starts_with("1:") && answer.contains("/steps/0/with/k") && answer.contains(reason), "{answer}");
+    }
+    assert!(problems(&in_json(r#""\ud800""#), Format::Json).contains("half of a surrogate pair"));
+}
+
+#[test]
+fn quoted_and_tagged_scalars_keep_their_text_or_value() {
+    let source = "name: x\nsteps: [{id: a, uses: transform, with: {a: '1e400', b: !!str .inf, c: !!float 1, d: !!int '7', e: 1e30, f: !!null '', g: 12e, h: '<<'}}]";
+    let definition = Definition::compile(source.as_bytes(), Format::Yaml).unwrap();
+    assert_eq!(
+        definition.plan.steps[0].with.evaluate(&Bindings::default()).unwrap(),
+        json!({"a": "1e400", "b": ".inf", "c": 1.0, "d": 7, "e": 1e30, "f": null, "g": "12e", "h": "<<"})
+    );
+}
+
+#[test]
+fn no_member_is_lost() {
+    let merge = "name: x\nsteps: [{id: a, uses: transform, with: {k: &k {z: 1}, l: {<<: *k, y: 2}, m: {'<<': 1}}}]";
+    let answer = problems(merge, Format::Yaml);
+    assert!(answer.starts_with("2:59 /steps/0/with/l/<< YAML 1.2 has no merge key"), "{answer}");
+    assert_eq!(answer.lines().count(), 1, "{answer}");
+    let inputs = "inputs: {type: object, properties: {1: {}, '1': {}}}";
+    let steps = "steps: [{id: a, uses: transform}]";
+    assert_eq!(
+        problems(&format!("name: x\n{inputs}\n{steps}"), Format::Yaml),
+        "2:44 /inputs/properties/1 `1` is there twice\n"
+    );
+    let twice =
+        r#"{"name": "x", "inputs": {"default": [{"a": 1, "a": 2}]}, "steps": [{"id": "a", "uses": "transform"}]}"#;
+    assert_eq!(problems(twice, Format::Json), "1:47 /inputs/default/0/a `a` is there twice\n");
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(source in "[-a-e:\\[\\]{}&*!|>'\"%@#?,\\n \\t\\\\ä0-9.$]{0,80}") {

@@ -1,13 +1,12 @@
 //! Reads YAML 1.2 with its core schema, one document, no tags but the core's.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use serde_json::Value;
 
 use super::Problem;
 use super::document::{Content, MAX_ALIASED, MAX_DEPTH, MAX_NODES, Mark, Member, Node, unreadable};
+use super::scalar::{not_used, resolve};
 
 /// The document in `source`.
 pub(super) fn read(source: &str) -> Result<Node, Problem> {
@@ -27,11 +26,18 @@ pub(super) fn read(source: &str) -> Result<Node, Problem> {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let value = scalar(&text, style, tag.as_deref()).map_err(|detail| unreadable(mark, detail))?;
-                builder.add(Node::scalar(mark, span.end.index(), value), Some(text), anchor)?;
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let content = resolve(&text, style == ScalarStyle::Plain, tag.as_deref())
+                    .map_err(|detail| unreadable(mark, detail))?;
+                let node = Node { start: mark, end: span.end.index(), content };
+                builder.add(node, Key { merges: plain && text == "<<", text: text.into_owned() }, anchor)?;
             }
-            Event::SequenceStart(anchor, tag) => builder.open(mark, anchor, tag, Content::List(Vec::new()))?,
-            Event::MappingStart(anchor, tag) => builder.open(mark, anchor, tag, Content::Object(Vec::new()))?,
+            Event::SequenceStart(anchor, tag) => {
+                builder.open(mark, anchor, tag.as_deref(), "seq", Content::List(Vec::new()))?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                builder.open(mark, anchor, tag.as_deref(), "map", Content::Object(Vec::new()))?;
+            }
             Event::SequenceEnd | Event::MappingEnd => builder.close(span.end.index())?,
             Event::Alias(anchor) => builder.alias(mark, anchor)?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -59,8 +65,17 @@ struct Open {
     node: Node,
     anchor: usize,
     /// The key that waits for its value.
-    key: Option<(String, Mark)>,
+    key: Option<(Key, Mark)>,
 }
+
+/// A scalar as a key: its text, whatever it would be as a value, since names in JSON are texts.
+struct Key {
+    text: String,
+    /// Whether it is the merge key of YAML 1.1, which 1.2 does not have.
+    merges: bool,
+}
+
+const MERGES: &str = "YAML 1.2 has no merge key `<<`: write the members out, or `'<<'` for a member of this name";
 
 impl Builder {
     fn count(&mut self, nodes: usize, at: Mark) -> Result<(), Problem> {
@@ -72,10 +87,17 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, at: Mark, anchor: usize, tag: Option<Cow<'_, Tag>>, content: Content) -> Result<(), Problem> {
+    fn open(
+        &mut self,
+        at: Mark,
+        anchor: usize,
+        tag: Option<&Tag>,
+        kind: &str,
+        content: Content,
+    ) -> Result<(), Problem> {
         self.count(1, at)?;
-        if tag.is_some_and(|tag| !is_core(&tag)) {
-            return Err(unreadable(at, "tags are not used in workflows"));
+        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() || tag.suffix != kind) {
+            return Err(unreadable(at, not_used(tag)));
         }
         if self.open.len() >= MAX_DEPTH {
             return Err(unreadable(at, format!("the document nests more than {MAX_DEPTH} deep")));
@@ -91,9 +113,9 @@ impl Builder {
         self.place(node, None, open.anchor)
     }
 
-    fn add(&mut self, node: Node, text: Option<Cow<'_, str>>, anchor: usize) -> Result<(), Problem> {
+    fn add(&mut self, node: Node, key: Key, anchor: usize) -> Result<(), Problem> {
         self.count(1, node.start)?;
-        self.place(node, text, anchor)
+        self.place(node, Some(key), anchor)
     }
 
     fn alias(&mut self, at: Mark, anchor: usize) -> Result<(), Problem> {
@@ -114,7 +136,7 @@ impl Builder {
         self.place(node, None, 0)
     }
 
-    fn place(&mut self, node: Node, text: Option<Cow<'_, str>>, anchor: usize) -> Result<(), Problem> {
+    fn place(&mut self, mut node: Node, key: Option<Key>, anchor: usize) -> Result<(), Problem> {
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -124,63 +146,21 @@ impl Builder {
         };
         match (&mut open.node.content, open.key.take()) {
             (Content::List(items), _) => items.push(node),
-            (Content::Object(members), Some((key, at))) => members.push(Member { key, at, value: node }),
+            (Content::Object(members), Some((key, at))) => {
+                if key.merges {
+                    node = Node { start: at, end: at.index, content: Content::Unfit(MERGES.to_owned()) };
+                }
+                members.push(Member { key: key.text, at, value: node });
+            }
             (Content::Object(_), None) => {
-                let key = text.map(Cow::into_owned).or_else(|| node.as_text().map(str::to_owned));
-                match key {
+                let aliased = || Some(Key { text: node.as_text()?.to_owned(), merges: false });
+                match key.or_else(aliased) {
                     Some(key) => open.key = Some((key, node.start)),
                     None => return Err(unreadable(node.start, "a key has to be a text")),
                 }
             }
-            (Content::Scalar(_), _) => {}
+            (Content::Scalar(_) | Content::Unfit(_), _) => {}
         }
         Ok(())
     }
-}
-
-/// The value of a scalar by the core schema (YAML 1.2.2, section 10.3.2).
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
-    let plain = match tag {
-        Some(tag) if !is_core(tag) => return Err("tags are not used in workflows".to_owned()),
-        Some(tag) => tag.suffix != "str",
-        None => style == ScalarStyle::Plain,
-    };
-    if !plain {
-        return Ok(Value::from(text));
-    }
-    Ok(match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => number(text).unwrap_or_else(|| Value::from(text)),
-    })
-}
-
-fn is_core(tag: &Tag) -> bool {
-    tag.is_yaml_core_schema()
-        && matches!(tag.suffix.as_str(), "str" | "int" | "float" | "bool" | "null" | "map" | "seq")
-}
-
-fn number(text: &str) -> Option<Value> {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if let Some(digits) = text.strip_prefix("0x") {
-        return u64::from_str_radix(digits, 16).ok().map(Value::from);
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return u64::from_str_radix(digits, 8).ok().map(Value::from);
-    }
-    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    if unsigned.bytes().all(|b| b.is_ascii_digit()) {
-        let signed = text.parse::<i64>().map(Value::from).ok();
-        if let Some(number) = signed.or_else(|| text.parse::<u64>().map(Value::from).ok()) {
-            return Some(number);
-        }
-    }
-    if !unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-')) {
-        return None;
-    }
-    let number: f64 = text.parse().ok()?;
-    number.is_finite().then(|| Value::from(number))
 }
