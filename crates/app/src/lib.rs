@@ -4,6 +4,7 @@
 //! method and writes answers.
 
 pub mod cli;
+mod compute;
 mod detection;
 mod engine;
 pub mod http;

@@ -19,6 +19,7 @@ use tidegate_workflows::run::Runs;
 use tokio_util::sync::CancellationToken;
 
 use crate::checked::CheckedSettings;
+use crate::compute::BlockingPool;
 use crate::http::cursor::Cursors;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
@@ -107,7 +108,8 @@ impl Services {
         let limits = Limits::new(limiter, checked.limits);
         let tenancy = Tenancy::wire(limits, &env, &store, secret, &issuer, &signals);
         let catalogue = Arc::new(Catalogue::built_in().map_err(setting)?);
-        let workflows = Workflows::new(store.clone(), env.clone());
+        let pool = Arc::new(BlockingPool::new());
+        let workflows = Workflows::new(store.clone(), env.clone()).computing_on(pool.clone());
         let billing = Billing::new(store.clone(), checked.plans, settings.plan(), env.clone()).map_err(setting)?;
         let quota = Arc::new(PlanQuota::new(billing.clone()));
         let events = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(&signals));
@@ -117,7 +119,7 @@ impl Services {
             events,
             billing,
             calls,
-            runs: Runs::new(store.clone(), signals.clone(), env.clone()),
+            runs: Runs::new(store.clone(), signals.clone(), env.clone()).computing_on(pool),
             run_endings: RunEndings::default(),
             outbound: Arc::new(checked.outbound),
             patterns: Patterns::new(store.clone()),

@@ -14,6 +14,9 @@ pub enum CheckError {
     /// The document is no workflow.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
+    /// The document could not be looked at now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Why a workflow was not created.

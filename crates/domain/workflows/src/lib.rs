@@ -3,6 +3,7 @@
 //! A document becomes a [`definition`], the definition a [`plan::Plan`]; everything a caller writes in `${{ }}` is an
 //! [`expression`]. All of it is pure: no clock, no IO.
 
+pub mod compute;
 pub mod definition;
 pub mod error;
 pub mod expression;

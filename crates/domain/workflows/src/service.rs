@@ -8,16 +8,21 @@ use tidegate_kernel::{
     AuditEntry, Environment, Page, PageSize, Permission, StoreError, UnitOfWork, WorkflowId, WorkspaceScope,
 };
 
-use crate::definition::Definition;
+use crate::compute::{ComputePool, Inline, compute};
+use crate::definition::{Definition, DefinitionError};
 use crate::error::{CheckError, CreateError, DeleteError, DraftError, PublishError, ReadError, UnpublishError};
 use crate::model::{Document, Expected, Version, VersionDetails, Workflow, WorkflowDetails};
 use crate::ports::{Cause, Placement, WorkflowsTx};
 use crate::trigger::Trigger;
 
+/// How often the latest version is looked for, where drafts keep coming in while it is published.
+const ATTEMPTS: usize = 3;
+
 /// The use cases of workflows.
 #[derive(Clone)]
 pub struct Workflows {
     store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
+    pool: Arc<dyn ComputePool>,
     env: Environment,
 }
 
@@ -31,7 +36,19 @@ impl Workflows {
     /// The use cases over `store`.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>, env: Environment) -> Self {
-        Self { store, env }
+        Self { store, pool: Arc::new(Inline), env }
+    }
+
+    /// Compiles documents on `pool`; on the calling thread where nothing is said.
+    #[must_use]
+    pub fn computing_on(mut self, pool: Arc<dyn ComputePool>) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    async fn compile(&self, document: &Document) -> Result<Result<Definition, DefinitionError>, StoreError> {
+        let document = document.clone();
+        compute(&*self.pool, move || Definition::compile(&document.source, document.format)).await
     }
 
     /// Now, to the microsecond that stores keep, so that what is answered equals what is read later.
@@ -43,9 +60,9 @@ impl Workflows {
     ///
     /// # Errors
     /// [`CheckError`] with every problem of the document.
-    pub fn check(&self, scope: &WorkspaceScope, document: &Document) -> Result<Definition, CheckError> {
+    pub async fn check(&self, scope: &WorkspaceScope, document: &Document) -> Result<Definition, CheckError> {
         scope.require(Permission::WorkflowsWrite)?;
-        Ok(Definition::compile(&document.source, document.format)?)
+        Ok(self.compile(document).await??)
     }
 
     /// Checks a document as the next draft of a workflow that is there, and changes nothing.
@@ -61,7 +78,7 @@ impl Workflows {
         scope.require(Permission::WorkflowsWrite)?;
         let found = self.store.begin(scope).await?.workflows().find(id).await?;
         found.ok_or(DraftError::NotFound)?;
-        Ok(Definition::compile(&document.source, document.format)?)
+        Ok(self.compile(document).await??)
     }
 
     /// Creates a workflow whose first version is a draft.
@@ -70,7 +87,7 @@ impl Workflows {
     /// [`CreateError`]; nothing was created then.
     pub async fn create(&self, scope: &WorkspaceScope, document: Document) -> Result<WorkflowDetails, CreateError> {
         scope.require(Permission::WorkflowsWrite)?;
-        let definition = Definition::compile(&document.source, document.format)?;
+        let definition = self.compile(&document).await??;
         let mut tx = self.store.begin(scope).await?;
         let details = self.add_in(&mut *tx, &definition, document).await?;
         tx.commit().await?;
@@ -187,7 +204,7 @@ impl Workflows {
         document: Document,
     ) -> Result<WorkflowDetails, DraftError> {
         scope.require(Permission::WorkflowsWrite)?;
-        let compiled = Definition::compile(&document.source, document.format);
+        let compiled = self.compile(&document).await?;
         let mut tx = self.store.begin(scope).await?;
         let mut workflow = tx.workflows().lock(id).await?.ok_or(DraftError::NotFound)?;
         let definition = compiled?;
@@ -241,25 +258,44 @@ impl Workflows {
         version: Option<i32>,
     ) -> Result<Workflow, PublishError> {
         scope.require(Permission::WorkflowsWrite)?;
-        let mut tx = self.store.begin(scope).await?;
-        let mut workflow = tx.workflows().lock(id).await?.ok_or(PublishError::NotFound)?;
-        if !expected.admits(workflow.revision) {
-            return Err(PublishError::Stale(workflow.revision));
-        }
-        let number = version.unwrap_or(workflow.latest);
-        if workflow.published == Some(number) {
+        let mut attempt = 1;
+        loop {
+            // The document is compiled between two transactions: the first says which one, the second whether it still is.
+            let mut tx = self.store.begin(scope).await?;
+            let workflow = tx.workflows().find(id).await?.ok_or(PublishError::NotFound)?;
+            if !expected.admits(workflow.revision) {
+                return Err(PublishError::Stale(workflow.revision));
+            }
+            let number = version.unwrap_or(workflow.latest);
+            if workflow.published == Some(number) {
+                return Ok(workflow);
+            }
+            let document = tx.workflows().document(id, number).await?.ok_or(PublishError::NoSuchVersion(number))?;
+            drop(tx);
+            let definition = self.compile(&document).await??;
+
+            let mut tx = self.store.begin(scope).await?;
+            let mut workflow = tx.workflows().lock(id).await?.ok_or(PublishError::NotFound)?;
+            let wanted = version.unwrap_or(workflow.latest);
+            if !expected.admits(workflow.revision) || (wanted != number && attempt == ATTEMPTS) {
+                return Err(PublishError::Stale(workflow.revision));
+            }
+            if workflow.published == Some(wanted) {
+                return Ok(workflow);
+            }
+            if wanted != number {
+                attempt += 1;
+                continue;
+            }
+            let before = workflow.published.replace(number);
+            self.changed(&mut *tx, &mut workflow).await?;
+            tx.placements().place(id, number, &self.placements(&definition)).await?;
+            let action = if version.is_some() { "workflow.rolled_back" } else { "workflow.published" };
+            let details = json!({"version": number, "before": before});
+            tx.audit().record(AuditEntry::new(action, id).with(details)).await?;
+            tx.commit().await?;
             return Ok(workflow);
         }
-        let document = tx.workflows().document(id, number).await?.ok_or(PublishError::NoSuchVersion(number))?;
-        let definition = Definition::compile(&document.source, document.format)?;
-        let before = workflow.published.replace(number);
-        self.changed(&mut *tx, &mut workflow).await?;
-        tx.placements().place(id, number, &self.placements(&definition)).await?;
-        let action = if version.is_some() { "workflow.rolled_back" } else { "workflow.published" };
-        let details = json!({"version": number, "before": before});
-        tx.audit().record(AuditEntry::new(action, id).with(details)).await?;
-        tx.commit().await?;
-        Ok(workflow)
     }
 
     /// Publishes no version any more: nothing starts the workflow until one is published again. Runs under way go on.

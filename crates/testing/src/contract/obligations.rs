@@ -116,6 +116,8 @@ macro_rules! obligations {
                     asking_for_an_end_changes_no_run
                     what_is_published_can_be_started
                     another_tenants_runs_do_not_exist
+                    no_connection_is_held_while_an_input_is_checked
+                    a_run_starts_with_the_version_that_is_published
                 }
                 engine_store {
                     a_forgotten_shard_comes_back_under_a_new_epoch

@@ -1,5 +1,6 @@
 //! What every store of workflows, of their triggers and of their runs has to do.
 
+mod checking;
 mod keeping;
 mod running;
 mod triggering;
@@ -24,6 +25,7 @@ use tidegate_workflows::trigger::ports::{DueTriggers, TriggersTx};
 use super::stage::subject;
 use crate::silence::Silence;
 
+pub use checking::*;
 pub use keeping::*;
 pub use running::*;
 pub use triggering::*;

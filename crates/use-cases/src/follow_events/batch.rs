@@ -29,8 +29,12 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn is_of(&self, due: &DueRun) -> bool {
-        (self.position, self.workflow) == (due.position, due.trigger.workflow)
+    fn is_of(&self, due: &DueRun) -> bool {
+        self.is_at((due.position, due.trigger.workflow))
+    }
+
+    pub(super) fn is_at(&self, place: Place) -> bool {
+        (self.position, self.workflow) == place
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events start workflows: a reader behind the insert whose cursor commits with the runs that it starts.
 //!
-//! A step reads a chunk in one transaction, asks the filters while it holds none, and starts in a second one, which compares
+//! A step reads a chunk in one transaction, asks the filters and checks inputs while it holds none, and starts in a second one, which compares
 //! the cursor and the triggers with what it has read. [`FollowLimits`] bounds each of the three. Where the limits end within
 //! an event, the cursor stays before it, and the next step goes on with the workflows that are left; a run's dedupe key
 //! keeps it single whoever begins the event anew.
@@ -16,7 +16,7 @@ use serde_json::json;
 use tidegate_events::{ConsumerName, DamagedEvent, EventConsumers, EventFeed};
 use tidegate_kernel::{AuditEntry, Position, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
 use tidegate_workflows::trigger::ports::{ListeningTrigger, TriggersTx};
-use tidegate_workflows::trigger::{Occurrence, Triggers};
+use tidegate_workflows::trigger::{CheckedRun, Occurrence, Triggers};
 
 use batch::{Batch, Standing, Trouble};
 
@@ -159,9 +159,10 @@ impl FollowEvents {
             batch.isolate(trouble, &listeners, ATTEMPTS);
         }
         let events = u32::try_from(batch.to.0 - chunk.from.0).unwrap_or(u32::MAX);
+        let due = self.triggers.check_due(scope, std::mem::take(&mut batch.due)).await?;
         let tx = self.store.begin(scope).await?;
         let began = Instant::now();
-        let more = self.write(scope, tx, &chunk, batch, standing.trouble).await?;
+        let more = self.write(scope, tx, &chunk, &batch, due, standing.trouble).await?;
         Ok(Followed { events, more, held: held + began.elapsed() })
     }
 
@@ -196,7 +197,8 @@ impl FollowEvents {
         scope: &WorkspaceScope,
         mut tx: Box<dyn EventTriggersTx>,
         chunk: &Chunk,
-        batch: Batch,
+        batch: &Batch,
+        due: Vec<CheckedRun>,
         trouble: Option<Trouble>,
     ) -> Result<bool, StoreError> {
         // Who comes second waits here, before anything is started.
@@ -204,22 +206,26 @@ impl FollowEvents {
             self.stand(scope, Standing::default());
             return Ok(true);
         }
-        let in_place: HashSet<(_, i16, i32)> = if batch.due.is_empty() {
+        let in_place: HashSet<(_, i16, i32)> = if due.is_empty() {
             HashSet::new()
         } else {
             let listening = self.triggers.listening_in(tx.as_triggers(), &chunk.types).await?;
             listening.iter().map(|trigger| (trigger.workflow, trigger.ordinal, trigger.version)).collect()
         };
-        let passed = trouble.as_ref().is_some_and(|trouble| batch.due.iter().any(|due| trouble.is_of(due)));
+        let passed = trouble
+            .as_ref()
+            .is_some_and(|trouble| due.iter().any(|due| trouble.is_at((due.position, due.trigger.workflow))));
         let mut started = 0;
-        for due in batch.due {
+        for due in due {
             // What was published meanwhile listens from its publishing on.
             if !in_place.contains(&(due.trigger.workflow, due.trigger.ordinal, due.trigger.version)) {
                 continue;
             }
             let place = (due.position, due.trigger.workflow);
             match self.triggers.start_due_in(tx.as_triggers(), due).await {
-                Ok(created) => started += usize::from(created),
+                Ok(Some(created)) => started += usize::from(created),
+                // Another version was published since its input was checked.
+                Ok(None) => return Ok(true),
                 Err(error) => {
                     if !matches!(error, StoreError::Unavailable(_)) {
                         self.failed(scope, place);

@@ -1,11 +1,8 @@
 //! What runs follow.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use tidegate_kernel::{AuditLog, StoreError, UnitOfWork, WorkflowId, WorkspaceScope};
-use tidegate_workflows::definition::Definition;
-use tidegate_workflows::plan::Plan;
+use tidegate_workflows::model::Document;
 use tidegate_workflows::ports::WorkflowRepository;
 use tidegate_workflows::run::ports::{PlanRepository, RunRepository, RunsTx, Startable};
 
@@ -40,11 +37,7 @@ impl PlanRepository for PgTx {
         Ok(workflow.map(|workflow| workflow.published.map_or(Startable::Unpublished, Startable::Version)))
     }
 
-    async fn plan(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Arc<Plan>>, StoreError> {
-        let Some(document) = self.document(workflow, version).await? else { return Ok(None) };
-        // It compiled when it was kept, so this is a server older than the document.
-        let definition = Definition::compile(&document.source, document.format)
-            .map_err(|error| StoreError::Internal(Box::new(error)))?;
-        Ok(Some(definition.plan))
+    async fn document(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Document>, StoreError> {
+        WorkflowRepository::document(self, workflow, version).await
     }
 }

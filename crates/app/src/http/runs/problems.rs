@@ -24,6 +24,9 @@ impl From<StartError> for Problem {
                 format!("This dedupe key started {run} with another input; use another key for another input."),
             ),
             StartError::ConcurrencyKey(_) => Self::invalid(vec![FieldError::new("/input", error.to_string())]),
+            StartError::Superseded { .. } => {
+                Self::new(&CONFLICT, "Other versions of the workflow were published meanwhile; start it again.")
+            }
             StartError::TooDeep => Self::new(&CONFLICT, error.to_string()),
             StartError::Store(error) => error.into(),
         }

@@ -77,7 +77,7 @@ pub async fn create(
     DocumentBody(document): DocumentBody,
 ) -> Result<HttpResponse, Problem> {
     if query.dry_run {
-        return Ok(checked(services.workflows.check(&scope, &document)?));
+        return Ok(checked(services.workflows.check(&scope, &document).await?));
     }
     let details = services.workflows.create(&scope, document).await?;
     let location = format!("/api/v1/workspaces/{}/workflows/{}", scope.workspace(), details.workflow.id);

@@ -36,6 +36,7 @@ impl From<CheckError> for Problem {
         match error {
             CheckError::Forbidden(error) => error.into(),
             CheckError::Definition(error) => error.into(),
+            CheckError::Store(error) => error.into(),
         }
     }
 }

@@ -54,7 +54,12 @@ pub(super) struct Cost {
 impl Part {
     /// What checking `value` costs at the most.
     pub(super) fn cost(&self, value: &Value) -> Cost {
-        self.at(value, &mut 0)
+        self.cost_within(MAX_STEPS, value)
+    }
+
+    /// As [`Part::cost`], where what costs more than `limit` may cost anything.
+    pub(super) fn cost_within(&self, limit: u64, value: &Value) -> Cost {
+        self.at(value, &mut Left(limit))
     }
 
     /// Whether problems of branches are kept anywhere.
@@ -76,12 +81,12 @@ impl Part {
         lists.chain(named).chain(boxes.into_iter().filter_map(Option::as_deref))
     }
 
-    /// `visited` counts what was counted: it is never more than the steps are, so counting ends where they are too many.
-    fn at(&self, value: &Value, visited: &mut u64) -> Cost {
-        *visited += 1;
-        if *visited > MAX_STEPS {
+    /// What is counted is never more than the steps are, so counting ends where they are too many.
+    fn at(&self, value: &Value, left: &mut Left) -> Cost {
+        let Some(rest) = left.0.checked_sub(1) else {
             return Cost { check: u64::MAX, mark: u64::MAX, list: u64::MAX };
-        }
+        };
+        left.0 = rest;
         let mut own = Total(1 + self.own);
         if let Value::String(text) = value {
             // Lengths are counted in characters, so that even a text that nothing else reads is read once.
@@ -98,7 +103,7 @@ impl Part {
                     own.add(1);
                     evaluated.add(2);
                     let mut child = |part: &Self, value: &Value| {
-                        let cost = part.at(value, visited);
+                        let cost = part.at(value, left);
                         checked.add(cost.check);
                         listed.add(cost.list);
                     };
@@ -115,7 +120,7 @@ impl Part {
                         child(part, &Value::String(name.clone()));
                     }
                     if let Some(part) = &self.unevaluated_properties {
-                        unevaluated.add(part.at(value, visited).check);
+                        unevaluated.add(part.at(value, left).check);
                     }
                 }
             }
@@ -127,18 +132,18 @@ impl Part {
                     own.add(1);
                     evaluated.add(2);
                     if let Some(part) = self.prefix.get(index).or(self.items.as_deref()) {
-                        let cost = part.at(value, visited);
+                        let cost = part.at(value, left);
                         checked.add(cost.check);
                         listed.add(cost.list);
                     }
                     if let Some(part) = &self.contains {
-                        let cost = part.at(value, visited);
+                        let cost = part.at(value, left);
                         checked.add(cost.check);
                         listed.add(cost.check);
                         evaluated.add(cost.check);
                     }
                     if let Some(part) = &self.unevaluated_items {
-                        unevaluated.add(part.at(value, visited).check);
+                        unevaluated.add(part.at(value, left).check);
                     }
                 }
             }
@@ -149,13 +154,13 @@ impl Part {
         list.add(listed.0);
         mark.add(unevaluated.0);
         for part in &self.all {
-            let cost = part.at(value, visited);
+            let cost = part.at(value, left);
             check.add(cost.check);
             list.add(cost.list);
             mark.add(cost.check).add(cost.mark);
         }
         for part in &self.tried {
-            let cost = part.at(value, visited);
+            let cost = part.at(value, left);
             check.add(cost.check);
             list.add(cost.check.saturating_mul(2)).add(cost.list);
             mark.add(cost.check).add(cost.mark);
@@ -183,6 +188,9 @@ pub(super) fn values(value: &Value) -> u64 {
 fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
+
+/// How much may still be counted.
+struct Left(u64);
 
 /// A sum that stays at the largest number.
 #[derive(Debug, Clone, Copy)]

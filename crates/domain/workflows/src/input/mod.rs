@@ -43,6 +43,9 @@ pub const MAX_STEPS: u64 = 10_000_000;
 /// 400 bytes, until it has met the last.
 const MAX_LISTED_STEPS: u64 = 200_000;
 
+/// The most steps of what is quick: under a millisecond.
+const MAX_QUICK_STEPS: u64 = 10_000;
+
 /// The formats that are asserted: all that JSON Schema 2020-12 defines (Validation, section 7.3).
 pub const FORMATS: [&str; 19] = [
     "date",
@@ -116,6 +119,12 @@ impl InputSchema {
     #[must_use]
     pub fn schema(&self) -> &Value {
         &self.schema
+    }
+
+    /// Whether checking `input` takes so little that it need not be done elsewhere.
+    #[must_use]
+    pub fn is_quick(&self, input: &Value) -> bool {
+        self.part.cost_within(MAX_QUICK_STEPS, input).list <= MAX_QUICK_STEPS
     }
 
     /// Everything in `input` that does not meet the schema.

@@ -12,6 +12,7 @@ mod model;
 pub mod ports;
 mod record;
 mod service;
+mod start;
 mod state;
 mod timeline;
 
@@ -25,6 +26,7 @@ pub use model::{
     TransitionRecord, UnknownStatus,
 };
 pub use record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter};
-pub use service::{CancelError, MAX_KEY, ReadError, Runs, StartError, StartRun, Started};
+pub use service::{CancelError, ReadError, Runs};
+pub use start::{CheckedStart, MAX_KEY, StartError, StartRun, Started};
 pub use state::{Corrupt, Phase, RunState, StepState};
 pub use timeline::{AttemptView, StepView, timeline};

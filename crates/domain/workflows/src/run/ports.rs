@@ -1,14 +1,12 @@
 //! What runs need from a store.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{AuditLog, Page, PageSize, RunId, StoreError, Transaction, WorkflowId};
 
 use super::model::TransitionRecord;
 use super::record::{NewRun, Run, RunFilter};
-use crate::plan::Plan;
+use crate::model::Document;
 
 /// The slice of a store that the use cases of runs work on.
 pub trait RunsTx: Transaction {
@@ -83,12 +81,12 @@ pub enum Startable {
     Unpublished,
 }
 
-/// The plans of one workspace's workflows.
+/// What runs of one workspace's workflows follow.
 #[async_trait]
 pub trait PlanRepository: Send {
     /// What of the workflow can be started, or `None` where the workspace has no such workflow.
     async fn startable(&mut self, workflow: WorkflowId) -> Result<Option<Startable>, StoreError>;
 
-    /// The plan of a version, compiled; `None` where the workspace has no such version.
-    async fn plan(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Arc<Plan>>, StoreError>;
+    /// The document of a version; `None` where the workspace has no such version.
+    async fn document(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Document>, StoreError>;
 }

@@ -12,7 +12,7 @@ mod service;
 pub use event::EventTrigger;
 pub use listeners::{DueRun, Listeners, Occurrence};
 pub use schedule::{PatternError, Schedule, ScheduleError};
-pub use service::Triggers;
+pub use service::{CheckedRun, Triggers};
 
 use crate::expression::ValueTemplate;
 

@@ -6,18 +6,34 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{
-    AuditEntry, Environment, StoreError, SystemScope, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
+    AuditEntry, Environment, Position, StoreError, SystemScope, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
 };
 
 use super::listeners::{DueRun, Listeners, Placed, input};
 use super::ports::{DueTriggers, ListeningTrigger, TimeTrigger, TriggersTx};
 use super::{CronTrigger, Trigger};
-use crate::definition::Definition;
-use crate::model::Document;
-use crate::run::{Runs, StartError, StartRun};
+use crate::run::{CheckedStart, Runs, StartError, StartRun};
 
 /// How many versions' triggers are kept compiled.
 const CAPACITY: usize = 1_000;
+
+/// A run that a trigger starts, checked; or why the trigger has no input for it.
+#[derive(Debug)]
+struct PreparedStart {
+    workflow: WorkflowId,
+    ordinal: i16,
+    start: Result<CheckedStart, String>,
+}
+
+/// A run that an event is to start, checked.
+#[derive(Debug)]
+pub struct CheckedRun {
+    /// The trigger.
+    pub trigger: ListeningTrigger,
+    /// The event's place.
+    pub position: Position,
+    prepared: PreparedStart,
+}
 
 /// What is placed, by version; a version never changes.
 type Versions = HashMap<(WorkflowId, i32), Arc<Placed>>;
@@ -69,9 +85,8 @@ impl Triggers {
     /// # Errors
     /// [`StoreError`] when nothing was changed.
     pub async fn fire(&self, scope: &WorkspaceScope, trigger: &TimeTrigger) -> Result<bool, StoreError> {
-        let mut tx = self.store.begin(scope).await?;
         let now = self.env.now();
-        let placed = self.placed(&mut *tx, trigger.workflow, trigger.version).await?;
+        let placed = self.placed(scope, trigger.workflow, trigger.version).await?;
         let cron = placed.as_ref().and_then(|placed| match placed.nth(trigger.ordinal) {
             Some(Trigger::Cron(cron)) => Some((placed, cron)),
             _ => None,
@@ -80,12 +95,14 @@ impl Triggers {
             // A version that this server cannot read: a newer one fires it.
             return Ok(false);
         };
+        let at = cron.schedule.last_due(trigger.due, now).unwrap_or(trigger.due);
+        let start = cron_start(cron, &placed.name, trigger, at);
+        let prepared = self.check(scope, trigger.workflow, trigger.version, trigger.ordinal, start).await?;
+        let mut tx = self.store.begin(scope).await?;
         if !tx.triggers().advance(trigger, cron.schedule.next_after(now)).await? {
             return Ok(false);
         }
-        let start =
-            cron_start(cron, &placed.name, trigger, cron.schedule.last_due(trigger.due, now).unwrap_or(trigger.due));
-        let started = self.start(&mut *tx, trigger.workflow, trigger.ordinal, start).await?;
+        let Some(started) = self.start_in(&mut *tx, prepared).await? else { return Ok(false) };
         tx.commit().await?;
         if started {
             self.runs.wake(scope);
@@ -118,26 +135,35 @@ impl Triggers {
         let mut listeners = Listeners::default();
         for triggers in listening.chunk_by(|one, other| one.workflow == other.workflow) {
             let (workflow, version) = (triggers[0].workflow, triggers[0].version);
-            let placed = match self.known(workflow, version) {
-                Some(placed) => Some(placed),
-                None => {
-                    let document = self.store.begin(scope).await?.documents().document(workflow, version).await?;
-                    document.and_then(|document| self.compiled(workflow, version, &document))
-                }
-            };
+            let placed = self.placed(scope, workflow, version).await?;
             listeners.add(workflow, triggers.to_vec(), placed);
         }
         Ok(listeners)
     }
 
-    /// Starts a run that an event set off, as part of a larger unit of work, and says whether it did: the caller commits and
-    /// calls [`Triggers::wake`]. An event that has started the workflow before starts nothing again, and what keeps the run
-    /// from starting is recorded.
+    /// Checks the inputs of runs that events are to start. It takes as long as inputs take, so it is called while no
+    /// transaction is open.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a version could not be read.
+    pub async fn check_due(&self, scope: &WorkspaceScope, due: Vec<DueRun>) -> Result<Vec<CheckedRun>, StoreError> {
+        let mut checked = Vec::with_capacity(due.len());
+        for DueRun { trigger, position, start } in due {
+            let prepared = self.check(scope, trigger.workflow, trigger.version, trigger.ordinal, start).await?;
+            checked.push(CheckedRun { trigger, position, prepared });
+        }
+        Ok(checked)
+    }
+
+    /// Starts a run that an event set off, as part of a larger unit of work, and says whether it is new: the caller commits
+    /// and calls [`Triggers::wake`]. An event that has started the workflow before starts nothing again, and what keeps the
+    /// run from starting is recorded. `None` where another version was published since the input was checked: the caller
+    /// gives the transaction up and begins anew.
     ///
     /// # Errors
     /// [`StoreError`]; the transaction cannot go on then.
-    pub async fn start_due_in(&self, tx: &mut dyn TriggersTx, due: DueRun) -> Result<bool, StoreError> {
-        self.start(tx, due.trigger.workflow, due.trigger.ordinal, due.start).await
+    pub async fn start_due_in(&self, tx: &mut dyn TriggersTx, due: CheckedRun) -> Result<Option<bool>, StoreError> {
+        self.start_in(tx, due.prepared).await
     }
 
     /// The types of events that triggers of the workspace wait for.
@@ -153,21 +179,33 @@ impl Triggers {
         self.runs.wake(scope);
     }
 
-    /// Starts one run. What keeps it from starting goes into the audit log, where the owner of the workflow finds it.
-    async fn start(
+    async fn check(
         &self,
-        tx: &mut dyn TriggersTx,
+        scope: &WorkspaceScope,
         workflow: WorkflowId,
+        version: i32,
         ordinal: i16,
         start: Result<StartRun, String>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<PreparedStart, StoreError> {
+        let start = match start {
+            Ok(start) => Ok(self.runs.check(scope, start, version).await?),
+            Err(reason) => Err(reason),
+        };
+        Ok(PreparedStart { workflow, ordinal, start })
+    }
+
+    /// Starts one run and says whether it is new. What keeps it from starting goes into the audit log, where the owner of
+    /// the workflow finds it. `None` where another version was published since it was checked.
+    async fn start_in(&self, tx: &mut dyn TriggersTx, prepared: PreparedStart) -> Result<Option<bool>, StoreError> {
+        let PreparedStart { workflow, ordinal, start } = prepared;
         let reason = match start {
             Err(reason) => reason,
             Ok(start) => match self.runs.start_in(tx.as_runs(), start).await {
-                Ok(started) => return Ok(started.created),
+                Ok(started) => return Ok(Some(started.created)),
                 // The tick or the event has started it before, from another version's template.
-                Err(StartError::KeyReused(_)) => return Ok(false),
+                Err(StartError::KeyReused(_)) => return Ok(Some(false)),
                 Err(StartError::Store(error)) => return Err(error),
+                Err(StartError::Superseded { .. }) => return Ok(None),
                 Err(StartError::InvalidInput(problems)) => {
                     let told = problems.iter().take(3).map(|problem| format!("{} {}", problem.pointer, problem.detail));
                     format!("the input does not meet the schema: {}", told.collect::<Vec<_>>().join("; "))
@@ -177,36 +215,33 @@ impl Triggers {
         };
         let entry = AuditEntry::new("workflow.trigger_failed", workflow);
         tx.as_runs().audit().record(entry.with(json!({"trigger": ordinal, "reason": reason}))).await?;
-        Ok(false)
+        Ok(Some(false))
     }
 
     /// The triggers of a version; `None` where it is gone or cannot be read by this server.
     async fn placed(
         &self,
-        tx: &mut dyn TriggersTx,
+        scope: &WorkspaceScope,
         workflow: WorkflowId,
         version: i32,
     ) -> Result<Option<Arc<Placed>>, StoreError> {
         if let Some(known) = self.known(workflow, version) {
             return Ok(Some(known));
         }
-        let document = tx.documents().document(workflow, version).await?;
-        Ok(document.and_then(|document| self.compiled(workflow, version, &document)))
-    }
-
-    fn known(&self, workflow: WorkflowId, version: i32) -> Option<Arc<Placed>> {
-        self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned()
-    }
-
-    fn compiled(&self, workflow: WorkflowId, version: i32, document: &Document) -> Option<Arc<Placed>> {
-        let definition = Definition::compile(&document.source, document.format).ok()?;
+        let document = self.store.begin(scope).await?.documents().document(workflow, version).await?;
+        let Some(document) = document else { return Ok(None) };
+        let Ok(definition) = self.runs.compile(document).await? else { return Ok(None) };
         let placed = Arc::new(Placed { name: definition.name, triggers: definition.triggers });
         let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
         if versions.len() >= CAPACITY {
             versions.clear();
         }
         versions.insert((workflow, version), Arc::clone(&placed));
-        Some(placed)
+        Ok(Some(placed))
+    }
+
+    fn known(&self, workflow: WorkflowId, version: i32) -> Option<Arc<Placed>> {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned()
     }
 }
 

@@ -3,7 +3,8 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{PageSize, RunId, WorkflowId, WorkspaceScope};
-use tidegate_workflows::model::Expected;
+use tidegate_workflows::definition::Definition;
+use tidegate_workflows::model::{Document, Expected};
 use tidegate_workflows::run::ports::{KeyClaim, RunsTx, Startable};
 use tidegate_workflows::run::{NewRun, Run, RunFilter, RunStatus};
 
@@ -171,7 +172,7 @@ pub async fn asking_for_an_end_changes_no_run(subject: &Subject) {
     assert_eq!(subject.runs(&scope).await, before);
 }
 
-/// What can be started is what is published; versions that are there have a plan.
+/// What can be started is what is published; versions that are there have a document.
 pub async fn what_is_published_can_be_started(subject: &Subject) {
     let scope = subject.scope();
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -180,7 +181,9 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
         let startable = tx.plans().startable(id).await.expect("an answer");
         let mut names = Vec::new();
         for version in 1..=2 {
-            names.push(tx.plans().plan(id, version).await.expect("a plan compiles").map(|plan| plan.name.clone()));
+            let document = tx.plans().document(id, version).await.expect("an answer");
+            let compile = |document: Document| Definition::compile(&document.source, document.format);
+            names.push(document.map(|document| compile(document).expect("it compiles").name));
         }
         (startable, names)
     };
@@ -195,7 +198,7 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
     let mut tx = subject.begin(&scope).await;
     let nothing = WorkflowId::generate(&subject.env);
     assert_eq!(tx.plans().startable(nothing).await.expect("an answer"), None);
-    assert!(tx.plans().plan(nothing, 1).await.expect("an answer").is_none());
+    assert!(tx.plans().document(nothing, 1).await.expect("an answer").is_none());
 }
 
 /// Every method, tried on another tenant's runs, keys and plans.
@@ -211,7 +214,7 @@ pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     assert_eq!(tx.runs().find(id).await.expect("an answer"), None);
     assert_eq!(tx.runs().transitions(id).await.expect("an answer"), []);
     assert_eq!(tx.plans().startable(workflow).await.expect("an answer"), None);
-    assert!(tx.plans().plan(workflow, 1).await.expect("an answer").is_none());
+    assert!(tx.plans().document(workflow, 1).await.expect("an answer").is_none());
     tx.runs().request_cancel(id, subject.env.now()).await.expect("nothing is asked");
     tx.commit().await.expect("it commits");
     assert_eq!(subject.runs(&scope).await, []);

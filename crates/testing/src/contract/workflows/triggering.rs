@@ -24,7 +24,7 @@ impl Subject {
     }
 
     /// What is due in the two workspaces.
-    async fn due(&self) -> Vec<(WorkspaceId, TimeTrigger)> {
+    pub(super) async fn due(&self) -> Vec<(WorkspaceId, TimeTrigger)> {
         let mut due =
             self.trigger_service().due(&system_scope(), self.env.now(), 1_000).await.expect("due triggers are found");
         due.retain(|(workspace, _)| self.knows(*workspace));
