@@ -4,8 +4,11 @@
 //! case may fail only where the list of its suite in `known/` says why, and a listed case that passes is an error too.
 
 mod cel;
+mod json;
+mod json_schema;
 mod known;
 mod report;
+mod yaml;
 
 use std::env;
 use std::io;
@@ -36,8 +39,17 @@ struct Suite {
     run: fn(&Path, &mut Report) -> Result<(), Failure>,
 }
 
-const SUITES: &[Suite] =
-    &[Suite { name: "cel", folder: "cel", known: include_str!("../known/cel.txt"), run: cel::run }];
+const SUITES: &[Suite] = &[
+    Suite { name: "cel", folder: "cel", known: include_str!("../known/cel.txt"), run: cel::run },
+    Suite {
+        name: "json_schema",
+        folder: "json-schema",
+        known: include_str!("../known/json_schema.txt"),
+        run: json_schema::run,
+    },
+    Suite { name: "json", folder: "json", known: include_str!("../known/json.txt"), run: json::run },
+    Suite { name: "yaml", folder: "yaml", known: include_str!("../known/yaml.txt"), run: yaml::run },
+];
 
 fn run(suite: &Suite, folder: &Path) -> Result<bool, Failure> {
     let known = known::read(suite.name, suite.known)?;

@@ -184,7 +184,10 @@ impl Reader<'_> {
         let length = self.rest().find(ends).unwrap_or(self.rest().len());
         let word = &self.rest()[..length];
         let content = match serde_json::from_str(word) {
-            Ok(Value::Number(number)) if number.is_f64() && scalar::is_whole(word) => Content::Unfit(WHOLE.to_owned()),
+            // `-0` is read as a double too, and is none that was rounded.
+            Ok(Value::Number(number)) if number.as_f64() != Some(0.0) && number.is_f64() && scalar::is_whole(word) => {
+                Content::Unfit(WHOLE.to_owned())
+            }
             Ok(value) => Content::Scalar(value),
             Err(error) if error.to_string().starts_with("number out of range") => Content::Unfit(RANGE.to_owned()),
             Err(_) => return Err(self.fail("expected a value")),

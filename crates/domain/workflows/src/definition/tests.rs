@@ -310,6 +310,7 @@ fn what_would_be_read_as_something_else_is_a_problem_with_its_place() {
         let answer = problems(&in_json(value), Format::Json);
         assert!(answer.starts_with("1:") && answer.contains("/steps/0/with/k") && answer.contains(reason), "{answer}");
     }
+    assert_eq!(problems(&in_json("[-0, 0, 18446744073709551615, 1e30]"), Format::Json), "no problems");
     assert!(problems(&in_json(r#""\ud800""#), Format::Json).contains("half of a surrogate pair"));
 }
 
