@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for Check<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let mut seen = Seen::default();
         while let Some(name) = members.next_key_seed(Name)? {
-            let is_new = seen.add(&name);
+            let is_new = seen.add(name.clone());
             self.0.path.push(Step::Name(name));
             if !is_new {
                 self.0.repeated = true;
@@ -185,16 +185,16 @@ impl<'de> Seen<'de> {
     const FEW: usize = 16;
 
     /// Whether the name is new.
-    fn add(&mut self, name: &Cow<'de, str>) -> bool {
+    fn add(&mut self, name: Cow<'de, str>) -> bool {
         if self.few.len() < Self::FEW {
-            let is_new = !self.few.contains(name);
-            self.few.push(name.clone());
+            let is_new = !self.few.contains(&name);
+            self.few.push(name);
             return is_new;
         }
         if self.many.is_empty() {
             self.many.extend(self.few.iter().cloned());
         }
-        self.many.insert(name.clone())
+        self.many.insert(name)
     }
 }
 
