@@ -15,18 +15,21 @@ use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
 /// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
 const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
 /// The same with what the other connections are given when they are made.
-const BEGIN_EMBEDDED: &str = "SET enable_seqscan = off; SET jit = off; SET SESSION AUTHORIZATION tidegate_session";
+const BEGIN_EMBEDDED: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+    SET jit = off; SET SESSION AUTHORIZATION tidegate_session";
 
-/// What a session's plans keep to. A plan that was made while a table was empty would read it whole when it is full, and a statement
-/// that ends in milliseconds gains nothing from being compiled.
-const SESSION_PLANS: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+/// What a session's plans keep to. A plan that was made while a table was empty, or by statistics from then, would read a table or a
+/// workspace whole when it is full, and sort it, where an index has what is asked in its order. And a statement that ends in
+/// milliseconds gains nothing from being compiled.
+const SESSION_PLANS: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("enable_sort", "off"), ("jit", "off")];
 
 /// What keeps the plans of the machinery to index lookups. Its tables are queues: they are empty when they are analysed and full a
 /// moment later, so no estimate of them is worth anything. Nothing is read or joined whole, nothing is sorted that an index has in
 /// order, and an index entry costs so much that a plan which expects to read fewer of them wins, and a row by its `ctid` always.
 /// So a plan fits whatever its parameters are, and is made once.
 const MACHINERY_PLANS: &str = "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-    SET LOCAL enable_sort = off; SET LOCAL enable_memoize = off; SET LOCAL cpu_index_tuple_cost = 1000; \
+    SET LOCAL enable_memoize = off; SET LOCAL cpu_index_tuple_cost = 1000; \
     SET LOCAL plan_cache_mode = force_generic_plan";
 
 /// Where the database is and how it is reached.

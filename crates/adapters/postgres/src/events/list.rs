@@ -27,9 +27,11 @@ pub(super) async fn head(tx: &mut PgTx<Tenant>) -> Result<Position, StoreError> 
 pub(super) async fn find(tx: &mut PgTx<Tenant>, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
     let workspace = tx.workspace().as_uuid();
     let ids: Vec<Uuid> = ids.iter().map(EventId::as_uuid).collect();
-    let mut query = QueryBuilder::<Postgres>::new("select ");
-    query.push(WHOLE).push(" from event where workspace_id = ").push_bind(workspace);
-    query.push(" and id = any(").push_bind(ids).push(") order by id");
+    // One lookup for each, in the order of the key, which no other index has.
+    let mut query = QueryBuilder::<Postgres>::new("select e.* from (select distinct unnest(");
+    query.push_bind(ids).push("::uuid[]) as id) k cross join lateral (select ").push(WHOLE);
+    query.push(" from event where workspace_id = ").push_bind(workspace);
+    query.push(" and id >= k.id and id <= k.id order by id limit 1) e order by e.id");
     let rows: Vec<WholeRow> = query.build_query_as().fetch_all(tx.sqlx()).await.map_err(store_error)?;
     rows.into_iter().map(TryInto::try_into).collect()
 }

@@ -84,17 +84,13 @@ fn statement(workspace: Uuid, filter: &AuditFilter, before: Option<Uuid>, limit:
         None
     };
     query.push("lateral (select * from audit_entry where workspace_id = ").push_bind(workspace);
-    query.push(" and id < ").push_bind(before).push(" and id >= ").push_bind(from);
-    if let Some(column) = column {
-        for (operator, bound) in [(" < ", before), (" >= ", from)] {
-            query
-                .push(" and (")
-                .push(column)
-                .push(", id)")
-                .push(operator)
-                .push("(w.value, ")
-                .push_bind(bound)
-                .push(")");
+    let key = column.map_or("id".to_owned(), |column| format!("({column}, id)"));
+    for (operator, bound) in [(" < ", before), (" >= ", from)] {
+        query.push(" and ").push(&key).push(operator);
+        if column.is_some() {
+            query.push("(w.value, ").push_bind(bound).push(")");
+        } else {
+            query.push_bind(bound);
         }
     }
     if !filter.actions.is_empty() && column != Some("action") {

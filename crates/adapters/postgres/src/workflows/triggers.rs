@@ -177,8 +177,11 @@ impl TriggerRepository for PgTx<Tenant> {
     async fn listening(&mut self, types: &[String]) -> Result<Vec<ListeningTrigger>, StoreError> {
         let workspace = self.workspace().as_uuid();
         let rows: Vec<ListeningRow> = sqlx::query_as(
-            "select workflow_id, ordinal, version, event_type, after_position from event_trigger
-             where workspace_id = $1 and event_type = any ($2) order by workflow_id, ordinal",
+            "select e.* from (select distinct unnest($2::text[]) as event_type) t cross join lateral (
+                 select workflow_id, ordinal, version, event_type, after_position from event_trigger
+                 where workspace_id = $1 and event_type >= t.event_type and event_type <= t.event_type
+                 order by event_type offset 0) e
+             order by e.workflow_id, e.ordinal",
         )
         .bind(workspace)
         .bind(types)

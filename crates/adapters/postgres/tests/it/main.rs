@@ -10,4 +10,5 @@ mod erasure;
 mod following;
 mod isolation;
 mod migrations;
+mod plans;
 mod startup;

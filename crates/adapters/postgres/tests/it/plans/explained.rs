@@ -1,0 +1,147 @@
+//! Every statement of a database's sessions with what it read: the server explains it (auto_explain), also those within functions.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tidegate_testing::TestDatabase;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Metadata, Subscriber};
+
+/// Where the driver tells what a server says beside its answers.
+const NOTICES: &str = "sqlx::postgres::notice";
+
+/// The plans since the last look.
+#[derive(Clone, Default)]
+pub struct Explained(Arc<Mutex<Vec<Value>>>);
+
+impl Explained {
+    /// Lets every session of `database` explain its statements, planned in this `mode`, and listens for as long as the guard lives.
+    pub async fn listen(database: &TestDatabase, mode: &str) -> (Self, DefaultGuard) {
+        let settings = [
+            ("session_preload_libraries", "auto_explain"),
+            ("auto_explain.log_min_duration", "0"),
+            ("auto_explain.log_analyze", "on"),
+            ("auto_explain.log_buffers", "on"),
+            ("auto_explain.log_timing", "off"),
+            ("auto_explain.log_format", "json"),
+            ("auto_explain.log_level", "notice"),
+            ("auto_explain.log_nested_statements", "on"),
+            ("plan_cache_mode", mode),
+        ];
+        for (name, value) in settings {
+            let set = format!("execute format('alter database %I set {name} = {value}', current_database())");
+            database.run(format!("do $$ begin {set}; end $$")).await;
+        }
+        let explained = Self::default();
+        let guard = tracing::subscriber::set_default(explained.clone());
+        (explained, guard)
+    }
+
+    /// Takes what was explained so far.
+    pub fn take(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Subscriber for Explained {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == NOTICES
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Notice(self));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Notice<'a>(&'a Explained);
+
+impl Visit for Notice<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let Some((_, plan)) = value.split_once("plan:\n").filter(|_| field.name() == "message") else { return };
+        let plan = serde_json::from_str(plan).expect("auto_explain writes JSON");
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+/// What is wrong with the plan of a statement: the nodes that read more than they should.
+pub fn wasteful(explained: &Value) -> Vec<String> {
+    let plan = &explained["Plan"];
+    let mut asked = 0.0;
+    visit(plan, &mut |node| {
+        let written = node["Node Type"] == "ModifyTable";
+        if node["Node Type"] == "Function Scan" || written {
+            asked += children(node).map(rows).sum::<f64>() + if written { 0.0 } else { rows(node) };
+        }
+    });
+    asked += rows(plan);
+    let mut wrong = Vec::new();
+    visit(plan, &mut |node| {
+        let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
+        let loops = number("Actual Loops").max(1.0);
+        let kept = rows(node);
+        let removed: f64 = ["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"]
+            .map(number)
+            .iter()
+            .sum::<f64>()
+            * loops;
+        let table = node["Relation Name"].as_str();
+        // A scan says which blocks it touched, not how many entries of an index it passed over: three blocks deep and one row each.
+        let blocks =
+            number("Shared Hit Blocks") + number("Shared Read Blocks") - children(node).map(blocks).sum::<f64>();
+        let too_many_rows = (table.is_some() || removed > 0.0) && kept + removed > ROWS_PER_ROW * asked + ROWS;
+        let too_many_blocks = table.is_some()
+            && node["Node Type"] != "ModifyTable"
+            && blocks > 2.0 * (kept + removed) + 6.0 * loops + BLOCKS;
+        if too_many_rows || too_many_blocks {
+            wrong.push(format!(
+                "{} on {} by {}: {kept} rows and {removed} removed, {blocks} blocks, {loops} loops, where {asked} were asked for",
+                node["Node Type"], node["Relation Name"], node["Index Name"]
+            ));
+        }
+    });
+    wrong
+}
+
+/// How many rows a plan may read for each that it returns, writes or is given as a key.
+const ROWS_PER_ROW: f64 = 10.0;
+/// And how many beside: what a look at a few workspaces or at the shards reads.
+const ROWS: f64 = 130.0;
+/// Blocks that any scan may touch: two or three for each of the sixteen shards.
+const BLOCKS: f64 = 48.0;
+
+fn rows(node: &Value) -> f64 {
+    node["Actual Rows"].as_f64().unwrap_or(0.0) * node["Actual Loops"].as_f64().unwrap_or(0.0)
+}
+
+fn blocks(node: &Value) -> f64 {
+    node["Shared Hit Blocks"].as_f64().unwrap_or(0.0) + node["Shared Read Blocks"].as_f64().unwrap_or(0.0)
+}
+
+fn children(node: &Value) -> impl Iterator<Item = &Value> {
+    node["Plans"].as_array().into_iter().flatten()
+}
+
+fn visit(node: &Value, look: &mut dyn FnMut(&Value)) {
+    look(node);
+    for child in children(node) {
+        visit(child, look);
+    }
+}

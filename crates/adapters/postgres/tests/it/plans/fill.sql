@@ -1,0 +1,64 @@
+-- One workspace that is full and some that are not, for the test of plans. {big} is the full one, {rows} what it has of everything, {shard} where its runs are.
+create temporary table filling as
+    select '{big}'::uuid as workspace_id, n, extract(epoch from now())::bigint * 1000 - {rows} + n as ms
+    from generate_series(1, {rows}) n
+    union all
+    select event_id(1, small, 7), n, extract(epoch from now())::bigint * 1000 - {rows} + n
+    from generate_series(1, 30) small, generate_series(1, 10) n;
+insert into workspace (workspace_id, name, slug, created_at)
+    select distinct workspace_id, 'w', 'w' || workspace_id, now() from filling where workspace_id <> '{big}';
+
+-- One run in a thousand has failed, and one workflow has two runs.
+insert into run (workspace_id, id, workflow_id, version, shard, status, trigger, input, depth, request_id, created_at)
+    select workspace_id, event_id(ms, n, 0), event_id(1, case when n in (7, 77) then 99 else n % 10 end, 1), 1, {shard},
+        case when n % 1000 = 0 then 'failed' when n > {rows} - 200 then 'pending' else 'completed' end, '{}', '{}', 0, 'r', now()
+    from filling;
+insert into ready (workspace_id, run_id, shard) select workspace_id, event_id(ms, n, 0), {shard} from filling where n % 3 <> 1 order by n desc;
+insert into lease (workspace_id, run_id, shard, epoch, next_seq)
+    select workspace_id, event_id(ms, n, 0), {shard}, 1000, 1 from filling where n % 3 = 1;
+insert into run_journal (workspace_id, run_id, seq, at, body) select workspace_id, event_id(ms, n, 0), 0, now(), '{}' from filling;
+insert into step_event (workspace_id, run_id, seq, at, kind, body)
+    select workspace_id, event_id(ms, n, 0), 0, now(), 'run_started', '{}' from filling;
+insert into timer (workspace_id, run_id, step, attempt, due_at, shard)
+    select workspace_id, event_id(ms, n, 0), 0, 1, now() + n * interval '1 day', {shard} from filling;
+insert into gate_hold (workspace_id, run_id, gate, shard) select workspace_id, event_id(ms, n, 0), 'held', 99 from filling;
+insert into blocked (workspace_id, gate, run_id, shard) select workspace_id, 'workspace', event_id(ms, n, 0), 99 from filling where n % 3 = 1;
+insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+    select workspace_id, event_id(ms, n, 5), event_id(ms, n, 0), 99, 'cancel', now() from filling;
+insert into run_key (workspace_id, workflow_id, dedupe_key, run_id, input_digest, created_at)
+    select workspace_id, event_id(1, 1, 1), 'key ' || n, event_id(ms, n, 0), '', now() from filling;
+
+insert into workspace_head (workspace_id, position, last_ms, period_start)
+    select workspace_id, max(n), max(ms), '1970-01-01' from filling group by workspace_id
+    on conflict (workspace_id) do update set position = excluded.position, last_ms = excluded.last_ms;
+insert into event (workspace_id, id, position, dedupe_key, type, source, sender_id, subject, time, actor)
+    select workspace_id, event_id(ms, n, 0), n, gen_random_uuid(), 'type ' || n % 10, 'source', n, 'subject ' || n % 100,
+        now() - ({rows} - n) * interval '1 second', case when n in (7, 77) then 'rare' else 'actor ' || n % 20 end
+    from filling;
+insert into event_batch (workspace_id, position, first_id)
+    select workspace_id, n, event_id(ms - 9, n - 9, 0) from filling where n % 10 = 0;
+insert into event_consumer (workspace_id, consumer, position)
+    select workspace_id, 'reader', max(n) - 10 from filling group by workspace_id
+    on conflict (workspace_id, consumer) do update set position = excluded.position;
+
+insert into workflow (workspace_id, id, name, revision, latest_version, created_at, updated_at)
+    select workspace_id, event_id(ms, n, 0), 'w ' || n, 1, 1, now(), now() from filling;
+insert into workflow_version (workspace_id, workflow_id, version, name, format, source, created_at)
+    select f.workspace_id, event_id(f.ms, 1, 0), v.n, 'w', 'yaml', '', now()
+    from filling f join filling v using (workspace_id) where f.n = 1;
+insert into cron_trigger (workspace_id, workflow_id, ordinal, version, next_fire)
+    select workspace_id, event_id(ms, n, 0), 0, 1, now() + (n - 300) * interval '1 hour' from filling;
+insert into event_trigger (workspace_id, workflow_id, ordinal, version, event_type, after_position)
+    select workspace_id, event_id(ms, n, 0), 0, 1, 'type ' || n, 0 from filling;
+
+insert into audit_entry (workspace_id, id, at, actor_kind, actor_id, action, resource, details, request_id)
+    select workspace_id, event_id(ms, n, 0), now(), 'person', event_id(1, case when n in (7, 77) then 99 else 1 end, 2),
+        case when n in (8, 88) then 'rare' else 'usual' end, case when n in (9, 99) then 'rare' else 'usual' end, '{}', 'r'
+    from filling;
+insert into membership (workspace_id, user_id, role, joined_at)
+    select workspace_id, event_id(ms, n, 0), 'member', now() + n * interval '1 second' from filling;
+insert into api_key (workspace_id, id, name, visible, scopes, created_by, created_at, revoked_at)
+    select workspace_id, event_id(ms, n, 0), 'k', 'k', '{}', event_id(1, 1, 2), now(),
+        case when n % 1000 <> 0 then now() end
+    from filling;
+drop table filling;
