@@ -1,8 +1,11 @@
 //! Settings that were looked at as far as that goes without touching anything: nothing is made, opened or changed before each
 //! of them can be used.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use tidegate_billing::Catalogue;
+use tidegate_kernel::UserId;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_redis::Redis;
 
@@ -19,6 +22,8 @@ pub struct CheckedSettings {
     pub(crate) limits: LimitSettings,
     /// The plans, of which the default one is one.
     pub(crate) plans: Catalogue,
+    /// The people who operate the installation.
+    pub(crate) operators: HashSet<UserId>,
     /// Redis, where there is one. No connection was made.
     pub(crate) redis: Option<Redis>,
     /// Calls out of workflows.
@@ -43,6 +48,7 @@ impl CheckedSettings {
             secret: configured_secret(settings)?,
             limits: LimitSettings::read(&settings.rate_limits, &settings.trusted_proxies)?,
             plans,
+            operators: settings.operators.iter().map(|text| operator(text)).collect::<Result<_, _>>()?,
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
             outbound,
             erase_after: TimeDelta::from_std(settings.erase_after).map_err(setting)?,
@@ -65,6 +71,14 @@ fn configured_secret(settings: &Settings) -> Result<Option<MasterSecret>, StartE
     }
 }
 
+fn operator(text: &str) -> Result<UserId, StartError> {
+    let refused = |_| {
+        let detail = "write a person's id such as usr_01jz3q9m0e7c2v5y8t4r6n1k0d; GET /api/v1/auth/me has it";
+        StartError::Setting(format!("--operator {text:?}: {detail}"))
+    };
+    text.trim().parse().map_err(refused)
+}
+
 /// `HOST:PORT` as addresses of calls have it: a name, an IPv4 address or an IPv6 address in brackets, and the port.
 fn allowed_host(text: &str) -> Result<String, StartError> {
     let text = text.trim();
@@ -81,6 +95,15 @@ fn allowed_host(text: &str) -> Result<String, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operator_is_named_by_id() {
+        assert!(operator("usr_01jz3q9m0e7c2v5y8t4r6n1k0d").is_ok());
+        for text in ["", "ada@example.org", "ws_01jz3q9m0e7c2v5y8t4r6n1k0d"] {
+            let error = operator(text).unwrap_err().to_string();
+            assert!(error.contains("--operator") && error.contains("usr_"), "{error}");
+        }
+    }
 
     #[test]
     fn an_allowed_host_has_a_port_and_is_one() {

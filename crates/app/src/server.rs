@@ -156,6 +156,7 @@ impl Application {
         let workers = TaskTracker::new();
         workers.spawn(workers::write_calls(self.services.clone()));
         workers.spawn(unreadable::tell_of_unreadable_requests(self.services.stopping.clone()));
+        workers.spawn(workers::relay_endings(self.services.clone()));
         if self.works {
             workers::start(&workers, &self.services);
         }

@@ -15,7 +15,7 @@ use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
 use tidegate_use_cases::{ApplySuggestion, DeleteWorkspace, PlanQuota};
 use tidegate_workflows::Workflows;
-use tidegate_workflows::run::Runs;
+use tidegate_workflows::run::{Quarantine, Runs};
 use tokio_util::sync::CancellationToken;
 
 use crate::checked::CheckedSettings;
@@ -62,6 +62,8 @@ pub struct Services {
     pub catalogue: Arc<Catalogue>,
     /// What is done with runs, beside driving them.
     pub runs: Runs,
+    /// Runs that the engine set aside, for operators.
+    pub quarantine: Arc<Quarantine>,
     /// Who waits for a run to end.
     pub run_endings: RunEndings,
     /// Calls out of workflows.
@@ -106,7 +108,7 @@ impl Services {
             None => (alone, Arc::new(InProcessSignalBus::new())),
         };
         let limits = Limits::new(limiter, checked.limits);
-        let tenancy = Tenancy::wire(limits, &env, &store, secret, &issuer, &signals);
+        let tenancy = Tenancy::wire(limits, checked.operators, &env, &store, secret, &issuer, &signals);
         let catalogue = Arc::new(Catalogue::built_in().map_err(setting)?);
         let pool = Arc::new(BlockingPool::new());
         let workflows = Workflows::new(store.clone(), env.clone()).computing_on(pool.clone());
@@ -120,7 +122,14 @@ impl Services {
             billing,
             calls,
             runs: Runs::new(store.clone(), signals.clone(), env.clone()).computing_on(pool),
-            run_endings: RunEndings::default(),
+            quarantine: Arc::new(Quarantine::new(
+                store.clone(),
+                store.clone(),
+                issuer.system("showing operators what was set aside"),
+                signals.clone(),
+                env.clone(),
+            )),
+            run_endings: RunEndings::across(signals.clone()),
             outbound: Arc::new(checked.outbound),
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),

@@ -104,6 +104,10 @@ pub struct Settings {
     #[arg(long = "cors-origin", env = "TIDEGATE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
 
+    /// Person, by id, who operates this installation: sees runs that the engine set aside; may be repeated
+    #[arg(long = "operator", env = "TIDEGATE_OPERATORS", value_name = "USR_ID", value_delimiter = ',')]
+    pub operators: Vec<String>,
+
     /// How log lines look
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

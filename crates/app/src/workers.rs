@@ -23,6 +23,11 @@ pub(crate) async fn write_calls(services: Services) {
     }
 }
 
+/// Hears from other processes which runs have ended that somebody here waits for, and tells them of those that end here.
+pub(crate) async fn relay_endings(services: Services) {
+    services.stopping.run_until_cancelled(services.run_endings.relay()).await;
+}
+
 /// Writes the API calls that were counted up to now.
 pub(crate) async fn flush_calls(services: &Services) {
     let scope = services.issuer.system("counting API calls").with_urgency(Urgency::Background);
@@ -49,7 +54,7 @@ fn erasure(services: &Services) -> ErasureParts {
         report: |waiting, failed| {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; there are not that many workspaces")]
             let gauge = |state: &'static str, count: u64| {
-                metrics::gauge!("workspace_erasures", "state" => state).set(count as f64)
+                metrics::gauge!("workspace_erasures", "state" => state).set(count as f64);
             };
             gauge("waiting", waiting);
             gauge("failed", failed);

@@ -61,6 +61,22 @@ impl GateBook {
         places
     }
 
+    /// One is about to leave a gate whose limit is not known: another may pass in its place.
+    pub(crate) fn hand_over(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate) -> u32 {
+        let count = self.count(shard, workspace, gate);
+        count.leaving += 1;
+        count.held += 1;
+        1
+    }
+
+    /// One is about to leave: [`GateBook::vacate`] where the limit is known, else [`GateBook::hand_over`].
+    pub(crate) fn depart(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate, limit: Option<u32>) -> u32 {
+        match limit {
+            Some(limit) => self.vacate(shard, workspace, gate, limit),
+            None => self.hand_over(shard, workspace, gate),
+        }
+    }
+
     /// One has left; the places that were kept are given or free.
     pub(crate) fn leave(&mut self, workspace: WorkspaceId, departure: &Departure) {
         let key = (workspace, departure.gate.clone());

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tidegate_kernel::RequestId;
 use tidegate_workflows::plan::{Plan, StepIndex};
 use tidegate_workflows::run::{
-    Command, DecideError, Fact, FactKind, RunContext, RunError, RunOrigin, RunState, RunStatus, StepStatus, Transition,
-    TransitionRecord, decide,
+    Command, DecideError, Fact, FactKind, QuarantineReason, RunContext, RunError, RunOrigin, RunState, RunStatus,
+    StepStatus, Transition, TransitionRecord, decide,
 };
 use tokio::task::AbortHandle;
 use uuid::Uuid;
@@ -49,6 +49,10 @@ pub(crate) struct LiveRun {
     pub(crate) attempts: HashMap<(StepIndex, u32), AbortHandle>,
     /// Attempts in the queue.
     pub(crate) queued: usize,
+    /// Whether it has just been taken up and has to be written down as it is.
+    resumed: bool,
+    /// Why it is given up as soon as the commit on its way has arrived.
+    pub(crate) doomed: Option<(QuarantineReason, String)>,
 }
 
 /// A commit that is on its way.
@@ -58,12 +62,12 @@ pub(crate) struct InFlight {
     commands: Vec<Command>,
     pub(crate) after: After,
     pub(crate) left: Vec<Departure>,
+    signals: Vec<Uuid>,
 }
 
 impl LiveRun {
-    /// Takes a claimed run into hand.
-    pub(crate) fn new(claimed: ClaimedRun, plan: Arc<Plan>) -> Result<Self, DecideError> {
-        let state = RunState::replay(&plan, &claimed.journal)?;
+    /// Takes a claimed run into hand, whose journal led to `state`.
+    pub(crate) fn new(claimed: ClaimedRun, plan: Arc<Plan>, state: RunState) -> Self {
         let origin = RunOrigin {
             run: claimed.key.run,
             created_at: claimed.created_at,
@@ -76,7 +80,7 @@ impl LiveRun {
         let mut gates: Vec<(Gate, u32)> = claimed.concurrency.into_iter().collect();
         gates.extend(claimed.run_limit.map(|limit| (Gate::workspace(), limit)));
         let began = claimed.journal.iter().find(|record| record.transition == Transition::RunStarted);
-        Ok(Self {
+        Self {
             key: claimed.key,
             tenure: claimed.tenure,
             context: origin.context(&plan.name),
@@ -98,11 +102,18 @@ impl LiveRun {
             in_flight: None,
             attempts: HashMap::new(),
             queued: 0,
-        })
+            resumed: false,
+            doomed: None,
+        }
     }
 
     /// The first transition of a run that cannot be driven: it ends.
-    pub(crate) fn unreadable(claimed: &ClaimedRun, at: DateTime<Utc>, message: String) -> RunCommit {
+    pub(crate) fn unreadable(
+        claimed: &ClaimedRun,
+        at: DateTime<Utc>,
+        message: String,
+        left: Vec<Departure>,
+    ) -> RunCommit {
         let error = RunError { code: "version".to_owned(), message, step: None };
         let ended =
             Transition::RunEnded { status: RunStatus::Failed, outputs: Value::Null, error: Some(error.clone()) };
@@ -124,7 +135,7 @@ impl LiveRun {
             cleared: Vec::new(),
             signals: Vec::new(),
             passed: Vec::new(),
-            left: claimed.holds.iter().map(|gate| Departure { gate: gate.clone(), places: 1 }).collect(),
+            left,
         }
     }
 
@@ -149,13 +160,25 @@ impl LiveRun {
         self.holds.push(gate);
     }
 
-    /// How many may be behind a gate of this run's. A gate that is not there any more lets one in for one out.
+    /// How many may be behind a gate of this run's; unknown where the limit is not there any more.
     pub(crate) fn limit(&self, gate: &Gate) -> Option<u32> {
         self.gates.iter().find(|(of, _)| of == gate).map(|(_, limit)| *limit)
     }
 
     pub(crate) fn block(&mut self, gate: Gate) {
         self.blocked = Some(gate);
+    }
+
+    /// Has the run written down as it is before its outstanding work is done: one that only waits then gives its lease up, and
+    /// one from the quarantine gets its gates and timers back.
+    pub(crate) fn resume(&mut self) {
+        self.commands.extend(self.state.outstanding(&self.plan));
+        self.resumed = true;
+    }
+
+    /// Whether a begun run has nothing to do but wait.
+    pub(crate) fn only_waits(&self) -> bool {
+        self.state.status() == RunStatus::Waiting
     }
 
     /// What a worker that takes the run over has to do; all of it is committed.
@@ -193,7 +216,7 @@ impl LiveRun {
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.pending.is_empty() || !self.signals.is_empty() || self.blocked.is_some()
+        !self.pending.is_empty() || !self.signals.is_empty() || self.blocked.is_some() || self.resumed
     }
 
     /// What is to be committed, or `None` where nothing is or a commit is on its way.
@@ -202,20 +225,10 @@ impl LiveRun {
             return None;
         }
         let status = self.state.status();
-        let mut timers = Vec::new();
-        let mut executes = !self.attempts.is_empty() || self.queued > 0;
-        for command in &self.commands {
-            match command {
-                Command::Execute { .. } => executes = true,
-                Command::SetTimer { step, attempt, due } => timers.push(Timer {
-                    due: *due,
-                    key: self.key,
-                    shard: self.tenure.shard,
-                    step: *step,
-                    attempt: *attempt,
-                }),
-            }
-        }
+        self.resumed = false;
+        let executes = !self.attempts.is_empty()
+            || self.queued > 0
+            || self.commands.iter().any(|command| matches!(command, Command::Execute { .. }));
         let first_due = self.state.steps().iter().filter_map(|step| step.until).min();
         let after = if let Some(gate) = self.blocked.clone() {
             After::Block(gate)
@@ -226,16 +239,9 @@ impl LiveRun {
         } else {
             After::Keep
         };
-        let mut left = Vec::new();
-        if after == After::End {
-            for gate in &self.holds {
-                let places = match self.limit(gate) {
-                    Some(limit) => book.vacate(self.tenure.shard, self.key.workspace, gate, limit),
-                    None => 0,
-                };
-                left.push(Departure { gate: gate.clone(), places });
-            }
-        }
+        // Whoever takes a parked run up finds its times here and nowhere else, so all of them are written.
+        let timers = if after == After::Park { self.timers(&self.outstanding()) } else { self.timers(&self.commands) };
+        let left = if after == After::End { self.leave(book) } else { Vec::new() };
         // A step whose timer is set anew keeps it.
         let cleared = std::mem::take(&mut self.cleared);
         let cleared = cleared.into_iter().filter(|step| timers.iter().all(|timer| timer.step != *step)).collect();
@@ -255,8 +261,41 @@ impl LiveRun {
             left: left.clone(),
         };
         let commands = std::mem::take(&mut self.commands);
-        self.in_flight = Some(InFlight { up_to: self.state.next_seq(), commands, after, left });
+        let signals = commit.signals.clone();
+        self.in_flight = Some(InFlight { up_to: self.state.next_seq(), commands, after, left, signals });
         Some(commit)
+    }
+
+    fn timers(&self, commands: &[Command]) -> Vec<Timer> {
+        let timer = |command: &Command| match command {
+            Command::SetTimer { step, attempt, due } => {
+                Some(Timer { due: *due, key: self.key, shard: self.tenure.shard, step: *step, attempt: *attempt })
+            }
+            Command::Execute { .. } => None,
+        };
+        commands.iter().filter_map(timer).collect()
+    }
+
+    fn leave(&self, book: &mut GateBook) -> Vec<Departure> {
+        let leave = |gate: &Gate| Departure {
+            places: book.depart(self.tenure.shard, self.key.workspace, gate, self.limit(gate)),
+            gate: gate.clone(),
+        };
+        self.holds.iter().map(leave).collect()
+    }
+
+    /// The gates that a run leaves which is given up: as its last commit would have, where that was refused.
+    pub(crate) fn departures(&self, book: &mut GateBook) -> Vec<Departure> {
+        match &self.in_flight {
+            Some(commit) if commit.after == After::End => commit.left.clone(),
+            _ => self.leave(book),
+        }
+    }
+
+    /// Signals that the run has answered, and that are not deleted yet.
+    pub(crate) fn answered(&self) -> Vec<Uuid> {
+        let in_flight = self.in_flight.iter().flat_map(|commit| &commit.signals);
+        in_flight.chain(&self.signals).copied().collect()
     }
 
     fn face(&self, status: RunStatus) -> RunFace {

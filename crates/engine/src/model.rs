@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{RequestId, RunId, WorkflowId, WorkspaceId};
 use tidegate_workflows::plan::StepIndex;
-use tidegate_workflows::run::{RunError, RunStatus, TransitionRecord};
+use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
 
 /// One running engine. A process that starts again is another worker.
@@ -121,15 +121,28 @@ pub struct Timer {
     pub attempt: u32,
 }
 
-/// Somebody wants a run to end.
+/// Somebody outside wants something of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CancelSignal {
+pub struct RunSignal {
     /// The signal itself.
     pub id: Uuid,
     /// The run.
     pub key: RunKey,
     /// The shard that it is in.
     pub shard: ShardId,
+    /// What is wanted.
+    pub kind: SignalKind,
+}
+
+/// What somebody wants of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalKind {
+    /// It shall end, cancelled.
+    Cancel,
+    /// It shall leave the quarantine and be driven on.
+    Release,
+    /// It shall leave the quarantine and end, failed, whatever could not be written before.
+    End,
 }
 
 /// What there is to do.
@@ -140,7 +153,7 @@ pub struct Outlook {
     /// Timers by their time, the first ones.
     pub timers: Vec<Timer>,
     /// What came from outside.
-    pub signals: Vec<CancelSignal>,
+    pub signals: Vec<RunSignal>,
 }
 
 /// How much of a workspace's ready work to claim.
@@ -198,8 +211,68 @@ pub struct ClaimedRun {
     pub run_limit: Option<u32>,
     /// The gates that it has passed.
     pub holds: Vec<Gate>,
+    /// Whether it comes from the quarantine: it has left its gates and its timers, and the signal that asked.
+    pub released: bool,
     /// What was committed of it.
     pub journal: Vec<TransitionRecord>,
+}
+
+/// What a claim brought.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claims {
+    /// Runs that are leased now.
+    pub runs: Vec<ClaimedRun>,
+    /// Runs that are leased now too, whose rows cannot be read.
+    pub unreadable: Vec<UnreadRun>,
+}
+
+/// A leased run whose rows cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadRun {
+    /// The run.
+    pub key: RunKey,
+    /// The tenure under which it is leased.
+    pub tenure: Tenure,
+    /// The gates that it has passed, as far as they could be read.
+    pub holds: Vec<Gate>,
+    /// What is wrong.
+    pub error: String,
+}
+
+/// A leased run that cannot be driven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// The tenure under which it is leased.
+    pub tenure: Tenure,
+    /// The run.
+    pub key: RunKey,
+    /// Why, for programs.
+    pub reason: QuarantineReason,
+    /// Why, for operators.
+    pub error: String,
+    /// When it was found.
+    pub at: DateTime<Utc>,
+    /// Signals that end with it: they asked for something that cannot be done.
+    pub signals: Vec<Uuid>,
+    /// The gates that it leaves.
+    pub left: Vec<Departure>,
+}
+
+/// A run in quarantine that an operator ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForcedEnd {
+    /// The tenure of its shard.
+    pub tenure: Tenure,
+    /// The run.
+    pub key: RunKey,
+    /// The signal that asked.
+    pub signal: Uuid,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The last transition; its sequence number follows from what is stored.
+    pub transition: Transition,
+    /// Why the run did not complete.
+    pub error: RunError,
 }
 
 /// What becomes of the lease of a run.

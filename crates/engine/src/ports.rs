@@ -12,7 +12,8 @@ use tidegate_workflows::plan::StepKind;
 use tidegate_workflows::run::StepError;
 
 use crate::model::{
-    ClaimRequest, ClaimedRun, Committed, Holdings, Outlook, RunCommit, RunKey, ShardId, Tenure, WorkerId,
+    ClaimRequest, Claims, Committed, ForcedEnd, Holdings, Outlook, RunCommit, RunKey, SetAside, ShardId, Tenure,
+    WorkerId,
 };
 
 /// The most timers in one [`Outlook`].
@@ -27,7 +28,7 @@ pub trait EngineStore: Send + Sync {
     /// nobody holds.
     ///
     /// MUST raise the epoch of every shard that it takes over, before it looks at what the last owner had leased, and
-    /// MUST make that ready again. MUST count time on the database's clock alone. MUST treat a shard that `worker` owns
+    /// MUST make that ready again, and what was set aside for another release. MUST free the places of runs that have ended. MUST count time on the database's clock alone. MUST treat a shard that `worker` owns
     /// but did not name in `keep` as one to be taken over: the worker has forgotten what it knew of it.
     async fn hold(
         &self,
@@ -53,20 +54,44 @@ pub trait EngineStore: Send + Sync {
     /// Leases runs.
     ///
     /// MUST lease nothing in a shard whose owner or epoch is not that of the tenure. MUST NOT lease a run that is leased,
-    /// ended or, by its ready row, claimed by somebody else. MUST drop signals for runs that have ended.
-    async fn claim(
-        &self,
-        scope: &SystemScope,
-        worker: WorkerId,
-        request: &ClaimRequest,
-    ) -> Result<Vec<ClaimedRun>, StoreError>;
+    /// ended or, by its ready row, claimed by somebody else. MUST NOT lease a run in quarantine unless a signal asks for
+    /// something of it, and MUST end the quarantine of one that it leases. MUST drop what is left of runs that have ended:
+    /// signals, timers, places before and behind gates. One run that cannot be read MUST NOT keep the others from being claimed.
+    async fn claim(&self, scope: &SystemScope, worker: WorkerId, request: &ClaimRequest) -> Result<Claims, StoreError>;
 
     /// Writes what happened.
     ///
     /// MUST write nothing at all of a run whose lease is not held under the tenure and at `from_seq`; MUST write of the
-    /// others everything: history, what callers read, timers, gates, successors, and what the meters count.
+    /// others everything: history, what callers read, timers, gates, successors, and what the meters count. MUST let no run
+    /// through a gate that has ended, and MUST let the next one through where another transaction is taking the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] and [`StoreError::Internal`] say that nothing was written and that the same batch cannot be;
+    /// [`StoreError::Unavailable`] leaves open whether it was.
     async fn commit(&self, scope: &SystemScope, worker: WorkerId, batch: &[RunCommit])
     -> Result<Committed, StoreError>;
+
+    /// Puts leased runs that cannot be driven into quarantine, so that nobody claims them again.
+    ///
+    /// MUST do nothing for a run whose lease is not held under the tenure. MUST let go of its gates, and let those pass who
+    /// wait before them.
+    async fn set_aside(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        runs: &[SetAside],
+    ) -> Result<Committed, StoreError>;
+
+    /// Ends runs in quarantine, and says which. What is left of each goes, and so does the signal.
+    ///
+    /// MUST do nothing in a shard that is not held under the tenure, nor for a run that is not in quarantine, except that the
+    /// signal goes.
+    async fn end_quarantined(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        runs: &[ForcedEnd],
+    ) -> Result<Vec<RunKey>, StoreError>;
 
     /// Forgets dedupe keys from before `keys_before`.
     async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError>;

@@ -8,8 +8,10 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use std::sync::Arc;
-use tidegate_kernel::{PersonScope, RequestId, WorkspaceScope};
-use tidegate_tenancy::{AuthenticateError, Client, EnterError, LiveSession, NotAPerson, Principal, WorkspaceRef};
+use tidegate_kernel::{OperatorScope, PersonScope, RequestId, WorkspaceScope};
+use tidegate_tenancy::{
+    AuthenticateError, Client, EnterError, LiveSession, NotAPerson, OperatorError, Principal, WorkspaceRef,
+};
 
 use super::envelope::CurrentRequest;
 use super::problem::{PERSON_REQUIRED, Problem, UNAUTHENTICATED};
@@ -38,6 +40,10 @@ pub struct Person {
     /// The scope.
     pub scope: PersonScope,
 }
+
+/// A person who operates the installation. 403 for a key, 404 for everybody else.
+#[derive(Debug)]
+pub struct Operator(pub OperatorScope);
 
 type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
@@ -114,6 +120,20 @@ impl FromRequest for Person {
     }
 }
 
+impl FromRequest for Operator {
+    type Error = Problem;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        let services = services(request);
+        Box::pin(async move {
+            let Caller { principal, request_id } = caller.await?;
+            Ok(Self(services?.tenancy.access.operator(&principal, request_id)?))
+        })
+    }
+}
+
 /// The address that a request came from, as far as it can be believed.
 pub fn client_address(request: &HttpRequest, services: &Services) -> Option<IpAddr> {
     let forwarded = HeaderName::from_static("x-forwarded-for");
@@ -144,6 +164,15 @@ impl From<EnterError> for Problem {
         match error {
             EnterError::NotFound => Self::not_found(),
             EnterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OperatorError> for Problem {
+    fn from(error: OperatorError) -> Self {
+        match error {
+            OperatorError::NotAPerson(error) => error.into(),
+            OperatorError::NotFound => Self::not_found(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Health {
 /// How one part of the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComponentHealth {
-    /// Which part: `database`, or `redis` where there is one; more may come.
+    /// Which part: `database`, `runs`, or `redis` where there is one; more may come.
     name: &'static str,
     /// How it is.
     status: HealthStatus,
@@ -94,6 +94,9 @@ impl ComponentHealth {
     }
 }
 
+/// Runs in quarantine are counted up to here.
+const QUARANTINE_COUNTED: u32 = 10_000;
+
 fn answer(ok: bool) -> HttpResponse {
     let status = if ok { HealthStatus::Ok } else { HealthStatus::Unavailable };
     let body = Health { status, version: VERSION };
@@ -111,8 +114,20 @@ async fn components(services: &Services) -> Vec<ComponentHealth> {
             "rate limits count in each process alone, and other processes hear of changes and of new work later";
         ComponentHealth::of("redis", false, effect, redis.ping())
     });
-    let (database, redis) = tokio::join!(database(services), OptionFuture::from(redis));
-    [Some(database), redis].into_iter().flatten().collect()
+    let (database, redis, runs) = tokio::join!(database(services), OptionFuture::from(redis), runs(services));
+    [Some(database), redis, Some(runs)].into_iter().flatten().collect()
+}
+
+/// Whether the engine drives every run, or had to set some aside.
+async fn runs(services: &Services) -> ComponentHealth {
+    let mut set_aside = false;
+    let count = async { services.quarantine.count(1).await.map(|runs| set_aside = runs > 0) };
+    let mut part = ComponentHealth::of("runs", true, "nobody knows whether runs are in quarantine", count).await;
+    if set_aside {
+        part.status = HealthStatus::Degraded;
+        part.effect = Some("runs are in quarantine until an operator releases or ends them");
+    }
+    part
 }
 
 /// Whether the server can work.
@@ -161,5 +176,10 @@ pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
     let (open, idle) = services.store.pool_size();
     ::metrics::gauge!("database_pool_connections").set(f64::from(open));
     ::metrics::gauge!("database_pool_idle_connections").set(f64::from(u32::try_from(idle).unwrap_or(u32::MAX)));
+    // Where the database does not answer, the last count stays.
+    let quarantined = tokio::time::timeout(ANSWER_WITHIN, services.quarantine.count(QUARANTINE_COUNTED)).await;
+    if let Ok(Ok(quarantined)) = quarantined {
+        ::metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined));
+    }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(services.metrics.render())
 }

@@ -20,6 +20,7 @@ pub mod members;
 pub mod openapi;
 pub mod patterns;
 pub mod problem;
+pub mod quarantine;
 pub mod query;
 pub mod rate;
 pub mod revision;
@@ -63,5 +64,6 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(events::configure)
         .configure(usage::configure)
         .configure(workflows::configure)
-        .configure(runs::configure);
+        .configure(runs::configure)
+        .configure(quarantine::configure);
 }

@@ -135,6 +135,8 @@ words! {
     RunStatus = all!(tidegate_workflows::run::RunStatus);
     /// Where a step or an attempt is.
     StepStatus = all!(tidegate_workflows::run::StepStatus);
+    /// Why a run is in quarantine.
+    QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
     /// What a step does.
     StepKind = all!(tidegate_workflows::plan::StepKind);
     /// What started a run.

@@ -6,9 +6,10 @@ mod keyring;
 pub mod limits;
 mod passwords;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_kernel::{Environment, RequestId, ScopeIssuer, SignalBus};
+use tidegate_kernel::{Environment, RequestId, ScopeIssuer, SignalBus, UserId};
 use tidegate_postgres::PgStore;
 use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
 
@@ -45,6 +46,7 @@ impl Tenancy {
     #[must_use]
     pub fn wire(
         limits: Limits,
+        operators: HashSet<UserId>,
         env: &Environment,
         store: &Arc<PgStore>,
         secret: &MasterSecret,
@@ -57,7 +59,8 @@ impl Tenancy {
         let stored =
             StoredAccess::new(issuer.clone(), store.clone(), store.clone(), store.clone(), lookups, env.clone());
         let lookup = CachedAccess::new(Arc::new(stored), signals.as_ref());
-        let access = Arc::new(AccessControl::new(issuer.clone(), Arc::new(lookup), keyring.clone(), env.clone()));
+        let access = AccessControl::new(issuer.clone(), Arc::new(lookup), keyring.clone(), env.clone());
+        let access = Arc::new(access.operated_by(operators));
         let hasher = Arc::new(Argon2Hasher::new(env.clone()));
         let accounts = Accounts::new(
             store.clone(),

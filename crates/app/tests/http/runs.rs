@@ -325,3 +325,32 @@ async fn a_concurrency_limit_holds_runs_back_in_order() {
     assert!(time(&second, "started_at") >= time(&first, "finished_at"));
     assert!(time(&other, "started_at") < time(&first, "finished_at"), "another key does not wait");
 }
+
+#[tokio::test]
+async fn runs_before_one_gate_that_are_cancelled_in_order_hold_nobody_up() {
+    let app = TestApp::spawn().await;
+    let room = Room::of(&app, "Ada").await;
+    let workflow = room
+        .workflow(json!({
+            "name": "one at a time", "concurrency": {"key": "k", "limit": 1},
+            "steps": [{"id": "wait", "uses": "delay", "with": {"for": "30s"}}],
+        }))
+        .await;
+    let other = room.workflow(three_steps("three")).await;
+    for _ in 0..5 {
+        let first = text(&room.start(&workflow, "", json!({})).await.expect(201)["id"]);
+        let second = text(&room.start(&workflow, "", json!({})).await.expect(201)["id"]);
+        for run in [&first, &second] {
+            room.request(Method::POST, &format!("/runs/{run}/cancel")).send().await.expect(202);
+        }
+        for run in [&first, &second] {
+            room.becomes(run, "cancelled").await;
+        }
+    }
+    let next = text(&room.start(&workflow, "", json!({})).await.expect(201)["id"]);
+    room.becomes(&next, "waiting").await;
+    let run = room.start(&other, "?wait=30s", json!({"input": {"n": 1}})).await.expect(201);
+    assert_eq!(run["status"], "completed");
+    assert_eq!(app.database.count("select count(*) from run_quarantine".to_owned()).await, 0);
+    assert_eq!(app.database.count("select count(*) from gate_hold".to_owned()).await, 1, "that of the run that waits");
+}

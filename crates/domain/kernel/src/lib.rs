@@ -28,6 +28,6 @@ pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;
 pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
-pub use scope::{Actor, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
+pub use scope::{Actor, OperatorScope, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
 pub use signal::{Payload, Received, Signal, SignalBus, SignalStream, Topic};
 pub use unit_of_work::{Transaction, UnitOfWork};

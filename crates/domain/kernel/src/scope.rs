@@ -88,6 +88,13 @@ impl ScopeIssuer {
         PersonScope { user, request_id }
     }
 
+    /// A scope for an operator of the installation. The caller MUST have authenticated the person, and found them among those
+    /// whom the installation's settings name.
+    #[must_use]
+    pub const fn operator(&self, user: UserId, request_id: RequestId) -> OperatorScope {
+        OperatorScope { user, request_id }
+    }
+
     /// A scope for work across tenants, as urgent as a request; see [`SystemScope::with_urgency`].
     #[must_use]
     pub const fn system(&self, reason: &'static str) -> SystemScope {
@@ -163,6 +170,28 @@ impl PersonScope {
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
         &self.request_id
+    }
+}
+
+/// Proof that a person operates the installation: sees what its machinery has set aside, and has it tried again.
+#[derive(Debug)]
+pub struct OperatorScope {
+    user: UserId,
+    request_id: RequestId,
+}
+
+impl OperatorScope {
+    /// A scope in which the operator does to one tenant's run what was asked for, and nothing else; the tenant's audit log
+    /// names the person.
+    #[must_use]
+    pub fn enter(&self, workspace: WorkspaceId) -> WorkspaceScope {
+        WorkspaceScope {
+            workspace,
+            actor: Actor::Person(self.user),
+            permissions: PermissionSet::EMPTY,
+            request_id: self.request_id.clone(),
+            urgency: Urgency::Request,
+        }
     }
 }
 

@@ -24,8 +24,12 @@ pub enum Topic {
     WorkspaceChanged,
     /// A workspace's events moved ahead; payload: the workspace.
     EventsIngested,
-    /// There is work on runs; payload: the workspace that has some, or the run that is to be cancelled.
+    /// There is work on runs; payload: the workspace that has some, or the run of which something is wanted.
     WorkReady,
+    /// Somebody waits for the end of a run; payload: the run.
+    RunAwaited,
+    /// A run has ended that another process waits for; payload: the run.
+    RunEnded,
 }
 
 impl Topic {
@@ -38,6 +42,8 @@ impl Topic {
         Self::WorkspaceChanged,
         Self::EventsIngested,
         Self::WorkReady,
+        Self::RunAwaited,
+        Self::RunEnded,
     ];
 
     /// The topic's name on the wire.
@@ -51,6 +57,8 @@ impl Topic {
             Self::WorkspaceChanged => "workspace-changed",
             Self::EventsIngested => "events-ingested",
             Self::WorkReady => "work-ready",
+            Self::RunAwaited => "run-awaited",
+            Self::RunEnded => "run-ended",
         }
     }
 }

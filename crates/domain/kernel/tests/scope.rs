@@ -4,7 +4,7 @@
 //! `TRYBUILD=overwrite cargo test -p tidegate-kernel --test scope` writes them anew; read the difference.
 
 use serde::de::DeserializeOwned;
-use tidegate_kernel::{PersonScope, ScopeIssuer, SystemScope, WorkspaceScope};
+use tidegate_kernel::{OperatorScope, PersonScope, ScopeIssuer, SystemScope, WorkspaceScope};
 
 #[test]
 fn code_without_a_scope_does_not_compile() {
@@ -35,6 +35,9 @@ fn a_scope_is_never_copied_defaulted_or_read_from_input() {
     never!(PersonScope: Clone);
     never!(PersonScope: Default);
     never!(PersonScope: DeserializeOwned);
+    never!(OperatorScope: Clone);
+    never!(OperatorScope: Default);
+    never!(OperatorScope: DeserializeOwned);
     never!(SystemScope: Clone);
     never!(SystemScope: Default);
     never!(SystemScope: DeserializeOwned);

@@ -77,6 +77,17 @@ pub enum EnterError {
 #[error("this needs a person; an API key belongs to one workspace and to nobody")]
 pub struct NotAPerson;
 
+/// Why somebody is not let in as an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorError {
+    /// It is a program.
+    #[error(transparent)]
+    NotAPerson(#[from] NotAPerson),
+    /// The person does not operate the installation, and is not told what there is.
+    #[error("there is nothing here that this person can see")]
+    NotFound,
+}
+
 /// Why something about a session was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {

@@ -2,13 +2,19 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::StoreError;
-use tidegate_workflows::run::FactKind;
+use tidegate_workflows::run::{FactKind, QuarantineReason, RunState};
 use tokio::time::Instant;
 
-use super::{Claimed, Known, Message, Worker};
+use super::quarantine::{describe, is_refusal};
+use super::{Known, Message, Planned, Worker};
 use crate::live::LiveRun;
-use crate::model::{CancelSignal, ClaimRequest, ClaimedRun, Outlook, ShardId, Share, Tenure};
+use crate::model::{
+    ClaimRequest, ClaimedRun, Claims, Outlook, RunSignal, ShardId, Share, SignalKind, Tenure, UnreadRun,
+};
 use crate::ports::TIMERS_PER_LOOK;
+
+/// How often ready rows below those that were claimed are looked for: a row whose transaction commits late stands there.
+const REWIND: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How often everything is read again from the start, in case something was overlooked.
 const REREAD: std::time::Duration = std::time::Duration::from_secs(30);
@@ -75,7 +81,7 @@ impl Worker {
         self.take_signals(outlook.signals);
     }
 
-    fn take_signals(&mut self, signals: Vec<CancelSignal>) {
+    fn take_signals(&mut self, signals: Vec<RunSignal>) {
         for signal in signals {
             if !self.tenures.contains_key(&signal.shard) {
                 continue;
@@ -92,6 +98,11 @@ impl Worker {
         let free = self.config.max_runs.saturating_sub(self.runs.len()).min(self.config.batch);
         if self.claiming || (self.named.is_empty() && (self.ring.is_empty() || free == 0)) {
             return;
+        }
+        let now = Instant::now();
+        if now >= self.next_rewind {
+            self.next_rewind = now + REWIND;
+            self.known.values_mut().for_each(|known| known.bound = 0);
         }
         let shares: Vec<Share> = self
             .ring
@@ -119,14 +130,13 @@ impl Worker {
         let worker = self.id;
         tokio::spawn(async move {
             let result = match store.claim(&scope, worker, &request).await {
-                Ok(runs) => {
-                    let mut claimed = Vec::with_capacity(runs.len());
-                    for run in runs {
+                Ok(claims) => {
+                    let mut planned = Vec::with_capacity(claims.runs.len());
+                    for run in &claims.runs {
                         let tenant = scope.enter(run.key.workspace, run.request_id.clone());
-                        let plan = plans.plan(&tenant, run.workflow, run.version).await;
-                        claimed.push(Claimed { run, plan });
+                        planned.push(plans.plan(&tenant, run.workflow, run.version).await);
                     }
-                    Ok(claimed)
+                    Ok((claims, planned))
                 }
                 Err(error) => Err(error),
             };
@@ -134,9 +144,9 @@ impl Worker {
         });
     }
 
-    pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<Vec<Claimed>, StoreError>) {
+    pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<(Claims, Vec<Planned>), StoreError>) {
         self.claiming = false;
-        let claimed = match result {
+        let (claims, planned) = match result {
             Ok(claimed) => claimed,
             Err(error) => {
                 // Whether anything was leased is unknown, so the shards are taken over anew.
@@ -148,8 +158,8 @@ impl Worker {
         for share in &request.shares {
             let mut taken = 0;
             let mut highest = share.bound;
-            for run in &claimed {
-                if let (true, Some(seq)) = (run.run.key.workspace == share.workspace, run.run.ready_seq) {
+            for run in &claims.runs {
+                if let (true, Some(seq)) = (run.key.workspace == share.workspace, run.ready_seq) {
                     taken += 1;
                     highest = highest.max(seq);
                 }
@@ -162,12 +172,23 @@ impl Worker {
             }
         }
         self.nudged.clear();
-        if !claimed.is_empty() {
+        if !claims.runs.is_empty() {
             self.last_work = Instant::now();
         }
-        for Claimed { run, plan } in claimed {
+        for (run, plan) in claims.runs.into_iter().zip(planned) {
             if self.tenures.get(&run.tenure.shard) == Some(&run.tenure) {
                 self.take_up(run, plan);
+            }
+        }
+        for UnreadRun { key, tenure, holds, error } in claims.unreadable {
+            if self.tenures.get(&tenure.shard) == Some(&tenure) {
+                self.refuse_unread(key, tenure, holds, error);
+            }
+        }
+        // What was asked for by name and is not in hand now has ended, or somebody asks for it again.
+        for (_, key) in &request.runs {
+            if !self.runs.contains_key(key) {
+                self.signals.remove(key);
             }
         }
     }
@@ -181,22 +202,19 @@ impl Worker {
         }
     }
 
-    fn take_up(
-        &mut self,
-        run: ClaimedRun,
-        plan: Result<Option<std::sync::Arc<tidegate_workflows::plan::Plan>>, StoreError>,
-    ) {
-        let (key, tenure) = (run.key, run.tenure);
+    fn take_up(&mut self, run: ClaimedRun, plan: Planned) {
+        let (key, tenure, released) = (run.key, run.tenure, run.released);
         let plan = match plan {
             Ok(Some(plan)) => plan,
             Ok(None) => {
                 let message = "the version of the workflow that this run is pinned to is gone".to_owned();
-                self.unreadable.push(LiveRun::unreadable(&run, self.env.now(), message));
+                let left = self.departures_of(&run);
+                self.unreadable.push(LiveRun::unreadable(&run, self.env.now(), message, left));
                 return;
             }
             // Forgotten, it would come back at once and take its whole shard along, again and again.
-            Err(StoreError::Internal(cause)) => {
-                tracing::error!(%cause, run = %key.run, "this release cannot read the plan of a run; it is left as it is");
+            Err(error) if is_refusal(&error) => {
+                self.refuse_claimed(&run, QuarantineReason::Unsupported, describe(&error));
                 return;
             }
             Err(error) => {
@@ -205,16 +223,20 @@ impl Worker {
                 return;
             }
         };
-        let mut live = match LiveRun::new(run, plan) {
-            Ok(live) => live,
+        let mut live = match RunState::replay(&plan, &run.journal) {
+            Ok(state) => LiveRun::new(run, plan, state),
             Err(error) => {
-                tracing::error!(%error, run = %key.run, "a run could not be rebuilt; it is left as it is");
+                self.refuse_claimed(&run, QuarantineReason::Unreadable, describe(&error));
                 return;
             }
         };
+        let signals = self.signals.remove(&key).unwrap_or_default();
+        let cancelled = signals.iter().any(|signal| signal.kind != SignalKind::Release);
+        for signal in signals {
+            live.heed(signal.id);
+        }
         let begun = live.has_begun();
-        let cancelled = self.signals.contains_key(&key);
-        if !begun && !cancelled {
+        if (!begun || released) && !cancelled {
             for (gate, limit) in live.gates.clone() {
                 if live.holds(&gate) {
                     continue;
@@ -228,12 +250,16 @@ impl Worker {
             }
         }
         let blocked = live.is_leaving();
+        let resumes = begun && (released || live.only_waits());
+        if resumes && !blocked && !cancelled {
+            live.resume();
+        }
         let outstanding = live.outstanding();
         self.runs.insert(key, live);
-        if blocked {
+        if cancelled {
+            self.tell(key, FactKind::CancelRequested);
+        } else if blocked || resumes {
             self.dirty.push_back(key);
-        } else if cancelled {
-            self.heed_signals(key, tenure.shard);
         } else if begun {
             self.obey(key, outstanding);
         } else {

@@ -1,10 +1,64 @@
 //! Writing what happened, many runs at a time.
 
-use chrono::TimeDelta;
-use tidegate_kernel::StoreError;
+use std::collections::HashSet;
 
+use chrono::TimeDelta;
+use tidegate_kernel::{StoreError, SystemScope};
+use tidegate_workflows::run::QuarantineReason;
+
+use super::quarantine::{describe, is_refusal};
 use super::{Message, Worker};
-use crate::model::{After, Committed, RunCommit, RunKey, Tenure};
+use crate::model::{After, Committed, Departure, Gate, RunCommit, RunKey, ShardId, Tenure, WorkerId};
+use crate::ports::EngineStore;
+
+/// A commit of one run, after it was sent.
+pub(super) struct Sent {
+    key: RunKey,
+    tenure: Tenure,
+    left: Vec<Departure>,
+}
+
+impl Sent {
+    fn of(batch: &[RunCommit]) -> Vec<Self> {
+        let sent = |commit: &RunCommit| Self { key: commit.key, tenure: commit.tenure, left: commit.left.clone() };
+        batch.iter().map(sent).collect()
+    }
+}
+
+/// What became of a part of a batch.
+pub(super) enum Written {
+    /// The store answered.
+    Answered { sent: Vec<Sent>, committed: Committed },
+    /// The store will never take what this run has to write.
+    Refused { sent: Sent, error: StoreError },
+    /// Whether it was written is not known.
+    Unknown { sent: Vec<Sent>, error: StoreError },
+}
+
+/// Writes a batch. Where the store refuses it, each half is tried by itself, down to the runs that it refuses: in a batch of n
+/// with one of those, that takes some 2·log2 n transactions more.
+async fn write(store: &dyn EngineStore, scope: &SystemScope, worker: WorkerId, batch: Vec<RunCommit>) -> Vec<Written> {
+    let mut parts = vec![batch];
+    let mut written = Vec::new();
+    while let Some(mut part) = parts.pop() {
+        match store.commit(scope, worker, &part).await {
+            Ok(committed) => written.push(Written::Answered { sent: Sent::of(&part), committed }),
+            Err(error) if is_refusal(&error) && part.len() > 1 => {
+                let second = part.split_off(part.len() / 2);
+                parts.extend([second, part]);
+            }
+            Err(error) if is_refusal(&error) => {
+                written.extend(Sent::of(&part).pop().map(|sent| Written::Refused { sent, error }));
+            }
+            Err(error) => {
+                let sent =
+                    Sent::of(&part).into_iter().chain(parts.drain(..).flat_map(|part| Sent::of(&part))).collect();
+                written.push(Written::Unknown { sent, error });
+            }
+        }
+    }
+    written
+}
 
 impl Worker {
     pub(super) fn start_commit(&mut self) {
@@ -26,46 +80,73 @@ impl Worker {
         self.committing = true;
         let (store, scope, sender, worker) = (self.store.clone(), self.scope.clone(), self.sender.clone(), self.id);
         tokio::spawn(async move {
-            let result = store.commit(&scope, worker, &batch).await;
-            let batch = batch.iter().map(|commit| (commit.key, commit.tenure)).collect();
-            let _ = sender.send(Message::Committed { batch, result });
+            let written = write(&*store, &scope, worker, batch).await;
+            let _ = sender.send(Message::Written(written));
         });
     }
 
-    pub(super) fn committed(&mut self, batch: &[(RunKey, Tenure)], result: Result<Committed, StoreError>) {
+    pub(super) fn written(&mut self, parts: Vec<Written>) {
         self.committing = false;
-        let committed = match result {
-            Ok(committed) => committed,
-            Err(error) => {
-                // Whether it was written is unknown, so what is in hand is forgotten and read again under a new epoch.
-                tracing::warn!(%error, "a commit failed");
-                self.forget_all(batch.iter().map(|(_, tenure)| *tenure));
-                return;
+        for part in parts {
+            match part {
+                Written::Answered { sent, committed } => self.answered(sent, committed),
+                Written::Refused { sent: Sent { key, tenure, left }, error } => {
+                    let (reason, error) = (QuarantineReason::Refused, describe(&error));
+                    if self.runs.get(&key).is_some_and(|run| run.tenure == tenure) {
+                        self.give_up(key, reason, error);
+                    } else if self.tenures.get(&tenure.shard) == Some(&tenure) {
+                        self.refuse_leased(key, tenure, left, reason, error);
+                    }
+                }
+                Written::Unknown { sent, error } => {
+                    // What is in hand is forgotten and read again under a new epoch.
+                    tracing::warn!(%error, "a commit failed");
+                    self.forget_all(sent.iter().map(|sent| sent.tenure));
+                }
             }
-        };
-        let won: std::collections::HashSet<RunKey> = committed.won.iter().copied().collect();
-        for (key, tenure) in batch {
-            if !won.contains(key) {
-                tracing::warn!(run = %key.run, shard = tenure.shard.0, "a run was taken over by another worker");
-                self.forget_all(std::iter::once(*tenure));
-            } else {
-                self.written(*key, *tenure);
-            }
-        }
-        for (shard, key, gate) in committed.promoted {
-            self.gates.promote(shard, key.workspace, &gate);
-            self.has_work(key.workspace);
         }
     }
 
-    fn written(&mut self, key: RunKey, tenure: Tenure) {
-        let Some(run) = self.runs.get_mut(&key).filter(|run| run.tenure == tenure) else {
-            self.endings.tell(key.run);
-            return;
-        };
+    fn answered(&mut self, sent: Vec<Sent>, committed: Committed) {
+        let won: HashSet<RunKey> = committed.won.iter().copied().collect();
+        for Sent { key, tenure, left } in sent {
+            if !won.contains(&key) {
+                tracing::warn!(run = %key.run, shard = tenure.shard.0, "a run was taken over by another worker");
+                self.forget_all(std::iter::once(tenure));
+            } else if self.runs.get(&key).is_some_and(|run| run.tenure == tenure) {
+                self.arrived(key, tenure);
+            } else {
+                // It was never in hand: a run that ended because it cannot be driven.
+                if self.tenures.get(&tenure.shard) == Some(&tenure) {
+                    for departure in &left {
+                        self.gates.leave(key.workspace, departure);
+                    }
+                }
+                self.endings.tell(key.run);
+            }
+        }
+        self.let_through(committed.promoted);
+    }
+
+    /// Counts those who passed a gate because others had left it.
+    pub(super) fn let_through(&mut self, promoted: Vec<(ShardId, RunKey, Gate)>) {
+        for (shard, key, gate) in promoted {
+            if self.tenures.contains_key(&shard) {
+                self.gates.promote(shard, key.workspace, &gate);
+                self.has_work(key.workspace);
+            }
+        }
+    }
+
+    fn arrived(&mut self, key: RunKey, tenure: Tenure) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
         let Some((after, left, commands)) = run.arrived() else { return };
         match after {
             After::Keep => {
+                if let Some((reason, error)) = run.doomed.take() {
+                    self.give_up(key, reason, error);
+                    return;
+                }
                 let dirty = run.is_dirty();
                 self.obey(key, commands);
                 if dirty {

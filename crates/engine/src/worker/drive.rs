@@ -8,8 +8,9 @@ use tidegate_workflows::run::{Command, FactKind, StepError};
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use super::quarantine::{describe, reason};
 use super::{Message, Queued, Worker};
-use crate::model::{RunKey, ShardId, Tenure, Timer};
+use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
 use crate::ports::StepTask;
 
 impl Worker {
@@ -20,10 +21,12 @@ impl Worker {
             Ok(true) => self.dirty.push_back(key),
             Ok(false) => {}
             Err(error) => {
-                // It stays leased, so that this worker does not take it up again; the shard's next owner may know better.
-                tracing::error!(%error, run = %key.run, "nothing can be decided for a run; it is left as it is");
-                run.abort();
-                self.runs.remove(&key);
+                let (reason, error) = (reason(&error), describe(&error));
+                if run.in_flight.is_some() {
+                    run.doomed = Some((reason, error));
+                } else {
+                    self.give_up(key, reason, error);
+                }
             }
         }
     }
@@ -144,18 +147,28 @@ impl Worker {
     /// Tells a run in hand what came from outside, or asks for the run.
     pub(super) fn heed_signals(&mut self, key: RunKey, shard: ShardId) {
         match self.runs.get_mut(&key) {
-            // The next look finds the signal again.
-            Some(run) if run.is_leaving() => {
-                self.signals.remove(&key);
-            }
+            // When it has left, whoever is asked for next hears of it.
+            Some(run) if run.is_leaving() => {}
             Some(run) => {
-                for signal in self.signals.remove(&key).unwrap_or_default() {
+                let signals = self.signals.remove(&key).unwrap_or_default();
+                for signal in &signals {
                     run.heed(signal.id);
                 }
-                self.tell(key, FactKind::CancelRequested);
+                if signals.iter().any(|signal| signal.kind != SignalKind::Release) {
+                    self.tell(key, FactKind::CancelRequested);
+                } else {
+                    self.dirty.push_back(key);
+                }
             }
             None => {
-                self.named.insert((shard, key));
+                let mut signals = self.signals.remove(&key).unwrap_or_default();
+                for signal in signals.extract_if(.., |signal| signal.kind == SignalKind::End) {
+                    self.end_quarantined(signal);
+                }
+                if !signals.is_empty() {
+                    self.signals.insert(key, signals);
+                    self.named.insert((shard, key));
+                }
             }
         }
     }

@@ -7,6 +7,7 @@
 mod claims;
 mod commits;
 mod drive;
+mod quarantine;
 mod shards;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -29,7 +30,7 @@ use crate::fairness::Ring;
 use crate::gates::GateBook;
 use crate::live::LiveRun;
 use crate::model::{
-    CancelSignal, ClaimRequest, ClaimedRun, Committed, Holdings, Outlook, RunCommit, RunKey, ShardId, Tenure, Timer,
+    ClaimRequest, Claims, Committed, Holdings, Outlook, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer,
     WorkerId,
 };
 use crate::ports::{EngineStore, HandlerMap, StepTask};
@@ -100,24 +101,23 @@ impl EngineHandle {
 enum Message {
     Held(Result<Holdings, StoreError>),
     Looked { until: DateTime<Utc>, result: Result<Outlook, StoreError> },
-    Claimed { request: ClaimRequest, result: Result<Vec<Claimed>, StoreError> },
-    Committed { batch: Vec<(RunKey, Tenure)>, result: Result<Committed, StoreError> },
+    Claimed { request: ClaimRequest, result: Result<(Claims, Vec<Planned>), StoreError> },
+    Written(Vec<commits::Written>),
+    SetAside { runs: Vec<SetAside>, result: Result<Committed, StoreError> },
+    Ended { signal: RunSignal, result: Result<Vec<RunKey>, StoreError> },
     AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
     Tidied(Result<(), StoreError>),
 }
 
-/// A claimed run with its plan, or why there is none.
-struct Claimed {
-    run: ClaimedRun,
-    plan: Result<Option<Arc<Plan>>, StoreError>,
-}
+/// The plan of a claimed run, or why there is none.
+type Planned = Result<Option<Arc<Plan>>, StoreError>;
 
 /// What is known of a workspace that had work.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     shard: ShardId,
     weight: u32,
-    /// Ready rows up to here were claimed.
+    /// Ready rows up to here were claimed since the last rewind.
     bound: i64,
 }
 
@@ -158,19 +158,24 @@ struct Worker {
     nudged: HashSet<WorkspaceId>,
     /// Runs to claim by name.
     named: BTreeSet<(ShardId, RunKey)>,
-    signals: HashMap<RunKey, Vec<CancelSignal>>,
+    signals: HashMap<RunKey, Vec<RunSignal>>,
+    /// Signals whose runs in quarantine are being ended.
+    ending: HashSet<uuid::Uuid>,
     timers: BTreeSet<Timer>,
     /// Timers due up to here are in `timers`.
     timers_read: Option<DateTime<Utc>>,
     dirty: VecDeque<RunKey>,
     /// Ends of runs that could not be driven.
     unreadable: Vec<RunCommit>,
+    /// Runs that cannot be driven, and that no other worker may drive either.
+    set_aside: Vec<SetAside>,
     queue: HashMap<WorkspaceId, VecDeque<Queued>>,
     queue_ring: Ring<WorkspaceId>,
     executing: usize,
 
     claiming: bool,
     committing: bool,
+    setting_aside: bool,
     looking: bool,
     holding: bool,
     look_wanted: bool,
@@ -179,6 +184,7 @@ struct Worker {
     next_look: Instant,
     next_hold: Instant,
     next_reread: Instant,
+    next_rewind: Instant,
     next_tidy: Instant,
     /// When something was last claimed or committed.
     last_work: Instant,
@@ -215,15 +221,18 @@ impl Worker {
             nudged: HashSet::new(),
             named: BTreeSet::new(),
             signals: HashMap::new(),
+            ending: HashSet::new(),
             timers: BTreeSet::new(),
             timers_read: None,
             dirty: VecDeque::new(),
             unreadable: Vec::new(),
+            set_aside: Vec::new(),
             queue: HashMap::new(),
             queue_ring: Ring::default(),
             executing: 0,
             claiming: false,
             committing: false,
+            setting_aside: false,
             looking: false,
             holding: false,
             look_wanted: false,
@@ -231,6 +240,7 @@ impl Worker {
             next_look: now,
             next_hold: now,
             next_reread: now,
+            next_rewind: now,
             next_tidy: now,
             last_work: now,
             drain_until: None,
@@ -269,7 +279,9 @@ impl Worker {
             Message::Held(result) => self.held(result),
             Message::Looked { until, result } => self.looked(until, result),
             Message::Claimed { request, result } => self.claimed(&request, result),
-            Message::Committed { batch, result } => self.committed(&batch, result),
+            Message::Written(parts) => self.written(parts),
+            Message::SetAside { runs, result } => self.was_set_aside(runs, result),
+            Message::Ended { signal, result } => self.ended(&signal, result),
             Message::AttemptEnded { key, tenure, step, attempt, outcome } => {
                 self.attempt_ended(key, tenure, step, attempt, outcome);
             }
@@ -283,6 +295,7 @@ impl Worker {
         self.fire_timers();
         self.start_attempts();
         self.start_commit();
+        self.start_set_aside();
         if self.drain_until.is_none() {
             self.start_claim();
             self.start_look(now);
@@ -297,6 +310,8 @@ impl Worker {
         let idle = self.executing == 0
             && self.dirty.is_empty()
             && self.unreadable.is_empty()
+            && self.set_aside.is_empty()
+            && !self.setting_aside
             && !self.committing
             && !self.claiming
             && !self.holding;

@@ -10,8 +10,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tidegate_engine::model::{
-    After, CancelSignal, ClaimRequest, ClaimedRun, Committed, Gate, Holding, Holdings, Outlook, ReadyWorkspace,
-    RunCommit, RunKey, ShardId, Tenure, Timer, WorkerId,
+    After, ClaimRequest, ClaimedRun, Claims, Committed, Departure, ForcedEnd, Gate, Holding, Holdings, Outlook,
+    ReadyWorkspace, RunCommit, RunKey, RunSignal, SetAside, ShardId, SignalKind, Tenure, Timer, WorkerId,
 };
 use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
 use tidegate_kernel::{RequestId, StoreError, SystemScope, WorkflowId, WorkspaceId};
@@ -53,7 +53,12 @@ pub(crate) struct World {
     journal: BTreeMap<RunKey, Vec<TransitionRecord>>,
     holds: BTreeSet<(RunKey, Gate)>,
     blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
-    signals: BTreeMap<Uuid, CancelSignal>,
+    pub(crate) signals: BTreeMap<Uuid, RunSignal>,
+    pub(crate) quarantine: BTreeSet<RunKey>,
+    /// Runs that were in quarantine at some time.
+    pub(crate) were_aside: BTreeSet<RunKey>,
+    /// Runs of which the store refuses everything.
+    pub(crate) refused: BTreeSet<RunKey>,
     seq: i64,
 }
 
@@ -111,15 +116,69 @@ impl MemoryStore {
         world.make_ready(key);
     }
 
+    /// A place in the queue, for a row that is added later.
+    pub(crate) fn reserve(&self) -> i64 {
+        self.world.lock().unwrap().next()
+    }
+
+    pub(crate) fn add_at(&self, key: RunKey, workflow: WorkflowId, place: i64) {
+        self.add(key, workflow, None);
+        let world = &mut *self.world.lock().unwrap();
+        world.ready.retain(|_, ready| *ready != key);
+        let shard = world.runs[&key].shard;
+        world.ready.insert((shard, key.workspace, place), key);
+    }
+
+    /// How many runs are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.world.lock().unwrap().ready.len()
+    }
+
+    pub(crate) fn knows(&self, key: RunKey) -> bool {
+        self.world.lock().unwrap().runs.contains_key(&key)
+    }
+
+    /// A run behind some gate and the next one before it, in the order in which they came.
+    pub(crate) fn waiting_at_one_gate(&self, rng: &mut SmallRng) -> Vec<RunKey> {
+        let world = self.world.lock().unwrap();
+        let held: Vec<_> = world.holds.iter().collect();
+        let Some((inside, gate)) = held.get(rng.random_range(0..held.len().max(1))) else { return Vec::new() };
+        let next = world.blocked.iter().find(|((workspace, of, _), _)| *workspace == inside.workspace && of == gate);
+        std::iter::once(*inside).chain(next.map(|(_, key)| *key)).collect()
+    }
+
     pub(crate) fn cancel(&self, key: RunKey) {
+        self.signal(key, SignalKind::Cancel);
+    }
+
+    /// From now on nothing more can be written of the run.
+    pub(crate) fn refuse(&self, key: RunKey) {
+        self.world.lock().unwrap().refused.insert(key);
+    }
+
+    /// Everything can be written again, and whoever was set aside is asked for.
+    pub(crate) fn release_all(&self, mut kind: impl FnMut(RunKey) -> SignalKind) {
+        let set_aside = {
+            let world = &mut *self.world.lock().unwrap();
+            world.refused.clear();
+            world.quarantine.clone()
+        };
+        for key in set_aside {
+            self.signal(key, kind(key));
+        }
+    }
+
+    pub(crate) fn signal(&self, key: RunKey, kind: SignalKind) {
         let world = &mut *self.world.lock().unwrap();
         let id = Uuid::from_u128(u128::try_from(world.next()).unwrap());
         let shard = world.runs[&key].shard;
-        world.signals.insert(id, CancelSignal { id, key, shard });
+        world.signals.insert(id, RunSignal { id, key, shard, kind });
     }
 
+    /// How many runs have not ended and are not in quarantine.
     pub(crate) fn live(&self) -> usize {
-        self.world.lock().unwrap().runs.values().filter(|run| !run.status.is_terminal()).count()
+        let world = self.world.lock().unwrap();
+        world.runs.iter().filter(|(key, run)| !run.status.is_terminal() && !world.quarantine.contains(*key)).count()
     }
 
     /// Where the runs are that have not ended.
@@ -151,6 +210,8 @@ impl MemoryStore {
             + world.journal.len()
             + world.holds.len()
             + world.blocked.len()
+            + world.quarantine.len()
+            + world.signals.len()
     }
 }
 
@@ -189,6 +250,10 @@ impl World {
         if self.leases.contains_key(&key) {
             return None;
         }
+        if self.runs[&key].status.is_terminal() {
+            self.forget(key);
+            return None;
+        }
         let journal = self.journal.get(&key).cloned().unwrap_or_default();
         let next_seq = journal.last().map_or(0, |record| record.seq + 1);
         self.leases.insert(key, Lease { tenure, next_seq });
@@ -207,6 +272,7 @@ impl World {
             created_at: DateTime::UNIX_EPOCH,
             concurrency: run.concurrency.clone(),
             run_limit: None,
+            released: self.quarantine.remove(&key),
             holds: self.holds.iter().filter(|(of, _)| *of == key).map(|(_, gate)| gate.clone()).collect(),
             journal,
         })
@@ -247,19 +313,26 @@ impl World {
                 self.blocked.insert((key.workspace, gate.clone(), seq), key);
                 self.journal.retain(|_, records| !records.is_empty());
             }
-            After::End => {
-                self.leases.remove(&key);
-                self.journal.remove(&key);
-                self.timers.retain(|(of, _), _| *of != key);
-                self.holds.retain(|(of, _)| *of != key);
-            }
+            After::End => self.forget(key),
         }
     }
 
-    fn promote_for(&mut self, commit: &RunCommit, promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
-        for departure in &commit.left {
+    /// Whatever is left of an ended run goes.
+    fn forget(&mut self, key: RunKey) {
+        self.leases.remove(&key);
+        self.journal.remove(&key);
+        self.quarantine.remove(&key);
+        self.timers.retain(|(of, _), _| *of != key);
+        self.holds.retain(|(of, _)| *of != key);
+        self.ready.retain(|_, ready| *ready != key);
+        self.blocked.retain(|_, blocked| *blocked != key);
+        self.signals.retain(|_, signal| signal.key != key);
+    }
+
+    fn promote_for(&mut self, workspace: WorkspaceId, left: &[Departure], promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
+        for departure in left {
             for _ in 0..departure.places {
-                self.promote(commit.key.workspace, &departure.gate, promoted);
+                self.promote(workspace, &departure.gate, promoted);
             }
         }
     }
@@ -378,12 +451,7 @@ impl EngineStore for MemoryStore {
         .await
     }
 
-    async fn claim(
-        &self,
-        _: &SystemScope,
-        worker: WorkerId,
-        request: &ClaimRequest,
-    ) -> Result<Vec<ClaimedRun>, StoreError> {
+    async fn claim(&self, _: &SystemScope, worker: WorkerId, request: &ClaimRequest) -> Result<Claims, StoreError> {
         self.call(|world| {
             let held: HashMap<ShardId, Tenure> = request
                 .tenures
@@ -404,21 +472,23 @@ impl EngineStore for MemoryStore {
                 }
             }
             for (shard, key) in &request.runs {
-                let ended = world.runs[key].status.is_terminal();
-                world.signals.retain(|_, signal| signal.key != *key || !ended);
-                if let Some(tenure) = held.get(shard).filter(|_| !ended) {
+                let asked = world.signals.values().any(|s| s.key == *key && s.kind != SignalKind::End);
+                if let Some(tenure) = held.get(shard).filter(|_| asked || !world.quarantine.contains(key)) {
                     world.ready.retain(|_, ready| ready != key);
                     world.blocked.retain(|_, blocked| blocked != key);
                     claimed.extend(world.lease(*key, *tenure, None));
                 }
             }
-            claimed
+            Claims { runs: claimed, unreadable: Vec::new() }
         })
         .await
     }
 
     async fn commit(&self, _: &SystemScope, worker: WorkerId, batch: &[RunCommit]) -> Result<Committed, StoreError> {
-        self.call(|world| {
+        let commit = |world: &mut World| {
+            if let Some(refused) = batch.iter().find(|commit| world.refused.contains(&commit.key)) {
+                return Err(StoreError::Conflict(refused.key.run.to_string()));
+            }
             let mut committed = Committed::default();
             for commit in batch {
                 let next = commit.records.last().map_or(commit.from_seq, |record| record.seq + 1);
@@ -434,9 +504,54 @@ impl EngineStore for MemoryStore {
                 }
             }
             for commit in batch.iter().filter(|commit| committed.won.contains(&commit.key)) {
-                world.promote_for(commit, &mut committed.promoted);
+                world.promote_for(commit.key.workspace, &commit.left, &mut committed.promoted);
+            }
+            Ok(committed)
+        };
+        self.call(commit).await?
+    }
+
+    async fn set_aside(&self, _: &SystemScope, worker: WorkerId, runs: &[SetAside]) -> Result<Committed, StoreError> {
+        self.call(|world| {
+            let mut committed = Committed::default();
+            for run in runs {
+                let leased = world.leases.get(&run.key).is_some_and(|lease| lease.tenure == run.tenure);
+                if leased && world.holds(worker, run.tenure) {
+                    world.leases.remove(&run.key);
+                    world.timers.retain(|(of, _), _| *of != run.key);
+                    world.holds.retain(|(of, _)| *of != run.key);
+                    world.signals.retain(|id, _| !run.signals.contains(id));
+                    world.quarantine.insert(run.key);
+                    world.were_aside.insert(run.key);
+                    committed.won.push(run.key);
+                    world.promote_for(run.key.workspace, &run.left, &mut committed.promoted);
+                }
             }
             committed
+        })
+        .await
+    }
+
+    async fn end_quarantined(
+        &self,
+        _: &SystemScope,
+        worker: WorkerId,
+        runs: &[ForcedEnd],
+    ) -> Result<Vec<RunKey>, StoreError> {
+        self.call(|world| {
+            let mut ended = Vec::new();
+            for end in runs.iter().filter(|end| world.holds(worker, end.tenure)).collect::<Vec<_>>() {
+                world.signals.remove(&end.signal);
+                if world.quarantine.remove(&end.key) {
+                    let run = world.runs.get_mut(&end.key).unwrap();
+                    let seq = u32::try_from(run.history.len()).unwrap();
+                    run.history.push(TransitionRecord { seq, at: end.at, transition: end.transition.clone() });
+                    run.status = RunStatus::Failed;
+                    world.forget(end.key);
+                    ended.push(end.key);
+                }
+            }
+            ended
         })
         .await
     }

@@ -33,8 +33,8 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("lease", "tidegate_engine", CLAIMING),
     ("locator", "tidegate_directory", "to find the workspace of a key or a slug, before there is a scope"),
     ("ready", "tidegate_engine", CLAIMING),
-    ("run_journal", "tidegate_engine", CLAIMING),
     ("run_key", "tidegate_engine", "to forget the keys of all workspaces after 32 days"),
+    ("run_quarantine", "tidegate_engine", "to show operators what was set aside, whosever it is"),
     ("run_signal", "tidegate_engine", CLAIMING),
     ("timer", "tidegate_engine", CLAIMING),
     ("workspace_erasure", "tidegate_engine", "to find the deleted workspaces whose data is to be erased"),
@@ -52,6 +52,7 @@ const SHARD: &str = "a worker reads its shard, in the order of what is due";
 /// An index or key of a tenant table that leads with something else, and what it is for. Those that are unique can tell
 /// one tenant what another has, so they hold digests alone.
 pub const OTHER_LEADS: &[(&str, &str)] = &[
+    ("blocked_by_shard", SHARD),
     ("cron_trigger_due", "finds the workflows whose time has come"),
     ("gate_hold_by_shard", SHARD),
     ("lease_by_shard", SHARD),
@@ -59,6 +60,8 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("membership_by_person", "finds a person's workspaces"),
     ("ready_claim", SHARD),
     ("run_key_by_age", "finds the keys that are to be forgotten"),
+    ("run_quarantine_by_age", "shows operators what was set aside first"),
+    ("run_quarantine_by_shard", SHARD),
     ("run_signal_by_shard", SHARD),
     ("timer_due", SHARD),
 ];

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 5] = ["EventBacklog", "DueTriggers", "CallLedger", "EngineStore", "WorkspaceErasure"];
+const ACROSS_WORKSPACES: [&str; 6] =
+    ["EventBacklog", "DueTriggers", "CallLedger", "EngineStore", "WorkspaceErasure", "QuarantineDirectory"];
 
 /// Methods that obligations reach through what uses them in production.
 const THROUGH_A_SERVICE: [(&str, &str); 4] = [

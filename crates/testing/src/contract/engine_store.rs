@@ -3,6 +3,7 @@
 mod claiming;
 mod committing;
 mod owning;
+mod quarantine;
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tidegate_engine::model::{
 use tidegate_engine::ports::EngineStore;
 use tidegate_kernel::{Environment, RunId, SystemScope, UnitOfWork, WorkflowId, WorkspaceId};
 use tidegate_workflows::plan::StepIndex;
-use tidegate_workflows::run::ports::RunsTx;
+use tidegate_workflows::run::ports::{QuarantineDirectory, RunsTx};
 use tidegate_workflows::run::{NewRun, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
 
@@ -25,10 +26,13 @@ use crate::scope::{system_scope, workspace_scope};
 pub use claiming::*;
 pub use committing::*;
 pub use owning::*;
+pub use quarantine::*;
 
 subject! {
     /// The store.
     engine: dyn EngineStore = engine,
+    /// Where operators find what was set aside.
+    quarantine: dyn QuarantineDirectory = store,
     /// Where runs come from, and how callers see them.
     runs: dyn UnitOfWork<dyn RunsTx> = store,
     /// What the engine's work counts for.
@@ -147,7 +151,7 @@ impl<'a> Hand<'a> {
 
     async fn claim(&self, shares: Vec<Share>, runs: Vec<(ShardId, RunKey)>) -> Vec<ClaimedRun> {
         let request = ClaimRequest { tenures: self.tenures.clone(), shares, runs };
-        self.subject.engine.claim(&self.scope, self.id, &request).await.expect("claims")
+        self.subject.engine.claim(&self.scope, self.id, &request).await.expect("claims").runs
     }
 
     /// Claims up to `quantum` ready runs of a workspace.

@@ -134,6 +134,11 @@ macro_rules! obligations {
                     old_dedupe_keys_are_forgotten
                     a_run_is_reached_through_its_own_workspace_alone
                     a_gate_with_any_text_reads_back
+                    a_run_in_quarantine_is_left_alone_until_somebody_asks
+                    whoever_is_set_aside_lets_the_next_one_pass
+                    a_run_in_quarantine_is_ended_by_hand
+                    another_release_tries_again
+                    a_gate_opens_while_the_next_one_is_cancelled
                 }
                 erasure {
                     a_deletion_is_known_at_once

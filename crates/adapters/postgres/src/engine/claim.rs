@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tidegate_engine::model::{ClaimRequest, ClaimedRun, Gate, RunKey, ShardId, Share, Tenure, WorkerId};
+use tidegate_engine::model::{
+    ClaimRequest, ClaimedRun, Claims, Gate, RunKey, ShardId, Share, Tenure, UnreadRun, WorkerId,
+};
 use tidegate_kernel::{RequestId, RunId, StoreError, WorkflowId, WorkspaceId};
-use tidegate_workflows::run::TransitionRecord;
-use uuid::Uuid;
+use tidegate_workflows::run::{RunStatus, TransitionRecord};
 
-use super::{fence, unreadable};
+use super::commit::ids;
+use super::{cleanup, fence, unreadable};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
@@ -35,61 +37,58 @@ const CLAIM_READY: &str = "
         order by j.seq desc limit 1), 0), t.seq
     from taken t order by t.seq
     on conflict (workspace_id, run_id) do nothing
-    returning workspace_id, run_id, shard, epoch, next_seq, ready_seq";
+    returning workspace_id, run_id, shard, epoch, next_seq, ready_seq, false as released";
 
-/// Runs by name: their time has come, or somebody wants something of them. They may be ready or blocked as well.
-const CLAIM_NAMED: &str = "
-    with wanted as materialized (
-        select w.shard, w.workspace_id, w.run_id, w.epoch
-        from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::bigint[]) as w (shard, workspace_id, run_id, epoch)
-        cross join lateral (
-            select r.status from run r
-            where r.workspace_id = w.workspace_id and r.id >= w.run_id and r.id <= w.run_id order by r.id limit 1) r
-        where r.status in ('pending', 'running', 'waiting')),
-    ready_rows as materialized (
-        select w.workspace_id, w.run_id, r.place
-        from wanted w cross join lateral (
-            select r.ctid as place from ready r
-            where r.workspace_id = w.workspace_id and r.run_id >= w.run_id and r.run_id <= w.run_id
-            order by r.run_id limit 1) r),
-    unready as (
-        delete from ready d using ready_rows f
-        where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id),
-    blocked_rows as materialized (
+/// Runs by name: their time has come, or somebody wants something of them. They may be blocked or ready as well. Each of the
+/// three is a statement of its own, since a run that another transaction lets through its gate at this moment is blocked
+/// for those that began before and ready for those that begin after.
+const UNBLOCK_NAMED: &str = "
+    with found as materialized (
         select w.workspace_id, w.run_id, b.place
-        from wanted w cross join lateral (
+        from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
+        cross join lateral (
             select b.ctid as place from blocked b
             where b.workspace_id = w.workspace_id and b.run_id >= w.run_id and b.run_id <= w.run_id
-            order by b.run_id limit 1) b),
-    unblocked as (
-        delete from blocked d using blocked_rows f
-        where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id)
+            order by b.run_id limit 1) b)
+    delete from blocked d using found f
+    where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id";
+const UNREADY_NAMED: &str = "
+    with found as materialized (
+        select w.workspace_id, w.run_id, r.place
+        from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
+        cross join lateral (
+            select r.ctid as place from ready r
+            where r.workspace_id = w.workspace_id and r.run_id >= w.run_id and r.run_id <= w.run_id
+            order by r.run_id limit 1) r)
+    delete from ready d using found f
+    where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id";
+
+/// A run in quarantine leaves it where somebody asked for something of it, and is not leased where nobody did.
+const LEASE_NAMED: &str = "
+    with wanted as materialized (
+        select w.shard, w.workspace_id, w.run_id, w.epoch, (
+            select q.ctid from run_quarantine q
+            where q.workspace_id = w.workspace_id and q.run_id >= w.run_id and q.run_id <= w.run_id
+            order by q.run_id limit 1) as aside, exists (
+            select from run_signal s
+            where s.workspace_id = w.workspace_id and s.run_id = w.run_id and s.kind in ('cancel', 'release')) as asked
+        from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::bigint[]) as w (shard, workspace_id, run_id, epoch)),
+    released as (
+        delete from run_quarantine q using wanted w
+        where q.ctid = w.aside and q.workspace_id = w.workspace_id and q.run_id = w.run_id and w.asked
+        returning q.workspace_id, q.run_id)
     insert into lease (workspace_id, run_id, shard, epoch, next_seq)
     select w.workspace_id, w.run_id, w.shard, w.epoch, coalesce((
         select j.seq + 1 from run_journal j where j.workspace_id = w.workspace_id and j.run_id = w.run_id
         order by j.seq desc limit 1), 0)
-    from wanted w
+    from wanted w where w.aside is null or w.asked
     on conflict (workspace_id, run_id) do nothing
-    returning workspace_id, run_id, shard, epoch, next_seq, ready_seq";
-
-/// Signals that nobody can heed any more.
-const DROP_SIGNALS: &str = "
-    with found as materialized (
-        select w.workspace_id, w.run_id, s.place
-        from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
-        cross join lateral (
-            select r.status from run r
-            where r.workspace_id = w.workspace_id and r.id >= w.run_id and r.id <= w.run_id order by r.id limit 1) r
-        cross join lateral (
-            select s.ctid as place from run_signal s
-            where s.workspace_id = w.workspace_id and s.run_id >= w.run_id and s.run_id <= w.run_id
-            order by s.run_id offset 0) s
-        where r.status not in ('pending', 'running', 'waiting'))
-    delete from run_signal s using found f
-    where s.ctid = f.place and s.workspace_id = f.workspace_id and s.run_id = f.run_id";
+    returning workspace_id, run_id, shard, epoch, next_seq, ready_seq, exists (
+        select from released r where r.workspace_id = lease.workspace_id and r.run_id = lease.run_id) as released";
 
 const READ_RUNS: &str = "
-    select r.workspace_id, r.id, r.workflow_id, r.version, r.trigger, r.event, r.input, r.depth, r.request_id, r.created_at,
+    select r.workspace_id, r.id, r.status, r.workflow_id, r.version, r.trigger, r.event, r.input, r.depth, r.request_id,
+        r.created_at,
         r.concurrency_key, r.concurrency_limit,
         (select p.run_limit from workspace_slot p where p.workspace_id = r.workspace_id) as run_limit,
         array(select h.gate from gate_hold h where h.workspace_id = r.workspace_id and h.run_id = r.id) as holds
@@ -112,13 +111,14 @@ struct LeaseRow {
     tenure: Tenure,
     next_seq: i32,
     ready_seq: Option<i64>,
+    released: bool,
 }
 
 pub(super) async fn claim(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
     request: &ClaimRequest,
-) -> Result<Vec<ClaimedRun>, StoreError> {
+) -> Result<Claims, StoreError> {
     let workspaces = request.shares.iter().map(|share| share.workspace);
     let workspaces = workspaces.chain(request.runs.iter().map(|(_, key)| key.workspace));
     // A claim that a crash of the database takes back was never acted upon: what acts is a commit.
@@ -142,13 +142,16 @@ pub(super) async fn claim(
             leases.push(lease(row)?);
         }
     }
-    if !request.runs.is_empty() {
-        let named: Vec<_> =
-            request.runs.iter().filter_map(|(shard, key)| Some((*shard, key, epoch(*shard)?))).collect();
-        let rows = sqlx::query(CLAIM_NAMED)
+    let named: Vec<_> = request.runs.iter().filter_map(|(shard, key)| Some((*shard, key, epoch(*shard)?))).collect();
+    if !named.is_empty() {
+        let (workspaces, runs) = ids(named.iter().map(|(_, key, _)| *key));
+        for sql in [UNBLOCK_NAMED, UNREADY_NAMED] {
+            sqlx::query(sql).bind(&workspaces).bind(&runs).execute(tx.sqlx()).await.map_err(store_error)?;
+        }
+        let rows = sqlx::query(LEASE_NAMED)
             .bind(named.iter().map(|(shard, _, _)| shard.0).collect::<Vec<_>>())
-            .bind(named.iter().map(|(_, key, _)| key.workspace.as_uuid()).collect::<Vec<_>>())
-            .bind(named.iter().map(|(_, key, _)| key.run.as_uuid()).collect::<Vec<_>>())
+            .bind(workspaces)
+            .bind(runs)
             .bind(named.iter().map(|(_, _, epoch)| *epoch).collect::<Vec<_>>())
             .fetch_all(tx.sqlx())
             .await
@@ -156,11 +159,8 @@ pub(super) async fn claim(
         for row in &rows {
             leases.push(lease(row)?);
         }
-        let (workspaces, runs): (Vec<Uuid>, Vec<Uuid>) =
-            request.runs.iter().map(|(_, key)| (key.workspace.as_uuid(), key.run.as_uuid())).unzip();
-        sqlx::query(DROP_SIGNALS).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map_err(store_error)?;
     }
-    if leases.is_empty() { Ok(Vec::new()) } else { read(tx, &leases).await }
+    if leases.is_empty() { Ok(Claims::default()) } else { read(tx, &leases).await }
 }
 
 fn lease(row: &PgRow) -> Result<LeaseRow, StoreError> {
@@ -172,6 +172,7 @@ fn lease(row: &PgRow) -> Result<LeaseRow, StoreError> {
         },
         next_seq: row.try_get("next_seq").map_err(store_error)?,
         ready_seq: row.try_get("ready_seq").map_err(store_error)?,
+        released: row.try_get("released").map_err(store_error)?,
     })
 }
 
@@ -182,15 +183,13 @@ fn key(row: &PgRow, run: &str) -> Result<RunKey, StoreError> {
     })
 }
 
-async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Vec<ClaimedRun>, StoreError> {
-    let arrays = |leases: &mut dyn Iterator<Item = &LeaseRow>| -> (Vec<Uuid>, Vec<Uuid>) {
-        leases.map(|lease| (lease.key.workspace.as_uuid(), lease.key.run.as_uuid())).unzip()
-    };
-    let (workspaces, runs) = arrays(&mut leases.iter());
+/// What is leased, read. It is the lease that keeps a run from ending meanwhile, so whether it has ended is asked here.
+async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Claims, StoreError> {
+    let (workspaces, runs) = ids(leases.iter().map(|lease| &lease.key));
     let rows = sqlx::query(READ_RUNS).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
     let mut journals: HashMap<RunKey, Vec<TransitionRecord>> = HashMap::new();
     let mut broken: HashMap<RunKey, StoreError> = HashMap::new();
-    let (workspaces, runs) = arrays(&mut leases.iter().filter(|lease| lease.next_seq > 0));
+    let (workspaces, runs) = ids(leases.iter().filter(|lease| lease.next_seq > 0).map(|lease| &lease.key));
     if !runs.is_empty() {
         let rows =
             sqlx::query(READ_JOURNAL).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
@@ -206,23 +205,35 @@ async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Vec<Claim
     for row in rows {
         by_key.insert(key(&row, "id")?, row);
     }
-    let mut claimed = Vec::with_capacity(leases.len());
+    let mut claims = Claims::default();
+    let mut over = Vec::new();
     for lease in leases {
-        let Some(row) = by_key.remove(&lease.key) else { continue };
+        let Some(row) = by_key.remove(&lease.key).filter(is_live) else {
+            over.push(lease.key);
+            continue;
+        };
         let read = match broken.remove(&lease.key) {
             None => run(&row, lease, journals.remove(&lease.key).unwrap_or_default()),
             Some(error) => Err(error),
         };
         match read {
-            Ok(run) => claimed.push(run),
-            // Left under its lease, so that it does not keep the others of its shard from being claimed again and again.
+            Ok(run) => claims.runs.push(run),
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(run = %lease.key.run, cause, "a run cannot be read; it is left as it is");
+                let error = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                let holds: Vec<String> = row.try_get("holds").unwrap_or_default();
+                let holds = holds.into_iter().map(Gate::from_text).collect();
+                claims.unreadable.push(UnreadRun { key: lease.key, tenure: lease.tenure, holds, error });
             }
         }
     }
-    Ok(claimed)
+    cleanup::forget(tx, &over).await?;
+    Ok(claims)
+}
+
+/// Whether the run has not ended; a status that cannot be read is for whoever reads the rest.
+fn is_live(row: &PgRow) -> bool {
+    let status: Option<RunStatus> = row.try_get::<String, _>("status").ok().and_then(|status| status.parse().ok());
+    status.is_none_or(|status| !status.is_terminal())
 }
 
 fn transition(row: &PgRow) -> Result<TransitionRecord, StoreError> {
@@ -264,6 +275,7 @@ fn run(row: &PgRow, lease: &LeaseRow, journal: Vec<TransitionRecord>) -> Result<
         concurrency: key.zip(limit).map(|(key, limit)| (Gate::workflow(workflow, &key), count(limit))),
         run_limit: run_limit.map(count),
         holds: holds.into_iter().map(Gate::from_text).collect(),
+        released: lease.released,
         journal,
     })
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use tidegate_engine::model::{After, Committed, Gate, RunCommit, RunKey, ShardId, WorkerId};
+use tidegate_engine::model::{After, Committed, Departure, Gate, RunCommit, RunKey, ShardId, WorkerId};
 use tidegate_kernel::{RunId, StoreError, WorkspaceId};
 use tidegate_workflows::run::Transition;
 use uuid::Uuid;
@@ -91,43 +91,18 @@ const BLOCK: &str = "
     insert into blocked (workspace_id, run_id, gate, shard)
     select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])";
 
-/// What is left of ended runs outside their history.
-const END_JOURNAL: &str = "
-    with found as materialized (
-        select e.*, j.place from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
-        cross join lateral (
-            select j.ctid as place from run_journal j
-            where j.workspace_id = e.workspace_id and j.run_id >= e.run_id and j.run_id <= e.run_id
-            order by j.run_id, j.seq offset 0) j)
-    delete from run_journal j using found f
-    where j.ctid = f.place and j.workspace_id = f.workspace_id and j.run_id = f.run_id";
-const END_TIMERS: &str = "
-    with found as materialized (
-        select e.*, t.place from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
-        cross join lateral (
-            select t.ctid as place from timer t
-            where t.workspace_id = e.workspace_id and t.run_id >= e.run_id and t.run_id <= e.run_id
-            order by t.run_id, t.step offset 0) t)
-    delete from timer t using found f
-    where t.ctid = f.place and t.workspace_id = f.workspace_id and t.run_id = f.run_id";
-const LEAVE_GATES: &str = "
-    with found as materialized (
-        select e.*, h.place from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)
-        cross join lateral (
-            select h.ctid as place from gate_hold h
-            where h.workspace_id = e.workspace_id and h.run_id >= e.run_id and h.run_id <= e.run_id
-            order by h.run_id, h.gate offset 0) h)
-    delete from gate_hold h using found f
-    where h.ctid = f.place and h.workspace_id = f.workspace_id and h.run_id = f.run_id";
-
-/// Of those who wait before a gate that runs have left, the first ones pass and are ready.
+/// Of those who wait before a gate that runs have left, the first ones pass and are ready. One that another transaction is
+/// taking is passed over, so that its place goes to the next; one that has ended never passes.
 const PROMOTE: &str = "
     with next as materialized (
         select b.workspace_id, b.run_id, b.place
         from unnest($1::uuid[], $2::text[], $3::bigint[]) as f (workspace_id, gate, places)
         cross join lateral (
             select b.workspace_id, b.run_id, b.ctid as place from blocked b
-            where b.workspace_id = f.workspace_id and b.gate = f.gate order by b.seq limit f.places) b),
+            where b.workspace_id = f.workspace_id and b.gate = f.gate
+              and (select r.status in ('pending', 'running', 'waiting') from run r
+                   where r.workspace_id = b.workspace_id and r.id = b.run_id)
+            order by b.seq limit f.places for update of b skip locked) b),
     free as (
         delete from blocked b using next n
         where b.ctid = n.place and b.workspace_id = n.workspace_id and b.run_id = n.run_id
@@ -164,14 +139,14 @@ pub(super) async fn commit(
     history(tx, &batch).await?;
     faces(tx, &batch).await?;
     timers(tx, &batch).await?;
-    signals(tx, &batch).await?;
+    clear_signals(tx, batch.iter().map(|commit| (commit.key.workspace, commit.signals.as_slice()))).await?;
     let promoted = gates(tx, &batch).await?;
     meters(tx, &batch).await?;
     Ok(Committed { won: won.into_iter().collect(), promoted })
 }
 
 /// A run's two ids, to be bound as two arrays.
-fn ids<'a>(keys: impl Iterator<Item = &'a RunKey>) -> (Vec<Uuid>, Vec<Uuid>) {
+pub(super) fn ids<'a>(keys: impl Iterator<Item = &'a RunKey>) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.map(|key| (key.workspace.as_uuid(), key.run.as_uuid())).unzip()
 }
 
@@ -237,7 +212,7 @@ impl Transitions {
     }
 }
 
-/// History for all, the journal for those that live on; an ended run's journal goes.
+/// History for all, the journal for those that live on; of an ended run nothing else is left.
 async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
     let all = Transitions::of(batch.iter())?;
     if !all.runs.is_empty() {
@@ -266,14 +241,12 @@ async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), S
             .await
             .map_err(store_error)?;
     }
-    let ended = |commit: &&&RunCommit| commit.after == After::End && commit.from_seq > 0;
-    let (workspaces, runs) = ids(batch.iter().filter(ended).map(|commit| &commit.key));
-    if !runs.is_empty() {
-        for sql in [END_JOURNAL, END_TIMERS] {
-            sqlx::query(sql).bind(&workspaces).bind(&runs).execute(tx.sqlx()).await.map_err(store_error)?;
-        }
-    }
-    Ok(())
+    // A run whose whole life is in this commit has left nothing anywhere, unless it passed a gate or somebody signalled it.
+    let leaves_traces =
+        |commit: &&&RunCommit| commit.from_seq > 0 || !commit.left.is_empty() || !commit.signals.is_empty();
+    let ended = batch.iter().filter(|commit| commit.after == After::End).filter(leaves_traces);
+    let ended: Vec<RunKey> = ended.map(|commit| commit.key).collect();
+    super::cleanup::forget(tx, &ended).await
 }
 
 async fn faces(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
@@ -336,10 +309,13 @@ async fn timers(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), St
     Ok(())
 }
 
-async fn signals(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
-    let (workspaces, signals): (Vec<Uuid>, Vec<Uuid>) = batch
-        .iter()
-        .flat_map(|commit| commit.signals.iter().map(|signal| (commit.key.workspace.as_uuid(), *signal)))
+/// Deletes signals that were answered.
+pub(super) async fn clear_signals<'a>(
+    tx: &mut PgTx<Machinery>,
+    signals: impl Iterator<Item = (WorkspaceId, &'a [Uuid])>,
+) -> Result<(), StoreError> {
+    let (workspaces, signals): (Vec<Uuid>, Vec<Uuid>) = signals
+        .flat_map(|(workspace, signals)| signals.iter().map(move |signal| (workspace.as_uuid(), *signal)))
         .unzip();
     if signals.is_empty() {
         return Ok(());
@@ -373,18 +349,23 @@ async fn gates(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<Vec<(Sh
                 .map_err(store_error)?;
         }
     }
-    let leaving: Vec<_> = batch.iter().filter(|commit| !commit.left.is_empty()).collect();
-    if leaving.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (workspaces, runs) = ids(leaving.iter().map(|commit| &commit.key));
-    sqlx::query(LEAVE_GATES).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map_err(store_error)?;
+    promote(tx, batch.iter().map(|commit| (commit.key.workspace, commit.left.as_slice()))).await
+}
+
+/// Lets those pass who wait before the gates that runs have left.
+pub(super) async fn promote<'a>(
+    tx: &mut PgTx<Machinery>,
+    departures: impl Iterator<Item = (WorkspaceId, &'a [Departure])>,
+) -> Result<Vec<(ShardId, RunKey, Gate)>, StoreError> {
     let mut places: HashMap<(Uuid, &str), i64> = HashMap::new();
-    for commit in &leaving {
-        for departure in &commit.left {
-            let place = (commit.key.workspace.as_uuid(), departure.gate.as_str());
+    for (workspace, left) in departures {
+        for departure in left {
+            let place = (workspace.as_uuid(), departure.gate.as_str());
             *places.entry(place).or_default() += i64::from(departure.places);
         }
+    }
+    if places.values().all(|places| *places == 0) {
+        return Ok(Vec::new());
     }
     let rows = sqlx::query(PROMOTE)
         .bind(places.keys().map(|(workspace, _)| *workspace).collect::<Vec<_>>())

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use tidegate_engine::model::{CancelSignal, Outlook, ReadyWorkspace, RunKey, ShardId, Timer};
+use sqlx::postgres::PgRow;
+use tidegate_engine::model::{Outlook, ReadyWorkspace, RunKey, RunSignal, ShardId, SignalKind, Timer};
 use tidegate_engine::ports::TIMERS_PER_LOOK;
 use tidegate_kernel::{RunId, StoreError, WorkspaceId};
 use tidegate_workflows::plan::StepIndex;
@@ -15,7 +16,7 @@ use crate::transaction::{Machinery, PgTx};
 /// so a backlog of one of them costs nothing.
 const LOOK: &str = "
     select 'ready' as what, w.shard, w.workspace_id, null::uuid as run_id, null::uuid as id, null::smallint as step,
-        null::int as attempt, null::timestamptz as due_at, coalesce(p.weight, 1) as weight
+        null::int as attempt, null::timestamptz as due_at, coalesce(p.weight, 1) as weight, null::text as kind
     from (
         select sh.shard, spots.workspace_id
         from unnest($1::smallint[]) as sh (shard)
@@ -29,10 +30,10 @@ const LOOK: &str = "
             select workspace_id from spots where workspace_id is not null) spots) w
     left join workspace_slot p on p.workspace_id = w.workspace_id
     union all
-    select 'signal', shard, workspace_id, run_id, id, null, null, null, null
+    select 'signal', shard, workspace_id, run_id, id, null, null, null, null, kind
     from (select * from run_signal where shard = any ($1) limit 1000) s
     union all
-    select 'timer', t.shard, t.workspace_id, t.run_id, null, t.step, t.attempt, t.due_at, null
+    select 'timer', t.shard, t.workspace_id, t.run_id, null, t.step, t.attempt, t.due_at, null, null
     from (select t.* from unnest($1::smallint[]) as sh (shard)
           cross join lateral (
               select * from timer where timer.shard = sh.shard and timer.due_at >= $2 and timer.due_at < $3
@@ -55,31 +56,47 @@ pub(super) async fn look(
         .await
         .map_err(store_error)?;
     let mut outlook = Outlook::default();
-    for row in rows {
-        let what: String = row.try_get("what").map_err(store_error)?;
-        let shard = ShardId(row.try_get("shard").map_err(store_error)?);
-        let workspace = WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?);
-        if what == "ready" {
-            let weight: i32 = row.try_get("weight").map_err(store_error)?;
-            let weight = u32::try_from(weight).map_err(unreadable)?;
-            outlook.ready.push(ReadyWorkspace { shard, workspace, weight });
-            continue;
-        }
-        let key = RunKey { workspace, run: RunId::from_uuid(row.try_get("run_id").map_err(store_error)?) };
-        if what == "signal" {
-            outlook.signals.push(CancelSignal { id: row.try_get("id").map_err(store_error)?, key, shard });
-        } else {
-            let step: i16 = row.try_get("step").map_err(store_error)?;
-            let attempt: i32 = row.try_get("attempt").map_err(store_error)?;
-            outlook.timers.push(Timer {
-                due: row.try_get("due_at").map_err(store_error)?,
-                key,
-                shard,
-                step: StepIndex(u16::try_from(step).map_err(unreadable)?),
-                attempt: u32::try_from(attempt).map_err(unreadable)?,
-            });
+    for row in &rows {
+        // One row that cannot be read does not hide the others.
+        if let Err(error) = add(row, &mut outlook) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(cause, "a row of the engine cannot be read; it is passed over");
         }
     }
     outlook.timers.sort_unstable();
     Ok(outlook)
+}
+
+fn add(row: &PgRow, outlook: &mut Outlook) -> Result<(), StoreError> {
+    let what: String = row.try_get("what").map_err(store_error)?;
+    let shard = ShardId(row.try_get("shard").map_err(store_error)?);
+    let workspace = WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?);
+    if what == "ready" {
+        let weight: i32 = row.try_get("weight").map_err(store_error)?;
+        let weight = u32::try_from(weight).map_err(unreadable)?;
+        outlook.ready.push(ReadyWorkspace { shard, workspace, weight });
+        return Ok(());
+    }
+    let key = RunKey { workspace, run: RunId::from_uuid(row.try_get("run_id").map_err(store_error)?) };
+    if what == "signal" {
+        let kind: String = row.try_get("kind").map_err(store_error)?;
+        let kind = match kind.as_str() {
+            "cancel" => SignalKind::Cancel,
+            "release" => SignalKind::Release,
+            "end" => SignalKind::End,
+            _ => return Err(unreadable(format!("a signal of the kind {kind:?}"))),
+        };
+        outlook.signals.push(RunSignal { id: row.try_get("id").map_err(store_error)?, key, shard, kind });
+        return Ok(());
+    }
+    let step: i16 = row.try_get("step").map_err(store_error)?;
+    let attempt: i32 = row.try_get("attempt").map_err(store_error)?;
+    outlook.timers.push(Timer {
+        due: row.try_get("due_at").map_err(store_error)?,
+        key,
+        shard,
+        step: StepIndex(u16::try_from(step).map_err(unreadable)?),
+        attempt: u32::try_from(attempt).map_err(unreadable)?,
+    });
+    Ok(())
 }

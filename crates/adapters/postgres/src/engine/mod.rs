@@ -10,10 +10,12 @@
 //! the rest of its key is compared once more when it is written. [`crate::store`] sets what the planner needs for this.
 
 mod claim;
+mod cleanup;
 mod commit;
 mod list;
 mod look;
 mod plans;
+mod quarantine;
 mod runs;
 mod shards;
 
@@ -22,7 +24,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_engine::model::{
-    ClaimRequest, ClaimedRun, Committed, Holdings, Outlook, RunCommit, ShardId, Tenure, WorkerId,
+    ClaimRequest, Claims, Committed, ForcedEnd, Holdings, Outlook, RunCommit, RunKey, SetAside, ShardId, Tenure,
+    WorkerId,
 };
 use tidegate_engine::ports::EngineStore;
 use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
@@ -87,12 +90,7 @@ impl EngineStore for PgEngineStore {
         Ok(outlook)
     }
 
-    async fn claim(
-        &self,
-        scope: &SystemScope,
-        worker: WorkerId,
-        request: &ClaimRequest,
-    ) -> Result<Vec<ClaimedRun>, StoreError> {
+    async fn claim(&self, scope: &SystemScope, worker: WorkerId, request: &ClaimRequest) -> Result<Claims, StoreError> {
         let mut tx = self.store.begin_machinery(scope).await?;
         let claimed = claim::claim(&mut tx, worker, request).await?;
         tx.commit().await?;
@@ -109,6 +107,30 @@ impl EngineStore for PgEngineStore {
         let committed = commit::commit(&mut tx, worker, batch).await?;
         tx.commit().await?;
         Ok(committed)
+    }
+
+    async fn set_aside(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        runs: &[SetAside],
+    ) -> Result<Committed, StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        let committed = quarantine::set_aside(&mut tx, worker, runs).await?;
+        tx.commit().await?;
+        Ok(committed)
+    }
+
+    async fn end_quarantined(
+        &self,
+        scope: &SystemScope,
+        worker: WorkerId,
+        runs: &[ForcedEnd],
+    ) -> Result<Vec<RunKey>, StoreError> {
+        let mut tx = self.store.begin_machinery(scope).await?;
+        let ended = quarantine::end(&mut tx, worker, runs).await?;
+        tx.commit().await?;
+        Ok(ended)
     }
 
     async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tidegate_kernel::{Page, PageSize, RunId, StoreError, WorkflowId};
 use tidegate_workflows::run::ports::{KeyClaim, RunRepository};
-use tidegate_workflows::run::{NewRun, Run, RunFilter, TransitionRecord};
+use tidegate_workflows::run::{NewRun, QuarantineAction, Run, RunFilter, TransitionRecord};
 use uuid::Uuid;
 
 use super::{list, unreadable};
@@ -186,6 +186,33 @@ impl RunRepository for PgTx {
         .execute(self.sqlx())
         .await
         .map(drop)
+        .map_err(store_error)
+    }
+
+    async fn request_in_quarantine(
+        &mut self,
+        id: RunId,
+        action: QuarantineAction,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let signal = self.env.uuid_v7();
+        let kind = match action {
+            QuarantineAction::Release => "release",
+            QuarantineAction::End => "end",
+        };
+        sqlx::query(
+            "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+             select workspace_id, $3, run_id, shard, $4, $5 from run_quarantine where workspace_id = $1 and run_id = $2",
+        )
+        .bind(workspace)
+        .bind(id.as_uuid())
+        .bind(signal)
+        .bind(kind)
+        .bind(at)
+        .execute(self.sqlx())
+        .await
+        .map(|done| done.rows_affected() > 0)
         .map_err(store_error)
     }
 }

@@ -6,7 +6,7 @@ use sqlx::Row;
 use tidegate_engine::model::{Gate, Holding, Holdings, ShardId, Tenure, WorkerId};
 use tidegate_kernel::{StoreError, WorkspaceId};
 
-use super::columns;
+use super::{cleanup, columns};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
@@ -97,6 +97,8 @@ async fn take_over(
         taken.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
     taken.sort_unstable();
     make_ready(tx, &taken, false).await?;
+    cleanup::retry_unsupported(tx, &taken).await?;
+    cleanup::free_places(tx, &taken).await?;
     unblock(tx, &taken).await?;
     sqlx::query("delete from worker where seen_until < now() - interval '1 minute'")
         .execute(tx.sqlx())

@@ -64,7 +64,7 @@ fn chain(kinds: &[StepKind]) -> Arc<Plan> {
 
 /// A handler that counts, remembers its keys, and says how many were at it at once.
 #[derive(Default)]
-struct Counting {
+pub(crate) struct Counting {
     calls: AtomicUsize,
     now: AtomicUsize,
     most: AtomicUsize,
@@ -92,28 +92,28 @@ impl StepHandler for Counting {
     }
 }
 
-struct House {
-    database: TestDatabase,
-    stage: Stage,
+pub(crate) struct House {
+    pub(crate) database: TestDatabase,
+    pub(crate) stage: Stage,
     plan: Arc<Plan>,
 }
 
 impl House {
-    async fn new(kinds: &[StepKind]) -> Self {
+    pub(crate) async fn new(kinds: &[StepKind]) -> Self {
         let database = TestDatabase::new().await;
         let stage = Stage::on(&database).await;
         Self { database, stage, plan: chain(kinds) }
     }
 
-    async fn tx(&self, workspace: WorkspaceId) -> Box<dyn RunsTx> {
+    pub(crate) async fn tx(&self, workspace: WorkspaceId) -> Box<dyn RunsTx> {
         UnitOfWork::<dyn RunsTx>::begin(&*self.stage.store, &workspace_scope(workspace)).await.unwrap()
     }
 
-    async fn new_workspace(&self) -> WorkspaceId {
+    pub(crate) async fn new_workspace(&self) -> WorkspaceId {
         self.database.workspace(&self.stage.scene.env).await
     }
 
-    async fn worker(&self, handler: Arc<Counting>) -> EngineHandle {
+    pub(crate) async fn worker(&self, handler: Arc<Counting>) -> EngineHandle {
         self.worker_with(handler, self.stage.scene.env.clone()).await
     }
 
@@ -141,7 +141,7 @@ impl House {
         })
     }
 
-    async fn start(&self, workspace: WorkspaceId, runs: usize, gate: Option<u32>) -> Vec<RunId> {
+    pub(crate) async fn start(&self, workspace: WorkspaceId, runs: usize, gate: Option<u32>) -> Vec<RunId> {
         let workflow = WorkflowId::from_uuid(workspace.as_uuid());
         let mut ids = Vec::new();
         for _ in 0..runs {
@@ -156,7 +156,7 @@ impl House {
     }
 
     /// Waits until every run has ended so, and checks what was recorded.
-    async fn all_end(&self, workspace: WorkspaceId, runs: &[RunId], status: RunStatus) {
+    pub(crate) async fn all_end(&self, workspace: WorkspaceId, runs: &[RunId], status: RunStatus) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
             loop {
@@ -176,7 +176,8 @@ impl House {
                 assert!(seen.insert((transition.kind(), transition.step(), transition.attempt())), "{transition:?}");
             }
         }
-        for table in ["ready", "lease", "timer", "blocked", "gate_hold", "run_journal", "run_signal"] {
+        for table in ["ready", "lease", "timer", "blocked", "gate_hold", "run_journal", "run_signal", "run_quarantine"]
+        {
             let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
             let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut self.database.admin().await).await.unwrap();
             assert_eq!(left, 0, "{table} keeps something of runs that have ended");
@@ -275,7 +276,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
 }
 
 impl House {
-    async fn all_end_quietly(&self, workspace: WorkspaceId, runs: &[RunId]) {
+    pub(crate) async fn all_end_quietly(&self, workspace: WorkspaceId, runs: &[RunId]) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
             while !self.tx(workspace).await.runs().find(*id).await.unwrap().unwrap().status.is_terminal() {

@@ -52,6 +52,7 @@ const FILL: &[&str] = &[
     "insert into timer values (:w, gen_random_uuid(), 0, 1, now() + interval '1 year', 1)",
     "insert into gate_hold values (:w, gen_random_uuid(), 'g', 1)",
     "insert into blocked (workspace_id, gate, run_id, shard) values (:w, 'g', gen_random_uuid(), 1)",
+    "insert into run_quarantine values (:w, gen_random_uuid(), 1, 'refused', 'an error', now())",
     "insert into run_signal values (:w, gen_random_uuid(), gen_random_uuid(), 1, 'cancel', now())",
     "insert into pattern_totals values (:w, 1, 1, 1, 0)",
     "insert into pattern_term select :w, gen_random_uuid(), n::text from generate_series(1, 1500) n",

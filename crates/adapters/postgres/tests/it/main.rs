@@ -11,4 +11,5 @@ mod following;
 mod isolation;
 mod migrations;
 mod plans;
+mod quarantine;
 mod startup;

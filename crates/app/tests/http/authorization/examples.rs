@@ -82,6 +82,11 @@ impl World {
         Self { app, owner, stranger, admin, member, viewer }
     }
 
+    /// The token of somebody who owns the workspaces of all places.
+    pub fn owner_token(&self) -> &str {
+        &self.owner.token
+    }
+
     /// A workspace of the owner's, with everybody in it and with what `operation` names in its path.
     pub async fn place(&self, operation: &str) -> Place {
         let app = &self.app;
@@ -250,6 +255,11 @@ impl Example {
 }
 
 impl Place {
+    /// The secret of an API key of the workspace.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The id that fills the path parameter `name`.
     pub fn id(&self, name: &str) -> &str {
         self.ids

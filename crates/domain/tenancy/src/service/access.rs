@@ -1,10 +1,13 @@
 //! The one place that gives out scopes: after it has found out who asks, and whether they belong.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_kernel::{Actor, Environment, PersonScope, RequestId, ScopeIssuer, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{
+    Actor, Environment, OperatorScope, PersonScope, RequestId, ScopeIssuer, UserId, WorkspaceId, WorkspaceScope,
+};
 
-use crate::error::{AuthenticateError, EnterError, NotAPerson};
+use crate::error::{AuthenticateError, EnterError, NotAPerson, OperatorError};
 use crate::model::{ApiKeySecret, KeyGrant, LiveSession, Role, WorkspaceRef};
 use crate::ports::{AccessLookup, InvalidToken, TokenSigner};
 
@@ -33,6 +36,7 @@ pub struct AccessControl {
     issuer: Arc<ScopeIssuer>,
     lookup: Arc<dyn AccessLookup>,
     tokens: Arc<dyn TokenSigner>,
+    operators: HashSet<UserId>,
     env: Environment,
 }
 
@@ -45,7 +49,13 @@ impl AccessControl {
         tokens: Arc<dyn TokenSigner>,
         env: Environment,
     ) -> Self {
-        Self { issuer, lookup, tokens, env }
+        Self { issuer, lookup, tokens, operators: HashSet::new(), env }
+    }
+
+    /// The same access control for an installation that these people operate.
+    #[must_use]
+    pub fn operated_by(self, operators: HashSet<UserId>) -> Self {
+        Self { operators, ..self }
     }
 
     /// Finds out who holds `bearer`: an access token or an API key.
@@ -111,6 +121,20 @@ impl AccessControl {
         match principal {
             Principal::Person(live) => Ok(self.issuer.person(live.person.id, request_id)),
             Principal::ApiKey(_) => Err(NotAPerson),
+        }
+    }
+
+    /// The scope of an operator of the installation.
+    ///
+    /// # Errors
+    /// [`OperatorError::NotAPerson`] for an API key, [`OperatorError::NotFound`] for everybody whom the settings do not name.
+    pub fn operator(&self, principal: &Principal, request_id: RequestId) -> Result<OperatorScope, OperatorError> {
+        match principal {
+            Principal::Person(live) if self.operators.contains(&live.person.id) => {
+                Ok(self.issuer.operator(live.person.id, request_id))
+            }
+            Principal::Person(_) => Err(OperatorError::NotFound),
+            Principal::ApiKey(_) => Err(NotAPerson.into()),
         }
     }
 

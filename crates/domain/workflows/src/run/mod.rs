@@ -10,6 +10,7 @@ mod decide;
 mod delay;
 mod model;
 pub mod ports;
+mod quarantine;
 mod record;
 mod service;
 mod start;
@@ -25,6 +26,7 @@ pub use model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition,
     TransitionRecord, UnknownStatus,
 };
+pub use quarantine::{OperateError, Quarantine, QuarantineAction, QuarantineKey, QuarantineReason, QuarantinedRun};
 pub use record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter};
 pub use service::{CancelError, ReadError, Runs};
 pub use start::{CheckedStart, MAX_KEY, StartError, StartRun, Started};

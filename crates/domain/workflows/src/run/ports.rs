@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{AuditLog, Page, PageSize, RunId, StoreError, Transaction, WorkflowId};
+use tidegate_kernel::{AuditLog, Page, PageSize, RunId, StoreError, SystemScope, Transaction, WorkflowId};
 
 use super::model::TransitionRecord;
+use super::quarantine::{QuarantineAction, QuarantineKey, QuarantinedRun};
 use super::record::{NewRun, Run, RunFilter};
 use crate::model::Document;
 
@@ -70,6 +71,32 @@ pub trait RunRepository: Send {
 
     /// Asks the engine to cancel every run of the workspace that has not ended. MUST NOT change the runs themselves.
     async fn request_cancel_all(&mut self, at: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Asks the engine to release or end a run of the workspace. False, and no request, where the run is not in quarantine.
+    async fn request_in_quarantine(
+        &mut self,
+        id: RunId,
+        action: QuarantineAction,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError>;
+}
+
+/// The runs in quarantine, whosever they are: for operators.
+#[async_trait]
+pub trait QuarantineDirectory: Send + Sync {
+    /// Runs in quarantine, oldest first, those after `after`.
+    async fn list(
+        &self,
+        scope: &SystemScope,
+        after: Option<QuarantineKey>,
+        size: PageSize,
+    ) -> Result<Page<QuarantinedRun, QuarantineKey>, StoreError>;
+
+    /// The run, or `None` where it is not in quarantine.
+    async fn find(&self, scope: &SystemScope, run: RunId) -> Result<Option<QuarantinedRun>, StoreError>;
+
+    /// How many there are, at most `most`.
+    async fn count(&self, scope: &SystemScope, most: u32) -> Result<u32, StoreError>;
 }
 
 /// What of a workflow can be started now.

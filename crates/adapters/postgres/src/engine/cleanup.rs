@@ -1,0 +1,97 @@
+//! What is left of ended runs beside their history.
+
+use tidegate_engine::model::{RunKey, Tenure};
+use tidegate_kernel::{RunId, StoreError, WorkspaceId};
+use uuid::Uuid;
+
+use super::columns;
+use super::commit::ids;
+use crate::error::store_error;
+use crate::transaction::{Machinery, PgTx};
+
+/// Row comparisons keep to the index that begins with the workspace and the run.
+const FORGET: &str = "
+    with ended as materialized (select * from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)),
+    leases as (
+        delete from lease t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
+    journals as (
+        delete from run_journal t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
+    timers as (
+        delete from timer t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
+    holds as (
+        delete from gate_hold t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
+    waiting as (
+        delete from blocked t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
+    queued as (
+        delete from ready t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
+    aside as (
+        delete from run_quarantine t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id))
+    delete from run_signal t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
+      and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)";
+
+/// Deletes whatever these runs have outside their history: nothing can become of them any more.
+pub(super) async fn forget(tx: &mut PgTx<Machinery>, ended: &[RunKey]) -> Result<(), StoreError> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let (workspaces, runs) = ids(ended.iter());
+    sqlx::query(FORGET).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map(drop).map_err(store_error)
+}
+
+/// Which workspaces have runs before or behind gates in these shards. The engine sees their runs only once it has said that it works for them.
+const GATED_WORKSPACES: &str = "
+    select workspace_id from gate_hold where shard = any ($1)
+    union select workspace_id from blocked where shard = any ($1)";
+
+/// Runs before or behind gates that have ended: they would hold a place for ever.
+const ENDED_AT_GATES: &str = "
+    select g.workspace_id, g.run_id from (
+        select workspace_id, run_id from gate_hold where shard = any ($1)
+        union select workspace_id, run_id from blocked where shard = any ($1)) g
+    where coalesce((
+        select r.status not in ('pending', 'running', 'waiting') from run r
+        where r.workspace_id = g.workspace_id and r.id = g.run_id), true)";
+
+/// Frees the places of runs that have ended, in shards that were just taken over. A correct release leaves none; a database
+/// that an incorrect one has driven heals here.
+pub(super) async fn free_places(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
+    let (shards, _) = columns(tenures);
+    let workspaces: Vec<(Uuid,)> =
+        sqlx::query_as(GATED_WORKSPACES).bind(&shards).fetch_all(tx.sqlx()).await.map_err(store_error)?;
+    if workspaces.is_empty() {
+        return Ok(());
+    }
+    let workspaces: Vec<WorkspaceId> = workspaces.into_iter().map(|(id,)| WorkspaceId::from_uuid(id)).collect();
+    tx.declare(&workspaces).await?;
+    let ended: Vec<(Uuid, Uuid)> =
+        sqlx::query_as(ENDED_AT_GATES).bind(&shards).fetch_all(tx.sqlx()).await.map_err(store_error)?;
+    let ended: Vec<RunKey> = ended
+        .into_iter()
+        .map(|(workspace, run)| RunKey { workspace: WorkspaceId::from_uuid(workspace), run: RunId::from_uuid(run) })
+        .collect();
+    if !ended.is_empty() {
+        tracing::warn!(runs = ended.len(), "places of runs that had ended were freed");
+    }
+    forget(tx, &ended).await
+}
+
+/// Runs that another release was needed for are ready again: this worker may be of that release.
+const RETRY_UNSUPPORTED: &str = "
+    with retried as (
+        delete from run_quarantine where shard = any ($1) and reason = 'unsupported'
+        returning workspace_id, run_id, shard)
+    insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from retried
+    on conflict (workspace_id, run_id) do nothing";
+
+/// Makes ready what was set aside for another release.
+pub(super) async fn retry_unsupported(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
+    let (shards, _) = columns(tenures);
+    sqlx::query(RETRY_UNSUPPORTED).bind(shards).execute(tx.sqlx()).await.map(drop).map_err(store_error)
+}

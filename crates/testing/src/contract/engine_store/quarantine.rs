@@ -1,0 +1,215 @@
+//! Runs that cannot be driven: setting them aside, finding them, and what operators want of them.
+
+use chrono::DateTime;
+use tidegate_engine::model::{
+    After, ClaimedRun, Committed, Departure, ForcedEnd, RunCommit, RunKey, SetAside, Share, SignalKind, Tenure,
+};
+use tidegate_kernel::{PageSize, WorkspaceId};
+use tidegate_workflows::run::{QuarantineAction, QuarantineReason, QuarantinedRun, RunError, RunStatus, Transition};
+use uuid::Uuid;
+
+use super::{Hand, INSTANT, Subject, TTL, at, ended, face, record, step};
+use crate::scope::system_scope;
+
+fn aside(run: &ClaimedRun) -> SetAside {
+    SetAside {
+        tenure: run.tenure,
+        key: run.key,
+        reason: QuarantineReason::Refused,
+        error: "it was refused\0".to_owned(),
+        at: at(5),
+        signals: Vec::new(),
+        left: Vec::new(),
+    }
+}
+
+impl Hand<'_> {
+    async fn set_aside(&self, runs: &[SetAside]) -> Committed {
+        self.subject.engine.set_aside(&self.scope, self.id, runs).await.expect("runs are set aside")
+    }
+
+    async fn end(&self, tenure: Tenure, key: RunKey, signal: Uuid) -> Vec<RunKey> {
+        let error = RunError { code: "quarantined".to_owned(), message: "ended by hand".to_owned(), step: None };
+        let transition = Transition::RunEnded {
+            status: RunStatus::Failed,
+            outputs: serde_json::Value::Null,
+            error: Some(error.clone()),
+        };
+        let end = ForcedEnd { tenure, key, signal, at: at(6), transition, error };
+        self.subject.engine.end_quarantined(&self.scope, self.id, &[end]).await.expect("runs are ended")
+    }
+}
+
+impl Subject {
+    async fn quarantined(&self) -> Vec<QuarantinedRun> {
+        let size = PageSize::new(1).expect("a size");
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.quarantine.list(&system_scope(), after, size).await.expect("a page is read");
+            found.extend(page.items.into_iter().filter(|run| self.knows(run.workspace)));
+            after = page.next;
+            if after.is_none() {
+                return found;
+            }
+        }
+    }
+
+    async fn ask(&self, workspace: WorkspaceId, key: RunKey, action: QuarantineAction) -> bool {
+        let mut tx = self.begin(workspace).await;
+        let asked = tx.runs().request_in_quarantine(key.run, action, self.env.now()).await.expect("an answer");
+        tx.commit().await.expect("it commits");
+        asked
+    }
+}
+
+/// A run in quarantine is listed, and nobody claims it until somebody of its own workspace asks.
+pub async fn a_run_in_quarantine_is_left_alone_until_somebody_asks(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let key = subject.run(subject.ours, None).await;
+    let run = hand.take(subject.ours, 1).await.remove(0);
+    let shard = run.tenure.shard;
+    assert!(!subject.ask(subject.ours, key, QuarantineAction::Release).await, "it is not in quarantine yet");
+    let stale = Tenure { epoch: run.tenure.epoch - 1, ..run.tenure };
+    assert_eq!(hand.set_aside(&[SetAside { tenure: stale, ..aside(&run) }]).await, Committed::default());
+    assert_eq!(subject.quarantined().await, []);
+    assert_eq!(hand.set_aside(&[aside(&run)]).await.won, [key]);
+    let found = QuarantinedRun {
+        workspace: subject.ours,
+        run: key.run,
+        reason: QuarantineReason::Refused,
+        error: "it was refused\u{fffd}".to_owned(),
+        at: at(5),
+    };
+    assert_eq!(subject.quarantined().await, std::slice::from_ref(&found));
+    assert_eq!(subject.quarantine.find(&system_scope(), key.run).await.expect("it is looked for"), Some(found));
+    assert_eq!(subject.quarantine.count(&system_scope(), 1).await.expect("they are counted"), 1);
+    assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nobody asked for it");
+    assert_eq!(hand.look(None, at(0)).await.ready, []);
+    assert!(!subject.ask(subject.theirs, key, QuarantineAction::Release).await, "it is another tenant's");
+    assert!(subject.ask(subject.ours, key, QuarantineAction::Release).await);
+    let signals = hand.look(None, at(0)).await.signals;
+    assert_eq!(
+        signals.iter().map(|signal| (signal.key, signal.kind)).collect::<Vec<_>>(),
+        [(key, SignalKind::Release)]
+    );
+    let back = hand.claim(Vec::new(), vec![(shard, key)]).await.remove(0);
+    assert!(back.released);
+    assert_eq!(subject.quarantined().await, []);
+    let end = RunCommit {
+        signals: vec![signals[0].id],
+        after: After::End,
+        face: Some(face(RunStatus::Completed)),
+        ..step(&back, 0, vec![record(0, Transition::RunStarted), ended(1)])
+    };
+    assert_eq!(hand.commit(&[end]).await, [key]);
+    assert_eq!(hand.look(None, at(0)).await.signals, []);
+}
+
+/// A run that is set aside leaves its gate to the next.
+pub async fn whoever_is_set_aside_lets_the_next_one_pass(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let keys = [subject.run(subject.ours, Some(("k", 1))).await, subject.run(subject.ours, Some(("k", 1))).await];
+    let runs = hand.take(subject.ours, 2).await;
+    let (gate, _) = runs[0].concurrency.clone().expect("the run has a gate");
+    let pass = RunCommit { passed: vec![gate.clone()], ..step(&runs[0], 0, vec![record(0, Transition::RunStarted)]) };
+    let block = RunCommit { after: After::Block(gate.clone()), face: None, ..step(&runs[1], 0, Vec::new()) };
+    assert_eq!(hand.commit(&[pass, block]).await.len(), 2);
+    let left = vec![Departure { gate: gate.clone(), places: 1 }];
+    let committed = hand.set_aside(&[SetAside { left, ..aside(&runs[0]) }]).await;
+    assert_eq!(committed.promoted, [(runs[1].tenure.shard, keys[1], gate.clone())]);
+    let next = hand.take(subject.ours, 2).await;
+    assert_eq!(next.iter().map(|run| (run.key, run.holds.clone())).collect::<Vec<_>>(), [(keys[1], vec![gate])]);
+}
+
+/// An operator ends a run in quarantine: what callers read says so, and nothing is left of it.
+pub async fn a_run_in_quarantine_is_ended_by_hand(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let key = subject.run(subject.ours, None).await;
+    let run = hand.take(subject.ours, 1).await.remove(0);
+    let begin = step(&run, 0, vec![record(0, Transition::RunStarted)]);
+    assert_eq!(hand.commit(&[begin]).await, [key]);
+    assert_eq!(hand.end(run.tenure, key, Uuid::nil()).await, [], "it is not in quarantine");
+    assert_eq!(hand.set_aside(&[aside(&run)]).await.won, [key]);
+    assert!(subject.ask(subject.ours, key, QuarantineAction::End).await);
+    let signal = hand.look(None, at(0)).await.signals[0];
+    assert_eq!(signal.kind, SignalKind::End);
+    assert_eq!(hand.claim(Vec::new(), vec![(signal.shard, key)]).await, [], "an end is not driven");
+    let stale = Tenure { epoch: run.tenure.epoch - 1, ..run.tenure };
+    assert_eq!(hand.end(stale, key, signal.id).await, []);
+    assert_eq!(hand.end(run.tenure, key, signal.id).await, [key]);
+    assert_eq!(subject.status(key).await, RunStatus::Failed);
+    assert_eq!(subject.history(key).await, ["run_started", "run_ended"]);
+    assert_eq!(subject.quarantined().await, []);
+    assert_eq!(hand.look(None, at(0)).await.signals, []);
+}
+
+/// What was set aside for another release is tried by whoever takes the shard over; what was refused is not.
+pub async fn another_release_tries_again(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, INSTANT).await;
+    let keys = [subject.run(subject.ours, None).await, subject.run(subject.ours, None).await];
+    let runs = hand.take(subject.ours, 2).await;
+    let unsupported = SetAside { reason: QuarantineReason::Unsupported, ..aside(&runs[0]) };
+    assert_eq!(hand.set_aside(&[unsupported, aside(&runs[1])]).await.won.len(), 2);
+    let next = Hand::holding(subject, 2, TTL).await;
+    let again = next.take(subject.ours, 2).await;
+    assert_eq!(again.iter().map(|run| run.key).collect::<Vec<_>>(), [keys[0]]);
+    assert_eq!(subject.quarantined().await.iter().map(|run| run.run).collect::<Vec<_>>(), [keys[1].run]);
+}
+
+/// Whichever comes first, a cancelled run in front of a gate is never let through, and the place goes to the next one.
+pub async fn a_gate_opens_while_the_next_one_is_cancelled(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    for round in 0..12 {
+        let mut keys = Vec::new();
+        for _ in 0..3 {
+            keys.push(subject.run(subject.ours, Some(("k", 1))).await);
+        }
+        let runs = hand.take(subject.ours, 3).await;
+        let (gate, shard) = (runs[0].concurrency.clone().expect("the run has a gate").0, runs[0].tenure.shard);
+        let pass =
+            RunCommit { passed: vec![gate.clone()], ..step(&runs[0], 0, vec![record(0, Transition::RunStarted)]) };
+        let block = |run| RunCommit { after: After::Block(gate.clone()), face: None, ..step(run, 0, Vec::new()) };
+        assert_eq!(hand.commit(&[pass, block(&runs[1]), block(&runs[2])]).await.len(), 3);
+        let left = vec![Departure { gate: gate.clone(), places: 1 }];
+        let cancelled = |seq| {
+            record(
+                seq,
+                Transition::RunEnded { status: RunStatus::Cancelled, outputs: serde_json::Value::Null, error: None },
+            )
+        };
+        let over = |run: &ClaimedRun, seq, left: &[Departure]| RunCommit {
+            after: After::End,
+            face: Some(face(RunStatus::Cancelled)),
+            left: left.to_vec(),
+            ..step(run, seq, vec![cancelled(seq)])
+        };
+        let open = async {
+            let end = over(&runs[0], 1, &left);
+            subject.engine.commit(&hand.scope, hand.id, &[end]).await.expect("the first run ends").promoted
+        };
+        let take = async { hand.claim(Vec::new(), vec![(shard, keys[1])]).await };
+        // Polled in either order, so that each has a head start.
+        let (promoted, mut taken) = if round % 2 == 0 {
+            tokio::join!(open, take)
+        } else {
+            let (taken, promoted) = tokio::join!(take, open);
+            (promoted, taken)
+        };
+        let second = taken.remove(0);
+        let mut passed: Vec<RunKey> = promoted.iter().map(|(_, key, _)| *key).collect();
+        let places: Vec<Departure> =
+            second.holds.iter().map(|gate| Departure { gate: gate.clone(), places: 1 }).collect();
+        assert_eq!(passed == [keys[1]], !places.is_empty(), "it holds its place just where it was let through");
+        let ended = subject.engine.commit(&hand.scope, hand.id, &[over(&second, 0, &places)]).await.expect("it ends");
+        passed.extend(ended.promoted.iter().map(|(_, key, _)| *key));
+        passed.retain(|key| *key != keys[1]);
+        assert_eq!(passed, [keys[2]], "the place goes to the third");
+        let share = Share { shard, workspace: subject.ours, bound: 0, quantum: 10 };
+        let third = hand.claim(vec![share], Vec::new()).await;
+        assert_eq!(third.iter().map(|run| run.key).collect::<Vec<_>>(), [keys[2]], "nothing of the second is ready");
+        let left = [Departure { gate, places: 1 }];
+        assert_eq!(hand.commit(&[over(&third[0], 0, &left)]).await, [keys[2]]);
+        assert_eq!(subject.history(keys[1]).await, ["run_ended"]);
+    }
+    assert!(hand.look(Some(DateTime::UNIX_EPOCH), at(0)).await.ready.is_empty());
+}
