@@ -68,8 +68,9 @@ impl From<OperateError> for Problem {
 #[get("/monitoring/quarantine")]
 pub async fn list(
     services: web::Data<Services>,
-    Operator(operator): Operator,
+    // First, so that a bad query is told of whoever asks.
     Query(query): Query<QuarantineQuery>,
+    Operator(operator): Operator,
 ) -> Result<HttpResponse, Problem> {
     let binding = ("monitoring", "quarantine");
     let after: Option<QuarantineKey> = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;

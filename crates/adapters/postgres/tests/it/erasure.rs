@@ -73,9 +73,8 @@ async fn fill(admin: &mut PgConnection, workspace: WorkspaceId) {
     let id = format!("'{}'::uuid", workspace.as_uuid());
     for statement in FILL {
         let statement = statement.replace(":w", &id);
-        if let Err(error) = admin.execute(AssertSqlSafe(statement.clone())).await {
-            panic!("{statement}: {error}");
-        }
+        let done = admin.execute(AssertSqlSafe(statement.clone())).await;
+        assert!(done.is_ok(), "{statement}: {done:?}");
     }
 }
 
