@@ -4,3 +4,4 @@
 mod signals;
 mod simulation;
 mod store;
+mod world;

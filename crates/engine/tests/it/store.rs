@@ -8,59 +8,19 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use serde_json::json;
 use tidegate_engine::model::{
-    After, ClaimRequest, ClaimedRun, Claims, Committed, Departure, ForcedEnd, Gate, Holding, Holdings, Outlook,
-    ReadyWorkspace, RunCommit, RunKey, RunSignal, SetAside, ShardId, SignalKind, Tenure, Timer, WorkerId,
+    ClaimRequest, Claims, Committed, ForcedEnd, Gate, Holding, Holdings, Outlook, ReadyWorkspace, RunCommit, RunKey,
+    RunSignal, SetAside, ShardId, SignalKind, Tenure, Timer, WorkerId,
 };
 use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
-use tidegate_kernel::{RequestId, StoreError, SystemScope, WorkflowId, WorkspaceId};
-use tidegate_workflows::plan::StepIndex;
-use tidegate_workflows::run::{RunStatus, Transition, TransitionRecord};
+use tidegate_kernel::{StoreError, SystemScope, WorkflowId, WorkspaceId};
+use tidegate_workflows::run::{RunStatus, TransitionRecord};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use crate::world::{Kept, Shard, World};
+
 const SHARDS: i16 = 4;
-
-#[derive(Default)]
-struct Shard {
-    owner: Option<WorkerId>,
-    epoch: i64,
-    until: Option<Instant>,
-}
-
-pub(crate) struct Kept {
-    pub(crate) workflow: WorkflowId,
-    pub(crate) concurrency: Option<(Gate, u32)>,
-    pub(crate) status: RunStatus,
-    pub(crate) history: Vec<TransitionRecord>,
-    shard: ShardId,
-}
-
-struct Lease {
-    tenure: Tenure,
-    next_seq: u32,
-}
-
-#[derive(Default)]
-pub(crate) struct World {
-    shards: BTreeMap<ShardId, Shard>,
-    workers: HashMap<WorkerId, Instant>,
-    pub(crate) runs: BTreeMap<RunKey, Kept>,
-    ready: BTreeMap<(ShardId, WorkspaceId, i64), RunKey>,
-    leases: BTreeMap<RunKey, Lease>,
-    timers: BTreeMap<(RunKey, StepIndex), Timer>,
-    journal: BTreeMap<RunKey, Vec<TransitionRecord>>,
-    holds: BTreeSet<(RunKey, Gate)>,
-    blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
-    pub(crate) signals: BTreeMap<Uuid, RunSignal>,
-    pub(crate) quarantine: BTreeSet<RunKey>,
-    /// Runs that were in quarantine at some time.
-    pub(crate) were_aside: BTreeSet<RunKey>,
-    /// Runs of which the store refuses everything.
-    pub(crate) refused: BTreeSet<RunKey>,
-    seq: i64,
-}
 
 /// How bad the weather is.
 #[derive(Debug, Clone, Copy)]
@@ -212,153 +172,6 @@ impl MemoryStore {
             + world.blocked.len()
             + world.quarantine.len()
             + world.signals.len()
-    }
-}
-
-impl World {
-    fn next(&mut self) -> i64 {
-        self.seq += 1;
-        self.seq
-    }
-
-    fn make_ready(&mut self, key: RunKey) {
-        let seq = self.next();
-        let shard = self.runs[&key].shard;
-        if !self.ready.values().any(|ready| *ready == key) {
-            self.ready.insert((shard, key.workspace, seq), key);
-        }
-    }
-
-    fn holds(&self, worker: WorkerId, tenure: Tenure) -> bool {
-        self.shards.get(&tenure.shard).is_some_and(|shard| shard.owner == Some(worker) && shard.epoch == tenure.epoch)
-    }
-
-    fn recover(&mut self, shard: ShardId, below: i64) {
-        let stale: Vec<RunKey> = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| lease.tenure.shard == shard && lease.tenure.epoch < below)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in stale {
-            self.leases.remove(&key);
-            self.make_ready(key);
-        }
-    }
-
-    fn lease(&mut self, key: RunKey, tenure: Tenure, ready_seq: Option<i64>) -> Option<ClaimedRun> {
-        if self.leases.contains_key(&key) {
-            return None;
-        }
-        if self.runs[&key].status.is_terminal() {
-            self.forget(key);
-            return None;
-        }
-        let journal = self.journal.get(&key).cloned().unwrap_or_default();
-        let next_seq = journal.last().map_or(0, |record| record.seq + 1);
-        self.leases.insert(key, Lease { tenure, next_seq });
-        let run = &self.runs[&key];
-        Some(ClaimedRun {
-            tenure,
-            key,
-            ready_seq,
-            workflow: run.workflow,
-            version: 1,
-            trigger: json!({"kind": "api"}),
-            event: json!(null),
-            input: json!({}),
-            depth: 0,
-            request_id: RequestId::new("simulation").unwrap(),
-            created_at: DateTime::UNIX_EPOCH,
-            concurrency: run.concurrency.clone(),
-            run_limit: None,
-            released: self.quarantine.remove(&key),
-            holds: self.holds.iter().filter(|(of, _)| *of == key).map(|(_, gate)| gate.clone()).collect(),
-            journal,
-        })
-    }
-
-    fn write(&mut self, commit: &RunCommit) {
-        let key = commit.key;
-        let run = self.runs.get_mut(&key).unwrap();
-        for record in &commit.records {
-            assert_eq!(usize::try_from(record.seq).unwrap(), run.history.len(), "a transition was recorded twice");
-            assert!(!run.status.is_terminal(), "an ended run went on");
-            run.history.push(record.clone());
-            if let Transition::RunEnded { status, .. } = record.transition {
-                run.status = status;
-            }
-        }
-        if let Some(face) = &commit.face {
-            assert!(run.status == face.status || !run.status.is_terminal());
-            run.status = face.status;
-        }
-        self.journal.entry(key).or_default().extend(commit.records.iter().cloned());
-        for step in &commit.cleared {
-            self.timers.remove(&(key, *step));
-        }
-        for timer in &commit.timers {
-            self.timers.insert((key, timer.step), *timer);
-        }
-        for signal in &commit.signals {
-            self.signals.remove(signal);
-        }
-        self.holds.extend(commit.passed.iter().map(|gate| (key, gate.clone())));
-        match &commit.after {
-            After::Keep => {}
-            After::Park => drop(self.leases.remove(&key)),
-            After::Block(gate) => {
-                self.leases.remove(&key);
-                let seq = self.next();
-                self.blocked.insert((key.workspace, gate.clone(), seq), key);
-                self.journal.retain(|_, records| !records.is_empty());
-            }
-            After::End => self.forget(key),
-        }
-    }
-
-    /// Whatever is left of an ended run goes.
-    fn forget(&mut self, key: RunKey) {
-        self.leases.remove(&key);
-        self.journal.remove(&key);
-        self.quarantine.remove(&key);
-        self.timers.retain(|(of, _), _| *of != key);
-        self.holds.retain(|(of, _)| *of != key);
-        self.ready.retain(|_, ready| *ready != key);
-        self.blocked.retain(|_, blocked| *blocked != key);
-        self.signals.retain(|_, signal| signal.key != key);
-    }
-
-    fn promote_for(&mut self, workspace: WorkspaceId, left: &[Departure], promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
-        for departure in left {
-            for _ in 0..departure.places {
-                self.promote(workspace, &departure.gate, promoted);
-            }
-        }
-    }
-
-    /// Before a gate that nobody is behind, the first is ready.
-    fn unblock(&mut self, shard: ShardId) {
-        let mut heads: BTreeMap<(WorkspaceId, Gate), (i64, RunKey)> = BTreeMap::new();
-        for ((workspace, gate, seq), key) in &self.blocked {
-            let held = self.holds.iter().any(|(of, held)| of.workspace == *workspace && held == gate);
-            if !held && self.runs[key].shard == shard {
-                heads.entry((*workspace, gate.clone())).or_insert((*seq, *key));
-            }
-        }
-        for ((workspace, gate), (seq, key)) in heads {
-            self.blocked.remove(&(workspace, gate, seq));
-            self.make_ready(key);
-        }
-    }
-
-    fn promote(&mut self, workspace: WorkspaceId, gate: &Gate, promoted: &mut Vec<(ShardId, RunKey, Gate)>) {
-        let first = self.blocked.keys().find(|(of, before, _)| *of == workspace && before == gate).cloned();
-        if let Some(key) = first.and_then(|first| self.blocked.remove(&first)) {
-            self.holds.insert((key, gate.clone()));
-            self.make_ready(key);
-            promoted.push((self.runs[&key].shard, key, gate.clone()));
-        }
     }
 }
 
