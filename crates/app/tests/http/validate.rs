@@ -74,7 +74,7 @@ fn several_files_and_folders_are_checked_at_once() {
     let told = lines(&all.stdout);
     let expected = [
         format!("{}:2:11: expected a list of steps, this is a number", at("all/below/three.JSON").display()),
-        format!("{}:1:7: a name has at least one letter", at("all/below/two.yml").display()),
+        format!("{}:1:7: a name must not be empty", at("all/below/two.yml").display()),
     ];
     assert_eq!(told, expected);
     assert_eq!(lines(&all.stderr), ["tidegate: 2 of 4 documents are invalid, with 2 problems"]);
