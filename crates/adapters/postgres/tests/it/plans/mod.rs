@@ -180,10 +180,10 @@ impl Walk {
         let shares = shards.iter().map(|shard| Share { shard: *shard, workspace, bound: 0, quantum: 3 }).collect();
         let tenures = self.tenures.clone();
         let request = ClaimRequest { tenures: tenures.clone(), shares, runs: Vec::new() };
-        let mut claimed = engine.claim(&scope, WORKER, &request).await.unwrap();
+        let mut claimed = engine.claim(&scope, WORKER, &request).await.unwrap().runs;
         let named = self.pending().await.into_iter().map(|run| (self.filled(), RunKey { workspace, run })).collect();
         let request = ClaimRequest { tenures, shares: Vec::new(), runs: named };
-        claimed.extend(engine.claim(&scope, WORKER, &request).await.unwrap());
+        claimed.extend(engine.claim(&scope, WORKER, &request).await.unwrap().runs);
         assert!(claimed.len() > 1, "there is work in round {}: {claimed:?} of {shards:?}", self.round);
         let (blocked, others) = claimed.split_first().unwrap();
         let gate = Gate::workspace();
