@@ -1,5 +1,4 @@
 //! What a deleted workspace has left goes, from every table, and nothing of a neighbour goes with it.
-#![expect(clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use std::sync::Arc;
 
