@@ -30,7 +30,7 @@ async fn a_person_registers_logs_in_and_founds_a_workspace() {
         let path = format!("/api/v1/workspaces/{}", named.as_str().unwrap());
         assert_eq!(app.get(&path).bearer(token).send().await.expect(200), workspace);
     }
-    let audit = app.get("/api/v1/workspaces/acme-s-hne/audit").bearer(token).send().await.expect(200);
+    let audit = app.get("/api/v1/workspaces/acme-sohne/audit").bearer(token).send().await.expect(200);
     assert_eq!(audit["items"][0]["action"], "workspace.created");
     assert_eq!(audit["items"][0]["actor"], json!({ "kind": "person", "id": ada["id"] }));
 }
