@@ -92,7 +92,8 @@ const BLOCK: &str = "
     select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])";
 
 /// Of those who wait before a gate that runs have left, the first ones pass and are ready. One that another transaction is
-/// taking is passed over, so that its place goes to the next; one that has ended never passes.
+/// taking is passed over, so that its place goes to the next. One that has ended, which no correct release leaves here, goes and
+/// does not pass.
 const PROMOTE: &str = "
     with next as materialized (
         select b.workspace_id, b.run_id, b.place
@@ -100,18 +101,19 @@ const PROMOTE: &str = "
         cross join lateral (
             select b.workspace_id, b.run_id, b.ctid as place from blocked b
             where b.workspace_id = f.workspace_id and b.gate = f.gate
-              and (select r.status in ('pending', 'running', 'waiting') from run r
-                   where r.workspace_id = b.workspace_id and r.id = b.run_id)
             order by b.seq limit f.places for update of b skip locked) b),
     free as (
         delete from blocked b using next n
         where b.ctid = n.place and b.workspace_id = n.workspace_id and b.run_id = n.run_id
-        returning b.workspace_id, b.run_id, b.gate, b.shard),
+        returning b.workspace_id, b.run_id, b.gate, b.shard, (
+            select r.status in ('pending', 'running', 'waiting') from run r
+            where r.workspace_id = b.workspace_id and r.id = b.run_id) as live),
     held as (
-        insert into gate_hold (workspace_id, run_id, gate, shard) select workspace_id, run_id, gate, shard from free),
+        insert into gate_hold (workspace_id, run_id, gate, shard)
+        select workspace_id, run_id, gate, shard from free where live),
     queued as (
-        insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from free)
-    select workspace_id, run_id, gate, shard from free";
+        insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from free where live)
+    select workspace_id, run_id, gate, shard from free where live";
 
 /// The meters, from the transitions that are written: each is counted with its row or not at all.
 const METER: &str = "
