@@ -190,7 +190,8 @@ impl Walk {
         let block = RunCommit { after: After::Block(gate.clone()), face: None, ..commit(blocked, 0, Vec::new()) };
         let begin = others.iter().map(|run| {
             let timer = Timer { due: now, key: run.key, shard: run.tenure.shard, step: StepIndex(0), attempt: 1 };
-            let passed = vec![gate.clone()];
+            // Whoever was let through when another run left has passed already.
+            let passed = if run.holds.contains(&gate) { Vec::new() } else { vec![gate.clone()] };
             let signals = vec![Uuid::nil()];
             let started = next(run);
             RunCommit { passed, timers: vec![timer], signals, ..commit(run, started, vec![Transition::RunStarted]) }
