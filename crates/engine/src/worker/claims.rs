@@ -96,7 +96,7 @@ impl Worker {
 
     pub(super) fn start_claim(&mut self) {
         let free = self.config.max_runs.saturating_sub(self.runs.len()).min(self.config.batch);
-        if self.claiming || (self.named.is_empty() && (self.ring.is_empty() || free == 0)) {
+        if self.claiming || self.committing || (self.named.is_empty() && (self.ring.is_empty() || free == 0)) {
             return;
         }
         let now = Instant::now();

@@ -2,7 +2,8 @@
 //! hears how they went.
 //!
 //! One claim, one commit, one look and one heartbeat are on their way at most. While a commit is on its way the next one
-//! gathers, so commits grow with the load and are immediate without.
+//! gathers, and so does the next claim: what it would bring could only wait. So both grow with the load and are immediate
+//! without.
 
 mod claims;
 mod commits;
@@ -294,10 +295,13 @@ impl Worker {
         let now = Instant::now();
         self.fire_timers();
         self.start_attempts();
+        if self.drain_until.is_none() {
+            // Before the next commit, which it would wait for.
+            self.start_claim();
+        }
         self.start_commit();
         self.start_set_aside();
         if self.drain_until.is_none() {
-            self.start_claim();
             self.start_look(now);
             self.start_tidy(now);
         }

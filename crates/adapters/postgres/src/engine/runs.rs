@@ -22,28 +22,77 @@ const CLAIM_KEY: &str = "
         where run_key.created_at < $7
     returning run_id";
 
-/// Where the workspace's work is done. The first run of a workspace gives it a slot, spread by its id.
+/// Gives a workspace without runs its slot, spread by its id.
 const PLACE: &str = "
-    with placed as (
-        insert into workspace_slot (workspace_id, slot)
-        select $1, (('x' || right($1::text, 8))::bit(32)::bigint & 1023)::smallint
-        where not exists (select from workspace_slot where workspace_id = $1)
-        on conflict (workspace_id) do nothing
-        returning slot)
-    select s.shard from slot s
-    where s.slot = coalesce((select slot from placed), (select slot from workspace_slot where workspace_id = $1))";
+    insert into workspace_slot (workspace_id, slot)
+    select $1, (('x' || right($1::text, 8))::bit(32)::bigint & 1023)::smallint
+    where not exists (select from workspace_slot where workspace_id = $1)
+    on conflict (workspace_id) do nothing";
 
-const ADD: &str = "
-    with kept as (
-        insert into run (workspace_id, id, workflow_id, version, shard, status, trigger, event, input, dedupe_key, depth,
-            concurrency_key, concurrency_limit, request_id, created_at)
-        values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        returning workspace_id, id, shard)
-    insert into ready (workspace_id, run_id, shard) select workspace_id, id, shard from kept";
+/// A run and its place in the queue of its workspace's shard; neither where the workspace has no slot yet.
+macro_rules! add_run {
+    ($condition:literal) => {
+        concat!(
+            "with place as (
+                 select s.shard from workspace_slot p join slot s on s.slot = p.slot where p.workspace_id = $1),
+             kept as (
+                 insert into run (workspace_id, id, workflow_id, version, shard, status, trigger, event, input, dedupe_key,
+                     depth, concurrency_key, concurrency_limit, request_id, created_at)
+                 select $1, $2, $3, $4, p.shard, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13 from place p",
+            $condition,
+            " returning workspace_id, id, shard)
+             insert into ready (workspace_id, run_id, shard) select workspace_id, id, shard from kept"
+        )
+    };
+}
+const ADD: &str = add_run!("");
+const ADD_IF_PUBLISHED: &str = add_run!(
+    " where exists (
+          select from workflow w
+          where w.workspace_id = $1 and w.id = $3 and w.published_version = $4 and w.deleted_at is null)"
+);
 
 const FIND: &str = "
     select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
     from run where workspace_id = $1 and id >= $2 and id <= $2 order by id limit 1";
+
+impl PgTx {
+    /// Whether the run was inserted.
+    async fn insert_run(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
+        if self.try_insert(sql, run).await? {
+            return Ok(true);
+        }
+        // The workspace may have no slot. If another transaction gives it one at this moment, the next look sees that one.
+        let workspace = self.workspace().as_uuid();
+        sqlx::query(PLACE).bind(workspace).execute(self.sqlx()).await.map_err(store_error)?;
+        self.try_insert(sql, run).await
+    }
+
+    async fn try_insert(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
+        let workspace = self.workspace().as_uuid();
+        let request_id = self.grasp.request_id.clone();
+        let event = (!run.event.is_null()).then(|| bytes(&run.event)).transpose()?;
+        let limit = run.concurrency.as_ref().map(|(_, limit)| i32::try_from(*limit)).transpose();
+        let done = sqlx::query(sql)
+            .bind(workspace)
+            .bind(run.id.as_uuid())
+            .bind(run.workflow.as_uuid())
+            .bind(run.version)
+            .bind(bytes(&run.trigger)?)
+            .bind(event)
+            .bind(bytes(&run.input)?)
+            .bind(&run.dedupe_key)
+            .bind(i16::from(run.depth))
+            .bind(run.concurrency.as_ref().map(|(key, _)| key))
+            .bind(limit.map_err(unreadable)?)
+            .bind(request_id.as_str())
+            .bind(run.created_at)
+            .execute(self.sqlx())
+            .await
+            .map_err(store_error)?;
+        Ok(done.rows_affected() == 1)
+    }
+}
 
 #[async_trait]
 impl RunRepository for PgTx {
@@ -86,38 +135,12 @@ impl RunRepository for PgTx {
     }
 
     async fn add(&mut self, run: &NewRun) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let request_id = self.grasp.request_id.clone();
-        let mut placed: Option<(i16,)> = None;
-        // Where another transaction gives the workspace its slot at this moment, the second look sees it.
-        for _ in 0..2 {
-            if placed.is_none() {
-                placed =
-                    sqlx::query_as(PLACE).bind(workspace).fetch_optional(self.sqlx()).await.map_err(store_error)?;
-            }
-        }
-        let (shard,) = placed.ok_or_else(|| unreadable("a workspace without a slot"))?;
-        let event = (!run.event.is_null()).then(|| bytes(&run.event)).transpose()?;
-        let limit = run.concurrency.as_ref().map(|(_, limit)| i32::try_from(*limit)).transpose();
-        sqlx::query(ADD)
-            .bind(workspace)
-            .bind(run.id.as_uuid())
-            .bind(run.workflow.as_uuid())
-            .bind(run.version)
-            .bind(shard)
-            .bind(bytes(&run.trigger)?)
-            .bind(event)
-            .bind(bytes(&run.input)?)
-            .bind(&run.dedupe_key)
-            .bind(i16::from(run.depth))
-            .bind(run.concurrency.as_ref().map(|(key, _)| key))
-            .bind(limit.map_err(unreadable)?)
-            .bind(request_id.as_str())
-            .bind(run.created_at)
-            .execute(self.sqlx())
-            .await
-            .map(drop)
-            .map_err(store_error)
+        let added = self.insert_run(ADD, run).await?;
+        if added { Ok(()) } else { Err(unreadable("a workspace without a slot")) }
+    }
+
+    async fn add_if_published(&mut self, run: &NewRun) -> Result<bool, StoreError> {
+        self.insert_run(ADD_IF_PUBLISHED, run).await
     }
 
     async fn find(&mut self, id: RunId) -> Result<Option<Run>, StoreError> {

@@ -52,6 +52,9 @@ pub trait RunRepository: Send {
     /// Keeps a new run and makes it ready, so that the engine finds it as soon as this commits.
     async fn add(&mut self, run: &NewRun) -> Result<(), StoreError>;
 
+    /// The same if the version that it follows is the published one; else keeps nothing and says so.
+    async fn add_if_published(&mut self, run: &NewRun) -> Result<bool, StoreError>;
+
     /// The run, or `None` where the workspace has none with this id.
     async fn find(&mut self, id: RunId) -> Result<Option<Run>, StoreError>;
 

@@ -182,13 +182,13 @@ impl Runs {
     /// [`StartError`]; the transaction can go on without the run, except after [`StartError::Store`].
     pub async fn start_in(&self, tx: &mut dyn RunsTx, checked: CheckedStart) -> Result<Started, StartError> {
         let CheckedStart { run, created_at, version, start, verdict } = checked;
-        match tx.plans().startable(start.workflow).await? {
-            None => return Err(StartError::NotFound),
-            Some(Startable::Unpublished) => return Err(StartError::Unpublished),
-            Some(Startable::Version(published)) if published != version => {
+        // Whether the version is the published one is part of keeping the run, unless something has to be told or done before.
+        let asked = verdict.is_err() || start.dedupe_key.is_some();
+        if asked {
+            let published = startable(tx, start.workflow).await?;
+            if published != version {
                 return Err(StartError::Superseded { start: Box::new(start), version: published });
             }
-            Some(Startable::Version(_)) => {}
         }
         let concurrency = verdict?;
         if let Some(key) = &start.dedupe_key {
@@ -216,7 +216,12 @@ impl Runs {
             concurrency,
             created_at,
         };
-        tx.runs().add(&new).await?;
+        if asked {
+            tx.runs().add(&new).await?;
+        } else if !tx.runs().add_if_published(&new).await? {
+            let version = startable(tx, new.workflow).await?;
+            return Err(StartError::Superseded { start: Box::new(again(new)), version });
+        }
         Ok(Started { run: pending(new), created: true })
     }
 
@@ -228,14 +233,9 @@ impl Runs {
     /// The version that is published, read in a transaction of its own.
     async fn published(&self, scope: &WorkspaceScope, workflow: WorkflowId) -> Result<i32, StartError> {
         let mut tx = self.store.begin(scope).await?;
-        match tx.plans().startable(workflow).await? {
-            None => Err(StartError::NotFound),
-            Some(Startable::Unpublished) => Err(StartError::Unpublished),
-            Some(Startable::Version(version)) => {
-                self.plans.publish(scope.workspace(), workflow, version);
-                Ok(version)
-            }
-        }
+        let version = startable(&mut *tx, workflow).await?;
+        self.plans.publish(scope.workspace(), workflow, version);
+        Ok(version)
     }
 }
 
@@ -321,6 +321,21 @@ fn concurrency(
         return Err(StartError::ConcurrencyKey(format!("it may have {MAX_KEY} bytes and no NUL")));
     }
     Ok(Some((key, concurrency.limit)))
+}
+
+/// The version that is published.
+async fn startable(tx: &mut dyn RunsTx, workflow: WorkflowId) -> Result<i32, StartError> {
+    match tx.plans().startable(workflow).await? {
+        None => Err(StartError::NotFound),
+        Some(Startable::Unpublished) => Err(StartError::Unpublished),
+        Some(Startable::Version(version)) => Ok(version),
+    }
+}
+
+/// What was asked for, of a run that was not kept.
+fn again(new: NewRun) -> StartRun {
+    let NewRun { workflow, trigger, event, input, dedupe_key, depth, .. } = new;
+    StartRun { workflow, trigger, event, input, dedupe_key, depth }
 }
 
 fn pending(new: NewRun) -> Run {
