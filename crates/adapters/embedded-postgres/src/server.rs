@@ -131,6 +131,7 @@ impl EmbeddedPostgres {
             LockError::Io(source) => StartError::Unusable { directory: directory.clone(), source },
         })?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StartError::Socket)?;
+        answer_at_once(&listener).map_err(StartError::Socket)?;
         let address = listener.local_addr().map_err(StartError::Socket)?;
         let cluster = prepare(&directory)?;
         settings::write(&cluster).map_err(|source| StartError::Unusable { directory: directory.clone(), source })?;
@@ -212,6 +213,19 @@ fn prepare(directory: &Path) -> Result<PathBuf, StartError> {
     preparing.join().map_err(|_| unprepared("it panicked".to_owned()))?.map_err(unprepared)
 }
 
+/// The sockets that it accepts send what they have: they inherit `TCP_NODELAY`. The library answers in several small pieces and
+/// leaves Nagle's algorithm on, so each last piece would wait for an acknowledgement that the other side delays by 40 ms.
+#[cfg(unix)]
+fn answer_at_once(listener: &TcpListener) -> io::Result<()> {
+    let socket: std::os::fd::OwnedFd = listener.try_clone()?.into();
+    TcpStream::from(socket).set_nodelay(true)
+}
+
+#[cfg(not(unix))]
+fn answer_at_once(_: &TcpListener) -> io::Result<()> {
+    Ok(())
+}
+
 /// Serves one connection after another until it is told to stop.
 struct Server {
     proxy: PgliteProxy,
@@ -236,5 +250,18 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_answers_at_once() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        answer_at_once(&listener).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
     }
 }
