@@ -16,7 +16,8 @@ use crate::transaction::{Machinery, PgTx};
 /// so a backlog of one of them costs nothing.
 const LOOK: &str = "
     select 'ready' as what, w.shard, w.workspace_id, null::uuid as run_id, null::uuid as id, null::smallint as step,
-        null::int as attempt, null::timestamptz as due_at, coalesce(p.weight, 1) as weight, null::text as kind
+        null::int as attempt, null::timestamptz as due_at, coalesce((
+            select p.weight from workspace_slot p where p.workspace_id = w.workspace_id), 1) as weight, null::text as kind
     from (
         select sh.shard, spots.workspace_id
         from unnest($1::smallint[]) as sh (shard)
@@ -28,7 +29,6 @@ const LOOK: &str = "
                         order by r.workspace_id limit 1)
                 from spots s where s.workspace_id is not null)
             select workspace_id from spots where workspace_id is not null) spots) w
-    left join workspace_slot p on p.workspace_id = w.workspace_id
     union all
     select 'signal', shard, workspace_id, run_id, id, null, null, null, null, kind
     from (select * from run_signal where shard = any ($1) limit 1000) s

@@ -111,9 +111,15 @@ async fn take_over(
 async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> Result<(), StoreError> {
     let (shards, epochs) = columns(tenures);
     sqlx::query(
-        "with stale as (
-             delete from lease l using unnest($1::smallint[], $2::bigint[]) as t (shard, epoch)
-             where l.shard = t.shard and (l.epoch < t.epoch or $3 and l.epoch = t.epoch)
+        "with found as materialized (
+             select l.* from unnest($1::smallint[], $2::bigint[]) as t (shard, epoch)
+             cross join lateral (
+                 select l.workspace_id, l.run_id, l.ctid as place from lease l
+                 where l.shard = t.shard and l.epoch <= t.epoch and (l.epoch < t.epoch or $3)
+                 order by l.epoch offset 0) l),
+         stale as (
+             delete from lease l using found f
+             where l.ctid = f.place and l.workspace_id = f.workspace_id and l.run_id = f.run_id
              returning l.workspace_id, l.run_id, l.shard)
          insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from stale
          on conflict (workspace_id, run_id) do nothing",
@@ -131,14 +137,20 @@ async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> 
 async fn unblock(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     sqlx::query(
-        "with heads as (
-             select distinct on (b.workspace_id, b.gate) b.workspace_id, b.gate, b.seq from blocked b
-             where b.shard = any ($1) and not exists (
-                 select from gate_hold h where h.workspace_id = b.workspace_id and h.gate = b.gate)
+        "with heads as materialized (
+             select distinct on (b.workspace_id, b.gate) b.workspace_id, b.gate, b.seq, b.place
+             from unnest($1::smallint[]) as sh (shard)
+             cross join lateral (
+                 select b.workspace_id, b.gate, b.seq, b.ctid as place from blocked b
+                 where b.shard = sh.shard order by b.shard offset 0) b
+             where (b.workspace_id, b.gate) not in (
+                 select h.workspace_id, h.gate from unnest($1::smallint[]) as sh (shard)
+                 cross join lateral (
+                     select h.workspace_id, h.gate from gate_hold h where h.shard = sh.shard order by h.shard offset 0) h)
              order by b.workspace_id, b.gate, b.seq),
          moved as (
              delete from blocked b using heads h
-             where b.workspace_id = h.workspace_id and b.gate = h.gate and b.seq = h.seq
+             where b.ctid = h.place and b.workspace_id = h.workspace_id and b.gate = h.gate and b.seq = h.seq
              returning b.workspace_id, b.run_id, b.shard)
          insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from moved
          on conflict (workspace_id, run_id) do nothing",

@@ -58,8 +58,8 @@ impl PatternCounters for PgTx<Tenant> {
             "select m.session, m.subject, m.at, m.event_id
              from unnest($2::uuid[]) s (session)
              cross join lateral (
-                 select * from pattern_member m where m.workspace_id = $1 and m.session = s.session
-                 order by m.subject limit $3) m",
+                 select * from pattern_member m where m.workspace_id = $1 and m.session >= s.session and m.session <= s.session
+                 order by m.session, m.subject limit $3) m",
         )
         .bind(workspace)
         .bind(sessions)

@@ -211,12 +211,15 @@ async fn query(
              from unnest($2::text[], $3::uuid[], $4::uuid[]) with ordinality u (dimension, a, b, nth)
              cross join lateral (select x.at from pattern_member x
                  where x.workspace_id = $1 and x.subject = u.a
-                     and exists (select from pattern_member y where y.workspace_id = $1 and y.session = x.session and y.subject = u.b offset 0)
+                     and exists (select from pattern_member y
+                         where y.workspace_id = $1 and y.session >= x.session and y.session <= x.session and y.subject = u.b
+                         order by y.session, y.subject limit 1 offset 0)
                      and not exists (select from pattern_oversized o where o.workspace_id = $1 and o.session = x.session offset 0)
                  order by x.at, x.event_id limit 1) f
              cross join lateral (select x.at, x.event_id, y.event_id as other from pattern_member x
                  cross join lateral (select n.event_id from pattern_member n
-                     where n.workspace_id = $1 and n.session = x.session and n.subject = u.b offset 0) y
+                     where n.workspace_id = $1 and n.session >= x.session and n.session <= x.session and n.subject = u.b
+                     order by n.session, n.subject limit 1) y
                  where x.workspace_id = $1 and x.subject = u.a
                      and not exists (select from pattern_oversized o where o.workspace_id = $1 and o.session = x.session offset 0)
                  order by x.at desc, x.event_id desc limit $5) l

@@ -117,17 +117,19 @@ impl SuggestionLedger for PgTx<Tenant> {
             .map(|offer| serde_json::to_vec(&offer.candidate.facts))
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::Internal(Box::new(error)))?;
-        // One that is no longer good is brought up to date where it is stored, and not inserted where it is not.
+        // One that is no longer good is brought up to date where it is stored, and not inserted where it is not. What was answered
+        // stays as it is. The conflict finds each by its key, whatever the statistics say.
         sqlx::query(
-            "with offered as (
-                 select * from unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bool[])
-                     u (id, rule, pattern_id, basis, confidence, support, facts, good)),
-             refreshed as (
-                 update suggestion s set basis = o.basis, confidence = o.confidence, support = o.support, facts = o.facts
-                 from offered o where s.workspace_id = $1 and s.id = o.id and s.status = 'open')
-             insert into suggestion (workspace_id, id, rule, pattern_id, basis, confidence, support, facts, status, offered_at)
-             select $1, o.id, o.rule, o.pattern_id, o.basis, o.confidence, o.support, o.facts, 'open', $10 from offered o
-             where o.good and not exists (select from suggestion s where s.workspace_id = $1 and s.id = o.id offset 0)",
+            "insert into suggestion as s (workspace_id, id, rule, pattern_id, basis, confidence, support, facts, status, offered_at)
+             select $1, o.id, o.rule, o.pattern_id, o.basis, o.confidence, o.support, o.facts, 'open', $10
+             from unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bool[])
+                 o (id, rule, pattern_id, basis, confidence, support, facts, good)
+             where o.good or exists (
+                 select from suggestion k where k.workspace_id = $1 and k.id >= o.id and k.id <= o.id
+                 order by k.id limit 1 offset 0)
+             on conflict (workspace_id, id) do update set basis = excluded.basis, confidence = excluded.confidence,
+                 support = excluded.support, facts = excluded.facts
+             where s.answered_at is null",
         )
         .bind(workspace)
         .bind(offers.iter().map(|offer| offer.id.as_uuid()).collect::<Vec<_>>())
@@ -209,7 +211,7 @@ impl SuggestionRepository for PgTx<Tenant> {
         let (workspace, now) = (self.workspace().as_uuid(), self.env.now());
         let done = sqlx::query(
             "update suggestion set status = $3, workflow_id = $4, answered_at = $5
-             where workspace_id = $1 and id = $2 and status = 'open'",
+             where workspace_id = $1 and id = $2 and answered_at is null",
         )
         .bind(workspace)
         .bind(id.as_uuid())

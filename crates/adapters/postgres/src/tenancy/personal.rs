@@ -57,8 +57,9 @@ impl PersonalRepository for PgTx<Person> {
         let joined_at = after.map(|_| joined_at);
         let rows: Vec<OwnWorkspaceRow> = sqlx::query_as(
             "select w.workspace_id, w.name, w.slug, w.created_at, m.role, m.joined_at
-             from membership m join workspace w using (workspace_id)
-             where m.user_id = $1 and w.deleted_at is null
+             from membership m cross join lateral (
+                select * from workspace w where w.workspace_id = m.workspace_id and w.deleted_at is null offset 0) w
+             where m.user_id = $1
                 and ($2::timestamptz is null or (m.joined_at, m.workspace_id) > ($2, $3))
              order by m.joined_at, m.workspace_id limit $4",
         )

@@ -41,7 +41,8 @@ pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     let waiting = Transition::StepWaiting { step: StepIndex(0), input: json!({"for": "5m"}), until: at(300) };
     let records = vec![record(0, Transition::RunStarted), record(1, waiting)];
     let timer = Timer { due: at(300), key, shard, step: StepIndex(0), attempt: 1 };
-    let park = RunCommit { after: After::Park, timers: vec![timer], ..step(&run, 0, records.clone()) };
+    let later = Timer { due: at(2_000), step: StepIndex(1), ..timer };
+    let park = RunCommit { after: After::Park, timers: vec![timer, later], ..step(&run, 0, records.clone()) };
     assert_eq!(hand.commit(&[park]).await, [key]);
     assert_eq!(hand.look(None, at(300)).await.timers, []);
     assert_eq!(hand.look(None, at(301)).await.timers, [timer]);
@@ -49,10 +50,12 @@ pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     assert_eq!(hand.look(None, at(301)).await.ready, [], "what waits is not ready");
     let back = hand.claim(Vec::new(), vec![(shard, key)]).await.remove(0);
     assert_eq!(back.journal, records);
-    let end = vec![completed(2), ended(3)];
-    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&back, 2, end) };
+    let over = RunCommit { cleared: vec![StepIndex(0)], ..step(&back, 2, vec![completed(2)]) };
+    assert_eq!(hand.commit(&[over]).await, [key]);
+    assert_eq!(hand.look(None, at(2_001)).await.timers, [later], "a time that has been met is over");
+    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&back, 3, vec![ended(3)]) };
     assert_eq!(hand.commit(&[end]).await, [key]);
-    assert_eq!(hand.look(None, at(301)).await.timers, [], "nothing is left of an ended run");
+    assert_eq!(hand.look(None, at(2_001)).await.timers, [], "nothing is left of an ended run");
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nor can it be claimed");
 }
 

@@ -88,7 +88,8 @@ pub fn wasteful(explained: &Value) -> Vec<String> {
     visit(plan, &mut |node| {
         let written = node["Node Type"] == "ModifyTable";
         if node["Node Type"] == "Function Scan" || written {
-            asked += children(node).map(rows).sum::<f64>() + if written { 0.0 } else { rows(node) };
+            let given = rows(node) + removed(node);
+            asked += children(node).map(rows).sum::<f64>() + if written { 0.0 } else { given };
         }
     });
     asked += rows(plan);
@@ -97,11 +98,7 @@ pub fn wasteful(explained: &Value) -> Vec<String> {
         let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
         let loops = number("Actual Loops").max(1.0);
         let kept = rows(node);
-        let removed: f64 = ["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"]
-            .map(number)
-            .iter()
-            .sum::<f64>()
-            * loops;
+        let removed = removed(node);
         let table = node["Relation Name"].as_str();
         // A scan says which blocks it touched, not how many entries of an index it passed over: three blocks deep and one row each.
         let blocks =
@@ -129,6 +126,13 @@ const BLOCKS: f64 = 48.0;
 
 fn rows(node: &Value) -> f64 {
     node["Actual Rows"].as_f64().unwrap_or(0.0) * node["Actual Loops"].as_f64().unwrap_or(0.0)
+}
+
+/// Those that were read and not kept.
+fn removed(node: &Value) -> f64 {
+    let names = ["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"];
+    let each: f64 = names.iter().filter_map(|name| node[name].as_f64()).sum();
+    each * node["Actual Loops"].as_f64().unwrap_or(0.0)
 }
 
 fn blocks(node: &Value) -> f64 {

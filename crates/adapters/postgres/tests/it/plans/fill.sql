@@ -1,4 +1,5 @@
--- One workspace that is full and some that are not, for the test of plans. {big} is the full one, {rows} what it has of everything, {shard} where its runs are.
+-- One workspace that is full and some that are not, for the test of plans. {big} is the full one, {rows} what it has of everything,
+-- {shard} where its runs are, {due} how many of its triggers are due.
 create temporary table filling as
     select '{big}'::uuid as workspace_id, n, extract(epoch from now())::bigint * 1000 - {rows} + n as ms
     from generate_series(1, {rows}) n
@@ -38,7 +39,8 @@ insert into event (workspace_id, id, position, dedupe_key, type, source, sender_
 insert into event_batch (workspace_id, position, first_id)
     select workspace_id, n, event_id(ms - 9, n - 9, 0) from filling where n % 10 = 0;
 insert into event_consumer (workspace_id, consumer, position)
-    select workspace_id, 'reader', max(n) - 10 from filling group by workspace_id
+    select workspace_id, consumer, max(n) - 10 from filling cross join unnest('{reader,patterns}'::text[]) consumer
+    group by workspace_id, consumer
     on conflict (workspace_id, consumer) do update set position = excluded.position;
 
 insert into workflow (workspace_id, id, name, revision, latest_version, created_at, updated_at)
@@ -47,7 +49,7 @@ insert into workflow_version (workspace_id, workflow_id, version, name, format, 
     select f.workspace_id, event_id(f.ms, 1, 0), v.n, 'w', 'yaml', '', now()
     from filling f join filling v using (workspace_id) where f.n = 1;
 insert into cron_trigger (workspace_id, workflow_id, ordinal, version, next_fire)
-    select workspace_id, event_id(ms, n, 0), 0, 1, now() + (n - 300) * interval '1 hour' from filling;
+    select workspace_id, event_id(ms, n, 0), 0, 1, now() + (n - {due}) * interval '1 hour' from filling;
 insert into event_trigger (workspace_id, workflow_id, ordinal, version, event_type, after_position)
     select workspace_id, event_id(ms, n, 0), 0, 1, 'type ' || n, 0 from filling;
 
@@ -61,4 +63,43 @@ insert into api_key (workspace_id, id, name, visible, scopes, created_by, create
     select workspace_id, event_id(ms, n, 0), 'k', 'k', '{}', event_id(1, 1, 2), now(),
         case when n % 1000 <> 0 then now() end
     from filling;
+-- Subjects in sessions of three, by twenty actors, a second apart; each subject on ten days.
+create function pg_temp.term(text) returns uuid language sql immutable as
+    $$ select encode(substring(sha256(convert_to($1, 'UTF8')) for 16), 'hex')::uuid $$;
+create temporary table counted as
+    select workspace_id, n, ms, pg_temp.term('subject ' || n) as a, pg_temp.term('subject ' || n + 1) as b,
+        pg_temp.term('session ' || n / 3) as session, pg_temp.term('actor ' || n % 20) as actor,
+        now() - ({rows} - n) * interval '1 second' as at
+    from filling;
+insert into pattern_totals (workspace_id, events, active_days, sessions, oversized_sessions)
+    select workspace_id, count(*), 10, count(*) / 3, 0 from counted group by workspace_id
+    on conflict (workspace_id) do nothing;
+insert into pattern_term (workspace_id, term, text)
+    select workspace_id, a, 'subject ' || n from counted union select workspace_id, b, 'subject ' || n + 1 from counted
+    on conflict do nothing;
+insert into pattern_subject (workspace_id, subject, sessions, touches)
+    select workspace_id, a, 4, 5 from counted on conflict do nothing;
+insert into pattern_day (workspace_id, dimension, value, day, events, first_at, last_at, last_event)
+    select workspace_id, 'subject', a, current_date - n % 10, 1, at, at, event_id(ms, n, 0) from counted on conflict do nothing;
+insert into pattern_member (workspace_id, session, subject, at, event_id)
+    select workspace_id, session, unnest(array[a, b]), at, event_id(ms, n, 0) from counted on conflict do nothing;
+insert into pattern_link (workspace_id, actor, at, subject, event_id, session)
+    select workspace_id, actor, at, a, event_id(ms, n, 0), session from counted
+    union all
+    select workspace_id, actor, at + interval '1 millisecond', b, event_id(ms, n, 9), session from counted;
+insert into pattern (workspace_id, id, kind, dimension, a, b, support, days, gap_ms)
+    select workspace_id, event_id(ms, n, 3), (array['frequency', 'sequence', 'co_occurrence'])[n % 3 + 1],
+        case when n % 3 = 0 then 'subject' end, a, b, n % 50, 5, 10
+    from counted;
+insert into suggestion (workspace_id, id, rule, pattern_id, basis, confidence, support, facts, status, offered_at, answered_at)
+    select workspace_id, event_id(ms, n, 4), 'r', event_id(ms, n, 3), a, 400000 + n, n % 50, convert_to(json_build_object(
+            'kind', 'frequency', 'dimension', 'subject', 'value', 'subject ' || n, 'days', 5, 'active_days', 10, 'all_events', {rows}
+        )::text, 'UTF8'), case when n % 2 = 0 then 'open' else 'dismissed' end, now(), case when n % 2 <> 0 then now() end
+    from counted;
+drop table counted;
+
+insert into idempotency_key (workspace_id, actor_id, digest, fingerprint, claimed_until, kept_until)
+    select workspace_id, event_id(1, 1, 2), sha256(n::text::bytea), sha256(''), now(), now() + n * interval '1 hour' from filling;
+insert into run_quarantine (workspace_id, run_id, shard, reason, error, at)
+    select workspace_id, event_id(ms, n, 6), {shard}, 'refused', 'e', now() - n * interval '1 second' from filling;
 drop table filling;

@@ -1,0 +1,72 @@
+//! The statements that the sources of this crate are written with, so that one which nothing explains is found.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use proc_macro2::{TokenStream, TokenTree};
+
+/// How a statement begins. One that is put together begins in a literal too.
+const VERBS: [&str; 5] = ["select ", "insert ", "update ", "delete ", "with "];
+
+/// A statement as far as a literal has it: the pieces between its placeholders.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub struct Statement {
+    pub file: String,
+    pub text: String,
+}
+
+impl Statement {
+    /// Whether `seen`, a statement with single spaces, has every piece of this one.
+    pub fn is_in(&self, seen: &str) -> bool {
+        let mut rest = Some(seen);
+        for piece in self.text.split(['{', '}']).step_by(2) {
+            rest = rest.and_then(|rest| rest.split_once(piece.trim())).map(|(_, rest)| rest);
+        }
+        rest.is_some()
+    }
+}
+
+/// All statements in the files whose path below `src` passes.
+pub fn written(is_meant: impl Fn(&str) -> bool) -> BTreeSet<Statement> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut statements = BTreeSet::new();
+    let mut folders = vec![sources.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            let file = path.strip_prefix(&sources).expect("it is below the sources").display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_meant(&file) && !file.ends_with("tests.rs") {
+                let source = fs::read_to_string(&path).expect("a source");
+                let mut found = Vec::new();
+                literals(source.parse().expect("it is Rust"), &mut found);
+                let found = found.into_iter().map(|text| spaced(&text));
+                let found = found.filter(|text| VERBS.iter().any(|verb| text.starts_with(verb)));
+                statements.extend(found.map(|text| Statement { file: file.clone(), text }));
+            }
+        }
+    }
+    statements
+}
+
+/// With single spaces between words.
+pub fn spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The texts between quotes, within macros too.
+fn literals(tokens: TokenStream, found: &mut Vec<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => literals(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                let literal = literal.to_string();
+                let text = literal.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                found.extend(text.map(|text| text.replace("\\\n", "").replace("\\\"", "\"")));
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+    }
+}
