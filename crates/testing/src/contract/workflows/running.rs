@@ -199,6 +199,12 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
     let nothing = WorkflowId::generate(&subject.env);
     assert_eq!(tx.plans().startable(nothing).await.expect("an answer"), None);
     assert!(tx.plans().document(nothing, 1).await.expect("an answer").is_none());
+    // Only a run of the version that is published is kept by whoever asks for that.
+    for (workflow, version, kept) in [(id, 1, false), (id, 3, false), (nothing, 2, false), (id, 2, true)] {
+        let run = NewRun { version, ..new_run(&subject.env, workflow) };
+        assert_eq!(tx.runs().add_if_published(&run).await.expect("an answer"), kept, "version {version}");
+        assert_eq!(tx.runs().find(run.id).await.expect("an answer").is_some(), kept);
+    }
 }
 
 /// Every method, tried on another tenant's runs, keys and plans.
