@@ -42,26 +42,25 @@ const CLAIM_READY: &str = "
 /// Runs by name: their time has come, or somebody wants something of them. They may be blocked or ready as well. Each of the
 /// three is a statement of its own, since a run that another transaction lets through its gate at this moment is blocked
 /// for those that began before and ready for those that begin after.
-const UNBLOCK_NAMED: &str = "
-    with found as materialized (
-        select w.workspace_id, w.run_id, b.place
-        from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
-        cross join lateral (
-            select b.ctid as place from blocked b
-            where b.workspace_id = w.workspace_id and b.run_id >= w.run_id and b.run_id <= w.run_id
-            order by b.run_id limit 1) b)
-    delete from blocked d using found f
-    where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id";
-const UNREADY_NAMED: &str = "
-    with found as materialized (
-        select w.workspace_id, w.run_id, r.place
-        from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
-        cross join lateral (
-            select r.ctid as place from ready r
-            where r.workspace_id = w.workspace_id and r.run_id >= w.run_id and r.run_id <= w.run_id
-            order by r.run_id limit 1) r)
-    delete from ready d using found f
-    where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id";
+macro_rules! take_named {
+    ($queue:literal) => {
+        concat!(
+            "with found as materialized (
+                select w.workspace_id, w.run_id, q.place
+                from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, run_id)
+                cross join lateral (
+                    select q.ctid as place from ",
+            $queue,
+            " q where q.workspace_id = w.workspace_id and q.run_id >= w.run_id and q.run_id <= w.run_id
+                    order by q.run_id limit 1) q)
+            delete from ",
+            $queue,
+            " d using found f where d.ctid = f.place and d.workspace_id = f.workspace_id and d.run_id = f.run_id"
+        )
+    };
+}
+const UNBLOCK_NAMED: &str = take_named!("blocked");
+const UNREADY_NAMED: &str = take_named!("ready");
 
 /// A run in quarantine leaves it where somebody asked for something of it, and is not leased where nobody did.
 const LEASE_NAMED: &str = "

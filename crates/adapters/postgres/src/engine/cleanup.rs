@@ -9,32 +9,41 @@ use super::commit::ids;
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// Row comparisons keep to the index that begins with the workspace and the run.
-const FORGET: &str = "
-    with ended as materialized (select * from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)),
-    leases as (
-        delete from lease t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
-    journals as (
-        delete from run_journal t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
-    timers as (
-        delete from timer t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
-    holds as (
-        delete from gate_hold t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
-    waiting as (
-        delete from blocked t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
-    queued as (
-        delete from ready t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)),
-    aside as (
-        delete from run_quarantine t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-          and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id))
-    delete from run_signal t using ended e where (t.workspace_id, t.run_id) >= (e.workspace_id, e.run_id)
-      and (t.workspace_id, t.run_id) <= (e.workspace_id, e.run_id)";
+/// Deletes the rows of a table that belong to the runs in a set of rows. Row comparisons keep to the index that begins with the
+/// workspace and the run, whatever the statistics say.
+macro_rules! delete_of_runs {
+    ($table:literal, $runs:literal) => {
+        concat!(
+            "delete from ",
+            $table,
+            " t using ",
+            $runs,
+            " r where (t.workspace_id, t.run_id) >= (r.workspace_id, r.run_id)
+                and (t.workspace_id, t.run_id) <= (r.workspace_id, r.run_id)"
+        )
+    };
+}
+pub(super) use delete_of_runs;
+
+const FORGET: &str = concat!(
+    "with ended as materialized (select * from unnest($1::uuid[], $2::uuid[]) as e (workspace_id, run_id)),
+     leases as (",
+    delete_of_runs!("lease", "ended"),
+    "), journals as (",
+    delete_of_runs!("run_journal", "ended"),
+    "), timers as (",
+    delete_of_runs!("timer", "ended"),
+    "), holds as (",
+    delete_of_runs!("gate_hold", "ended"),
+    "), waiting as (",
+    delete_of_runs!("blocked", "ended"),
+    "), queued as (",
+    delete_of_runs!("ready", "ended"),
+    "), aside as (",
+    delete_of_runs!("run_quarantine", "ended"),
+    ") ",
+    delete_of_runs!("run_signal", "ended")
+);
 
 /// Deletes whatever these runs have outside their history: nothing can become of them any more.
 pub(super) async fn forget(tx: &mut PgTx<Machinery>, ended: &[RunKey]) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use tidegate_workflows::run::ports::QuarantineDirectory;
 use tidegate_workflows::run::{QuarantineKey, QuarantinedRun, Transition};
 use uuid::Uuid;
 
+use super::cleanup::delete_of_runs;
 use super::commit::{clear_signals, ids, promote};
 use super::{cleanup, fence, unreadable};
 use crate::error::store_error;
@@ -15,8 +16,8 @@ use crate::store::PgStore;
 use crate::transaction::{Machinery, PgTx};
 
 /// The guard: only what is leased under the tenure is set aside. Its places are deleted as they would be at its end.
-const SET_ASIDE: &str = "
-    with input as materialized (
+const SET_ASIDE: &str = concat!(
+    "with input as materialized (
         select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[])
             as i (workspace_id, run_id, shard, epoch, reason, error, at)),
     mine as (
@@ -25,17 +26,17 @@ const SET_ASIDE: &str = "
           and (l.workspace_id, l.run_id) <= (i.workspace_id, i.run_id)
           and l.shard is not distinct from i.shard and l.epoch is not distinct from i.epoch
         returning l.workspace_id, l.run_id, l.shard, i.reason, i.error, i.at),
-    timers as (
-        delete from timer t using mine m where (t.workspace_id, t.run_id) >= (m.workspace_id, m.run_id)
-          and (t.workspace_id, t.run_id) <= (m.workspace_id, m.run_id)),
-    holds as (
-        delete from gate_hold t using mine m where (t.workspace_id, t.run_id) >= (m.workspace_id, m.run_id)
-          and (t.workspace_id, t.run_id) <= (m.workspace_id, m.run_id))
+    timers as (",
+    delete_of_runs!("timer", "mine"),
+    "), holds as (",
+    delete_of_runs!("gate_hold", "mine"),
+    ")
     insert into run_quarantine (workspace_id, run_id, shard, reason, error, at)
     select workspace_id, run_id, shard, reason, error, at from mine
     on conflict (workspace_id, run_id) do update
         set reason = excluded.reason, error = excluded.error, at = excluded.at
-    returning workspace_id, run_id";
+    returning workspace_id, run_id"
+);
 
 /// The longest error that is kept, in characters.
 const MAX_ERROR: usize = 2_000;

@@ -133,7 +133,8 @@ async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> 
     .map_err(store_error)
 }
 
-/// Before a gate that nobody is behind, whose last run left while the last owner died, the first is ready.
+/// Before a gate that nobody is behind, whose last run left while the last owner died, the first is ready. All runs of a workspace
+/// are in one shard, so whoever is behind its gates is in these too.
 async fn unblock(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     sqlx::query(

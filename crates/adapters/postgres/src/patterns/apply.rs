@@ -6,14 +6,6 @@ use tidegate_events::pattern::{Delta, Dimension, MIN_SUPPORT, PatternKey, Term};
 use tidegate_kernel::WorkspaceId;
 use uuid::Uuid;
 
-/// Which of these are patterns no more. Each is found by its key, and in the order of the key, which no other index has.
-const TAKEN_BACK: &str = "
-    select p.id from unnest($2::uuid[]) as k (id)
-    cross join lateral (
-        select p.id, p.support from pattern p
-        where p.workspace_id = $1 and p.id >= k.id and p.id <= k.id order by p.id limit 1) p
-    where p.support <= 0";
-
 pub(super) async fn texts(sql: &mut PgConnection, workspace: WorkspaceId, delta: &Delta) -> Result<(), Error> {
     sqlx::query(
         "insert into pattern_term (workspace_id, term, text)
@@ -149,7 +141,7 @@ pub(super) async fn patterns(
         delta.patterns.keys().map(|key| (key.id(workspace).as_uuid(), key)).collect();
     rows.sort_unstable_by_key(|(id, _)| *id);
     let changes = || rows.iter().filter_map(|(_, key)| delta.patterns.get(key));
-    let shown: Vec<Uuid> = sqlx::query_scalar(
+    let counted: Vec<(Uuid, i64)> = sqlx::query_as(
         "with added as (
              insert into pattern (workspace_id, id, kind, dimension, a, b, support, days, gap_ms)
              select $1, u.* from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[]) u
@@ -157,7 +149,7 @@ pub(super) async fn patterns(
                  support = pattern.support + excluded.support, days = pattern.days + excluded.days,
                  gap_ms = pattern.gap_ms + excluded.gap_ms
              returning id, support)
-         select id from added where support >= $10",
+         select id, support from added where support >= $10 or support <= 0",
     )
     .bind(workspace.as_uuid())
     .bind(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())
@@ -171,23 +163,14 @@ pub(super) async fn patterns(
     .bind(MIN_SUPPORT)
     .fetch_all(&mut *sql)
     .await?;
-    if delta.patterns.values().any(|change| change.support < 0) {
-        let taken_back =
-            rows.iter().filter(|(_, key)| delta.patterns.get(key).is_some_and(|change| change.support < 0));
-        let gone: Vec<Uuid> = sqlx::query_scalar(TAKEN_BACK)
+    let (shown, taken_back): (Vec<_>, Vec<_>) = counted.into_iter().partition(|(_, support)| *support > 0);
+    if !taken_back.is_empty() {
+        sqlx::query("select take_back_patterns($1, $2)")
             .bind(workspace.as_uuid())
-            .bind(taken_back.map(|(id, _)| *id).collect::<Vec<_>>())
-            .fetch_all(&mut *sql)
+            .bind(taken_back.into_iter().map(|(id, _)| id).collect::<Vec<_>>())
+            .execute(sql)
             .await?;
-        // There are few, if any; and a plan for many may read all patterns where the statistics say that there are hardly any.
-        for id in gone {
-            sqlx::query("delete from pattern where workspace_id = $1 and id = $2 and support <= 0")
-                .bind(workspace.as_uuid())
-                .bind(id)
-                .execute(&mut *sql)
-                .await?;
-        }
     }
     let key_of = |id: &Uuid| rows.binary_search_by_key(id, |(id, _)| *id).ok().and_then(|nth| rows.get(nth));
-    Ok(shown.iter().filter_map(key_of).map(|(_, key)| **key).collect())
+    Ok(shown.iter().filter_map(|(id, _)| key_of(id)).map(|(_, key)| **key).collect())
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
+use walkdir::WalkDir;
 
 /// How a statement begins. One that is put together begins in a literal too.
 const VERBS: [&str; 5] = ["select ", "insert ", "update ", "delete ", "with "];
@@ -31,21 +32,16 @@ impl Statement {
 pub fn written(is_meant: impl Fn(&str) -> bool) -> BTreeSet<Statement> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut statements = BTreeSet::new();
-    let mut folders = vec![sources.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            let file = path.strip_prefix(&sources).expect("it is below the sources").display().to_string();
-            if path.is_dir() {
-                folders.push(path);
-            } else if is_meant(&file) && !file.ends_with("tests.rs") {
-                let source = fs::read_to_string(&path).expect("a source");
-                let mut found = Vec::new();
-                literals(source.parse().expect("it is Rust"), &mut found);
-                let found = found.into_iter().map(|text| spaced(&text));
-                let found = found.filter(|text| VERBS.iter().any(|verb| text.starts_with(verb)));
-                statements.extend(found.map(|text| Statement { file: file.clone(), text }));
-            }
+    for entry in WalkDir::new(&sources) {
+        let entry = entry.expect("a folder of sources");
+        let file = entry.path().strip_prefix(&sources).expect("it is below the sources").display().to_string();
+        if entry.file_type().is_file() && is_meant(&file) && !file.ends_with("tests.rs") {
+            let source = fs::read_to_string(entry.path()).expect("a source");
+            let mut found = Vec::new();
+            literals(source.parse().expect("it is Rust"), &mut found);
+            let found = found.into_iter().map(|text| spaced(&text));
+            let found = found.filter(|text| VERBS.iter().any(|verb| text.starts_with(verb)));
+            statements.extend(found.map(|text| Statement { file: file.clone(), text }));
         }
     }
     statements
