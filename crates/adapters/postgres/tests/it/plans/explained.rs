@@ -81,8 +81,9 @@ impl Visit for Notice<'_> {
     }
 }
 
-/// What is wrong with the plan of a statement: the nodes that read more than they should.
-pub fn wasteful(explained: &Value) -> Vec<String> {
+/// What is wrong with the plan of a statement: the nodes that read more than they should. Beside what its rows take, a scan may
+/// touch so many `dead` blocks.
+pub fn wasteful(explained: &Value, dead: f64) -> Vec<String> {
     let plan = &explained["Plan"];
     let mut asked = 0.0;
     visit(plan, &mut |node| {
@@ -106,7 +107,7 @@ pub fn wasteful(explained: &Value) -> Vec<String> {
         let too_many_rows = (table.is_some() || removed > 0.0) && kept + removed > ROWS_PER_ROW * asked + ROWS;
         let too_many_blocks = table.is_some()
             && node["Node Type"] != "ModifyTable"
-            && blocks > 2.0 * (kept + removed) + 6.0 * loops + BLOCKS;
+            && blocks > 2.0 * (kept + removed) + 6.0 * loops + BLOCKS + dead;
         if too_many_rows || too_many_blocks {
             wrong.push(format!(
                 "{} on {} by {}: {kept} rows and {removed} removed, {blocks} blocks, {loops} loops, where {asked} were asked for",
