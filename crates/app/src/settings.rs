@@ -61,11 +61,11 @@ pub struct Settings {
     pub database_url: Option<String>,
 
     /// Login of its own for the engine; default: DATABASE_URL
-    #[arg(long, env = "ENGINE_DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "ENGINE_DATABASE_URL", hide_env_values = true, requires = "database_url")]
     pub engine_database_url: Option<String>,
 
     /// Login of its own for what comes before a scope; default: DATABASE_URL
-    #[arg(long, env = "DIRECTORY_DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "DIRECTORY_DATABASE_URL", hide_env_values = true, requires = "database_url")]
     pub directory_database_url: Option<String>,
 
     /// Connections of each pool to a served PostgreSQL

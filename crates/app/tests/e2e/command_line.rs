@@ -114,6 +114,8 @@ async fn nothing_is_made_before_the_settings_and_the_port_were_looked_at() {
         (["--redis-url", "nonsense"], "REDIS_URL"),
         (["--default-plan", "golden"], "golden"),
         (["--secret", "short"], "TIDEGATE_SECRET"),
+        (["--engine-database-url", "postgres://x"], "--database-url"),
+        (["--directory-database-url", "postgres://x"], "--database-url"),
         (["--log", "a=b=c"], "--log"),
     ] {
         let listen = if further[0] == "--listen" { &[][..] } else { &["--listen", "127.0.0.1:0"] };

@@ -96,26 +96,9 @@ pub enum PublishError {
     Store(#[from] StoreError),
 }
 
-/// Why a workflow was not unpublished.
+/// Why a workflow was not unpublished or deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum UnpublishError {
-    /// The caller lacks the permission.
-    #[error(transparent)]
-    Forbidden(#[from] Forbidden),
-    /// The workspace has no such workflow.
-    #[error("there is no such workflow")]
-    NotFound,
-    /// The workflow is at another revision.
-    #[error("the workflow has changed since it was read: it is at revision {0}")]
-    Stale(i32),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a workflow was not deleted.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
+pub enum WithdrawError {
     /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),

@@ -10,7 +10,7 @@ use tidegate_kernel::{
 
 use crate::compute::{ComputePool, Inline, compute};
 use crate::definition::{Definition, DefinitionError};
-use crate::error::{CheckError, CreateError, DeleteError, DraftError, PublishError, ReadError, UnpublishError};
+use crate::error::{CheckError, CreateError, DraftError, PublishError, ReadError, WithdrawError};
 use crate::model::{Document, Expected, Version, VersionDetails, Workflow, WorkflowDetails};
 use crate::ports::{Cause, Placement, WorkflowsTx};
 use crate::trigger::Trigger;
@@ -301,18 +301,18 @@ impl Workflows {
     /// Publishes no version any more: nothing starts the workflow until one is published again. Runs under way go on.
     ///
     /// # Errors
-    /// [`UnpublishError`]; nothing was changed then.
+    /// [`WithdrawError`]; nothing was changed then.
     pub async fn unpublish(
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
         expected: &Expected,
-    ) -> Result<Workflow, UnpublishError> {
+    ) -> Result<Workflow, WithdrawError> {
         scope.require(Permission::WorkflowsWrite)?;
         let mut tx = self.store.begin(scope).await?;
-        let mut workflow = tx.workflows().lock(id).await?.ok_or(UnpublishError::NotFound)?;
+        let mut workflow = tx.workflows().lock(id).await?.ok_or(WithdrawError::NotFound)?;
         if !expected.admits(workflow.revision) {
-            return Err(UnpublishError::Stale(workflow.revision));
+            return Err(WithdrawError::Stale(workflow.revision));
         }
         let Some(before) = workflow.published.take() else { return Ok(workflow) };
         self.changed(&mut *tx, &mut workflow).await?;
@@ -326,13 +326,18 @@ impl Workflows {
     /// way go on to their end, and all of its runs stay readable.
     ///
     /// # Errors
-    /// [`DeleteError`]; nothing was changed then.
-    pub async fn delete(&self, scope: &WorkspaceScope, id: WorkflowId, expected: &Expected) -> Result<(), DeleteError> {
+    /// [`WithdrawError`]; nothing was changed then.
+    pub async fn delete(
+        &self,
+        scope: &WorkspaceScope,
+        id: WorkflowId,
+        expected: &Expected,
+    ) -> Result<(), WithdrawError> {
         scope.require(Permission::WorkflowsWrite)?;
         let mut tx = self.store.begin(scope).await?;
-        let workflow = tx.workflows().lock(id).await?.ok_or(DeleteError::NotFound)?;
+        let workflow = tx.workflows().lock(id).await?.ok_or(WithdrawError::NotFound)?;
         if !expected.admits(workflow.revision) {
-            return Err(DeleteError::Stale(workflow.revision));
+            return Err(WithdrawError::Stale(workflow.revision));
         }
         tx.placements().place(id, workflow.latest, &[]).await?;
         // It is locked, so it is there.

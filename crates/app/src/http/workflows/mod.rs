@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use serde::Deserialize;
 use tidegate_kernel::WorkflowId;
 use tidegate_workflows::definition::Definition;
-use tidegate_workflows::error::{DeleteError, DraftError};
+use tidegate_workflows::error::{DraftError, WithdrawError};
 use tidegate_workflows::model::{Expected, Version};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -240,7 +240,7 @@ pub async fn remove(
         Err(problem) => (Expected::OneOf(Vec::new()), Some(problem)),
     };
     match (services.workflows.delete(&scope, id(&path.1), &expected).await, missing) {
-        (Err(DeleteError::Stale(_)), Some(problem)) => Err(problem),
+        (Err(WithdrawError::Stale(_)), Some(problem)) => Err(problem),
         (deleted, _) => Ok(deleted.map(|()| HttpResponse::NoContent().finish())?),
     }
 }

@@ -1,9 +1,7 @@
 //! What is answered where a document has problems, or a workflow cannot be read or changed.
 
 use tidegate_workflows::definition::{self, DefinitionError};
-use tidegate_workflows::error::{
-    CheckError, CreateError, DeleteError, DraftError, PublishError, ReadError, UnpublishError,
-};
+use tidegate_workflows::error::{CheckError, CreateError, DraftError, PublishError, ReadError, WithdrawError};
 
 use crate::http::problem::{FieldError, MALFORMED_BODY, NAME_TAKEN, Problem};
 use crate::http::revision;
@@ -75,24 +73,13 @@ impl From<DraftError> for Problem {
     }
 }
 
-impl From<UnpublishError> for Problem {
-    fn from(error: UnpublishError) -> Self {
+impl From<WithdrawError> for Problem {
+    fn from(error: WithdrawError) -> Self {
         match error {
-            UnpublishError::Forbidden(error) => error.into(),
-            UnpublishError::NotFound => Self::not_found(),
-            UnpublishError::Stale(revision) => revision::stale(revision),
-            UnpublishError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<DeleteError> for Problem {
-    fn from(error: DeleteError) -> Self {
-        match error {
-            DeleteError::Forbidden(error) => error.into(),
-            DeleteError::NotFound => Self::not_found(),
-            DeleteError::Stale(revision) => revision::stale(revision),
-            DeleteError::Store(error) => error.into(),
+            WithdrawError::Forbidden(error) => error.into(),
+            WithdrawError::NotFound => Self::not_found(),
+            WithdrawError::Stale(revision) => revision::stale(revision),
+            WithdrawError::Store(error) => error.into(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tidegate_kernel::{PageSize, StoreError, WorkflowId};
-use tidegate_workflows::error::{CreateError, DeleteError, DraftError, PublishError, ReadError, UnpublishError};
+use tidegate_workflows::error::{CreateError, DraftError, PublishError, ReadError, WithdrawError};
 use tidegate_workflows::model::{Expected, Version, Workflow};
 use tidegate_workflows::run::{PlanSource, StartError, StartRun};
 
@@ -141,7 +141,7 @@ pub async fn what_is_unpublished_starts_no_more(subject: &Subject) {
     let triggers = "triggers: [{cron: '0 * * * *'}, {event: {type: made}}]";
     let id = subject.published(&scope, "first", triggers).await;
     let stale = service.unpublish(&scope, id, &Expected::OneOf(vec![1])).await;
-    assert!(matches!(stale, Err(UnpublishError::Stale(2))), "{stale:?}");
+    assert!(matches!(stale, Err(WithdrawError::Stale(2))), "{stale:?}");
     let unpublished = service.unpublish(&scope, id, &Expected::OneOf(vec![2])).await.expect("it is unpublished");
     assert_eq!((unpublished.published, unpublished.revision), (None, 3));
     assert_eq!(service.get(&scope, id).await.expect("it is there").workflow, unpublished);
@@ -169,11 +169,11 @@ pub async fn a_deleted_workflow_is_gone_and_its_runs_stay(subject: &Subject) {
     let id = subject.published(&scope, "first", "triggers: [{cron: '0 * * * *'}, {event: {type: made}}]").await;
     let run = runs.start(&scope, StartRun::by_api(id, json!({}), None)).await.expect("a run is started").run;
     let stale = service.delete(&scope, id, &Expected::OneOf(vec![1])).await;
-    assert!(matches!(stale, Err(DeleteError::Stale(2))), "{stale:?}");
+    assert!(matches!(stale, Err(WithdrawError::Stale(2))), "{stale:?}");
     assert!(service.get(&scope, id).await.is_ok());
     service.delete(&scope, id, &Expected::OneOf(vec![2])).await.expect("it is deleted");
 
-    assert!(matches!(service.delete(&scope, id, &Expected::Any).await, Err(DeleteError::NotFound)));
+    assert!(matches!(service.delete(&scope, id, &Expected::Any).await, Err(WithdrawError::NotFound)));
     assert!(matches!(service.get(&scope, id).await, Err(ReadError::NotFound)));
     assert!(matches!(service.version(&scope, id, 1).await, Err(ReadError::NotFound)));
     assert!(matches!(service.publish(&scope, id, &Expected::Any).await, Err(PublishError::NotFound)));
@@ -225,8 +225,8 @@ pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
     assert!(matches!(service.versions(&scope, id, None, PageSize::default()).await, Err(ReadError::NotFound)));
     assert!(matches!(service.version(&scope, id, 1).await, Err(ReadError::NotFound)));
     assert!(matches!(service.publish(&scope, id, &Expected::Any).await, Err(PublishError::NotFound)));
-    assert!(matches!(service.unpublish(&scope, id, &Expected::Any).await, Err(UnpublishError::NotFound)));
-    assert!(matches!(service.delete(&scope, id, &Expected::Any).await, Err(DeleteError::NotFound)));
+    assert!(matches!(service.unpublish(&scope, id, &Expected::Any).await, Err(WithdrawError::NotFound)));
+    assert!(matches!(service.delete(&scope, id, &Expected::Any).await, Err(WithdrawError::NotFound)));
     assert!(matches!(service.rollback(&scope, id, &Expected::Any, 1).await, Err(PublishError::NotFound)));
     let draft = service.draft(&scope, id, &Expected::Any, document("x", "")).await;
     assert!(matches!(draft, Err(DraftError::NotFound)), "{draft:?}");
