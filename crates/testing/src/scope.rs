@@ -20,7 +20,7 @@ pub fn request_id() -> RequestId {
 /// Tidegate itself, with every permission in `workspace`.
 #[must_use]
 pub fn workspace_scope(workspace: WorkspaceId) -> WorkspaceScope {
-    scope_with(workspace, Actor::System, PermissionSet::all())
+    scope_with(workspace, Actor::System, PermissionSet::ALL)
 }
 
 /// `actor` with these permissions in `workspace`.

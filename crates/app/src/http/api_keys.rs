@@ -168,7 +168,7 @@ impl From<ApiKeyError> for Problem {
         match error {
             ApiKeyError::Forbidden(error) => error.into(),
             ApiKeyError::ScopeAboveOwn(scope) => {
-                Self::new(&FORBIDDEN, format!("The scope `{scope}` is above what you may do yourself."))
+                Self::new(&FORBIDDEN, format!("The scope `{scope}` is more than you may do yourself."))
             }
             ApiKeyError::NoScopes => invalid("/scopes", &error),
             ApiKeyError::ExpiryInThePast | ApiKeyError::ExpiryTooLate | ApiKeyError::ExpiryAfterMaker(_) => {

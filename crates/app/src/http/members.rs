@@ -35,7 +35,7 @@ pub struct MemberView {
     name: Option<String>,
     /// What they are there.
     #[schema(value_type = schema::Role)]
-    role: &'static str,
+    role: String,
     /// Since when.
     joined_at: DateTime<Utc>,
 }
@@ -46,7 +46,7 @@ impl From<Member> for MemberView {
             user_id: member.user,
             email: member.email.map(|email| email.as_str().to_owned()),
             name: member.name.map(|name| name.as_str().to_owned()),
-            role: member.role.as_str(),
+            role: member.role.name().to_owned(),
             joined_at: member.joined_at,
         }
     }
@@ -128,8 +128,8 @@ impl From<MemberError> for Problem {
     fn from(error: MemberError) -> Self {
         match error {
             MemberError::Forbidden(error) => error.into(),
-            MemberError::AboveOwnRole(role) => {
-                Self::new(&FORBIDDEN, format!("The role `{role}` is above what you may do yourself."))
+            MemberError::RoleExceedsCaller(role) => {
+                Self::new(&FORBIDDEN, format!("The role `{role}` allows more than you may do yourself."))
             }
             MemberError::NotFound => Self::not_found(),
             MemberError::AlreadyMember => Self::new(&CONFLICT, "The person is a member already."),

@@ -122,7 +122,7 @@ macro_rules! all {
 
 words! {
     /// What somebody is in a workspace.
-    Role = all!(tidegate_tenancy::Role);
+    Role = tidegate_tenancy::Role::BUILT_IN.iter().map(|role| role.name().to_owned());
     /// What a caller may do.
     Permission = all!(tidegate_kernel::Permission);
     /// What kind of pattern it is.

@@ -113,7 +113,7 @@ pub struct OwnWorkspaceView {
     workspace: WorkspaceView,
     /// What one is there.
     #[schema(value_type = schema::Role)]
-    role: &'static str,
+    role: String,
 }
 
 /// Found a workspace; whoever does is its owner.
@@ -144,7 +144,8 @@ pub async fn list(
     let binding = (person.scope.user(), "workspaces");
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
     let page = services.tenancy.workspaces.list(&person.scope, after, page_size(query.limit)?).await?;
-    let page = page.map(|(workspace, role)| OwnWorkspaceView { workspace: workspace.into(), role: role.as_str() });
+    let page =
+        page.map(|(workspace, role)| OwnWorkspaceView { workspace: workspace.into(), role: role.name().to_owned() });
     Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
 }
 

@@ -204,7 +204,7 @@ mod tests {
         async fn membership(&self, user: UserId, _: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
             let env = environment();
             let workspace = WorkspaceId::generate(&env);
-            self.answer(Membership { workspace, user, role: Role::Viewer, joined_at: env.now() }).await
+            self.answer(Membership { workspace, user, role: Role::VIEWER, joined_at: env.now() }).await
         }
         async fn locate(&self, _: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError> {
             self.answer(WorkspaceId::generate(&environment())).await

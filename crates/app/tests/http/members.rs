@@ -19,8 +19,8 @@ async fn workspace() -> Workspace {
     let app = TestApp::spawn().await;
     let [owner, admin, member] = [app.person("Ada").await, app.person("Bob").await, app.person("Eve").await];
     let id = app.workspace(&owner, "Acme").await;
-    app.join(&id, &admin, Role::Admin).await;
-    app.join(&id, &member, Role::Member).await;
+    app.join(&id, &admin, Role::ADMIN).await;
+    app.join(&id, &member, Role::MEMBER).await;
     Workspace { path: format!("/api/v1/workspaces/{id}"), app, id, owner, admin, member }
 }
 

@@ -123,7 +123,7 @@ fn env() -> Environment {
 #[expect(clippy::disallowed_methods, reason = "a test issues its own scopes")]
 fn scope() -> WorkspaceScope {
     let workspace = WorkspaceId::generate(&env());
-    ScopeIssuer::root().workspace(workspace, Actor::System, PermissionSet::all(), RequestId::new("r").unwrap())
+    ScopeIssuer::root().workspace(workspace, Actor::System, PermissionSet::ALL, RequestId::new("r").unwrap())
 }
 
 fn queue(store: &Arc<Store>) -> IngestQueue {
@@ -223,7 +223,7 @@ fn lanes_of_idle_workspaces_are_dropped() {
             let scope = ScopeIssuer::root().workspace(
                 workspace,
                 Actor::System,
-                PermissionSet::all(),
+                PermissionSet::ALL,
                 RequestId::new("r").unwrap(),
             );
             queue.add(&scope, events(&[&n.to_string()])).await.unwrap();

@@ -88,22 +88,45 @@ impl FromStr for Permission {
 
 /// A set of permissions.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct PermissionSet(u64);
+pub struct PermissionSet(u128);
+
+/// One bit for each permission: the set needs a wider word before there are more of them.
+const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize);
 
 impl PermissionSet {
     /// No permission at all.
     pub const EMPTY: Self = Self(0);
 
     /// Every permission there is.
+    pub const ALL: Self = Self::of(Permission::ALL);
+
+    /// The set of these permissions.
     #[must_use]
-    pub fn all() -> Self {
-        Permission::ALL.iter().copied().collect()
+    pub const fn of(permissions: &[Permission]) -> Self {
+        let (mut bits, mut next) = (0, 0);
+        while next < permissions.len() {
+            bits |= bit(permissions[next]);
+            next += 1;
+        }
+        Self(bits)
     }
 
     /// Whether `permission` is in the set.
     #[must_use]
     pub const fn contains(self, permission: Permission) -> bool {
-        self.0 & (1 << permission as u8) != 0
+        self.0 & bit(permission) != 0
+    }
+
+    /// Whether every permission of `other` is in the set.
+    #[must_use]
+    pub const fn contains_all(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// What either set has.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// What both sets have.
@@ -120,8 +143,12 @@ impl PermissionSet {
 
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        Self(permissions.into_iter().fold(0, |bits, permission| bits | 1 << permission as u8))
+        Self(permissions.into_iter().fold(0, |bits, permission| bits | bit(permission)))
     }
+}
+
+const fn bit(permission: Permission) -> u128 {
+    1 << permission as u8
 }
 
 impl fmt::Debug for PermissionSet {
@@ -147,6 +174,12 @@ mod tests {
         let set: PermissionSet = [Permission::EventsRead, Permission::UsageRead].into_iter().collect();
         assert!(set.contains(Permission::UsageRead) && !set.contains(Permission::EventsWrite));
         assert_eq!(set.iter().count(), 2);
-        assert_eq!(PermissionSet::all().intersection(set), set);
+        assert_eq!(PermissionSet::ALL.intersection(set), set);
+        assert!(PermissionSet::ALL.contains_all(set) && !set.contains_all(PermissionSet::ALL));
+        assert!(set.contains_all(set) && set.contains_all(PermissionSet::EMPTY));
+        assert_eq!(
+            PermissionSet::of(&[Permission::EventsRead]).union(PermissionSet::of(&[Permission::UsageRead])),
+            set
+        );
     }
 }

@@ -227,7 +227,7 @@ impl SystemScope {
     /// A scope in which Tidegate itself runs one tenant's logic, with every permission.
     #[must_use]
     pub fn enter(&self, workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
-        let (actor, permissions) = (Actor::System, PermissionSet::all());
+        let (actor, permissions) = (Actor::System, PermissionSet::ALL);
         WorkspaceScope { workspace, actor, permissions, request_id, urgency: self.urgency }
     }
 }

@@ -122,9 +122,9 @@ pub enum MemberError {
     /// The caller may not.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The role is more than the caller has, so the caller can neither give it nor change whoever has it.
-    #[error("the role of {0} is above what you may do yourself")]
-    AboveOwnRole(crate::model::Role),
+    /// The role has permissions that the caller lacks, so the caller can neither give it nor change whoever has it.
+    #[error("the role {0} allows more than you may do yourself")]
+    RoleExceedsCaller(crate::model::Role),
     /// The person is no member here.
     #[error("there is no such member")]
     NotFound,
@@ -146,7 +146,7 @@ pub enum ApiKeyError {
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// A scope is more than the caller has.
-    #[error("the scope {0} is above what you may do yourself")]
+    #[error("the scope {0} is more than you may do yourself")]
     ScopeAboveOwn(tidegate_kernel::Permission),
     /// A key without scopes could do nothing.
     #[error("a key needs at least one scope")]

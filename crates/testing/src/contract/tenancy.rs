@@ -114,7 +114,7 @@ impl Subject {
         let workspace = self.new_workspace(slug);
         let mut tx = self.tenancy(workspace.id).await;
         assert!(tx.workspace().insert(&workspace).await.expect("a workspace is added"));
-        let membership = Membership { workspace: workspace.id, user: owner, role: Role::Owner, joined_at: self.now() };
+        let membership = Membership { workspace: workspace.id, user: owner, role: Role::OWNER, joined_at: self.now() };
         assert!(tx.members().insert(&membership).await.expect("a member is added"));
         tx.commit().await.expect("it commits");
         workspace
@@ -126,7 +126,7 @@ impl Subject {
             id: ApiKeyId::generate(&self.env),
             name: name("importer"),
             visible: secret.visible().to_owned(),
-            scopes: PermissionSet::all(),
+            scopes: PermissionSet::ALL,
             created_by,
             parent: None,
             created_at: self.now(),

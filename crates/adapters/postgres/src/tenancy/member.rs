@@ -38,7 +38,7 @@ impl MemberRepository for PgTx<Tenant> {
         )
         .bind(workspace)
         .bind(membership.user.as_uuid())
-        .bind(membership.role.as_str())
+        .bind(membership.role.name())
         .bind(membership.joined_at)
         .execute(self.sqlx())
         .await
@@ -68,10 +68,10 @@ impl MemberRepository for PgTx<Tenant> {
         query.all(self).await.map_err(orm_error)?.into_iter().map(Membership::try_from).collect()
     }
 
-    async fn set_role(&mut self, user: UserId, role: Role) -> Result<bool, StoreError> {
+    async fn set_role(&mut self, user: UserId, role: &Role) -> Result<bool, StoreError> {
         let query = self
             .update::<row::Entity>()
-            .col_expr(row::Column::Role, Expr::value(role.as_str()))
+            .col_expr(row::Column::Role, Expr::value(role.name()))
             .filter(row::Column::UserId.eq(user.as_uuid()));
         Ok(query.exec(self).await.map_err(orm_error)?.rows_affected == 1)
     }
@@ -82,7 +82,7 @@ impl MemberRepository for PgTx<Tenant> {
     }
 
     async fn count_owners(&mut self) -> Result<i64, StoreError> {
-        let query = self.select::<row::Entity>().filter(row::Column::Role.eq(Role::Owner.as_str()));
+        let query = self.select::<row::Entity>().filter(row::Column::Role.eq(Role::OWNER.name()));
         let owners = query.count(self).await.map_err(orm_error)?;
         Ok(i64::try_from(owners).unwrap_or(i64::MAX))
     }

@@ -91,7 +91,7 @@ impl World {
     pub async fn place(&self, operation: &str) -> Place {
         let app = &self.app;
         let workspace = app.workspace(&self.owner, "A workspace").await;
-        for (person, role) in [(&self.admin, Role::Admin), (&self.member, Role::Member), (&self.viewer, Role::Viewer)] {
+        for (person, role) in [(&self.admin, Role::ADMIN), (&self.member, Role::MEMBER), (&self.viewer, Role::VIEWER)] {
             app.join(&workspace, person, role).await;
         }
         let other_scope = if operation.contains("/events") { "audit:read" } else { "events:read" };
@@ -129,7 +129,7 @@ impl World {
         match parameter {
             "user" => {
                 let person = app.person(&format!("somebody-{workspace}")).await;
-                app.join(workspace, &person, Role::Viewer).await;
+                app.join(workspace, &person, Role::VIEWER).await;
                 person.id
             }
             "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,

@@ -19,7 +19,7 @@ struct Place {
 impl Place {
     async fn new(app: &TestApp, owner: &Person, member: &Person, name: &str) -> Self {
         let workspace = app.workspace(owner, name).await;
-        app.join(&workspace, member, Role::Member).await;
+        app.join(&workspace, member, Role::MEMBER).await;
         for _ in 0..2 {
             app.api_key(owner, &workspace, &["events:read"]).await;
         }

@@ -1,7 +1,7 @@
 use tidegate_kernel::{Actor, PermissionSet, RequestId, WorkspaceId, WorkspaceScope};
 
 fn forge(workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
-    WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::all(), request_id }
+    WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::ALL, request_id }
 }
 
 fn main() {

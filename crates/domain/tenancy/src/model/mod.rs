@@ -5,6 +5,7 @@ mod api_key;
 mod audit;
 mod email;
 mod member;
+mod role;
 mod secret;
 mod text;
 mod workspace;
@@ -16,7 +17,8 @@ pub use account::{
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
 pub use audit::{AuditFilter, AuditRecord};
 pub use email::Email;
-pub use member::{Member, Membership, Role, UnknownRole};
+pub use member::{Member, Membership};
+pub use role::{Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
 pub use text::{InvalidText, Name, Slug};
 pub use workspace::{Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};

@@ -65,7 +65,7 @@ pub trait MemberRepository: Send {
     -> Result<Vec<Membership>, StoreError>;
 
     /// Changes a role; `false` where the person is no member.
-    async fn set_role(&mut self, user: UserId, role: Role) -> Result<bool, StoreError>;
+    async fn set_role(&mut self, user: UserId, role: &Role) -> Result<bool, StoreError>;
 
     /// Removes a member; `false` where the person is none.
     async fn remove(&mut self, user: UserId) -> Result<bool, StoreError>;

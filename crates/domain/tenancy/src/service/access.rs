@@ -141,6 +141,6 @@ impl AccessControl {
     /// The scope in which a person founds a workspace that does not exist yet.
     pub(crate) fn founder(&self, scope: &PersonScope, workspace: WorkspaceId) -> WorkspaceScope {
         let actor = Actor::Person(scope.user());
-        self.issuer.workspace(workspace, actor, Role::Owner.permissions(), scope.request_id().clone())
+        self.issuer.workspace(workspace, actor, Role::OWNER.permissions(), scope.request_id().clone())
     }
 }

@@ -66,10 +66,10 @@ impl Members {
     /// Adds a member; what an accepted invitation does.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed, above the caller's own role, or a member already.
+    /// [`MemberError`]: not allowed, a role that allows more than the caller may do, or a member already.
     pub async fn add(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<(), MemberError> {
         scope.require(Permission::MembersWrite)?;
-        may_touch(scope, role)?;
+        may_touch(scope, &role)?;
         let membership = Membership { workspace: scope.workspace(), user, role, joined_at: now(&self.env) };
         let mut tx = self.tenancy.begin(scope).await?;
         if !tx.workspace().lock().await? {
@@ -78,7 +78,8 @@ impl Members {
         if !tx.members().insert(&membership).await? {
             return Err(MemberError::AlreadyMember);
         }
-        tx.audit().record(AuditEntry::new("member.added", user).with(json!({ "role": role.as_str() }))).await?;
+        let details = json!({ "role": membership.role.name() });
+        tx.audit().record(AuditEntry::new("member.added", user).with(details)).await?;
         tx.commit().await?;
         self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
         Ok(())
@@ -87,7 +88,7 @@ impl Members {
     /// Changes a member's role.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed, above the caller's own role, no member, or the last owner.
+    /// [`MemberError`]: not allowed, a role that allows more than the caller may do, no member, or the last owner.
     pub async fn change_role(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<Member, MemberError> {
         scope.require(Permission::MembersWrite)?;
         // Read before the change, so that nothing can fail once it is made; dropped where the person is no member.
@@ -97,13 +98,13 @@ impl Members {
             return Err(MemberError::NotFound);
         }
         let before = tx.members().find(user).await?.ok_or(MemberError::NotFound)?;
-        may_touch(scope, before.role)?;
-        may_touch(scope, role)?;
-        if before.role == Role::Owner && role != Role::Owner && tx.members().count_owners().await? <= 1 {
+        may_touch(scope, &before.role)?;
+        may_touch(scope, &role)?;
+        if before.role.is_owner() && !role.is_owner() && tx.members().count_owners().await? <= 1 {
             return Err(MemberError::LastOwner);
         }
-        tx.members().set_role(user, role).await?;
-        let details = json!({ "before": before.role.as_str(), "after": role.as_str() });
+        tx.members().set_role(user, &role).await?;
+        let details = json!({ "before": before.role.name(), "after": role.name() });
         tx.audit().record(AuditEntry::new("member.role_changed", user).with(details)).await?;
         tx.commit().await?;
         self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
@@ -113,7 +114,7 @@ impl Members {
     /// Removes a member, with the API keys that they made. Everybody may remove themselves.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed, above the caller's own role, no member, or the last owner.
+    /// [`MemberError`]: not allowed, a role that allows more than the caller may do, no member, or the last owner.
     pub async fn remove(&self, scope: &WorkspaceScope, user: UserId) -> Result<(), MemberError> {
         let leaves = scope.actor() == Actor::Person(user);
         if !leaves {
@@ -125,15 +126,15 @@ impl Members {
         }
         let before = tx.members().find(user).await?.ok_or(MemberError::NotFound)?;
         if !leaves {
-            may_touch(scope, before.role)?;
+            may_touch(scope, &before.role)?;
         }
-        if before.role == Role::Owner && tx.members().count_owners().await? <= 1 {
+        if before.role.is_owner() && tx.members().count_owners().await? <= 1 {
             return Err(MemberError::LastOwner);
         }
         tx.members().remove(user).await?;
         let keys = tx.api_keys().revoke_created_by(user, now(&self.env)).await?;
         let action = if leaves { "member.left" } else { "member.removed" };
-        let details = json!({ "role": before.role.as_str(), "revoked_keys": keys });
+        let details = json!({ "role": before.role.name(), "revoked_keys": keys });
         tx.audit().record(AuditEntry::new(action, user).with(details)).await?;
         tx.commit().await?;
         self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
@@ -157,6 +158,8 @@ fn member(membership: Membership, person: Option<Person>) -> Member {
     Member { user: membership.user, email, name, role: membership.role, joined_at: membership.joined_at }
 }
 
-fn may_touch(scope: &WorkspaceScope, role: Role) -> Result<(), MemberError> {
-    if role.is_within(scope.permissions()) { Ok(()) } else { Err(MemberError::AboveOwnRole(role)) }
+/// Nobody gives or takes what they lack.
+fn may_touch(scope: &WorkspaceScope, role: &Role) -> Result<(), MemberError> {
+    let has_all = scope.permissions().contains_all(role.permissions());
+    if has_all { Ok(()) } else { Err(MemberError::RoleExceedsCaller(role.clone())) }
 }

@@ -67,7 +67,7 @@ impl Workspaces {
             }
             workspace.slug = wanted.with_suffix(u32::from_le_bytes(self.env.random()));
         }
-        let owner = Membership { workspace: id, user: person.user(), role: Role::Owner, joined_at: at };
+        let owner = Membership { workspace: id, user: person.user(), role: Role::OWNER, joined_at: at };
         tx.members().insert(&owner).await?;
         let details = json!({ "name": workspace.name.as_str(), "slug": workspace.slug.as_str() });
         tx.audit().record(AuditEntry::new("workspace.created", id).with(details)).await?;

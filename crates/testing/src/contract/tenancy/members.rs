@@ -12,24 +12,24 @@ pub async fn members_belong_to_their_workspace(subject: &Subject) {
     let joined = |workspace, role| Membership { workspace, user: bob, role, joined_at: ours.created_at };
     for workspace in [ours.id, theirs.id] {
         let mut tx = subject.tenancy(workspace).await;
-        assert!(tx.members().insert(&joined(workspace, Role::Member)).await.expect("an answer"));
-        assert!(!tx.members().insert(&joined(workspace, Role::Owner)).await.expect("the transaction is usable"));
+        assert!(tx.members().insert(&joined(workspace, Role::MEMBER)).await.expect("an answer"));
+        assert!(!tx.members().insert(&joined(workspace, Role::OWNER)).await.expect("the transaction is usable"));
         tx.commit().await.expect("it commits");
     }
     let mut tx = subject.tenancy(ours.id).await;
-    assert_eq!(tx.members().find(bob).await.expect("it is read"), Some(joined(ours.id, Role::Member)));
-    assert!(tx.members().set_role(bob, Role::Owner).await.expect("an answer"));
+    assert_eq!(tx.members().find(bob).await.expect("it is read"), Some(joined(ours.id, Role::MEMBER)));
+    assert!(tx.members().set_role(bob, &Role::OWNER).await.expect("an answer"));
     assert_eq!(tx.members().count_owners().await.expect("they are counted"), 2);
     assert!(tx.members().remove(ada).await.expect("an answer"));
     assert!(!tx.members().remove(ada).await.expect("an answer"));
-    assert!(!tx.members().set_role(ada, Role::Viewer).await.expect("an answer"));
+    assert!(!tx.members().set_role(ada, &Role::VIEWER).await.expect("an answer"));
     assert_eq!(tx.members().find(ada).await.expect("it is read"), None);
-    assert_eq!(tx.members().list(None, 10).await.expect("they are listed"), [joined(ours.id, Role::Owner)]);
+    assert_eq!(tx.members().list(None, 10).await.expect("they are listed"), [joined(ours.id, Role::OWNER)]);
     tx.commit().await.expect("it commits");
 
     let mut tx = subject.tenancy(theirs.id).await;
     assert_eq!(tx.members().count_owners().await.expect("they are counted"), 1);
-    assert_eq!(tx.members().find(bob).await.expect("it is read"), Some(joined(theirs.id, Role::Member)));
+    assert_eq!(tx.members().find(bob).await.expect("it is read"), Some(joined(theirs.id, Role::MEMBER)));
     assert_eq!(tx.members().list(None, 10).await.expect("they are listed").len(), 2);
 }
 
@@ -39,7 +39,7 @@ pub async fn whoever_locks_a_workspace_decides_alone(subject: &Subject) {
     let ours = subject.workspace("ours", owners[0]).await;
     let mut tx = subject.tenancy(ours.id).await;
     for user in &owners[1..] {
-        let membership = Membership { workspace: ours.id, user: *user, role: Role::Owner, joined_at: ours.created_at };
+        let membership = Membership { workspace: ours.id, user: *user, role: Role::OWNER, joined_at: ours.created_at };
         assert!(tx.members().insert(&membership).await.expect("an answer"));
     }
     tx.commit().await.expect("it commits");
@@ -69,7 +69,7 @@ pub async fn a_member_cannot_be_put_elsewhere(subject: &Subject) {
     let (ada, eve) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
     let mut tx = subject.tenancy(ours.id).await;
-    let intruder = Membership { workspace: theirs.id, user: eve, role: Role::Owner, joined_at: subject.now() };
+    let intruder = Membership { workspace: theirs.id, user: eve, role: Role::OWNER, joined_at: subject.now() };
     assert!(tx.members().insert(&intruder).await.expect("an answer"));
     tx.commit().await.expect("it commits");
     let mut tx = subject.tenancy(theirs.id).await;
@@ -86,7 +86,7 @@ pub async fn members_are_listed_in_their_order(subject: &Subject) {
     for _ in 0..4 {
         let user = UserId::generate(&subject.env);
         expected.push(user);
-        let membership = Membership { workspace: ours.id, user, role: Role::Viewer, joined_at: same_moment };
+        let membership = Membership { workspace: ours.id, user, role: Role::VIEWER, joined_at: same_moment };
         assert!(tx.members().insert(&membership).await.expect("an answer"));
     }
     let (mut listed, mut after) = (Vec::new(), None);

@@ -89,7 +89,7 @@ pub async fn a_person_sees_their_own(subject: &Subject) {
     let mut tx = subject.personal(ada).await;
     for named in [WorkspaceRef::Id(own[0].id), WorkspaceRef::Slug(own[0].slug.clone())] {
         let membership = tx.personal().membership(&named).await.expect("it is read").expect("it is there");
-        assert_eq!((membership.workspace, membership.user, membership.role), (own[0].id, ada, Role::Owner));
+        assert_eq!((membership.workspace, membership.user, membership.role), (own[0].id, ada, Role::OWNER));
     }
     for named in [WorkspaceRef::Id(foreign.id), WorkspaceRef::Slug(foreign.slug.clone())] {
         assert_eq!(tx.personal().membership(&named).await.expect("it is read"), None);

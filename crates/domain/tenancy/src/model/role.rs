@@ -1,0 +1,120 @@
+//! Roles: named sets of permissions.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use tidegate_kernel::{Permission, PermissionSet};
+
+/// A named set of permissions, which a member has in a workspace.
+///
+/// Two roles are compared by what they allow ([`PermissionSet::contains_all`]); none is above another by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    name: Cow<'static, str>,
+    permissions: PermissionSet,
+}
+
+const VIEWER: PermissionSet = PermissionSet::of(&[
+    Permission::WorkspaceRead,
+    Permission::MembersRead,
+    Permission::EventsRead,
+    Permission::PatternsRead,
+    Permission::SuggestionsRead,
+    Permission::WorkflowsRead,
+    Permission::RunsRead,
+    Permission::UsageRead,
+]);
+const MEMBER: PermissionSet = VIEWER.union(PermissionSet::of(&[
+    Permission::EventsWrite,
+    Permission::SuggestionsApply,
+    Permission::WorkflowsWrite,
+    Permission::RunsExecute,
+]));
+const ADMIN: PermissionSet = MEMBER.union(PermissionSet::of(&[
+    Permission::WorkspaceWrite,
+    Permission::MembersWrite,
+    Permission::KeysRead,
+    Permission::KeysWrite,
+    Permission::AuditRead,
+]));
+const OWNER: PermissionSet = ADMIN.union(PermissionSet::of(&[Permission::WorkspaceDelete]));
+
+/// A new permission does not compile until it is in one of the lists above.
+const _: () = assert!(OWNER.contains_all(PermissionSet::ALL));
+
+impl Role {
+    /// Sees the work.
+    pub const VIEWER: Self = Self::built("viewer", VIEWER);
+    /// Does the work: views, creates, updates, executes and applies.
+    pub const MEMBER: Self = Self::built("member", MEMBER);
+    /// Does everything but deleting or handing over the workspace.
+    pub const ADMIN: Self = Self::built("admin", ADMIN);
+    /// Does everything. A workspace has at least one owner.
+    pub const OWNER: Self = Self::built("owner", OWNER);
+
+    /// The roles that every workspace has.
+    pub const BUILT_IN: [Self; 4] = [Self::VIEWER, Self::MEMBER, Self::ADMIN, Self::OWNER];
+
+    const fn built(name: &'static str, permissions: PermissionSet) -> Self {
+        Self { name: Cow::Borrowed(name), permissions }
+    }
+
+    /// Its name, which is unique in a workspace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What whoever has it may do.
+    #[must_use]
+    pub const fn permissions(&self) -> PermissionSet {
+        self.permissions
+    }
+
+    /// Whether it is the role of which a workspace keeps at least one.
+    #[must_use]
+    pub fn is_owner(&self) -> bool {
+        *self == Self::OWNER
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A text that names no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected owner, admin, member or viewer")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Self::BUILT_IN.into_iter().find(|role| role.name() == name).ok_or(UnknownRole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_may_do_all_an_admin_all_but_deleting_and_a_viewer_only_read() {
+        assert_eq!(Role::OWNER.permissions(), PermissionSet::ALL);
+        let beyond: Vec<_> =
+            PermissionSet::ALL.iter().filter(|permission| !Role::ADMIN.permissions().contains(*permission)).collect();
+        assert_eq!(beyond, [Permission::WorkspaceDelete]);
+        assert!(Role::VIEWER.permissions().iter().all(|permission| permission.as_str().ends_with(":read")));
+    }
+
+    #[test]
+    fn names_read_back() {
+        for role in Role::BUILT_IN {
+            assert_eq!(role.name().parse(), Ok(role));
+        }
+        assert_eq!("Owner".parse::<Role>(), Err(UnknownRole));
+    }
+}
