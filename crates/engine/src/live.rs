@@ -8,14 +8,15 @@ use serde_json::Value;
 use tidegate_kernel::RequestId;
 use tidegate_workflows::plan::{Plan, StepIndex};
 use tidegate_workflows::run::{
-    Command, DecideError, Fact, FactKind, QuarantineReason, RunContext, RunError, RunOrigin, RunState, RunStatus,
-    StepStatus, Transition, TransitionRecord, decide,
+    Command, Corrupt, DecideError, Fact, FactKind, QuarantineReason, RunContext, RunError, RunOrigin, RunState,
+    RunStatus, StepStatus, Transition, TransitionRecord, decide,
 };
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::gates::GateBook;
 use crate::model::{After, ClaimedRun, Departure, Gate, RunCommit, RunFace, RunKey, Tenure, Timer};
+use crate::panics::{Panicked, catch};
 
 /// A run in hand: its state, and what of it is not committed.
 #[derive(Debug)]
@@ -52,7 +53,50 @@ pub(crate) struct LiveRun {
     /// Whether it has just been taken up and has to be written down as it is.
     resumed: bool,
     /// Why it is given up as soon as the commit on its way has arrived.
-    pub(crate) doomed: Option<(QuarantineReason, String)>,
+    pub(crate) doomed: Option<Undrivable>,
+}
+
+/// Why a run cannot be driven on; it is set aside.
+#[derive(Debug)]
+pub(crate) struct Undrivable {
+    pub(crate) reason: QuarantineReason,
+    /// The error and what caused it, for operators.
+    pub(crate) error: String,
+}
+
+impl Undrivable {
+    pub(crate) fn new(reason: QuarantineReason, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { reason, error: describe(error) }
+    }
+}
+
+impl From<DecideError> for Undrivable {
+    fn from(error: DecideError) -> Self {
+        let reason = match &error {
+            DecideError::UnknownSemantics(_) => QuarantineReason::Unsupported,
+            DecideError::Corrupt(_) => QuarantineReason::Unreadable,
+        };
+        Self::new(reason, &error)
+    }
+}
+
+impl From<Corrupt> for Undrivable {
+    fn from(error: Corrupt) -> Self {
+        DecideError::from(error).into()
+    }
+}
+
+/// Another release may not have the defect.
+impl From<Panicked> for Undrivable {
+    fn from(error: Panicked) -> Self {
+        Self::new(QuarantineReason::Unsupported, &error)
+    }
+}
+
+/// An error and what caused it.
+pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A commit that is on its way.
@@ -192,11 +236,12 @@ impl LiveRun {
     }
 
     /// Tells the run what happened. True when there is something to commit.
-    pub(crate) fn tell(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, DecideError> {
+    pub(crate) fn tell(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, Undrivable> {
         if let FactKind::TimeCame { step, .. } = kind {
             self.cleared.push(step);
         }
-        let decision = decide(&self.plan, &self.context, &mut self.state, &Fact { at, kind })?;
+        let fact = Fact { at, kind };
+        let decision = catch(|| decide(&self.plan, &self.context, &mut self.state, &fact))??;
         if decision.transitions.first().is_some_and(|record| record.transition == Transition::RunStarted) {
             self.started_at = Some(at);
         }

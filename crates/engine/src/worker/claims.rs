@@ -1,16 +1,19 @@
 //! Finding work and taking it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::StoreError;
 use tidegate_workflows::run::{FactKind, QuarantineReason, RunState};
 use tokio::time::Instant;
 
-use super::quarantine::{describe, is_refusal};
+use super::quarantine::is_refusal;
 use super::{Known, Message, Planned, Worker};
-use crate::live::LiveRun;
+use crate::live::{LiveRun, Undrivable};
 use crate::model::{
     ClaimRequest, ClaimedRun, Claims, Outlook, RunSignal, ShardId, Share, SignalKind, Tenure, UnreadRun,
 };
+use crate::panics::{catch, catch_store};
 use crate::ports::TIMERS_PER_LOOK;
 
 /// How often ready rows below those that were claimed are looked for: a row whose transaction commits late stands there.
@@ -36,10 +39,10 @@ impl Worker {
             self.tenures.keys().filter(|shard| !self.leaving.contains(*shard)).copied().collect();
         let after = self.timers_read;
         let until = self.env.now() + TimeDelta::from_std(poll * 2).unwrap_or(TimeDelta::seconds(2));
-        let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
-        tokio::spawn(async move {
-            let result = store.look(&scope, &shards, after, until).await;
-            let _ = sender.send(Message::Looked { until, result });
+        let (store, scope) = (self.store.clone(), self.scope.clone());
+        self.ask(async move { store.look(&scope, &shards, after, until).await }, move |result| Message::Looked {
+            until,
+            result,
         });
     }
 
@@ -124,24 +127,21 @@ impl Worker {
             return;
         }
         self.claiming = true;
-        let request = ClaimRequest { tenures: self.tenures.values().copied().collect(), shares, runs };
-        let (store, scope, sender, plans) =
-            (self.store.clone(), self.scope.clone(), self.sender.clone(), self.plans.clone());
+        let tenures = self.tenures.values().copied().collect();
+        let request = Arc::new(ClaimRequest { tenures, shares, runs });
+        let (store, scope, plans, asked) =
+            (self.store.clone(), self.scope.clone(), self.plans.clone(), Arc::clone(&request));
         let worker = self.id;
-        tokio::spawn(async move {
-            let result = match store.claim(&scope, worker, &request).await {
-                Ok(claims) => {
-                    let mut planned = Vec::with_capacity(claims.runs.len());
-                    for run in &claims.runs {
-                        let tenant = scope.enter(run.key.workspace, run.request_id.clone());
-                        planned.push(plans.plan(&tenant, run.workflow, run.version).await);
-                    }
-                    Ok((claims, planned))
-                }
-                Err(error) => Err(error),
-            };
-            let _ = sender.send(Message::Claimed { request, result });
-        });
+        let claim = async move {
+            let claims = store.claim(&scope, worker, &asked).await?;
+            let mut planned = Vec::with_capacity(claims.runs.len());
+            for run in &claims.runs {
+                let tenant = scope.enter(run.key.workspace, run.request_id.clone());
+                planned.push(catch_store(plans.plan(&tenant, run.workflow, run.version)).await);
+            }
+            Ok((claims, planned))
+        };
+        self.ask(claim, move |result| Message::Claimed { request, result });
     }
 
     pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<(Claims, Vec<Planned>), StoreError>) {
@@ -214,7 +214,7 @@ impl Worker {
             }
             // Forgotten, it would come back at once and take its whole shard along, again and again.
             Err(error) if is_refusal(&error) => {
-                self.refuse_claimed(&run, QuarantineReason::Unsupported, describe(&error));
+                self.refuse_claimed(&run, Undrivable::new(QuarantineReason::Unsupported, &error));
                 return;
             }
             Err(error) => {
@@ -223,10 +223,11 @@ impl Worker {
                 return;
             }
         };
-        let mut live = match RunState::replay(&plan, &run.journal) {
+        let replayed = catch(|| RunState::replay(&plan, &run.journal)).map_err(Undrivable::from);
+        let mut live = match replayed.and_then(|replayed| replayed.map_err(Undrivable::from)) {
             Ok(state) => LiveRun::new(run, plan, state),
-            Err(error) => {
-                self.refuse_claimed(&run, QuarantineReason::Unreadable, describe(&error));
+            Err(why) => {
+                self.refuse_claimed(&run, why);
                 return;
             }
         };

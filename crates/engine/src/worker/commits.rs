@@ -6,9 +6,11 @@ use chrono::TimeDelta;
 use tidegate_kernel::{StoreError, SystemScope};
 use tidegate_workflows::run::QuarantineReason;
 
-use super::quarantine::{describe, is_refusal};
+use super::quarantine::is_refusal;
 use super::{Message, Worker};
+use crate::live::Undrivable;
 use crate::model::{After, Committed, Departure, Gate, RunCommit, RunKey, ShardId, Tenure, WorkerId};
+use crate::panics::catch_store;
 use crate::ports::EngineStore;
 
 /// A commit of one run, after it was sent.
@@ -41,7 +43,7 @@ async fn write(store: &dyn EngineStore, scope: &SystemScope, worker: WorkerId, b
     let mut parts = vec![batch];
     let mut written = Vec::new();
     while let Some(mut part) = parts.pop() {
-        match store.commit(scope, worker, &part).await {
+        match catch_store(store.commit(scope, worker, &part)).await {
             Ok(committed) => written.push(Written::Answered { sent: Sent::of(&part), committed }),
             Err(error) if is_refusal(&error) && part.len() > 1 => {
                 let second = part.split_off(part.len() / 2);
@@ -81,6 +83,7 @@ impl Worker {
         let (store, scope, sender, worker) = (self.store.clone(), self.scope.clone(), self.sender.clone(), self.id);
         tokio::spawn(async move {
             let written = write(&*store, &scope, worker, batch).await;
+            // Nobody hears it where the worker has ended meanwhile.
             let _ = sender.send(Message::Written(written));
         });
     }
@@ -91,11 +94,11 @@ impl Worker {
             match part {
                 Written::Answered { sent, committed } => self.answered(sent, committed),
                 Written::Refused { sent: Sent { key, tenure, left }, error } => {
-                    let (reason, error) = (QuarantineReason::Refused, describe(&error));
+                    let why = Undrivable::new(QuarantineReason::Refused, &error);
                     if self.runs.get(&key).is_some_and(|run| run.tenure == tenure) {
-                        self.give_up(key, reason, error);
+                        self.give_up(key, why);
                     } else if self.tenures.get(&tenure.shard) == Some(&tenure) {
-                        self.refuse_leased(key, tenure, left, reason, error);
+                        self.refuse_leased(key, tenure, left, why);
                     }
                 }
                 Written::Unknown { sent, error } => {
@@ -143,8 +146,8 @@ impl Worker {
         let Some((after, left, commands)) = run.arrived() else { return };
         match after {
             After::Keep => {
-                if let Some((reason, error)) = run.doomed.take() {
-                    self.give_up(key, reason, error);
+                if let Some(why) = run.doomed.take() {
+                    self.give_up(key, why);
                     return;
                 }
                 let dirty = run.is_dirty();

@@ -8,7 +8,6 @@ use tidegate_workflows::run::{Command, FactKind, StepError};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::quarantine::{describe, reason};
 use super::{Message, Queued, Worker};
 use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
 use crate::ports::StepTask;
@@ -20,14 +19,8 @@ impl Worker {
         match run.tell(now, kind) {
             Ok(true) => self.dirty.push_back(key),
             Ok(false) => {}
-            Err(error) => {
-                let (reason, error) = (reason(&error), describe(&error));
-                if run.in_flight.is_some() {
-                    run.doomed = Some((reason, error));
-                } else {
-                    self.give_up(key, reason, error);
-                }
-            }
+            Err(why) if run.in_flight.is_some() => run.doomed = Some(why),
+            Err(why) => self.give_up(key, why),
         }
     }
 

@@ -34,6 +34,7 @@ use crate::model::{
     ClaimRequest, Claims, Committed, Holdings, Outlook, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer,
     WorkerId,
 };
+use crate::panics::catch_store;
 use crate::ports::{EngineStore, HandlerMap, StepTask};
 
 /// What an engine is made of.
@@ -67,11 +68,17 @@ impl std::fmt::Debug for EngineParts {
 pub struct Engine;
 
 impl Engine {
+    /// Drives runs until `stop` is cancelled, then takes nothing more, finishes or hands back what is in hand, writes it and
+    /// gives the shards back. Dropped earlier, it ends as a crash would: at once, wherever it is.
+    pub async fn run(parts: EngineParts, stop: CancellationToken) {
+        Worker::new(parts, stop).run().await;
+    }
+
     /// Starts a worker.
     #[must_use]
     pub fn start(parts: EngineParts) -> EngineHandle {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(Worker::new(parts, stop.clone()).run());
+        let task = tokio::spawn(Self::run(parts, stop.clone()));
         EngineHandle { stop, task }
     }
 }
@@ -102,9 +109,9 @@ impl EngineHandle {
 enum Message {
     Held(Result<Holdings, StoreError>),
     Looked { until: DateTime<Utc>, result: Result<Outlook, StoreError> },
-    Claimed { request: ClaimRequest, result: Result<(Claims, Vec<Planned>), StoreError> },
+    Claimed { request: Arc<ClaimRequest>, result: Result<(Claims, Vec<Planned>), StoreError> },
     Written(Vec<commits::Written>),
-    SetAside { runs: Vec<SetAside>, result: Result<Committed, StoreError> },
+    SetAside { runs: Arc<Vec<SetAside>>, result: Result<Committed, StoreError> },
     Ended { signal: RunSignal, result: Result<Vec<RunKey>, StoreError> },
     AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
     Tidied(Result<(), StoreError>),
@@ -138,6 +145,7 @@ struct Worker {
     plans: Arc<dyn PlanSource>,
     handlers: Arc<HandlerMap>,
     bus: Box<dyn SignalStream>,
+    listening: bool,
     endings: RunEndings,
     env: Environment,
     scope: Arc<SystemScope>,
@@ -205,6 +213,7 @@ impl Worker {
             plans: parts.plans,
             handlers: Arc::new(parts.handlers),
             bus: parts.bus.subscribe(&[Topic::WorkReady]),
+            listening: true,
             endings: parts.endings,
             env: parts.env,
             scope: Arc::new(parts.scope),
@@ -265,7 +274,7 @@ impl Worker {
                         self.hear(message);
                     }
                 }
-                signal = self.bus.next() => self.nudge(signal),
+                signal = self.bus.next(), if self.listening => self.nudge(signal),
                 () = sleep_until(wake) => {}
                 () = self.stop.cancelled(), if !stopping => {
                     self.drain_until = Some(Instant::now() + self.config.drain);
@@ -275,13 +284,18 @@ impl Worker {
         self.leave().await;
     }
 
+    /// Abandons whatever is being done.
+    fn abort_attempts(&mut self) {
+        self.runs.values_mut().for_each(LiveRun::abort);
+    }
+
     fn hear(&mut self, message: Message) {
         match message {
             Message::Held(result) => self.held(result),
             Message::Looked { until, result } => self.looked(until, result),
             Message::Claimed { request, result } => self.claimed(&request, result),
             Message::Written(parts) => self.written(parts),
-            Message::SetAside { runs, result } => self.was_set_aside(runs, result),
+            Message::SetAside { runs, result } => self.was_set_aside(&runs, result),
             Message::Ended { signal, result } => self.ended(&signal, result),
             Message::AttemptEnded { key, tenure, step, attempt, outcome } => {
                 self.attempt_ended(key, tenure, step, attempt, outcome);
@@ -289,6 +303,19 @@ impl Worker {
             Message::Tidied(Ok(())) => {}
             Message::Tidied(Err(error)) => tracing::warn!(%error, "housekeeping failed; it is tried again in an hour"),
         }
+    }
+
+    /// Asks the store in a task of its own. Whatever becomes of the task, the worker hears of it.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        message: impl FnOnce(Result<T, StoreError>) -> Message + Send + 'static,
+    ) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            // Nobody hears it where the worker has ended meanwhile.
+            let _ = sender.send(message(catch_store(question).await));
+        });
     }
 
     fn start_what_can_be(&mut self) {
@@ -348,7 +375,8 @@ impl Worker {
                 Err(_) => self.look_wanted = true,
             },
             Some(Received::Missed) => self.look_wanted = true,
-            None => {}
+            // The bus has ended; the poll finds what it would have told of.
+            None => self.listening = false,
         }
     }
 
@@ -376,5 +404,12 @@ impl Worker {
     fn jittered(&self, period: Duration) -> Duration {
         let [byte] = self.env.random::<1>();
         period.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    }
+}
+
+impl Drop for Worker {
+    /// Whoever takes its runs over makes their attempts anew.
+    fn drop(&mut self) {
+        self.abort_attempts();
     }
 }

@@ -1,9 +1,12 @@
 //! Runs that cannot be driven: each is set aside with its error, so that its shard and its neighbours go on.
 
+use std::sync::Arc;
+
 use tidegate_kernel::StoreError;
-use tidegate_workflows::run::{DecideError, QuarantineReason, RunError, RunStatus, Transition};
+use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition};
 
 use super::{Message, Worker};
+use crate::live::{Undrivable, describe};
 use crate::model::{ClaimedRun, Committed, Departure, ForcedEnd, Gate, RunKey, RunSignal, SetAside, Tenure};
 
 /// Whether the store says that a write cannot be made, rather than that it could not be made just now.
@@ -11,56 +14,35 @@ pub(super) const fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::Conflict(_) | StoreError::Internal(_))
 }
 
-/// The error and what caused it, for operators.
-pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// Why a run whose next step cannot be decided is set aside.
-pub(super) const fn reason(error: &DecideError) -> QuarantineReason {
-    match error {
-        DecideError::UnknownSemantics(_) => QuarantineReason::Unsupported,
-        DecideError::Corrupt(_) => QuarantineReason::Unreadable,
-    }
-}
-
 impl Worker {
     /// Gives a run in hand up. What it does is aborted, and nothing of it that is not committed will be.
-    pub(super) fn give_up(&mut self, key: RunKey, reason: QuarantineReason, error: String) {
+    pub(super) fn give_up(&mut self, key: RunKey, why: Undrivable) {
         let Some(mut run) = self.runs.remove(&key) else { return };
         run.abort();
         self.timers.retain(|timer| timer.key != key);
         let left = run.departures(&mut self.gates);
         let mut signals = run.answered();
         signals.extend(self.signals.remove(&key).unwrap_or_default().iter().map(|signal| signal.id));
-        self.quarantine(SetAside { tenure: run.tenure, key, reason, error, at: self.env.now(), signals, left });
+        self.quarantine(run.tenure, key, why, signals, left);
     }
 
     /// Sets a run aside that was claimed and cannot be taken into hand.
-    pub(super) fn refuse_claimed(&mut self, run: &ClaimedRun, reason: QuarantineReason, error: String) {
+    pub(super) fn refuse_claimed(&mut self, run: &ClaimedRun, why: Undrivable) {
         let left = self.departures_of(run);
-        self.refuse_leased(run.key, run.tenure, left, reason, error);
+        self.refuse_leased(run.key, run.tenure, left, why);
     }
 
     /// Sets a run aside of which no more is known than that it is leased, and which gates it has passed.
     pub(super) fn refuse_unread(&mut self, key: RunKey, tenure: Tenure, holds: Vec<Gate>, error: String) {
         let leave = |gate: Gate| Departure { places: self.gates.hand_over(tenure.shard, key.workspace, &gate), gate };
         let left = holds.into_iter().map(leave).collect();
-        self.refuse_leased(key, tenure, left, QuarantineReason::Unreadable, error);
+        self.refuse_leased(key, tenure, left, Undrivable { reason: QuarantineReason::Unreadable, error });
     }
 
     /// Sets a run aside that was never in hand.
-    pub(super) fn refuse_leased(
-        &mut self,
-        key: RunKey,
-        tenure: Tenure,
-        left: Vec<Departure>,
-        reason: QuarantineReason,
-        error: String,
-    ) {
+    pub(super) fn refuse_leased(&mut self, key: RunKey, tenure: Tenure, left: Vec<Departure>, why: Undrivable) {
         let signals = self.signals.remove(&key).unwrap_or_default().iter().map(|signal| signal.id).collect();
-        self.quarantine(SetAside { tenure, key, reason, error, at: self.env.now(), signals, left });
+        self.quarantine(tenure, key, why, signals, left);
     }
 
     /// What a run that was claimed leaves when it goes without having been taken into hand.
@@ -77,7 +59,15 @@ impl Worker {
         run.holds.iter().map(leave).collect()
     }
 
-    fn quarantine(&mut self, run: SetAside) {
+    fn quarantine(
+        &mut self,
+        tenure: Tenure,
+        key: RunKey,
+        Undrivable { reason, error }: Undrivable,
+        signals: Vec<uuid::Uuid>,
+        left: Vec<Departure>,
+    ) {
+        let run = SetAside { tenure, key, reason, error, at: self.env.now(), signals, left };
         tracing::error!(
             workspace_id = %run.key.workspace, run = %run.key.run, reason = %run.reason, error = run.error,
             "a run is put into quarantine"
@@ -92,21 +82,21 @@ impl Worker {
             return;
         }
         self.setting_aside = true;
-        let runs = std::mem::take(&mut self.set_aside);
-        let (store, scope, sender, worker) = (self.store.clone(), self.scope.clone(), self.sender.clone(), self.id);
-        tokio::spawn(async move {
-            let result = store.set_aside(&scope, worker, &runs).await;
-            let _ = sender.send(Message::SetAside { runs, result });
+        let runs = Arc::new(std::mem::take(&mut self.set_aside));
+        let (store, scope, worker, asked) = (self.store.clone(), self.scope.clone(), self.id, Arc::clone(&runs));
+        self.ask(async move { store.set_aside(&scope, worker, &asked).await }, move |result| Message::SetAside {
+            runs,
+            result,
         });
     }
 
-    pub(super) fn was_set_aside(&mut self, runs: Vec<SetAside>, result: Result<Committed, StoreError>) {
+    pub(super) fn was_set_aside(&mut self, runs: &[SetAside], result: Result<Committed, StoreError>) {
         self.setting_aside = false;
         let committed = match result {
             Ok(committed) => committed,
             Err(error) if is_refusal(&error) => {
                 // They stay under their leases, so that this worker does not claim them again.
-                for run in &runs {
+                for run in runs {
                     tracing::error!(error = describe(&error), run = %run.key.run, "a run cannot even be set aside");
                 }
                 return;
@@ -143,10 +133,10 @@ impl Worker {
             error: Some(error.clone()),
         };
         let end = ForcedEnd { tenure, key: signal.key, signal: signal.id, at: self.env.now(), transition, error };
-        let (store, scope, sender, worker) = (self.store.clone(), self.scope.clone(), self.sender.clone(), self.id);
-        tokio::spawn(async move {
-            let result = store.end_quarantined(&scope, worker, &[end]).await;
-            let _ = sender.send(Message::Ended { signal, result });
+        let (store, scope, worker) = (self.store.clone(), self.scope.clone(), self.id);
+        self.ask(async move { store.end_quarantined(&scope, worker, &[end]).await }, move |result| Message::Ended {
+            signal,
+            result,
         });
     }
 

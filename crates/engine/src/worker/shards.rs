@@ -21,12 +21,9 @@ impl Worker {
         self.forgotten.clear();
         self.next_hold = now + self.jittered(self.config.heartbeat);
         let keep: Vec<Tenure> = self.tenures.values().copied().collect();
-        let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
+        let (store, scope) = (self.store.clone(), self.scope.clone());
         let (worker, lease) = (self.id, self.config.lease);
-        tokio::spawn(async move {
-            // Nobody hears it where the worker has ended meanwhile.
-            let _ = sender.send(Message::Held(store.hold(&scope, worker, &keep, lease).await));
-        });
+        self.ask(async move { store.hold(&scope, worker, &keep, lease).await }, Message::Held);
     }
 
     pub(super) fn held(&mut self, result: Result<Holdings, StoreError>) {
@@ -114,18 +111,14 @@ impl Worker {
         }
         self.next_tidy = now + self.jittered(Duration::from_secs(3_600));
         let before = self.env.now() - KEYS_LAST;
-        let (store, scope, sender) = (self.store.clone(), self.scope.clone(), self.sender.clone());
-        tokio::spawn(async move {
-            let _ = sender.send(Message::Tidied(store.tidy(&scope, before).await));
-        });
+        let (store, scope) = (self.store.clone(), self.scope.clone());
+        self.ask(async move { store.tidy(&scope, before).await }, Message::Tidied);
     }
 
     /// The last thing that a worker does.
     pub(super) async fn leave(mut self) {
         let tenures: Vec<Tenure> = self.tenures.values().copied().collect();
-        for run in self.runs.values_mut() {
-            run.abort();
-        }
+        self.abort_attempts();
         if tenures.is_empty() {
             return;
         }

@@ -62,9 +62,13 @@ impl SignalStream for Silence {
 
 struct Plans(HashMap<WorkflowId, Arc<Plan>>);
 
+/// A workflow whose plan cannot be made without a panic.
+pub(crate) const DEFECTIVE: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(666));
+
 #[async_trait]
 impl PlanSource for Plans {
     async fn plan(&self, _: &WorkspaceScope, id: WorkflowId, _: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+        assert!(id != DEFECTIVE, "a defect of the compiler");
         Ok(self.0.get(&id).cloned())
     }
 }
@@ -124,8 +128,11 @@ pub(crate) struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let weather =
-            Weather { failures: rng.random_range(0..40), slowest: Duration::from_millis(rng.random_range(1..400)) };
+        let weather = Weather {
+            failures: rng.random_range(0..40),
+            panics: rng.random_range(0..20),
+            slowest: Duration::from_millis(rng.random_range(1..400)),
+        };
         let plans = (1..6)
             .map(|n| (WorkflowId::from_uuid(Uuid::from_u128(n)), random_plan(&mut rng)))
             .collect::<HashMap<_, _>>();

@@ -27,6 +27,8 @@ const SHARDS: i16 = 4;
 pub(crate) struct Weather {
     /// Of a thousand calls, how many fail before they do anything, and how many after.
     pub(crate) failures: u32,
+    /// Of a thousand calls, how many panic.
+    pub(crate) panics: u32,
     /// The slowest call.
     pub(crate) slowest: Duration,
 }
@@ -47,11 +49,19 @@ impl MemoryStore {
     }
 
     pub(crate) fn clear_up(&self) {
-        *self.weather.lock().unwrap() = Weather { failures: 0, slowest: Duration::from_millis(2) };
+        *self.weather.lock().unwrap() = Weather { failures: 0, panics: 0, slowest: Duration::from_millis(2) };
     }
 
     /// One call: time passes, and it may fail before it has done anything, or after.
     async fn call<T>(&self, work: impl FnOnce(&mut World) -> T) -> Result<T, StoreError> {
+        let panics = self.weather.lock().unwrap().panics;
+        let sound = self.rng.lock().unwrap().random_range(0..1000) >= panics;
+        assert!(sound, "a defect of the store");
+        self.call_without_defect(work).await
+    }
+
+    /// The same without panics.
+    async fn call_without_defect<T>(&self, work: impl FnOnce(&mut World) -> T) -> Result<T, StoreError> {
         let weather = *self.weather.lock().unwrap();
         let (before, after, fails) = {
             let mut rng = self.rng.lock().unwrap();
@@ -325,7 +335,8 @@ impl EngineStore for MemoryStore {
     }
 
     async fn set_aside(&self, _: &SystemScope, worker: WorkerId, runs: &[SetAside]) -> Result<Committed, StoreError> {
-        self.call(|world| {
+        // Where even this meets a defect, the run stays leased until its shard changes hands.
+        self.call_without_defect(|world| {
             let mut committed = Committed::default();
             for run in runs {
                 let leased = world.leases.get(&run.key).is_some_and(|lease| lease.tenure == run.tenure);

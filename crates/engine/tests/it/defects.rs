@@ -1,0 +1,83 @@
+//! What a defect meets is set aside, and whatever else is in hand goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tidegate_engine::EngineConfig;
+use tidegate_engine::model::RunKey;
+use tidegate_in_process::InProcessSignalBus;
+use tidegate_kernel::{Received, RunId, Signal, SignalBus, SignalStream, Topic, WorkflowId, WorkspaceId};
+use tidegate_workflows::definition::{Definition, Format};
+use tidegate_workflows::run::RunStatus;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::simulation::{DEFECTIVE, Simulation};
+
+const WORKFLOW: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(9));
+
+fn simulation() -> Simulation {
+    let document = br#"{"name": "short", "steps": [{"id": "a", "uses": "transform"}]}"#;
+    Simulation::calm(WORKFLOW, Definition::compile(document, Format::Json).unwrap().plan)
+}
+
+fn key(n: u128) -> RunKey {
+    RunKey { workspace: WorkspaceId::from_uuid(Uuid::from_u128(1)), run: RunId::from_uuid(Uuid::from_u128(n)) }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), waiting).await.expect(what);
+}
+
+async fn ends(simulation: &Simulation, key: RunKey) {
+    until("the run ends", || simulation.store.world.lock().unwrap().runs[&key].status == RunStatus::Completed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_meets_a_panic_is_set_aside_and_its_neighbours_go_on() {
+    let mut simulation = simulation();
+    let worker = simulation.worker_with(Arc::new(InProcessSignalBus::new()), EngineConfig::default());
+    simulation.store.add(key(1), DEFECTIVE, None);
+    for n in 2..6 {
+        simulation.store.add(key(n), WORKFLOW, None);
+    }
+    for n in 2..6 {
+        ends(&simulation, key(n)).await;
+    }
+    until("it is set aside", || simulation.store.world.lock().unwrap().quarantine.contains(&key(1))).await;
+    worker.shutdown().await;
+}
+
+/// A bus that has ended.
+struct Ended;
+
+impl SignalBus for Ended {
+    fn publish(&self, _: Signal) {}
+    fn subscribe(&self, _: &[Topic]) -> Box<dyn SignalStream> {
+        Box::new(Ended)
+    }
+}
+
+#[async_trait]
+impl SignalStream for Ended {
+    async fn next(&mut self) -> Option<Received> {
+        None
+    }
+}
+
+/// Simulated time stands still while anybody spins.
+#[tokio::test(start_paused = true)]
+async fn a_worker_goes_on_without_signals() {
+    let mut simulation = simulation();
+    let worker = simulation.worker_with(Arc::new(Ended), EngineConfig::default());
+    sleep(Duration::from_secs(60)).await;
+    simulation.store.add(key(1), WORKFLOW, None);
+    ends(&simulation, key(1)).await;
+    worker.shutdown().await;
+}
