@@ -13,10 +13,7 @@ use tidegate_workflows::model::{Document, WorkflowDetails};
 use tidegate_workflows::ports::WorkflowsTx;
 
 /// What applying a suggestion needs of a store: slices of both domains in one transaction.
-pub trait ApplySuggestionTx: SuggestionsTx + WorkflowsTx {
-    /// The slice of workflows.
-    fn as_workflows(&mut self) -> &mut dyn WorkflowsTx;
-}
+pub trait ApplySuggestionTx: SuggestionsTx + WorkflowsTx {}
 
 /// Why a suggestion was not applied; nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +104,7 @@ impl ApplySuggestion {
         let document = rule.document(&suggestion, &event_types);
         let source = serde_json::to_vec_pretty(&document).map_err(|error| StoreError::Internal(Box::new(error)))?;
         let document = Document { format: Format::Json, source };
-        let workflow = self.workflows.create_in(tx.as_workflows(), document).await?;
+        let workflow = self.workflows.create_in(&mut *tx, document).await?;
         let workflow_id = workflow.workflow.id;
         if !tx.suggestions().answer(id, SuggestionStatus::Applied, Some(workflow_id)).await? {
             return Err(ApplySuggestionError::NotFound);

@@ -13,8 +13,6 @@ use tidegate_workflows::run::ports::RunRepository;
 
 /// What deleting a workspace needs of a store: parts of both domains in one transaction.
 pub trait DeleteWorkspaceTx: TenancyTx {
-    /// The slice of tenancy.
-    fn as_tenancy(&mut self) -> &mut dyn TenancyTx;
     /// What starts workflows by itself.
     fn placements(&mut self) -> &mut dyn TriggerPlacements;
     /// Runs.
@@ -51,7 +49,7 @@ impl DeleteWorkspace {
     /// [`WorkspaceError`]: not allowed, or gone; nothing was changed then.
     pub async fn delete(&self, scope: &WorkspaceScope) -> Result<WorkspaceDeletion, WorkspaceError> {
         let mut tx = self.store.begin(scope).await?;
-        let deletion = self.workspaces.delete_in(tx.as_tenancy(), scope, self.erase_after).await?;
+        let deletion = self.workspaces.delete_in(&mut *tx, scope, self.erase_after).await?;
         tx.placements().clear().await?;
         tx.runs().request_cancel_all(self.env.now()).await?;
         tx.commit().await?;

@@ -3,29 +3,13 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
-use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanRepository, PlanVersion, UsageRepository};
-use tidegate_kernel::{StoreError, SystemScope, Transaction, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_billing::{CallCount, CallLedger, Meter, PlanRepository, PlanVersion, UsageRepository};
+use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
 use uuid::Uuid;
 
 use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
-
-#[async_trait]
-impl UnitOfWork<dyn BillingTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn BillingTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-impl BillingTx for PgTx<Tenant> {
-    fn plan(&mut self) -> &mut dyn PlanRepository {
-        self
-    }
-    fn usage(&mut self) -> &mut dyn UsageRepository {
-        self
-    }
-}
 
 #[derive(Debug, FromRow)]
 struct PlanRow {

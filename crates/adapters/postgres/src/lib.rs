@@ -18,6 +18,7 @@ pub mod migrate;
 mod orm;
 mod patterns;
 mod rounds;
+mod slices;
 mod store;
 mod tenancy;
 mod transaction;

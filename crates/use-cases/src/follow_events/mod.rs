@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tidegate_events::{ConsumerName, DamagedEvent, EventConsumers, EventFeed};
+use tidegate_events::{ConsumerName, DamagedEvent, FeedTx};
 use tidegate_kernel::{AuditEntry, Position, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
 use tidegate_workflows::trigger::ports::{ListeningTrigger, TriggersTx};
 use tidegate_workflows::trigger::{CheckedRun, Occurrence, Triggers};
@@ -68,14 +68,7 @@ impl Default for FollowLimits {
 }
 
 /// What following events needs of a store: the events and the triggers in one transaction.
-pub trait EventTriggersTx: TriggersTx {
-    /// The workspace's events in order.
-    fn feed(&mut self) -> &mut dyn EventFeed;
-    /// How far readers have come.
-    fn consumers(&mut self) -> &mut dyn EventConsumers;
-    /// The same transaction as triggers see it.
-    fn as_triggers(&mut self) -> &mut dyn TriggersTx;
-}
+pub trait EventTriggersTx: TriggersTx + FeedTx {}
 
 /// Starts the runs that events set off.
 #[derive(Clone)]
@@ -172,7 +165,7 @@ impl FollowEvents {
         if head <= from {
             return Ok(Read::Done { more: false });
         }
-        let awaited = self.triggers.awaited_in(tx.as_triggers()).await?;
+        let awaited = self.triggers.awaited_in(&mut *tx).await?;
         if awaited.is_empty() {
             // Where nobody waits, all of it is passed over.
             let moved = tx.consumers().advance(TRIGGERS, from, head).await?;
@@ -187,7 +180,7 @@ impl FollowEvents {
         let mut types: Vec<String> = read.events.iter().map(|stored| stored.event.event_type.clone()).collect();
         types.sort_unstable();
         types.dedup();
-        let listening = self.triggers.listening_in(tx.as_triggers(), &types).await?;
+        let listening = self.triggers.listening_in(&mut *tx, &types).await?;
         let occurrences = read.events.into_iter().map(document::occurrence).collect();
         Ok(Read::Chunk(Chunk { from, to: read.up_to, head, types, occurrences, damaged: read.damaged, listening }))
     }
@@ -209,7 +202,7 @@ impl FollowEvents {
         let in_place: HashSet<(_, i16, i32)> = if due.is_empty() {
             HashSet::new()
         } else {
-            let listening = self.triggers.listening_in(tx.as_triggers(), &chunk.types).await?;
+            let listening = self.triggers.listening_in(&mut *tx, &chunk.types).await?;
             listening.iter().map(|trigger| (trigger.workflow, trigger.ordinal, trigger.version)).collect()
         };
         let passed = trouble
@@ -222,7 +215,7 @@ impl FollowEvents {
                 continue;
             }
             let place = (due.position, due.trigger.workflow);
-            match self.triggers.start_due_in(tx.as_triggers(), due).await {
+            match self.triggers.start_due_in(&mut *tx, due).await {
                 Ok(Some(created)) => started += usize::from(created),
                 // Another version was published since its input was checked.
                 Ok(None) => return Ok(true),
@@ -236,7 +229,7 @@ impl FollowEvents {
         }
         for damaged in chunk.damaged.iter().filter(|damaged| damaged.position <= batch.to) {
             let entry = AuditEntry::new("event.unreadable", damaged.id).with(json!({"position": damaged.position}));
-            tx.as_triggers().as_runs().audit().record(entry).await?;
+            tx.audit().record(entry).await?;
         }
         tx.commit().await?;
         if started > 0 {

@@ -10,39 +10,14 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{FromRow, Postgres};
 use tidegate_kernel::{
-    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, PersonScope,
-    StoreError, Terms, UnitOfWork, WorkspaceScope,
+    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, KeptAnswer, StoreError, Terms,
 };
 use uuid::Uuid;
 
 use self::statements::{OF_ACTOR, OF_PERSON, Statements};
 use crate::audit::actor_columns;
 use crate::error::store_error;
-use crate::store::PgStore;
 use crate::transaction::{Person, PgTx, Tenant};
-
-#[async_trait]
-impl UnitOfWork<dyn IdempotencyTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn IdempotencyTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-#[async_trait]
-impl UnitOfWork<dyn IdempotencyTx, PersonScope> for PgStore {
-    async fn begin(&self, scope: &PersonScope) -> Result<Box<dyn IdempotencyTx>, StoreError> {
-        Ok(self.begin_person(scope).await?)
-    }
-}
-
-impl<G: Send + Sync> IdempotencyTx for PgTx<G>
-where
-    Self: Owner,
-{
-    fn idempotency(&mut self) -> &mut dyn IdempotencyRepository {
-        self
-    }
-}
 
 #[derive(FromRow)]
 struct KeyRow {

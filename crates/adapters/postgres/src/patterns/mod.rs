@@ -6,86 +6,10 @@ mod facts;
 mod list;
 mod suggestions;
 
-use async_trait::async_trait;
-use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
-use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
-use tidegate_events::{EventConsumers, EventFeed};
-use tidegate_kernel::{AuditLog, Position, StoreError, UnitOfWork, WorkspaceScope};
-
-use tidegate_use_cases::ApplySuggestionTx;
-use tidegate_workflows::ports::WorkflowsTx;
+use tidegate_kernel::{Position, StoreError};
 
 use crate::error::store_error;
-use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
-
-#[async_trait]
-impl UnitOfWork<dyn DetectionTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn DetectionTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-impl DetectionTx for PgTx<Tenant> {
-    fn feed(&mut self) -> &mut dyn EventFeed {
-        self
-    }
-
-    fn consumers(&mut self) -> &mut dyn EventConsumers {
-        self
-    }
-
-    fn counters(&mut self) -> &mut dyn PatternCounters {
-        self
-    }
-
-    fn suggestions(&mut self) -> &mut dyn SuggestionLedger {
-        self
-    }
-}
-
-#[async_trait]
-impl UnitOfWork<dyn PatternsTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn PatternsTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-impl PatternsTx for PgTx<Tenant> {
-    fn patterns(&mut self) -> &mut dyn PatternRepository {
-        self
-    }
-}
-
-#[async_trait]
-impl UnitOfWork<dyn SuggestionsTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn SuggestionsTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-impl SuggestionsTx for PgTx<Tenant> {
-    fn suggestions(&mut self) -> &mut dyn SuggestionRepository {
-        self
-    }
-
-    fn audit(&mut self) -> &mut dyn AuditLog {
-        self
-    }
-}
-
-#[async_trait]
-impl UnitOfWork<dyn ApplySuggestionTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn ApplySuggestionTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-impl ApplySuggestionTx for PgTx<Tenant> {
-    fn as_workflows(&mut self) -> &mut dyn WorkflowsTx {
-        self
-    }
-}
 
 impl PgTx<Tenant> {
     /// Lets every following read see the same snapshot. It has to be the first statement of the transaction.

@@ -2,62 +2,14 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_events::{EventConsumers, EventFeed, FeedTx};
-use tidegate_kernel::{
-    Position, StoreError, SystemScope, Transaction, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
-};
-use tidegate_use_cases::EventTriggersTx;
-use tidegate_workflows::ports::WorkflowRepository;
-use tidegate_workflows::run::ports::RunsTx;
-use tidegate_workflows::trigger::ports::{DueTriggers, ListeningTrigger, TimeTrigger, TriggerRepository, TriggersTx};
+use tidegate_kernel::{Position, StoreError, SystemScope, Transaction, WorkflowId, WorkspaceId};
+use tidegate_workflows::trigger::ports::{DueTriggers, ListeningTrigger, TimeTrigger, TriggerRepository};
 use uuid::Uuid;
 
 use crate::error::store_error;
 use crate::rounds::WORKSPACES_PER_LOOK;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
-
-impl TriggersTx for PgTx<Tenant> {
-    fn triggers(&mut self) -> &mut dyn TriggerRepository {
-        self
-    }
-
-    fn documents(&mut self) -> &mut dyn WorkflowRepository {
-        self
-    }
-
-    fn as_runs(&mut self) -> &mut dyn RunsTx {
-        self
-    }
-}
-
-#[async_trait]
-impl UnitOfWork<dyn TriggersTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn TriggersTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
-
-impl EventTriggersTx for PgTx<Tenant> {
-    fn feed(&mut self) -> &mut dyn EventFeed {
-        FeedTx::feed(self)
-    }
-
-    fn consumers(&mut self) -> &mut dyn EventConsumers {
-        FeedTx::consumers(self)
-    }
-
-    fn as_triggers(&mut self) -> &mut dyn TriggersTx {
-        self
-    }
-}
-
-#[async_trait]
-impl UnitOfWork<dyn EventTriggersTx> for PgStore {
-    async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn EventTriggersTx>, StoreError> {
-        Ok(self.begin_tenant(scope).await?)
-    }
-}
 
 #[derive(sqlx::FromRow)]
 struct ListeningRow {

@@ -13,8 +13,6 @@ pub trait TriggersTx: RunsTx {
     fn triggers(&mut self) -> &mut dyn TriggerRepository;
     /// Workflows, for the documents that triggers are written in.
     fn documents(&mut self) -> &mut dyn WorkflowRepository;
-    /// The same transaction as runs see it.
-    fn as_runs(&mut self) -> &mut dyn RunsTx;
 }
 
 /// A trigger that waits for a time.

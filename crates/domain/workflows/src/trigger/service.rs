@@ -200,7 +200,7 @@ impl Triggers {
         let PreparedStart { workflow, ordinal, start } = prepared;
         let reason = match start {
             Err(reason) => reason,
-            Ok(start) => match self.runs.start_in(tx.as_runs(), start).await {
+            Ok(start) => match self.runs.start_in(tx, start).await {
                 Ok(started) => return Ok(Some(started.created)),
                 // The tick or the event has started it before, from another version's template.
                 Err(StartError::KeyReused(_)) => return Ok(Some(false)),
@@ -214,7 +214,7 @@ impl Triggers {
             },
         };
         let entry = AuditEntry::new("workflow.trigger_failed", workflow);
-        tx.as_runs().audit().record(entry.with(json!({"trigger": ordinal, "reason": reason}))).await?;
+        tx.audit().record(entry.with(json!({"trigger": ordinal, "reason": reason}))).await?;
         Ok(Some(false))
     }
 
