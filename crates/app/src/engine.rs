@@ -27,7 +27,7 @@ pub(crate) async fn drive(services: Services) {
         services.issuer.system("whether a workspace is there").with_urgency(Urgency::Engine),
     );
     let http = services.outbound.clone() as Arc<dyn OutboundHttp>;
-    let engine = Engine::start(EngineParts {
+    let parts = EngineParts {
         store,
         plans: Arc::new(services.runs.clone()),
         handlers: standard(http, Arc::new(events), &Arc::new(workspaces)),
@@ -36,9 +36,8 @@ pub(crate) async fn drive(services: Services) {
         env: services.env.clone(),
         scope: services.issuer.system("engine").with_urgency(Urgency::Engine),
         config: EngineConfig::default(),
-    });
-    services.stopping.cancelled().await;
-    engine.shutdown().await;
+    };
+    Engine::run(parts, services.stopping).await;
 }
 
 /// Sends what runs emit through the same door as everybody else's events.

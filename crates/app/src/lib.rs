@@ -11,6 +11,7 @@ pub mod http;
 pub mod secrets;
 pub mod server;
 pub mod settings;
+pub mod supervisor;
 pub mod system;
 pub mod telemetry;
 pub mod tenancy;

@@ -11,7 +11,6 @@ use actix_web::{HttpServer, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tidegate_kernel::{Environment, StoreError};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -24,7 +23,7 @@ use crate::http::{self, cors, envelope, idempotency};
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
-use crate::{unreadable, workers};
+use crate::workers;
 
 /// How long a connection may be idle: longer than the 60 s after which load balancers give theirs up, so that a request never
 /// meets a connection that the server is just closing.
@@ -153,24 +152,25 @@ impl Application {
     /// # Errors
     /// An error of the listening socket.
     pub async fn run(self) -> std::io::Result<()> {
-        let workers = TaskTracker::new();
-        workers.spawn(workers::write_calls(self.services.clone()));
-        workers.spawn(unreadable::tell_of_unreadable_requests(self.services.stopping.clone()));
-        workers.spawn(workers::relay_endings(self.services.clone()));
+        let supervisor = self.services.supervisor.clone();
+        workers::support(&self.services);
         if self.works {
-            workers::start(&workers, &self.services);
+            workers::start(&self.services);
         }
         if let Some(wal) = self.open.embedded_wal() {
             let (store, stopping) = (self.open.store.clone(), self.services.stopping.clone());
-            workers.spawn(async move { stopping.run_until_cancelled(keep_embedded(store, wal)).await });
+            supervisor.spawn("embedded-database", "the embedded PostgreSQL grows and is not vacuumed", move || {
+                let (store, wal, stopping) = (store.clone(), wal.clone(), stopping.clone());
+                async move { stopping.run_until_cancelled(keep_embedded(store, wal)).await.unwrap_or_default() }
+            });
         }
         let result = self.server.await;
         self.services.stopping.cancel();
-        workers.close();
-        if tokio::time::timeout(self.patience, workers.wait()).await.is_err() {
+        if tokio::time::timeout(self.patience, supervisor.wait()).await.is_err() {
             tracing::warn!("background work did not end in time; what it held is taken up by the next server");
         }
         workers::flush_calls(&self.services).await;
+        supervisor.close().await;
         self.open.close().await;
         result
     }

@@ -24,6 +24,7 @@ use crate::http::cursor::Cursors;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
+use crate::supervisor::Supervisor;
 use crate::tenancy::Tenancy;
 use crate::tenancy::limits::Limits;
 
@@ -78,6 +79,8 @@ pub struct Services {
     pub calls: Arc<CallMeter>,
     /// Issues the scopes of background work.
     pub(crate) issuer: Arc<ScopeIssuer>,
+    /// Keeps background tasks running.
+    pub supervisor: Supervisor,
     /// Cancelled when the server stops taking work.
     pub stopping: CancellationToken,
 }
@@ -100,15 +103,18 @@ impl Services {
         let issuer = Arc::new(ScopeIssuer::root());
         let alone: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
         let redis = checked.redis;
+        let stopping = CancellationToken::new();
+        let supervisor = Supervisor::new(stopping.clone());
         let (limiter, signals): (Arc<dyn RateLimiter>, Arc<dyn SignalBus>) = match &redis {
             Some(redis) => (
                 Arc::new(RedisRateLimiter::new(redis.clone(), alone)),
-                Arc::new(RedisSignalBus::start(redis, &env).map_err(unusable)?),
+                relayed(RedisSignalBus::new(redis, &env).map_err(unusable)?, &supervisor),
             ),
             None => (alone, Arc::new(InProcessSignalBus::new())),
         };
         let limits = Limits::new(limiter, checked.limits);
         let tenancy = Tenancy::wire(limits, checked.operators, &env, &store, secret, &issuer, &signals);
+        tenancy.follow(&signals, &supervisor);
         let catalogue = Arc::new(Catalogue::built_in().map_err(setting)?);
         let pool = Arc::new(BlockingPool::new());
         let workflows = Workflows::new(store.clone(), env.clone()).computing_on(pool.clone());
@@ -150,11 +156,23 @@ impl Services {
             signals,
             redis,
             issuer,
-            stopping: CancellationToken::new(),
+            supervisor,
+            stopping,
             store,
             env,
         })
     }
+}
+
+/// A bus whose signals go to the other processes and come from them for as long as anybody here needs them.
+fn relayed(bus: RedisSignalBus, supervisor: &Supervisor) -> Arc<dyn SignalBus> {
+    let bus = Arc::new(bus);
+    let relaying = Arc::clone(&bus);
+    supervisor.spawn_support("signals", "other processes hear of changes and of new work later", move || {
+        let bus = Arc::clone(&relaying);
+        async move { bus.relay().await }
+    });
+    bus
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it maps errors")]

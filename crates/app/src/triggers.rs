@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidegate_engine::follower::{Consumer, FollowerParts, Progress, follow};
-use tidegate_engine::scheduler::{SchedulerParts, keep_time};
+use tidegate_engine::follower::{Consumer, FollowerParts, Progress};
+use tidegate_engine::scheduler::SchedulerParts;
 use tidegate_events::EventBacklog;
 use tidegate_kernel::{StoreError, SystemScope, Urgency, WorkspaceId, WorkspaceScope};
 use tidegate_use_cases::{FollowEvents, Followed, TRIGGERS, TRIGGERS_CHUNK};
 use tidegate_workflows::trigger::Triggers;
-use tokio_util::task::TaskTracker;
 
 use crate::Services;
 use crate::detection::follower_config;
@@ -43,24 +42,28 @@ impl Consumer for Following {
     }
 }
 
-/// Starts runs for events and for times until the server stops.
-pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
-    let triggers =
-        Triggers::new(services.store.clone(), services.store.clone(), services.runs.clone(), services.env.clone());
-    let events = FollowEvents::new(services.store.clone(), triggers.clone());
-    let following = FollowerParts {
+fn triggers(services: &Services) -> Triggers {
+    Triggers::new(services.store.clone(), services.store.clone(), services.runs.clone(), services.env.clone())
+}
+
+/// What starts runs for events.
+pub(crate) fn following(services: &Services) -> FollowerParts {
+    let events = FollowEvents::new(services.store.clone(), triggers(services));
+    FollowerParts {
         consumer: Arc::new(Following { events, backlog: services.store.clone() }),
         bus: Arc::clone(&services.signals),
         env: services.env.clone(),
         scope: services.issuer.system("triggers for events").with_urgency(Urgency::Background),
         config: follower_config(services),
-    };
-    let scheduling = SchedulerParts {
-        triggers,
+    }
+}
+
+/// What starts runs when their time has come.
+pub(crate) fn scheduling(services: &Services) -> SchedulerParts {
+    SchedulerParts {
+        triggers: triggers(services),
         env: services.env.clone(),
         scope: services.issuer.system("triggers for times").with_urgency(Urgency::Engine),
         poll: LOOK,
-    };
-    tasks.spawn(follow(following, services.stopping.clone()));
-    tasks.spawn(keep_time(scheduling, services.stopping.clone()));
+    }
 }

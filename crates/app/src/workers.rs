@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tidegate_engine::erasure::{ErasureParts, erase_when_due};
 use tidegate_engine::follower::follow;
+use tidegate_engine::scheduler::keep_time;
 use tidegate_kernel::{SystemScope, Urgency};
-use tokio_util::task::TaskTracker;
 
-use crate::{Services, detection, engine, triggers};
+use crate::{Services, detection, engine, triggers, unreadable};
 
 /// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
 const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
@@ -23,11 +25,6 @@ pub(crate) async fn write_calls(services: Services) {
     }
 }
 
-/// Hears from other processes which runs have ended that somebody here waits for, and tells them of those that end here.
-pub(crate) async fn relay_endings(services: Services) {
-    services.stopping.run_until_cancelled(services.run_endings.relay()).await;
-}
-
 /// Writes the API calls that were counted up to now.
 pub(crate) async fn flush_calls(services: &Services) {
     let scope = services.issuer.system("counting API calls").with_urgency(Urgency::Background);
@@ -36,13 +33,41 @@ pub(crate) async fn flush_calls(services: &Services) {
     }
 }
 
-/// Starts every worker.
-pub(crate) fn start(tasks: &TaskTracker, services: &Services) {
-    tasks.spawn(keep_partitions(services.clone()));
-    tasks.spawn(engine::drive(services.clone()));
-    tasks.spawn(follow(detection::parts(services), services.stopping.clone()));
-    tasks.spawn(erase_when_due(erasure(services), services.stopping.clone()));
-    triggers::start(tasks, services);
+/// Starts what every server does, whatever its role.
+pub(crate) fn support(services: &Services) {
+    let of = services.clone();
+    services.supervisor.spawn("api-calls", "API calls are counted and not written", move || write_calls(of.clone()));
+    let stopping = services.stopping.clone();
+    services.supervisor.spawn("unreadable-requests", "requests that cannot be read are not told of", move || {
+        unreadable::tell_of_unreadable_requests(stopping.clone())
+    });
+    let endings = services.run_endings.clone();
+    services.supervisor.spawn_support("run-endings", "who waits for a run that ends elsewhere has to ask", move || {
+        let endings = endings.clone();
+        async move { endings.relay().await }
+    });
+}
+
+/// Starts what works across tenants.
+pub(crate) fn start(services: &Services) {
+    let start = |name, effect, task: fn(Services) -> BoxFuture<'static, ()>| {
+        let of = services.clone();
+        services.supervisor.spawn(name, effect, move || task(of.clone()));
+    };
+    start("engine", "runs do not go on in this process", |services| engine::drive(services).boxed());
+    start("detection", "patterns are not found in this process", |services| {
+        follow(detection::parts(&services), services.stopping).boxed()
+    });
+    start("event-triggers", "events do not start workflows in this process", |services| {
+        follow(triggers::following(&services), services.stopping).boxed()
+    });
+    start("schedules", "schedules do not start workflows in this process", |services| {
+        keep_time(triggers::scheduling(&services), services.stopping).boxed()
+    });
+    start("erasure", "deleted workspaces are not erased by this process", |services| {
+        erase_when_due(erasure(&services), services.stopping).boxed()
+    });
+    start("partitions", "partitions are not made ahead by this process", |services| keep_partitions(services).boxed());
 }
 
 /// What erases deleted workspaces.

@@ -9,8 +9,7 @@ use deadpool_redis::redis::{Client, Msg, cmd};
 use futures::StreamExt;
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{Environment, Payload, Signal, SignalBus, SignalStream, Topic};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{Redis, RedisError};
 
@@ -26,30 +25,30 @@ const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)
 pub struct RedisSignalBus {
     local: InProcessSignalBus,
     queue: mpsc::Sender<Signal>,
-    tasks: [JoinHandle<()>; 2],
+    /// What is to be sent; whoever relays takes from it.
+    waiting: Mutex<mpsc::Receiver<Signal>>,
+    redis: Redis,
+    client: Client,
+    origin: String,
 }
 
 impl RedisSignalBus {
-    /// A bus that begins to listen now. It works within this process until Redis is there.
+    /// A bus that works within this process until it is relayed, see [`RedisSignalBus::relay`], and Redis is there.
     ///
     /// # Errors
     /// [`RedisError::Address`] where the address cannot be read.
-    pub fn start(redis: &Redis, env: &Environment) -> Result<Self, RedisError> {
+    pub fn new(redis: &Redis, env: &Environment) -> Result<Self, RedisError> {
         let client = Client::open(redis.url.as_str()).map_err(|error| RedisError::Address(error.to_string()))?;
         let origin = format!("{:032x}", u128::from_be_bytes(env.random()));
-        let local = InProcessSignalBus::new();
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let sending = tokio::spawn(send(redis.clone(), origin.clone(), waiting));
-        let listening = tokio::spawn(listen(client, origin, local.clone()));
-        Ok(Self { local, queue, tasks: [sending, listening] })
+        let local = InProcessSignalBus::new();
+        Ok(Self { local, queue, waiting: Mutex::new(waiting), redis: redis.clone(), client, origin })
     }
-}
 
-impl Drop for RedisSignalBus {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+    /// Sends to the other processes and listens to them. It never ends by itself; of two calls the second one waits.
+    pub async fn relay(&self) {
+        let mut waiting = self.waiting.lock().await;
+        tokio::join!(send(&self.redis, &self.origin, &mut waiting), listen(&self.client, &self.origin, &self.local));
     }
 }
 
@@ -66,20 +65,20 @@ impl SignalBus for RedisSignalBus {
     }
 }
 
-async fn send(redis: Redis, origin: String, mut waiting: mpsc::Receiver<Signal>) {
+async fn send(redis: &Redis, origin: &str, waiting: &mut mpsc::Receiver<Signal>) {
     while let Some(signal) = waiting.recv().await {
         let mut publish = cmd("PUBLISH");
-        publish.arg(CHANNEL).arg(encode(&origin, &signal));
+        publish.arg(CHANNEL).arg(encode(origin, &signal));
         if let Err(error) = redis.query::<i64>(&publish).await {
             tracing::debug!(%error, "a signal to the other processes was lost");
         }
     }
 }
 
-async fn listen(client: Client, origin: String, local: InProcessSignalBus) {
+async fn listen(client: &Client, origin: &str, local: &InProcessSignalBus) {
     let mut delay = RETRY[0];
     loop {
-        match hear(&client, &origin, &local).await {
+        match hear(client, origin, local).await {
             // It had been connected, so the next attempt may come soon.
             Ok(()) => delay = RETRY[0],
             Err(error) => tracing::debug!(%error, "cannot listen to the other processes"),

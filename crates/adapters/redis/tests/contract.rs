@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tidegate_in_process::InProcessRateLimiter;
-use tidegate_kernel::{RateLimiter, Received, SignalBus, Topic};
+use tidegate_kernel::{Environment, RateLimiter, Received, SignalBus, Topic};
 use tidegate_redis::{Redis, RedisRateLimiter, RedisSignalBus};
 use tidegate_testing::contract::rate_limiter::RateLimiterCase;
 use tidegate_testing::contract::signal_bus;
@@ -60,17 +60,16 @@ async fn without_redis_limits_are_kept_within_the_process() {
 #[tokio::test]
 async fn the_bus_keeps_its_contract_across_processes() {
     let env = test_environment();
-    let start = || RedisSignalBus::start(&redis(), &env).expect("the address can be read");
-    let (here, there) = (start(), start());
-    signal_bus::everybody_hears_a_publisher_in_its_order(&here, &there).await;
-    signal_bus::other_topics_are_not_heard(&here, &there).await;
-    signal_bus::a_slow_listener_is_told_that_it_missed_some(&here).await;
+    let (here, there) = (relayed(&redis(), &env), relayed(&redis(), &env));
+    signal_bus::everybody_hears_a_publisher_in_its_order(&*here, &*there).await;
+    signal_bus::other_topics_are_not_heard(&*here, &*there).await;
+    signal_bus::a_slow_listener_is_told_that_it_missed_some(&*here).await;
 }
 
 #[tokio::test]
 async fn without_redis_signals_reach_the_own_process() {
-    let bus = RedisSignalBus::start(&nowhere(), &test_environment()).expect("the address can be read");
-    signal_bus::everybody_hears_a_publisher_in_its_order(&bus, &bus).await;
+    let bus = relayed(&nowhere(), &test_environment());
+    signal_bus::everybody_hears_a_publisher_in_its_order(&*bus, &*bus).await;
 }
 
 #[tokio::test]
@@ -78,13 +77,20 @@ async fn a_listener_whose_connection_broke_is_told_that_it_may_have_missed_some(
     let env = test_environment();
     let cut = Arc::new(Notify::new());
     let way = Redis::new(&relay(Arc::clone(&cut)).await).expect("the address can be read");
-    let here = RedisSignalBus::start(&redis(), &env).expect("the address can be read");
-    let there = RedisSignalBus::start(&way, &env).expect("the address can be read");
-    signal_bus::connect(&here, &there).await;
+    let (here, there) = (relayed(&redis(), &env), relayed(&way, &env));
+    signal_bus::connect(&*here, &*there).await;
     let mut stream = there.subscribe(&[Topic::PersonChanged]);
     cut.notify_waiters();
     assert_eq!(stream.next().await, Some(Received::Missed));
-    signal_bus::connect(&here, &there).await;
+    signal_bus::connect(&*here, &*there).await;
+}
+
+/// A bus whose signals go to the other processes and come from them.
+fn relayed(redis: &Redis, env: &Environment) -> Arc<RedisSignalBus> {
+    let bus = Arc::new(RedisSignalBus::new(redis, env).expect("the address can be read"));
+    let relaying = Arc::clone(&bus);
+    tokio::spawn(async move { relaying.relay().await });
+    bus
 }
 
 /// An address that leads to Redis until it is cut; new connections go through again.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::schema;
 use crate::Services;
+use crate::supervisor::BackgroundTask;
 
 /// How the server or a part of it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
@@ -30,18 +31,20 @@ pub struct Health {
     /// The version of the program.
     #[schema(value_type = schema::ProgramVersion)]
     version: &'static str,
+    /// Parts that do not work now, as `/health/detailed` names them. The server can take requests without some of them.
+    unavailable: Vec<&'static str>,
 }
 
 /// How one part of the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComponentHealth {
-    /// Which part: `database`, `runs`, or `redis` where there is one; more may come.
+    /// Which part: `database`, `runs`, `redis` where there is one, or a background task such as `engine`; more may come.
     name: &'static str,
     /// How it is.
     status: HealthStatus,
-    /// How long it took to answer, in milliseconds.
+    /// How long it took to answer, in milliseconds; `null` for a part that is not asked.
     #[schema(minimum = 0)]
-    latency_ms: f64,
+    latency_ms: Option<f64>,
     /// What the server cannot do without this part, or does less well.
     effect: Option<&'static str>,
     /// Whether the server cannot work without it.
@@ -79,9 +82,20 @@ impl ComponentHealth {
         Self {
             name,
             status: if answers { HealthStatus::Ok } else { HealthStatus::Unavailable },
-            latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+            latency_ms: Some(started.elapsed().as_secs_f64() * 1000.0),
             effect: (!answers).then_some(effect),
             required,
+        }
+    }
+
+    /// A background task, which is started again when it fails.
+    fn of_task(task: &BackgroundTask) -> Self {
+        Self {
+            name: task.name,
+            status: if task.up { HealthStatus::Ok } else { HealthStatus::Unavailable },
+            latency_ms: None,
+            effect: (!task.up).then_some(task.effect),
+            required: false,
         }
     }
 
@@ -97,10 +111,23 @@ impl ComponentHealth {
 /// Runs in quarantine are counted up to here.
 const QUARANTINE_COUNTED: u32 = 10_000;
 
-fn answer(ok: bool) -> HttpResponse {
+fn answer(ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
     let status = if ok { HealthStatus::Ok } else { HealthStatus::Unavailable };
-    let body = Health { status, version: VERSION };
+    let body = Health { status, version: VERSION, unavailable };
     if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}
+
+/// Whether the database answers, and which parts do not work.
+async fn working(services: &Services) -> (bool, Vec<&'static str>) {
+    let down = |part: &ComponentHealth| part.status == HealthStatus::Unavailable;
+    let database = database(services).await;
+    let tasks = tasks(services);
+    let unavailable = std::iter::once(&database).chain(&tasks).filter(|part| down(part)).map(|part| part.name);
+    (!down(&database), unavailable.collect())
+}
+
+fn tasks(services: &Services) -> Vec<ComponentHealth> {
+    services.supervisor.status().iter().map(ComponentHealth::of_task).collect()
 }
 
 async fn database(services: &Services) -> ComponentHealth {
@@ -115,7 +142,7 @@ async fn components(services: &Services) -> Vec<ComponentHealth> {
         ComponentHealth::of("redis", false, effect, redis.ping())
     });
     let (database, redis, runs) = tokio::join!(database(services), OptionFuture::from(redis), runs(services));
-    [Some(database), redis, Some(runs)].into_iter().flatten().collect()
+    [Some(database), redis, Some(runs)].into_iter().flatten().chain(tasks(services)).collect()
 }
 
 /// Whether the engine drives every run, or had to set some aside.
@@ -135,14 +162,15 @@ async fn runs(services: &Services) -> ComponentHealth {
     (status = 503, description = "The database does not answer", body = Health)))]
 #[get("/health")]
 pub async fn health(services: web::Data<Services>) -> HttpResponse {
-    answer(database(&services).await.status == HealthStatus::Ok)
+    let (works, unavailable) = working(&services).await;
+    answer(works, unavailable)
 }
 
 /// Whether the process lives.
 #[utoipa::path(tag = "health", responses((status = 200, description = "It does", body = Health)))]
 #[get("/health/liveness")]
 pub async fn liveness() -> HttpResponse {
-    answer(true)
+    answer(true, Vec::new())
 }
 
 /// Whether the server can take requests: its database answers, and it is not stopping.
@@ -150,7 +178,8 @@ pub async fn liveness() -> HttpResponse {
     (status = 503, description = "The database does not answer, or the server is stopping", body = Health)))]
 #[get("/health/readiness")]
 pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
-    answer(!services.stopping.is_cancelled() && database(&services).await.status == HealthStatus::Ok)
+    let (works, unavailable) = working(&services).await;
+    answer(works && !services.stopping.is_cancelled(), unavailable)
 }
 
 /// How each part is.

@@ -17,6 +17,7 @@ const CAPACITY: u64 = 100_000;
 /// A cache in front of another lookup.
 ///
 /// Only what exists is kept: a new session, key or member is seen at once.
+#[derive(Clone)]
 pub struct CachedAccess {
     inner: Arc<dyn AccessLookup>,
     caches: Caches,
@@ -77,29 +78,32 @@ where
 }
 
 impl CachedAccess {
-    /// A cache that listens to `signals` for as long as they come.
+    /// An empty cache.
     #[must_use]
-    pub fn new(inner: Arc<dyn AccessLookup>, signals: &dyn SignalBus) -> Self {
+    pub fn new(inner: Arc<dyn AccessLookup>) -> Self {
         let caches = Caches {
             sessions: Answers::new(),
             keys: Answers::new(),
             memberships: Answers::new(),
             slugs: Answers::new(),
         };
-        let mut stream = signals.subscribe(&[
+        Self { inner, caches }
+    }
+
+    /// Drops answers at the signals of `bus`, for as long as they come.
+    pub async fn follow(&self, bus: &dyn SignalBus) {
+        let mut signals = bus.subscribe(&[
             Topic::SessionRevoked,
             Topic::ApiKeyRevoked,
             Topic::MembershipChanged,
             Topic::PersonChanged,
             Topic::WorkspaceChanged,
         ]);
-        let dropping = caches.clone();
-        tokio::spawn(async move {
-            while let Some(received) = stream.next().await {
-                dropping.apply(&received).await;
-            }
-        });
-        Self { inner, caches }
+        // What came before anybody listened is not known.
+        self.caches.apply(&Received::Missed).await;
+        while let Some(received) = signals.next().await {
+            self.caches.apply(&received).await;
+        }
     }
 }
 
@@ -159,7 +163,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tidegate_in_process::InProcessSignalBus;
     use tidegate_kernel::{ApiKeyId, PermissionSet};
     use tidegate_tenancy::{Client, Email, Name, Person, Role, Session};
     use tokio::time::{advance, sleep};
@@ -214,7 +217,7 @@ mod tests {
     /// How often the store is asked where each question comes once, and again `after` its answer.
     async fn asked(takes: u64, after: u64) -> [usize; 4] {
         let slow = Arc::new(Slow { takes: Duration::from_millis(takes), asked: AtomicUsize::new(0) });
-        let cached = CachedAccess::new(slow.clone(), &InProcessSignalBus::new());
+        let cached = CachedAccess::new(slow.clone());
         let env = environment();
         let (session, user, digest) = (SessionId::generate(&env), UserId::generate(&env), Digest::of("a key"));
         let slug = WorkspaceRef::Slug(Slug::new("acme").unwrap());

@@ -18,6 +18,7 @@ pub use keyring::Keyring;
 pub use passwords::Argon2Hasher;
 
 use crate::secrets::MasterSecret;
+use crate::supervisor::Supervisor;
 use limits::Limits;
 
 /// Tenancy, wired.
@@ -39,6 +40,7 @@ pub struct Tenancy {
     pub keyring: Arc<Keyring>,
     /// How often something may be tried.
     pub limits: Arc<Limits>,
+    lookup: CachedAccess,
 }
 
 impl Tenancy {
@@ -58,8 +60,8 @@ impl Tenancy {
         let lookups = RequestId::new("authentication").expect("the text is a request id");
         let stored =
             StoredAccess::new(issuer.clone(), store.clone(), store.clone(), store.clone(), lookups, env.clone());
-        let lookup = CachedAccess::new(Arc::new(stored), signals.as_ref());
-        let access = AccessControl::new(issuer.clone(), Arc::new(lookup), keyring.clone(), env.clone());
+        let lookup = CachedAccess::new(Arc::new(stored));
+        let access = AccessControl::new(issuer.clone(), Arc::new(lookup.clone()), keyring.clone(), env.clone());
         let access = Arc::new(access.operated_by(operators));
         let hasher = Arc::new(Argon2Hasher::new(env.clone()));
         let accounts = Accounts::new(
@@ -82,6 +84,20 @@ impl Tenancy {
             audit_trail: Arc::new(AuditTrail::new(store.clone())),
             keyring,
             limits: Arc::new(limits),
+            lookup,
         }
+    }
+
+    /// Has what is kept of sessions, keys and memberships dropped as soon as `bus` says that it has changed.
+    pub(crate) fn follow(&self, bus: &Arc<dyn SignalBus>, supervisor: &Supervisor) {
+        let (lookup, bus) = (self.lookup.clone(), Arc::clone(bus));
+        supervisor.spawn_support(
+            "access-cache",
+            "what was revoked is felt within a second, and not at once",
+            move || {
+                let (lookup, bus) = (lookup.clone(), Arc::clone(&bus));
+                async move { lookup.follow(&*bus).await }
+            },
+        );
     }
 }

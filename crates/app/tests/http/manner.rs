@@ -57,6 +57,31 @@ async fn a_worker_says_how_it_is_and_answers_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_background_task_that_fails_shows_in_readiness_health_and_measurements() {
+    let app = TestApp::spawn().await;
+    let ready = app.get("/health/readiness").send().await.expect(200);
+    assert_eq!(ready["unavailable"], serde_json::json!([]));
+    app.background("broken", || async { panic!("a defect") });
+    while app.get("/health/readiness").send().await.expect(200)["unavailable"] != serde_json::json!(["broken"]) {
+        tokio::task::yield_now().await;
+    }
+    let health = app.get("/health/detailed").send().await.expect(200);
+    assert_eq!(health["status"], "degraded");
+    let parts = health["components"].as_array().expect("components");
+    let of = |name: &str| parts.iter().find(|part| part["name"] == name).expect("the part is there");
+    assert_eq!(
+        (&of("broken")["status"], &of("broken")["effect"]),
+        (&"unavailable".into(), &"nothing is missed".into())
+    );
+    for name in ["engine", "detection", "event-triggers", "schedules", "erasure", "partitions", "access-cache"] {
+        assert_eq!(of(name)["status"], "ok", "{name}");
+    }
+    let metrics = app.get("/metrics").send().await;
+    let metrics = String::from_utf8_lossy(&metrics.bytes).into_owned();
+    assert!(metrics.contains("background_task_failures_total{task=\"broken\"}"), "{metrics}");
+}
+
+#[tokio::test]
 async fn every_operation_refuses_parameters_that_it_does_not_take() {
     let app = TestApp::spawn().await;
     let ada = app.person("Ada").await;

@@ -37,6 +37,15 @@ struct Flags {
 }
 
 impl TestApp {
+    /// Has the server keep a task running.
+    pub fn background<T: Future<Output = ()> + Send>(
+        &self,
+        name: &'static str,
+        start: impl Fn() -> T + Send + Sync + 'static,
+    ) {
+        self.services.supervisor.spawn(name, "nothing is missed", start);
+    }
+
     /// A server with generous limits and the unlimited plan.
     pub async fn spawn() -> Self {
         Self::spawn_with(&[]).await
