@@ -41,6 +41,12 @@ impl Default for OutboundConfig {
     }
 }
 
+/// Has TLS use ring in this process, unless another library was chosen before. Every [`Client`] needs it.
+pub fn install_tls() {
+    // Whoever comes second keeps what the first has chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Makes calls with reqwest.
 #[derive(Debug, Clone)]
 pub struct GuardedHttp {
@@ -57,6 +63,7 @@ impl GuardedHttp {
     /// # Errors
     /// When the TLS library cannot be set up on this machine.
     pub fn new(config: &OutboundConfig) -> Result<Self, reqwest::Error> {
+        install_tls();
         let client = || {
             Client::builder()
                 .redirect(redirect::Policy::none())

@@ -79,6 +79,7 @@ pub(crate) fn print(line: &str) {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    tidegate_outbound_http::install_tls();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(Failure::Failed(format!("cannot start: {error}"))),

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
@@ -23,6 +22,7 @@ use tidegate_tenancy::{
 };
 use tokio::sync::Mutex;
 
+use super::ed25519;
 use crate::secrets::{MasterSecret, keyed_digest};
 
 /// How long a key signs.
@@ -39,9 +39,6 @@ const REMEMBER: Duration = Duration::from_secs(60);
 
 const ISSUER: &str = "tidegate";
 const TYPE: &str = "at+jwt";
-/// An Ed25519 seed as PKCS#8 (RFC 8410, section 7): what comes before its 32 bytes.
-const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -91,6 +88,7 @@ impl Keyring {
     /// A keyring that reads its keys when the first is needed.
     #[must_use]
     pub fn new(directory: Arc<Directory>, system: SystemScope, secret: &MasterSecret, env: Environment) -> Self {
+        ed25519::install();
         let checked = Cache::builder().max_capacity(100_000).time_to_live(REMEMBER).build();
         let secret = secret.derive("access token signing");
         Self { directory, system, secret, keys: RwLock::default(), reading: Mutex::default(), checked, env }
@@ -115,9 +113,8 @@ impl Keyring {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn seed_of(&self, salt: &[u8; 32]) -> EncodingKey {
-        let seed = keyed_digest(&self.secret, &[salt]);
-        EncodingKey::from_ed_der(&[PKCS8_PREFIX.as_slice(), &seed].concat())
+    fn seed_of(&self, salt: &[u8; 32]) -> [u8; 32] {
+        keyed_digest(&self.secret, &[salt])
     }
 
     /// The keys, with one to sign with that is not too old; one is made where there is none.
@@ -170,7 +167,7 @@ impl Keyring {
 
     fn make(&self, now: DateTime<Utc>) -> Result<SigningKey, StoreError> {
         let salt = self.env.random();
-        let public_key = public_key(&self.seed_of(&salt))
+        let public_key = ed25519::public_key(&self.seed_of(&salt))
             .ok_or_else(|| StoreError::Internal("the cryptographic library made no public key".into()))?;
         let kid = URL_SAFE_NO_PAD.encode(self.env.random::<12>());
         Ok(SigningKey { kid, salt, public_key, created_at: now })
@@ -180,24 +177,17 @@ impl Keyring {
         let mut keys = Keys { read_at: Some(now), ..Keys::default() };
         for key in stored {
             let is_chosen = keys.signing.as_ref().is_some_and(|(key, _)| key.created_at + SIGN_AFTER <= now);
-            let private = self.seed_of(&key.salt);
+            let seed = self.seed_of(&key.salt);
             // A key from before the secret was changed still verifies, but cannot be signed with.
-            if !is_chosen && public_key(&private) == Some(key.public_key) {
+            if !is_chosen && ed25519::public_key(&seed) == Some(key.public_key) {
                 keys.newest = keys.newest.or(Some(key.created_at));
-                keys.signing = Some((key.clone(), private));
+                keys.signing = Some((key.clone(), ed25519::private_key(&seed)));
             }
             if let Ok(public) = DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(key.public_key)) {
                 keys.verifying.insert(key.kid.clone(), (key.clone(), public));
             }
         }
         keys
-    }
-}
-
-fn public_key(private: &EncodingKey) -> Option<[u8; 32]> {
-    match Jwk::from_encoding_key(private, Algorithm::EdDSA).ok()?.algorithm {
-        AlgorithmParameters::OctetKeyPair(pair) => URL_SAFE_NO_PAD.decode(pair.x).ok()?.try_into().ok(),
-        _ => None,
     }
 }
 

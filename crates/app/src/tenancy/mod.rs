@@ -2,6 +2,7 @@
 //! how its services are wired.
 
 mod cached_access;
+mod ed25519;
 mod keyring;
 pub mod limits;
 mod passwords;

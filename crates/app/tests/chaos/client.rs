@@ -30,6 +30,7 @@ outputs: {n: "${{ steps.shape.output.n }}"}
 impl Caller {
     /// Registers, founds a workspace and publishes the workflow.
     pub async fn new(base: &str) -> Self {
+        tidegate_outbound_http::install_tls();
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client can be made");
         let mut caller = Self {
             http,

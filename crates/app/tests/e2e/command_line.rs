@@ -188,6 +188,7 @@ async fn log_lines_for_machines_carry_the_request_and_the_workspace() {
     let mut log = BufReader::new(server.stderr.take().expect("its log is piped")).lines();
     let first = out.next_line().await.expect("its output is text").expect("it says where it listens");
     let base = first.strip_prefix("listening on ").expect("it says where it listens").to_owned();
+    tidegate_outbound_http::install_tls();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let post = async |path: &str, token: &str, body: Value| -> Value {
         let request = client.post(format!("{base}/api/v1{path}")).bearer_auth(token).json(&body);

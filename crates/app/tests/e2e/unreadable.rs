@@ -46,6 +46,7 @@ async fn requests_that_cannot_be_read_are_counted_and_told_of_once() {
         let answer = send(&address, bytes.as_bytes()).await;
         assert!(status.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status} ")), "{bytes:?}: {answer}");
     }
+    tidegate_outbound_http::install_tls();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let metrics = client.get(format!("http://{address}/metrics")).send().await.expect("it answers");
     let metrics = metrics.text().await.expect("text");
