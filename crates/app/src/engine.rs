@@ -29,7 +29,7 @@ pub(crate) async fn drive(services: Services) {
     let http = services.outbound.clone() as Arc<dyn OutboundHttp>;
     let parts = EngineParts {
         store,
-        plans: Arc::new(services.runs.clone()),
+        workflows: Arc::new(services.runs.clone()),
         handlers: standard(http, Arc::new(events), &Arc::new(workspaces)),
         bus: services.signals.clone(),
         endings: services.run_endings.clone(),

@@ -75,7 +75,7 @@ pub struct Application {
     server: Server,
     services: Services,
     open: OpenStore,
-    patience: Duration,
+    shutdown_timeout: Duration,
     works: bool,
 }
 
@@ -125,8 +125,8 @@ impl Application {
             tracing::warn!(%error, "REDIS_URL is set, and each process counts limits and sends signals by itself until Redis answers");
         }
         let server = listen(listener, &services, settings, origins).map_err(failed)?;
-        let patience = Duration::from_secs(settings.shutdown_seconds);
-        Ok(Self { address, server, services, open, patience, works: settings.role.works() })
+        let shutdown_timeout = Duration::from_secs(settings.shutdown_seconds);
+        Ok(Self { address, server, services, open, shutdown_timeout, works: settings.role.works() })
     }
 
     /// Where it listens.
@@ -166,7 +166,7 @@ impl Application {
         }
         let result = self.server.await;
         self.services.stopping.cancel();
-        if tokio::time::timeout(self.patience, supervisor.wait()).await.is_err() {
+        if tokio::time::timeout(self.shutdown_timeout, supervisor.wait()).await.is_err() {
             tracing::warn!("background work did not end in time; what it held is taken up by the next server");
         }
         workers::flush_calls(&self.services).await;
@@ -223,11 +223,11 @@ fn listen(
             .app_data(rendered.clone())
             .app_data(origins.clone())
             .map(|app| {
-                let app = app.wrap(from_fn(idempotency::once)).wrap(from_fn(fallback::strict));
+                let app = app.wrap(from_fn(idempotency::middleware)).wrap(from_fn(fallback::strict));
                 let app = app.wrap(origins.middleware());
                 app.wrap(from_fn(envelope::envelope)).wrap(from_fn(cors::mark_errors))
             })
-            .configure(if serves_api { http::routes } else { http::vitals })
+            .configure(if serves_api { http::routes } else { http::health_routes })
             .into_app()
             .configure(|config| {
                 if serves_api {

@@ -67,15 +67,15 @@ fn reason(message: &str) -> Option<&'static str> {
 }
 
 /// Tells once a minute, and once more at the end, how many requests could not be read.
-pub(crate) async fn tell_of_unreadable_requests(stopping: CancellationToken) {
+pub(crate) async fn report_unreadable_requests(stopping: CancellationToken) {
     let mut turns = tokio::time::interval(TOLD);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
-        tell();
+        warn_of_unread();
     }
-    tell();
+    warn_of_unread();
 }
 
-fn tell() {
+fn warn_of_unread() {
     let count = UNTOLD.swap(0, Ordering::Relaxed);
     if count > 0 {
         tracing::warn!(count, "requests could not be read; `http_unreadable_requests_total` in /metrics says why");

@@ -39,7 +39,7 @@ pub(crate) fn support(services: &Services) {
     services.supervisor.spawn("api-calls", "API calls are counted and not written", move || write_calls(of.clone()));
     let stopping = services.stopping.clone();
     services.supervisor.spawn("unreadable-requests", "requests that cannot be read are not told of", move || {
-        unreadable::tell_of_unreadable_requests(stopping.clone())
+        unreadable::report_unreadable_requests(stopping.clone())
     });
     let endings = services.run_endings.clone();
     services.supervisor.spawn_support("run-endings", "who waits for a run that ends elsewhere has to ask", move || {

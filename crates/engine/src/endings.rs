@@ -119,7 +119,7 @@ impl RunEndings {
     }
 
     /// Tells whoever waits for `run` that it has ended. The engine does so for the runs that it ends.
-    pub fn tell(&self, run: RunId) {
+    pub fn notify(&self, run: RunId) {
         let mut state = self.state();
         let waiters = state.waiting.remove(&run).unwrap_or_default();
         let awaited = state.awaited.contains(run);

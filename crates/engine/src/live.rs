@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::RequestId;
-use tidegate_workflows::plan::{Plan, StepIndex};
+use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
 use tidegate_workflows::run::{
     Command, Corrupt, DecideError, Fact, FactKind, QuarantineReason, RunContext, RunError, RunOrigin, RunState,
     RunStatus, StepStatus, Transition, TransitionRecord, decide,
@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::gates::GateBook;
-use crate::model::{After, ClaimedRun, Departure, Gate, RunCommit, RunFace, RunKey, Tenure, Timer};
+use crate::model::{After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSummary, Tenure, Timer};
 use crate::panics::{Panicked, catch};
 
 /// A run in hand: its state, and what of it is not committed.
@@ -23,7 +23,7 @@ use crate::panics::{Panicked, catch};
 pub(crate) struct LiveRun {
     pub(crate) key: RunKey,
     pub(crate) tenure: Tenure,
-    pub(crate) plan: Arc<Plan>,
+    pub(crate) compiled: Arc<CompiledWorkflow>,
     pub(crate) depth: u8,
     pub(crate) request_id: RequestId,
     context: RunContext,
@@ -111,7 +111,7 @@ pub(crate) struct InFlight {
 
 impl LiveRun {
     /// Takes a claimed run into hand, whose journal led to `state`.
-    pub(crate) fn new(claimed: ClaimedRun, plan: Arc<Plan>, state: RunState) -> Self {
+    pub(crate) fn new(claimed: ClaimedRun, compiled: Arc<CompiledWorkflow>, state: RunState) -> Self {
         let origin = RunOrigin {
             run: claimed.key.run,
             created_at: claimed.created_at,
@@ -127,12 +127,12 @@ impl LiveRun {
         Self {
             key: claimed.key,
             tenure: claimed.tenure,
-            context: origin.context(&plan.name),
+            context: origin.context(&compiled.name),
             committed: state.next_seq(),
             started_at: began.map(|record| record.at),
             shown: state.status(),
             state,
-            plan,
+            compiled,
             depth: claimed.depth,
             request_id: claimed.request_id,
             pending: Vec::new(),
@@ -168,7 +168,7 @@ impl LiveRun {
             from_seq: seq,
             records: vec![TransitionRecord { seq, at, transition: ended }],
             after: After::End,
-            face: Some(RunFace {
+            summary: Some(RunSummary {
                 status: RunStatus::Failed,
                 started_at: None,
                 finished_at: Some(at),
@@ -216,7 +216,7 @@ impl LiveRun {
     /// Has the run written down as it is before its outstanding work is done: one that only waits then gives its lease up, and
     /// one from the quarantine gets its gates and timers back.
     pub(crate) fn resume(&mut self) {
-        self.commands.extend(self.state.outstanding(&self.plan));
+        self.commands.extend(self.state.outstanding(&self.compiled));
         self.resumed = true;
     }
 
@@ -227,7 +227,7 @@ impl LiveRun {
 
     /// What a worker that takes the run over has to do; all of it is committed.
     pub(crate) fn outstanding(&self) -> Vec<Command> {
-        self.state.outstanding(&self.plan)
+        self.state.outstanding(&self.compiled)
     }
 
     /// Whether the worker has already said goodbye to the run, and a fact has to wait for whoever takes it up next.
@@ -236,12 +236,12 @@ impl LiveRun {
     }
 
     /// Tells the run what happened. True when there is something to commit.
-    pub(crate) fn tell(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, Undrivable> {
+    pub(crate) fn apply_fact(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, Undrivable> {
         if let FactKind::TimeCame { step, .. } = kind {
             self.cleared.push(step);
         }
         let fact = Fact { at, kind };
-        let decision = catch(|| decide(&self.plan, &self.context, &mut self.state, &fact))??;
+        let decision = catch(|| decide(&self.compiled, &self.context, &mut self.state, &fact))??;
         if decision.transitions.first().is_some_and(|record| record.transition == Transition::RunStarted) {
             self.started_at = Some(at);
         }
@@ -256,7 +256,7 @@ impl LiveRun {
         Ok(self.is_dirty())
     }
 
-    pub(crate) fn heed(&mut self, signal: Uuid) {
+    pub(crate) fn acknowledge(&mut self, signal: Uuid) {
         self.signals.push(signal);
     }
 
@@ -290,7 +290,7 @@ impl LiveRun {
         // A step whose timer is set anew keeps it.
         let cleared = std::mem::take(&mut self.cleared);
         let cleared = cleared.into_iter().filter(|step| timers.iter().all(|timer| timer.step != *step)).collect();
-        let face = (status != self.shown).then(|| self.face(status));
+        let summary = (status != self.shown).then(|| self.summary(status));
         self.shown = status;
         let commit = RunCommit {
             tenure: self.tenure,
@@ -298,7 +298,7 @@ impl LiveRun {
             from_seq: self.committed,
             records: std::mem::take(&mut self.pending),
             after: after.clone(),
-            face,
+            summary,
             timers,
             cleared,
             signals: std::mem::take(&mut self.signals),
@@ -343,7 +343,7 @@ impl LiveRun {
         in_flight.chain(&self.signals).copied().collect()
     }
 
-    fn face(&self, status: RunStatus) -> RunFace {
+    fn summary(&self, status: RunStatus) -> RunSummary {
         let ended = self.pending.iter().rev().find_map(|record| match &record.transition {
             Transition::RunEnded { outputs, error, .. } => Some((record.at, outputs.clone(), error.clone())),
             _ => None,
@@ -352,7 +352,7 @@ impl LiveRun {
             Some((at, outputs, error)) => (Some(at), (status == RunStatus::Completed).then_some(outputs), error),
             None => (None, None, None),
         };
-        RunFace { status, started_at: self.started_at, finished_at, outputs, error }
+        RunSummary { status, started_at: self.started_at, finished_at, outputs, error }
     }
 
     /// The commit on its way has arrived. Says what became of the run and what may be done now.

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{RequestId, RunId, WorkflowId, WorkspaceId};
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
 
@@ -290,7 +290,7 @@ pub enum After {
 
 /// What callers read of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RunFace {
+pub struct RunSummary {
     /// Where it is.
     pub status: RunStatus,
     /// When it began.
@@ -317,12 +317,12 @@ pub struct RunCommit {
     /// What becomes of its lease.
     pub after: After,
     /// What callers read of it; `None` when that did not change.
-    pub face: Option<RunFace>,
+    pub summary: Option<RunSummary>,
     /// Times that it waits for.
     pub timers: Vec<Timer>,
     /// Steps that wait for a time no more.
     pub cleared: Vec<StepIndex>,
-    /// Signals that were heeded.
+    /// Signals that were acknowledged.
     pub signals: Vec<Uuid>,
     /// Gates that it passed.
     pub passed: Vec<Gate>,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{StoreError, SystemScope, WorkspaceScope};
-use tidegate_workflows::plan::StepKind;
+use tidegate_workflows::compiled::StepKind;
 use tidegate_workflows::run::StepError;
 
 use crate::model::{

@@ -81,7 +81,8 @@ impl ApplySuggestion {
     /// Makes a draft of the suggested workflow, its parameters filled in, and marks the suggestion as applied.
     ///
     /// # Errors
-    /// [`ApplySuggestionError`].
+    /// [`ApplySuggestionError`] when the caller may not, the suggestion is not there or answered already, the workspace has a workflow
+    /// of that name, or the template makes no valid one.
     pub async fn apply(
         &self,
         scope: &WorkspaceScope,

@@ -93,9 +93,9 @@ impl Stopped {
     }
 
     /// Waits for the end; `false` when it did not come in time.
-    fn wait(&self, patience: Duration) -> bool {
+    fn wait(&self, timeout: Duration) -> bool {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(ended, patience, |ended| !*ended);
+        let waited = self.changed.wait_timeout_while(ended, timeout, |ended| !*ended);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

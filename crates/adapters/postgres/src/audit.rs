@@ -19,7 +19,7 @@ pub(crate) fn actor_columns(actor: Actor) -> (&'static str, Option<Uuid>) {
 #[async_trait]
 impl AuditLog for PgTx<Tenant> {
     async fn record(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
-        let (actor_kind, actor_id) = actor_columns(self.grasp.actor);
+        let (actor_kind, actor_id) = actor_columns(self.context.actor);
         let query = sqlx::query(
             "insert into audit_entry (workspace_id, id, at, actor_kind, actor_id, action, resource, details, request_id)
              values ($1, $2, $3, $4, $5, $6, $7, $8::json, $9)",
@@ -32,7 +32,7 @@ impl AuditLog for PgTx<Tenant> {
         .bind(entry.action)
         .bind(entry.resource)
         .bind(entry.details.to_string())
-        .bind(self.grasp.request_id.as_str().to_owned());
+        .bind(self.context.request_id.as_str().to_owned());
         query.execute(self.sqlx()).await.map(drop).map_err(store_error)
     }
 }

@@ -16,7 +16,7 @@ use tidegate_tenancy::{
 };
 use tidegate_use_cases::{ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx};
 use tidegate_workflows::ports::{TriggerPlacements, WorkflowRepository, WorkflowsTx};
-use tidegate_workflows::run::ports::{PlanRepository as RunPlanRepository, RunRepository, RunsTx};
+use tidegate_workflows::run::ports::{PublishedVersions, RunRepository, RunsTx};
 use tidegate_workflows::trigger::ports::{TriggerRepository, TriggersTx};
 
 use crate::store::PgStore;
@@ -62,7 +62,7 @@ slices! {
         PatternsTx { patterns: PatternRepository }
         SuggestionsTx { suggestions: SuggestionRepository, audit: AuditLog }
         WorkflowsTx { workflows: WorkflowRepository, placements: TriggerPlacements, audit: AuditLog }
-        RunsTx { runs: RunRepository, plans: RunPlanRepository, audit: AuditLog }
+        RunsTx { runs: RunRepository, versions: PublishedVersions, audit: AuditLog }
         TriggersTx { triggers: TriggerRepository, documents: WorkflowRepository }
         BillingTx { plan: PlanRepository, usage: UsageRepository }
         ApplySuggestionTx {}

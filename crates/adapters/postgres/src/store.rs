@@ -231,16 +231,16 @@ impl PgStore {
     /// A transaction in one workspace.
     pub(crate) async fn begin_tenant(&self, scope: &WorkspaceScope) -> Result<Box<PgTx<Tenant>>, StoreError> {
         let setting = format!("; SET LOCAL app.workspace_id = '{}'", scope.workspace().as_uuid());
-        let grasp =
+        let context =
             Tenant { workspace: scope.workspace(), actor: scope.actor(), request_id: scope.request_id().clone() };
-        self.open(&self.api, scope.urgency(), "tidegate_api", &setting, grasp).await
+        self.open(&self.api, scope.urgency(), "tidegate_api", &setting, context).await
     }
 
     /// A transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
         let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
-        let grasp = Person { user: scope.user() };
-        self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, grasp).await
+        let context = Person { user: scope.user() };
+        self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, context).await
     }
 
     /// A transaction before there is a scope. The system scope is the caller's proof that it may.
@@ -263,7 +263,7 @@ impl PgStore {
         urgency: Urgency,
         role: &'static str,
         setting: &str,
-        grasp: G,
+        context: G,
     ) -> Result<Box<PgTx<G>>, StoreError> {
         let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
         let turn = self.turn(urgency).await?;
@@ -272,7 +272,7 @@ impl PgStore {
             // The server had closed an idle connection. Nothing was sent that could have changed anything.
             (transaction, turn) = begin_on(pool, begin, turn).await;
         }
-        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, turn, grasp, self.env.clone())))
+        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, turn, context, self.env.clone())))
     }
 
     /// Waits for a turn where everybody shares one connection.

@@ -15,7 +15,7 @@ use crate::gate::Turn;
 pub struct PgTx<G = Tenant> {
     /// The mutex is never contended: it only lets sea-orm, which borrows its connection shared, in.
     pub(crate) connection: Mutex<sqlx::Transaction<'static, Postgres>>,
-    pub(crate) grasp: G,
+    pub(crate) context: G,
     pub(crate) env: Environment,
     /// Given on when the connection has been given back.
     _turn: Option<Turn>,
@@ -47,10 +47,10 @@ impl<G> PgTx<G> {
     pub(crate) fn new(
         transaction: sqlx::Transaction<'static, Postgres>,
         turn: Option<Turn>,
-        grasp: G,
+        context: G,
         env: Environment,
     ) -> Self {
-        Self { connection: Mutex::new(transaction), grasp, env, _turn: turn }
+        Self { connection: Mutex::new(transaction), context, env, _turn: turn }
     }
 
     /// The connection, for array SQL and hot paths. Tenant SQL binds [`PgTx::workspace`] as its first parameter.
@@ -62,14 +62,14 @@ impl<G> PgTx<G> {
 impl PgTx<Tenant> {
     /// The workspace that every statement names.
     pub(crate) fn workspace(&self) -> WorkspaceId {
-        self.grasp.workspace
+        self.context.workspace
     }
 }
 
 impl PgTx<Person> {
     /// The person that every statement names.
     pub(crate) fn user(&self) -> UserId {
-        self.grasp.user
+        self.context.user
     }
 }
 

@@ -13,7 +13,7 @@ pub use rate_limit::RedisRateLimiter;
 pub use signal::RedisSignalBus;
 
 /// How long one exchange with Redis may take before it counts as away.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(250);
 /// Connections of a process, beside the one that listens.
 const CONNECTIONS: usize = 8;
 
@@ -45,7 +45,7 @@ impl Redis {
         let mut config = Config::from_url(url);
         config.pool = Some(PoolConfig {
             max_size: CONNECTIONS,
-            timeouts: Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) },
+            timeouts: Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) },
             ..PoolConfig::default()
         });
         let pool = config.create_pool(Some(Runtime::Tokio1)).map_err(|error| address(&error))?;
@@ -70,6 +70,6 @@ impl Redis {
             let mut connection = self.pool.get().await.map_err(|error| unavailable(&error))?;
             command.query_async(&mut connection).await.map_err(|error| unavailable(&error))
         };
-        tokio::time::timeout(PATIENCE * 2, exchange).await.map_err(|error| unavailable(&error))?
+        tokio::time::timeout(TIMEOUT * 2, exchange).await.map_err(|error| unavailable(&error))?
     }
 }

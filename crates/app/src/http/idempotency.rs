@@ -66,7 +66,7 @@ impl Owner {
 ///
 /// # Errors
 /// Those of the request, and the problems of its key.
-pub async fn once(
+pub async fn middleware(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

@@ -38,11 +38,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Every operation there is. A handler that is not listed here does not exist.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.configure(vitals).service(jwks::jwks).service(scope("/api/v1").configure(api));
+    config.configure(health_routes).service(jwks::jwks).service(scope("/api/v1").configure(api));
 }
 
 /// What every process answers, a worker too: how it is.
-pub fn vitals(config: &mut ServiceConfig<'_>) {
+pub fn health_routes(config: &mut ServiceConfig<'_>) {
     config
         .service(health::health)
         .service(health::liveness)

@@ -138,7 +138,7 @@ words! {
     /// Why a run is in quarantine.
     QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
     /// What a step does.
-    StepKind = all!(tidegate_workflows::plan::StepKind);
+    StepKind = all!(tidegate_workflows::compiled::StepKind);
     /// What started a run.
     TriggerKind = ["api", "cron", "event"];
     /// `draft` where no version is published.

@@ -28,13 +28,13 @@ impl Room<'_> {
 
     /// Waits until the run is in this status.
     async fn becomes(&self, id: &str, status: &str) -> Value {
-        let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
             let run = self.run(id).await;
             if run["status"] == status {
                 return run;
             }
-            assert!(tokio::time::Instant::now() < patience, "not {status}: {run}");
+            assert!(tokio::time::Instant::now() < deadline, "not {status}: {run}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -119,7 +119,7 @@ async fn what_cannot_be_started_says_why_and_leaves_nothing() {
         let problem = room.start(&workflow, "", body).await.expect_problem(422, "invalid");
         assert_eq!(problem["errors"][0]["pointer"], "/dedupe_key");
     }
-    for query in ["?wait=soon", "?wait=61s", "?wait=-1s", "?patience=1s"] {
+    for query in ["?wait=soon", "?wait=61s", "?wait=-1s", "?deadline=1s"] {
         room.start(&workflow, query, input.clone()).await.expect_problem(400, "invalid-query");
     }
     for id in ["wf_00000000000000000000000000", "nonsense", "run_00000000000000000000000000"] {

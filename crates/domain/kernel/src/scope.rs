@@ -218,7 +218,7 @@ impl SystemScope {
         self.urgency
     }
 
-    /// Why this code works across tenants; it appears in traces.
+    /// Why this code works across tenants, for whoever reads the wiring or a debugger.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         self.reason

@@ -1,15 +1,15 @@
-//! Workflows: the language of their definitions, the compiled plan that a run follows, and their versions.
+//! Workflows: the language of their definitions, the compiled form that a run follows, and their versions.
 //!
-//! A document becomes a [`definition`], the definition a [`plan::Plan`]; everything a caller writes in `${{ }}` is an
+//! A document becomes a [`definition`], the definition a [`compiled::CompiledWorkflow`]; everything a caller writes in `${{ }}` is an
 //! [`expression`]. All of it is pure: no clock, no IO.
 
+pub mod compiled;
 pub mod compute;
 pub mod definition;
 pub mod error;
 pub mod expression;
 pub mod input;
 pub mod model;
-pub mod plan;
 pub mod ports;
 pub mod run;
 pub mod service;

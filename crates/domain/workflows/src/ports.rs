@@ -73,12 +73,12 @@ pub struct Placement {
     /// Which of the version's triggers: its place in the document.
     pub ordinal: i16,
     /// What sets it off.
-    pub cause: Cause,
+    pub condition: TriggerCondition,
 }
 
 /// What sets a trigger off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum TriggerCondition {
     /// A time, next at this one.
     Time(DateTime<Utc>),
     /// An event of this type.

@@ -12,7 +12,7 @@ use crate::compute::{ComputePool, Inline, compute};
 use crate::definition::{Definition, DefinitionError};
 use crate::error::{CheckError, CreateError, DraftError, PublishError, ReadError, WithdrawError};
 use crate::model::{Document, Expected, Version, VersionDetails, Workflow, WorkflowDetails};
-use crate::ports::{Cause, Placement, WorkflowsTx};
+use crate::ports::{Placement, TriggerCondition, WorkflowsTx};
 use crate::trigger::Trigger;
 
 /// How often the latest version is looked for, where drafts keep coming in while it is published.
@@ -68,7 +68,8 @@ impl Workflows {
     /// Checks a document as the next draft of a workflow that is there, and changes nothing.
     ///
     /// # Errors
-    /// [`DraftError`], never `Stale`; `NameTaken` is not looked for.
+    /// [`DraftError`] when the caller lacks `workflows:write`, the workspace has no such workflow, or the document has problems. Whether
+    /// its name is taken is not looked for.
     pub async fn check_for(
         &self,
         scope: &WorkspaceScope,
@@ -84,7 +85,8 @@ impl Workflows {
     /// Creates a workflow whose first version is a draft.
     ///
     /// # Errors
-    /// [`CreateError`]; nothing was created then.
+    /// [`CreateError`] when the caller lacks `workflows:write`, the name is taken, or the document has problems; nothing was created
+    /// then.
     pub async fn create(&self, scope: &WorkspaceScope, document: Document) -> Result<WorkflowDetails, CreateError> {
         scope.require(Permission::WorkflowsWrite)?;
         let definition = self.compile(&document).await??;
@@ -133,7 +135,7 @@ impl Workflows {
     /// A workflow with the document of its latest version.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`] when the caller lacks `workflows:read` or the workspace has no such workflow.
     pub async fn get(&self, scope: &WorkspaceScope, id: WorkflowId) -> Result<WorkflowDetails, ReadError> {
         scope.require(Permission::WorkflowsRead)?;
         let mut tx = self.store.begin(scope).await?;
@@ -146,7 +148,7 @@ impl Workflows {
     /// The workspace's workflows, newest first.
     ///
     /// # Errors
-    /// [`ReadError`], never `NotFound`.
+    /// [`ReadError::Forbidden`] when the caller lacks `workflows:read`.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -160,7 +162,7 @@ impl Workflows {
     /// The versions of a workflow, newest first, and which of them is published.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`] when the caller lacks `workflows:read` or the workspace has no such workflow.
     pub async fn versions(
         &self,
         scope: &WorkspaceScope,
@@ -178,7 +180,7 @@ impl Workflows {
     /// One version of a workflow with its document.
     ///
     /// # Errors
-    /// [`ReadError`]; `NotFound` where the workflow has no such version, too.
+    /// [`ReadError`] when the caller lacks `workflows:read`, or there is no such workflow or version.
     pub async fn version(
         &self,
         scope: &WorkspaceScope,
@@ -195,7 +197,8 @@ impl Workflows {
     /// Adds a draft as the next version of a workflow that is at an expected revision. What is published stays published.
     ///
     /// # Errors
-    /// [`DraftError`]; nothing was changed then.
+    /// [`DraftError`] when the caller lacks `workflows:write`, there is no such workflow, it is at another revision, the name is taken, or
+    /// the document has problems; nothing was changed then.
     pub async fn draft(
         &self,
         scope: &WorkspaceScope,
@@ -226,20 +229,22 @@ impl Workflows {
     /// Publishes the latest version and puts its triggers in place of those of the version before.
     ///
     /// # Errors
-    /// [`PublishError`]; nothing was changed then.
+    /// [`PublishError`] when the caller lacks `workflows:write`, there is no such workflow or version, or it is at another revision;
+    /// nothing was changed then.
     pub async fn publish(
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
         expected: &Expected,
     ) -> Result<Workflow, PublishError> {
-        self.put_out(scope, id, expected, None).await
+        self.publish_version(scope, id, expected, None).await
     }
 
     /// Publishes a version again that came before.
     ///
     /// # Errors
-    /// [`PublishError`]; nothing was changed then.
+    /// [`PublishError`] when the caller lacks `workflows:write`, there is no such workflow or version, or it is at another revision;
+    /// nothing was changed then.
     pub async fn rollback(
         &self,
         scope: &WorkspaceScope,
@@ -247,10 +252,10 @@ impl Workflows {
         expected: &Expected,
         version: i32,
     ) -> Result<Workflow, PublishError> {
-        self.put_out(scope, id, expected, Some(version)).await
+        self.publish_version(scope, id, expected, Some(version)).await
     }
 
-    async fn put_out(
+    async fn publish_version(
         &self,
         scope: &WorkspaceScope,
         id: WorkflowId,
@@ -301,7 +306,8 @@ impl Workflows {
     /// Publishes no version any more: nothing starts the workflow until one is published again. Runs under way go on.
     ///
     /// # Errors
-    /// [`WithdrawError`]; nothing was changed then.
+    /// [`WithdrawError`] when the caller lacks `workflows:write`, there is no such workflow, or it is at another revision; nothing was
+    /// changed then.
     pub async fn unpublish(
         &self,
         scope: &WorkspaceScope,
@@ -326,7 +332,8 @@ impl Workflows {
     /// way go on to their end, and all of its runs stay readable.
     ///
     /// # Errors
-    /// [`WithdrawError`]; nothing was changed then.
+    /// [`WithdrawError`] when the caller lacks `workflows:write`, there is no such workflow, or it is at another revision; nothing was
+    /// changed then.
     pub async fn delete(
         &self,
         scope: &WorkspaceScope,
@@ -357,12 +364,12 @@ impl Workflows {
     fn placements(&self, definition: &Definition) -> Vec<Placement> {
         let now = self.now();
         let placement = |(ordinal, trigger): (i16, &Trigger)| {
-            let cause = match trigger {
+            let condition = match trigger {
                 // A schedule whose last time is over has nothing to wait for.
-                Trigger::Cron(cron) => Cause::Time(cron.schedule.next_after(now)?),
-                Trigger::Event(event) => Cause::Event(event.kind.clone()),
+                Trigger::Cron(cron) => TriggerCondition::Time(cron.schedule.next_after(now)?),
+                Trigger::Event(event) => TriggerCondition::Event(event.kind.clone()),
             };
-            Some(Placement { ordinal, cause })
+            Some(Placement { ordinal, condition })
         };
         (0i16..).zip(&definition.triggers).filter_map(placement).collect()
     }

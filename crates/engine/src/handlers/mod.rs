@@ -7,7 +7,7 @@ mod while_open;
 
 use std::sync::Arc;
 
-use tidegate_workflows::plan::StepKind;
+use tidegate_workflows::compiled::StepKind;
 
 pub use emit_event::EmitEvent;
 pub use http_request::HttpRequest;

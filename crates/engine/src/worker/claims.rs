@@ -8,7 +8,7 @@ use tidegate_workflows::run::{FactKind, QuarantineReason, RunState};
 use tokio::time::Instant;
 
 use super::quarantine::is_refusal;
-use super::{Known, Message, Planned, Worker};
+use super::{Compiled, Known, Message, Worker};
 use crate::live::{LiveRun, Undrivable};
 use crate::model::{
     ClaimRequest, ClaimedRun, Claims, Outlook, RunSignal, ShardId, Share, SignalKind, Tenure, UnreadRun,
@@ -19,7 +19,8 @@ use crate::ports::TIMERS_PER_LOOK;
 /// How often ready rows below those that were claimed are looked for: a row whose transaction commits late stands there.
 const REWIND: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How often everything is read again from the start, in case something was overlooked.
+/// How often the timers are read again from the first one on: another transaction may have added one that was due before those
+/// that were read.
 const REREAD: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Worker {
@@ -93,7 +94,7 @@ impl Worker {
             if !pending.iter().any(|known| known.id == signal.id) {
                 pending.push(signal);
             }
-            self.heed_signals(signal.key, signal.shard);
+            self.apply_signals(signal.key, signal.shard);
         }
     }
 
@@ -129,24 +130,24 @@ impl Worker {
         self.claiming = true;
         let tenures = self.tenures.values().copied().collect();
         let request = Arc::new(ClaimRequest { tenures, shares, runs });
-        let (store, scope, plans, asked) =
-            (self.store.clone(), self.scope.clone(), self.plans.clone(), Arc::clone(&request));
+        let (store, scope, workflows, asked) =
+            (self.store.clone(), self.scope.clone(), self.workflows.clone(), Arc::clone(&request));
         let worker = self.id;
         let claim = async move {
             let claims = store.claim(&scope, worker, &asked).await?;
-            let mut planned = Vec::with_capacity(claims.runs.len());
+            let mut compiled = Vec::with_capacity(claims.runs.len());
             for run in &claims.runs {
                 let tenant = scope.enter(run.key.workspace, run.request_id.clone());
-                planned.push(catch_store(plans.plan(&tenant, run.workflow, run.version)).await);
+                compiled.push(catch_store(workflows.compiled(&tenant, run.workflow, run.version)).await);
             }
-            Ok((claims, planned))
+            Ok((claims, compiled))
         };
         self.ask(claim, move |result| Message::Claimed { request, result });
     }
 
-    pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<(Claims, Vec<Planned>), StoreError>) {
+    pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<(Claims, Vec<Compiled>), StoreError>) {
         self.claiming = false;
-        let (claims, planned) = match result {
+        let (claims, compiled) = match result {
             Ok(claimed) => claimed,
             Err(error) => {
                 // Whether anything was leased is unknown, so the shards are taken over anew.
@@ -175,9 +176,9 @@ impl Worker {
         if !claims.runs.is_empty() {
             self.last_work = Instant::now();
         }
-        for (run, plan) in claims.runs.into_iter().zip(planned) {
+        for (run, compiled) in claims.runs.into_iter().zip(compiled) {
             if self.tenures.get(&run.tenure.shard) == Some(&run.tenure) {
-                self.take_up(run, plan);
+                self.take_up(run, compiled);
             }
         }
         for UnreadRun { key, tenure, holds, error } in claims.unreadable {
@@ -202,10 +203,10 @@ impl Worker {
         }
     }
 
-    fn take_up(&mut self, run: ClaimedRun, plan: Planned) {
+    fn take_up(&mut self, run: ClaimedRun, compiled: Compiled) {
         let (key, tenure, released) = (run.key, run.tenure, run.released);
-        let plan = match plan {
-            Ok(Some(plan)) => plan,
+        let compiled = match compiled {
+            Ok(Some(compiled)) => compiled,
             Ok(None) => {
                 let message = "the version of the workflow that this run is pinned to is gone".to_owned();
                 let left = self.departures_of(&run);
@@ -218,14 +219,14 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, run = %key.run, "the plan of a run could not be read");
+                tracing::warn!(%error, run = %key.run, "the compiled workflow of a run could not be read");
                 self.forget_all(std::iter::once(tenure));
                 return;
             }
         };
-        let replayed = catch(|| RunState::replay(&plan, &run.journal)).map_err(Undrivable::from);
+        let replayed = catch(|| RunState::replay(&compiled, &run.journal)).map_err(Undrivable::from);
         let mut live = match replayed.and_then(|replayed| replayed.map_err(Undrivable::from)) {
-            Ok(state) => LiveRun::new(run, plan, state),
+            Ok(state) => LiveRun::new(run, compiled, state),
             Err(why) => {
                 self.refuse_claimed(&run, why);
                 return;
@@ -234,7 +235,7 @@ impl Worker {
         let signals = self.signals.remove(&key).unwrap_or_default();
         let cancelled = signals.iter().any(|signal| signal.kind != SignalKind::Release);
         for signal in signals {
-            live.heed(signal.id);
+            live.acknowledge(signal.id);
         }
         let begun = live.has_begun();
         if (!begun || released) && !cancelled {
@@ -258,13 +259,13 @@ impl Worker {
         let outstanding = live.outstanding();
         self.runs.insert(key, live);
         if cancelled {
-            self.tell(key, FactKind::CancelRequested);
+            self.apply_fact(key, FactKind::CancelRequested);
         } else if blocked || resumes {
             self.dirty.push_back(key);
         } else if begun {
-            self.obey(key, outstanding);
+            self.execute(key, outstanding);
         } else {
-            self.tell(key, FactKind::Admitted);
+            self.apply_fact(key, FactKind::Admitted);
         }
     }
 }

@@ -125,7 +125,7 @@ impl Worker {
                         self.gates.leave(key.workspace, departure);
                     }
                 }
-                self.endings.tell(key.run);
+                self.endings.notify(key.run);
             }
         }
         self.let_through(committed.promoted);
@@ -151,14 +151,14 @@ impl Worker {
                     return;
                 }
                 let dirty = run.is_dirty();
-                self.obey(key, commands);
+                self.execute(key, commands);
                 if dirty {
                     self.dirty.push_back(key);
                 }
             }
             After::Park => {
                 // Its timers are remembered as the store's are, so that it is claimed by name when the first has come.
-                self.obey(key, commands);
+                self.execute(key, commands);
                 self.runs.remove(&key);
             }
             After::Block(gate) => {
@@ -175,11 +175,11 @@ impl Worker {
                 for departure in left {
                     self.gates.leave(key.workspace, &departure);
                 }
-                self.endings.tell(key.run);
+                self.endings.notify(key.run);
             }
         }
         if self.signals.contains_key(&key) {
-            self.heed_signals(key, tenure.shard);
+            self.apply_signals(key, tenure.shard);
         }
     }
 }

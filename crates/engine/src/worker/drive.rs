@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{Command, FactKind, StepError};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -13,10 +13,10 @@ use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
 use crate::ports::StepTask;
 
 impl Worker {
-    pub(super) fn tell(&mut self, key: RunKey, kind: FactKind) {
+    pub(super) fn apply_fact(&mut self, key: RunKey, kind: FactKind) {
         let now = self.env.now();
         let Some(run) = self.runs.get_mut(&key) else { return };
-        match run.tell(now, kind) {
+        match run.apply_fact(now, kind) {
             Ok(true) => self.dirty.push_back(key),
             Ok(false) => {}
             Err(why) if run.in_flight.is_some() => run.doomed = Some(why),
@@ -25,7 +25,7 @@ impl Worker {
     }
 
     /// Does what committed transitions ask for.
-    pub(super) fn obey(&mut self, key: RunKey, commands: Vec<Command>) {
+    pub(super) fn execute(&mut self, key: RunKey, commands: Vec<Command>) {
         let Some(run) = self.runs.get_mut(&key) else { return };
         for command in commands {
             match command {
@@ -33,7 +33,7 @@ impl Worker {
                     self.timers.insert(Timer { due, key, shard: run.tenure.shard, step, attempt });
                 }
                 Command::Execute { step, attempt, uses, input, timeout } => {
-                    let id = run.plan.step(step).map(|step| step.id.to_string()).unwrap_or_default();
+                    let id = run.compiled.step(step).map(|step| step.id.to_string()).unwrap_or_default();
                     let task = StepTask {
                         scope: self.scope.enter(key.workspace, run.request_id.clone()),
                         key,
@@ -96,7 +96,7 @@ impl Worker {
                     .unwrap_or_else(|_| Err(StepError::timed_out(task.timeout))),
                 None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
             };
-            guard.tell(outcome);
+            guard.report(outcome);
         };
         let work = tokio::spawn(work.instrument(span));
         run.attempts.insert((step, attempt), work.abort_handle());
@@ -114,7 +114,7 @@ impl Worker {
         self.executing = self.executing.saturating_sub(1);
         if let Some(run) = self.runs.get_mut(&key).filter(|run| run.tenure == tenure) {
             run.attempts.remove(&(step, attempt));
-            self.tell(key, FactKind::AttemptEnded { step, attempt, outcome });
+            self.apply_fact(key, FactKind::AttemptEnded { step, attempt, outcome });
         }
     }
 
@@ -125,7 +125,7 @@ impl Worker {
             match self.runs.get(&timer.key) {
                 // It is on its way out; its time is read again from the store.
                 Some(run) if run.is_leaving() => self.named_later(timer),
-                Some(_) => self.tell(timer.key, FactKind::TimeCame { step: timer.step, attempt: timer.attempt }),
+                Some(_) => self.apply_fact(timer.key, FactKind::TimeCame { step: timer.step, attempt: timer.attempt }),
                 None => {
                     self.named.insert((timer.shard, timer.key));
                 }
@@ -138,17 +138,17 @@ impl Worker {
     }
 
     /// Tells a run in hand what came from outside, or asks for the run.
-    pub(super) fn heed_signals(&mut self, key: RunKey, shard: ShardId) {
+    pub(super) fn apply_signals(&mut self, key: RunKey, shard: ShardId) {
         match self.runs.get_mut(&key) {
             // When it has left, whoever is asked for next hears of it.
             Some(run) if run.is_leaving() => {}
             Some(run) => {
                 let signals = self.signals.remove(&key).unwrap_or_default();
                 for signal in &signals {
-                    run.heed(signal.id);
+                    run.acknowledge(signal.id);
                 }
                 if signals.iter().any(|signal| signal.kind != SignalKind::Release) {
-                    self.tell(key, FactKind::CancelRequested);
+                    self.apply_fact(key, FactKind::CancelRequested);
                 } else {
                     self.dirty.push_back(key);
                 }
@@ -177,7 +177,7 @@ struct AttemptGuard {
 }
 
 impl AttemptGuard {
-    fn tell(mut self, outcome: Result<Value, StepError>) {
+    fn report(mut self, outcome: Result<Value, StepError>) {
         self.send(outcome);
     }
 

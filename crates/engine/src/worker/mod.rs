@@ -18,8 +18,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{Environment, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId};
-use tidegate_workflows::plan::{Plan, StepIndex};
-use tidegate_workflows::run::{PlanSource, StepError};
+use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
+use tidegate_workflows::run::{CompiledWorkflows, StepError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -41,8 +41,8 @@ use crate::ports::{EngineStore, HandlerMap, StepTask};
 pub struct EngineParts {
     /// Where runs are kept.
     pub store: Arc<dyn EngineStore>,
-    /// Where plans come from; such as [`tidegate_workflows::run::Runs`].
-    pub plans: Arc<dyn PlanSource>,
+    /// Where compiled workflows come from; such as [`tidegate_workflows::run::Runs`].
+    pub workflows: Arc<dyn CompiledWorkflows>,
     /// Who does the steps with effects.
     pub handlers: HandlerMap,
     /// Who says that there is work.
@@ -109,7 +109,7 @@ impl EngineHandle {
 enum Message {
     Held(Result<Holdings, StoreError>),
     Looked { until: DateTime<Utc>, result: Result<Outlook, StoreError> },
-    Claimed { request: Arc<ClaimRequest>, result: Result<(Claims, Vec<Planned>), StoreError> },
+    Claimed { request: Arc<ClaimRequest>, result: Result<(Claims, Vec<Compiled>), StoreError> },
     Written(Vec<commits::Written>),
     SetAside { runs: Arc<Vec<SetAside>>, result: Result<Committed, StoreError> },
     Ended { signal: RunSignal, result: Result<Vec<RunKey>, StoreError> },
@@ -117,8 +117,8 @@ enum Message {
     Tidied(Result<(), StoreError>),
 }
 
-/// The plan of a claimed run, or why there is none.
-type Planned = Result<Option<Arc<Plan>>, StoreError>;
+/// The compiled workflow of a claimed run, or why there is none.
+type Compiled = Result<Option<Arc<CompiledWorkflow>>, StoreError>;
 
 /// What is known of a workspace that had work.
 #[derive(Debug, Clone, Copy)]
@@ -135,14 +135,14 @@ struct Queued {
     tenure: Tenure,
     step: StepIndex,
     attempt: u32,
-    uses: tidegate_workflows::plan::StepKind,
+    uses: tidegate_workflows::compiled::StepKind,
     task: StepTask,
 }
 
 struct Worker {
     id: WorkerId,
     store: Arc<dyn EngineStore>,
-    plans: Arc<dyn PlanSource>,
+    workflows: Arc<dyn CompiledWorkflows>,
     handlers: Arc<HandlerMap>,
     bus: Box<dyn SignalStream>,
     listening: bool,
@@ -210,7 +210,7 @@ impl Worker {
         Self {
             id: WorkerId(parts.env.uuid_v7()),
             store: parts.store,
-            plans: parts.plans,
+            workflows: parts.workflows,
             handlers: Arc::new(parts.handlers),
             bus: parts.bus.subscribe(&[Topic::WorkReady]),
             listening: true,

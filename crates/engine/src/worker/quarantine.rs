@@ -145,7 +145,7 @@ impl Worker {
         match result {
             Ok(ended) => {
                 for key in ended {
-                    self.endings.tell(key.run);
+                    self.endings.notify(key.run);
                 }
             }
             // The signal stays, and is found again by a later look.

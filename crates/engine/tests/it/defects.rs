@@ -19,7 +19,7 @@ const WORKFLOW: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(9));
 
 fn simulation() -> Simulation {
     let document = br#"{"name": "short", "steps": [{"id": "a", "uses": "transform"}]}"#;
-    Simulation::calm(WORKFLOW, Definition::compile(document, Format::Json).unwrap().plan)
+    Simulation::calm(WORKFLOW, Definition::compile(document, Format::Json).unwrap().compiled)
 }
 
 fn key(n: u128) -> RunKey {

@@ -18,9 +18,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 async fn cancel(after: Duration) {
     let workflow = WorkflowId::from_uuid(Uuid::from_u128(9));
     let document = br#"{"name": "wait", "steps": [{"id": "a", "uses": "delay", "with": {"for": "30s"}}]}"#;
-    let plan = Definition::compile(document, Format::Json).unwrap().plan;
+    let compiled = Definition::compile(document, Format::Json).unwrap().compiled;
     let bus = InProcessSignalBus::new();
-    let mut simulation = Simulation::calm(workflow, plan);
+    let mut simulation = Simulation::calm(workflow, compiled);
     let config = EngineConfig { poll: HOUR, idle_poll: HOUR, ..EngineConfig::default() };
     let worker = simulation.worker_with(std::sync::Arc::new(bus.clone()), config);
     // Until it has its shards and has looked.
@@ -66,18 +66,18 @@ async fn who_waits_in_another_process_hears_of_the_end() {
     // First the waiter, then the end.
     let waiting = here.ended(run(1));
     tokio::task::yield_now().await;
-    there.tell(run(1));
+    there.notify(run(1));
     timeout(HOUR, waiting).await.expect("in time").expect("it is told");
 
     // First the end, then the waiter.
-    there.tell(run(2));
+    there.notify(run(2));
     timeout(HOUR, here.ended(run(2))).await.expect("in time").expect("it is told");
 
     // Nobody waits, so nothing is sent: the next ending that is heard of is that of another run.
-    there.tell(run(3));
+    there.notify(run(3));
     let waiting = here.ended(run(4));
     tokio::task::yield_now().await;
-    there.tell(run(4));
+    there.notify(run(4));
     timeout(HOUR, waiting).await.expect("in time").expect("it is told");
     let mut heard = Vec::new();
     while let Ok(Some(tidegate_kernel::Received::Signal(signal))) =

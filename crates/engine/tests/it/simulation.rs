@@ -18,9 +18,9 @@ use tidegate_kernel::{
     Clock, Entropy, Environment, Received, RunId, ScopeIssuer, Signal, SignalBus, SignalStream, StoreError, Topic,
     WorkflowId, WorkspaceId, WorkspaceScope,
 };
+use tidegate_workflows::compiled::{CompiledWorkflow, StepKind};
 use tidegate_workflows::definition::{Definition, Format};
-use tidegate_workflows::plan::{Plan, StepKind};
-use tidegate_workflows::run::{PlanSource, RunState, StepError, Transition};
+use tidegate_workflows::run::{CompiledWorkflows, RunState, StepError, Transition};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -60,14 +60,19 @@ impl SignalStream for Silence {
     }
 }
 
-struct Plans(HashMap<WorkflowId, Arc<Plan>>);
+struct CompiledVersions(HashMap<WorkflowId, Arc<CompiledWorkflow>>);
 
-/// A workflow whose plan cannot be made without a panic.
+/// A workflow that cannot be compiled without a panic.
 pub(crate) const DEFECTIVE: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(666));
 
 #[async_trait]
-impl PlanSource for Plans {
-    async fn plan(&self, _: &WorkspaceScope, id: WorkflowId, _: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+impl CompiledWorkflows for CompiledVersions {
+    async fn compiled(
+        &self,
+        _: &WorkspaceScope,
+        id: WorkflowId,
+        _: i32,
+    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
         assert!(id != DEFECTIVE, "a defect of the compiler");
         Ok(self.0.get(&id).cloned())
     }
@@ -92,7 +97,7 @@ impl StepHandler for Moody {
     }
 }
 
-fn random_plan(rng: &mut SmallRng) -> Arc<Plan> {
+fn random_plan(rng: &mut SmallRng) -> Arc<CompiledWorkflow> {
     let steps: Vec<Value> = (0..rng.random_range(1..8))
         .map(|i: usize| {
             let mut needs: Vec<String> = (0..i).filter(|_| rng.random_bool(0.4)).map(|n| format!("s{n}")).collect();
@@ -111,7 +116,7 @@ fn random_plan(rng: &mut SmallRng) -> Arc<Plan> {
         })
         .collect();
     let document = json!({"name": "random", "steps": steps}).to_string();
-    Definition::compile(document.as_bytes(), Format::Json).expect("the generator makes valid documents").plan
+    Definition::compile(document.as_bytes(), Format::Json).expect("the generator makes valid documents").compiled
 }
 
 /// When runs passed a gate, and when they left it.
@@ -119,7 +124,7 @@ type Changes = Vec<(DateTime<Utc>, i32)>;
 
 pub(crate) struct Simulation {
     pub(crate) store: Arc<MemoryStore>,
-    plans: Arc<Plans>,
+    workflows: Arc<CompiledVersions>,
     rng: SmallRng,
     env: Environment,
     endings: RunEndings,
@@ -133,13 +138,13 @@ impl Simulation {
             panics: rng.random_range(0..20),
             slowest: Duration::from_millis(rng.random_range(1..400)),
         };
-        let plans = (1..6)
+        let workflows = (1..6)
             .map(|n| (WorkflowId::from_uuid(Uuid::from_u128(n)), random_plan(&mut rng)))
             .collect::<HashMap<_, _>>();
         let dice = Dice(std::sync::Mutex::new(SmallRng::seed_from_u64(seed)));
         Self {
             store: Arc::new(MemoryStore::new(seed, weather)),
-            plans: Arc::new(Plans(plans)),
+            workflows: Arc::new(CompiledVersions(workflows)),
             env: Environment::new(Arc::new(Simulated(Instant::now())), Arc::new(dice)),
             endings: RunEndings::default(),
             rng,
@@ -147,10 +152,10 @@ impl Simulation {
     }
 
     /// Good weather, and one workflow.
-    pub(crate) fn calm(workflow: WorkflowId, plan: Arc<Plan>) -> Self {
+    pub(crate) fn calm(workflow: WorkflowId, compiled: Arc<CompiledWorkflow>) -> Self {
         let simulation = Self::new(7);
         simulation.store.clear_up();
-        Self { plans: Arc::new(Plans(HashMap::from([(workflow, plan)]))), ..simulation }
+        Self { workflows: Arc::new(CompiledVersions(HashMap::from([(workflow, compiled)]))), ..simulation }
     }
 
     fn worker(&mut self) -> EngineHandle {
@@ -165,7 +170,7 @@ impl Simulation {
         handlers.insert(StepKind::HttpRequest, Arc::new(Moody(std::sync::Mutex::new(moods))));
         Engine::start(EngineParts {
             store: self.store.clone(),
-            plans: self.plans.clone(),
+            workflows: self.workflows.clone(),
             handlers,
             bus,
             endings: self.endings.clone(),
@@ -243,8 +248,8 @@ impl Simulation {
         let world = self.store.world.lock().unwrap();
         let mut moments: BTreeMap<(WorkspaceId, Gate), Changes> = BTreeMap::new();
         for (key, run) in &world.runs {
-            let plan = &self.plans.0[&run.workflow];
-            let state = RunState::replay(plan, &run.history).unwrap();
+            let compiled = &self.workflows.0[&run.workflow];
+            let state = RunState::replay(compiled, &run.history).unwrap();
             assert_eq!(state.status(), run.status, "seed {seed}");
             // A run in quarantine has left its gate, and its history does not say when.
             if let Some((gate, _)) = run.concurrency.as_ref().filter(|_| !world.were_aside.contains(key)) {
@@ -297,8 +302,8 @@ async fn whatever_happens_every_run_ends_once() {
 async fn a_ready_run_that_commits_late_is_claimed_under_load_too() {
     let workflow = WorkflowId::from_uuid(Uuid::from_u128(9));
     let document = br#"{"name": "short", "steps": [{"id": "a", "uses": "transform"}]}"#;
-    let plan = Definition::compile(document, Format::Json).unwrap().plan;
-    let mut simulation = Simulation::calm(workflow, plan);
+    let compiled = Definition::compile(document, Format::Json).unwrap().compiled;
+    let mut simulation = Simulation::calm(workflow, compiled);
     let worker = simulation.worker();
     let workspace = WorkspaceId::from_uuid(Uuid::from_u128(1));
     let key = |n: u128| RunKey { workspace, run: RunId::from_uuid(Uuid::from_u128(n)) };

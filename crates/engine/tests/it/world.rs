@@ -8,7 +8,7 @@ use tidegate_engine::model::{
     After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSignal, ShardId, Tenure, Timer, WorkerId,
 };
 use tidegate_kernel::{RequestId, WorkflowId, WorkspaceId};
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{RunStatus, Transition, TransitionRecord};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -127,9 +127,9 @@ impl World {
                 run.status = status;
             }
         }
-        if let Some(face) = &commit.face {
-            assert!(run.status == face.status || !run.status.is_terminal());
-            run.status = face.status;
+        if let Some(summary) = &commit.summary {
+            assert!(run.status == summary.status || !run.status.is_terminal());
+            run.status = summary.status;
         }
         self.journal.entry(key).or_default().extend(commit.records.iter().cloned());
         for step in &commit.cleared {

@@ -11,11 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_billing::{BillingTx, Meter};
 use tidegate_engine::model::{
-    After, ClaimRequest, ClaimedRun, Holdings, Outlook, RunCommit, RunFace, RunKey, ShardId, Share, Tenure, WorkerId,
+    After, ClaimRequest, ClaimedRun, Holdings, Outlook, RunCommit, RunKey, RunSummary, ShardId, Share, Tenure, WorkerId,
 };
 use tidegate_engine::ports::EngineStore;
 use tidegate_kernel::{Environment, RunId, SystemScope, UnitOfWork, WorkflowId, WorkspaceId};
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::ports::{QuarantineDirectory, RunsTx};
 use tidegate_workflows::run::{NewRun, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
@@ -185,7 +185,7 @@ fn step(run: &ClaimedRun, from_seq: u32, records: Vec<TransitionRecord>) -> RunC
         from_seq,
         records,
         after: After::Keep,
-        face: Some(face(RunStatus::Running)),
+        summary: Some(summary(RunStatus::Running)),
         timers: Vec::new(),
         cleared: Vec::new(),
         signals: Vec::new(),
@@ -194,13 +194,13 @@ fn step(run: &ClaimedRun, from_seq: u32, records: Vec<TransitionRecord>) -> RunC
     }
 }
 
-fn face(status: RunStatus) -> RunFace {
+fn summary(status: RunStatus) -> RunSummary {
     let finished_at = status.is_terminal().then(|| at(9));
-    RunFace { status, started_at: Some(at(0)), finished_at, outputs: None, error: None }
+    RunSummary { status, started_at: Some(at(0)), finished_at, outputs: None, error: None }
 }
 
 /// A commit that begins and ends a run.
 fn whole(run: &ClaimedRun) -> RunCommit {
     let records = vec![record(0, Transition::RunStarted), completed(1), ended(2)];
-    RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(run, 0, records) }
+    RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(run, 0, records) }
 }

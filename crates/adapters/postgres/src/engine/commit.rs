@@ -139,7 +139,7 @@ pub(super) async fn commit(
         return Ok(Committed::default());
     }
     history(tx, &batch).await?;
-    faces(tx, &batch).await?;
+    summaries(tx, &batch).await?;
     timers(tx, &batch).await?;
     clear_signals(tx, batch.iter().map(|commit| (commit.key.workspace, commit.signals.as_slice()))).await?;
     let promoted = gates(tx, &batch).await?;
@@ -251,24 +251,24 @@ async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), S
     super::cleanup::forget(tx, &ended).await
 }
 
-async fn faces(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
-    let faces: Vec<_> = batch.iter().filter_map(|commit| Some((&commit.key, commit.face.as_ref()?))).collect();
-    if faces.is_empty() {
+async fn summaries(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
+    let summaries: Vec<_> = batch.iter().filter_map(|commit| Some((&commit.key, commit.summary.as_ref()?))).collect();
+    if summaries.is_empty() {
         return Ok(());
     }
-    let (workspaces, runs) = ids(faces.iter().map(|(key, _)| *key));
-    let mut outputs = Vec::with_capacity(faces.len());
-    let mut errors = Vec::with_capacity(faces.len());
-    for (_, face) in &faces {
-        outputs.push(face.outputs.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
-        errors.push(face.error.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
+    let (workspaces, runs) = ids(summaries.iter().map(|(key, _)| *key));
+    let mut outputs = Vec::with_capacity(summaries.len());
+    let mut errors = Vec::with_capacity(summaries.len());
+    for (_, summary) in &summaries {
+        outputs.push(summary.outputs.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
+        errors.push(summary.error.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
     }
     sqlx::query(FACES)
         .bind(workspaces)
         .bind(runs)
-        .bind(faces.iter().map(|(_, face)| face.status.as_str()).collect::<Vec<_>>())
-        .bind(faces.iter().map(|(_, face)| face.started_at).collect::<Vec<_>>())
-        .bind(faces.iter().map(|(_, face)| face.finished_at).collect::<Vec<_>>())
+        .bind(summaries.iter().map(|(_, summary)| summary.status.as_str()).collect::<Vec<_>>())
+        .bind(summaries.iter().map(|(_, summary)| summary.started_at).collect::<Vec<_>>())
+        .bind(summaries.iter().map(|(_, summary)| summary.finished_at).collect::<Vec<_>>())
         .bind(outputs)
         .bind(errors)
         .execute(tx.sqlx())

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use tidegate_engine::model::{Outlook, ReadyWorkspace, RunKey, RunSignal, ShardId, SignalKind, Timer};
 use tidegate_engine::ports::TIMERS_PER_LOOK;
 use tidegate_kernel::{RunId, StoreError, WorkspaceId};
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 
 use super::unreadable;
 use crate::error::store_error;

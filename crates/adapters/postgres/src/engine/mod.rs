@@ -14,10 +14,10 @@ mod cleanup;
 mod commit;
 mod list;
 mod look;
-mod plans;
 mod quarantine;
 mod runs;
 mod shards;
+mod versions;
 
 use std::time::Duration;
 

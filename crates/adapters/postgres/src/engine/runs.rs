@@ -70,7 +70,7 @@ impl PgTx {
 
     async fn try_insert(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
         let workspace = self.workspace().as_uuid();
-        let request_id = self.grasp.request_id.clone();
+        let request_id = self.context.request_id.clone();
         let event = (!run.event.is_null()).then(|| bytes(&run.event)).transpose()?;
         let limit = run.concurrency.as_ref().map(|(_, limit)| i32::try_from(*limit)).transpose();
         let done = sqlx::query(sql)

@@ -61,7 +61,7 @@ impl Owner for PgTx<Tenant> {
     const STATEMENTS: &'static Statements = &OF_ACTOR;
 
     fn owner(&self) -> Result<(Uuid, Option<Uuid>), StoreError> {
-        match self.grasp.actor {
+        match self.context.actor {
             Actor::System => Err(StoreError::Internal("Tidegate itself names no requests".into())),
             actor => Ok((self.workspace().as_uuid(), actor_columns(actor).1)),
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, WorkflowId};
-use tidegate_workflows::ports::{Cause, Placement, TriggerPlacements};
+use tidegate_workflows::ports::{Placement, TriggerCondition, TriggerPlacements};
 
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
@@ -20,9 +20,9 @@ impl TriggerPlacements for PgTx<Tenant> {
         }
         let times: Vec<(i16, DateTime<Utc>)> = triggers
             .iter()
-            .filter_map(|trigger| match trigger.cause {
-                Cause::Time(at) => Some((trigger.ordinal, at)),
-                Cause::Event(_) => None,
+            .filter_map(|trigger| match trigger.condition {
+                TriggerCondition::Time(at) => Some((trigger.ordinal, at)),
+                TriggerCondition::Event(_) => None,
             })
             .collect();
         if !times.is_empty() {
@@ -41,9 +41,9 @@ impl TriggerPlacements for PgTx<Tenant> {
         }
         let events: Vec<(i16, &str)> = triggers
             .iter()
-            .filter_map(|trigger| match &trigger.cause {
-                Cause::Event(kind) => Some((trigger.ordinal, kind.as_str())),
-                Cause::Time(_) => None,
+            .filter_map(|trigger| match &trigger.condition {
+                TriggerCondition::Event(kind) => Some((trigger.ordinal, kind.as_str())),
+                TriggerCondition::Time(_) => None,
             })
             .collect();
         if !events.is_empty() {

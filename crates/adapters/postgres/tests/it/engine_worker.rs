@@ -16,23 +16,30 @@ use tidegate_testing::contract::Stage;
 use tidegate_testing::contract::engine_store::new_run;
 use tidegate_testing::scope::{system_scope, workspace_scope};
 use tidegate_testing::{Silence, TestDatabase};
+use tidegate_workflows::compiled::{
+    CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, RetryPolicy, StepId, StepIndex, StepKind,
+};
 use tidegate_workflows::expression::ValueTemplate;
 use tidegate_workflows::input::InputSchema;
-use tidegate_workflows::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
 use tidegate_workflows::run::ports::RunsTx;
-use tidegate_workflows::run::{NewRun, PlanSource, RunStatus, Runs, StepError};
+use tidegate_workflows::run::{CompiledWorkflows, NewRun, RunStatus, Runs, StepError};
 
-/// One plan for every workflow.
-struct OnePlan(Arc<Plan>);
+/// One compiled workflow for every workflow.
+struct OneWorkflow(Arc<CompiledWorkflow>);
 
 #[async_trait]
-impl PlanSource for OnePlan {
-    async fn plan(&self, _: &WorkspaceScope, _: WorkflowId, _: i32) -> Result<Option<Arc<Plan>>, StoreError> {
+impl CompiledWorkflows for OneWorkflow {
+    async fn compiled(
+        &self,
+        _: &WorkspaceScope,
+        _: WorkflowId,
+        _: i32,
+    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
         Ok(Some(self.0.clone()))
     }
 }
 
-fn chain(kinds: &[StepKind]) -> Arc<Plan> {
+fn chain(kinds: &[StepKind]) -> Arc<CompiledWorkflow> {
     let index = |i: usize| StepIndex(u16::try_from(i).unwrap());
     let with = |kind| match kind {
         StepKind::Delay => json!({"for": "300ms"}),
@@ -41,7 +48,7 @@ fn chain(kinds: &[StepKind]) -> Arc<Plan> {
     let steps = kinds
         .iter()
         .enumerate()
-        .map(|(i, kind)| PlannedStep {
+        .map(|(i, kind)| CompiledStep {
             id: StepId::new(&format!("s{i}")).unwrap(),
             uses: *kind,
             with: ValueTemplate::compile(&with(*kind)).unwrap(),
@@ -52,7 +59,7 @@ fn chain(kinds: &[StepKind]) -> Arc<Plan> {
             timeout: Duration::from_secs(30),
         })
         .collect();
-    Arc::new(Plan {
+    Arc::new(CompiledWorkflow {
         semantics: CURRENT_SEMANTICS,
         name: "chain".to_owned(),
         inputs: Arc::new(InputSchema::compile(&InputSchema::open()).unwrap()),
@@ -95,14 +102,14 @@ impl StepHandler for Counting {
 pub(crate) struct House {
     pub(crate) database: TestDatabase,
     pub(crate) stage: Stage,
-    plan: Arc<Plan>,
+    compiled: Arc<CompiledWorkflow>,
 }
 
 impl House {
     pub(crate) async fn new(kinds: &[StepKind]) -> Self {
         let database = TestDatabase::new().await;
         let stage = Stage::on(&database).await;
-        Self { database, stage, plan: chain(kinds) }
+        Self { database, stage, compiled: chain(kinds) }
     }
 
     pub(crate) async fn tx(&self, workspace: WorkspaceId) -> Box<dyn RunsTx> {
@@ -124,7 +131,7 @@ impl House {
         handlers.insert(StepKind::HttpRequest, handler);
         Engine::start(EngineParts {
             store: Arc::new(PgEngineStore::new(store)),
-            plans: Arc::new(OnePlan(self.plan.clone())),
+            workflows: Arc::new(OneWorkflow(self.compiled.clone())),
             handlers,
             bus: Arc::new(Silence),
             endings: RunEndings::default(),
@@ -157,7 +164,7 @@ impl House {
 
     /// Waits until every run has ended so, and checks what was recorded.
     pub(crate) async fn all_end(&self, workspace: WorkspaceId, runs: &[RunId], status: RunStatus) {
-        let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
             loop {
                 let run = self.tx(workspace).await.runs().find(*id).await.unwrap().unwrap();
@@ -165,7 +172,7 @@ impl House {
                     assert_eq!(run.status, status, "{:?}", run.error);
                     break;
                 }
-                assert!(tokio::time::Instant::now() < patience, "{id} is still {}", run.status);
+                assert!(tokio::time::Instant::now() < deadline, "{id} is still {}", run.status);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let transitions = self.tx(workspace).await.runs().transitions(*id).await.unwrap();
@@ -277,10 +284,10 @@ async fn a_run_is_cancelled_wherever_it_is() {
 
 impl House {
     pub(crate) async fn all_end_quietly(&self, workspace: WorkspaceId, runs: &[RunId]) {
-        let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
             while !self.tx(workspace).await.runs().find(*id).await.unwrap().unwrap().status.is_terminal() {
-                assert!(tokio::time::Instant::now() < patience, "{id} does not end");
+                assert!(tokio::time::Instant::now() < deadline, "{id} does not end");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_kernel::{RunId, WorkspaceId};
 use tidegate_testing::Silence;
 use tidegate_testing::scope::{issuer, request_id, system_scope};
-use tidegate_workflows::plan::StepKind;
+use tidegate_workflows::compiled::StepKind;
 use tidegate_workflows::run::ports::QuarantineDirectory;
 use tidegate_workflows::run::{Quarantine, QuarantineAction, QuarantineReason, QuarantinedRun, RunStatus, Runs};
 

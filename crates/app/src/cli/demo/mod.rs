@@ -41,7 +41,7 @@ pub(super) struct Demo {
 }
 
 /// How long any one thing may take before the demo gives up on it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
     if let Some(url) = demo.url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
@@ -61,7 +61,7 @@ pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
         (None, None) => return Err(Failure::Failed("there is no server".to_owned())),
     };
     let told = tokio::select! {
-        told = tell(&demo, &screen, &base) => told,
+        told = run_story(&demo, &screen, &base) => told,
         () = serve::wait_for_signal() => Err(Failure::Failed("interrupted".to_owned())),
     };
     let told = match told {
@@ -81,12 +81,12 @@ pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
     told
 }
 
-async fn tell(demo: &Demo, screen: &Screen, base: &str) -> Result<visit::Login, Failure> {
+async fn run_story(demo: &Demo, screen: &Screen, base: &str) -> Result<visit::Login, Failure> {
     if demo.url.is_some() {
         screen.line(&format!("Using the server at {base}. A person and two workspaces of the demo stay there."));
     } else {
         screen.line(&format!("A server is up at {base}."));
     }
     let api = Api::new(base)?;
-    story::tell(&api, screen).await
+    story::run_story(&api, screen).await
 }

@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use super::api::{Api, number, text};
 use super::screen::Screen;
 use super::visit::Login;
@@ -23,7 +23,7 @@ const BATCH: usize = 500;
 /// How often something is looked at again that is not there yet.
 const GLANCE: Duration = Duration::from_millis(50);
 
-pub(super) async fn tell(api: &Api, screen: &Screen) -> Result<Login, Failure> {
+pub(super) async fn run_story(api: &Api, screen: &Screen) -> Result<Login, Failure> {
     let mut sample = String::new();
     let unpacked = MultiGzDecoder::new(SAMPLE).read_to_string(&mut sample);
     unpacked.map_err(|error| Failure::Failed(format!("the sample log cannot be unpacked: {error}")))?;
@@ -133,7 +133,7 @@ async fn await_detection(api: &Api, screen: &Screen, workspace: &str, position: 
         if watermark >= position {
             break;
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIMEOUT {
             return Err(Failure::Failed(format!("detection stands at {watermark} of {position}; does a worker run?")));
         }
         sleep(GLANCE).await;
@@ -232,7 +232,7 @@ async fn run(
                 let error = run.get("error").map(ToString::to_string).unwrap_or_default();
                 return Err(Failure::Failed(format!("the run {id} is {status}: {error}")));
             }
-            status if began.elapsed() > PATIENCE => {
+            status if began.elapsed() > TIMEOUT => {
                 return Err(Failure::Failed(format!("the run {id} is still {status}; does a worker run?")));
             }
             _ => sleep(GLANCE).await,

@@ -40,7 +40,7 @@ impl Patterns {
     /// A page of patterns, strongest first.
     ///
     /// # Errors
-    /// [`ListPatternsError`].
+    /// [`ListPatternsError`] when the caller lacks `patterns:read` or the store failed.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,

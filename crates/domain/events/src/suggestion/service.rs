@@ -62,7 +62,7 @@ impl Suggestions {
     /// A page of suggestions, most confident first.
     ///
     /// # Errors
-    /// [`ListSuggestionsError`].
+    /// [`ListSuggestionsError`] when the caller lacks `suggestions:read` or the store failed.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -80,7 +80,7 @@ impl Suggestions {
     /// Dismisses a suggestion for good. One that is dismissed already stays so.
     ///
     /// # Errors
-    /// [`DismissSuggestionError`].
+    /// [`DismissSuggestionError`] when the caller lacks `suggestions:apply`, or the suggestion is not there or applied already.
     pub async fn dismiss(
         &self,
         scope: &WorkspaceScope,

@@ -27,7 +27,7 @@ use serde_json::Value;
 pub use document::MAX_BYTES;
 pub use duration::parse_duration;
 
-use crate::plan::Plan;
+use crate::compiled::CompiledWorkflow;
 use crate::trigger::Trigger;
 
 /// The structure of documents as a JSON Schema (2020-12), for editors. `docs/workflow.schema.json` is a copy.
@@ -93,7 +93,7 @@ pub struct Definition {
     /// What it is for.
     pub description: Option<String>,
     /// What a run follows.
-    pub plan: Arc<Plan>,
+    pub compiled: Arc<CompiledWorkflow>,
     /// What starts it by itself, in the order of the document.
     pub triggers: Vec<Trigger>,
     /// The document as JSON.

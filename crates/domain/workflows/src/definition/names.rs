@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::compiled::StepKind;
 use crate::expression::{Expression, ExpressionError, Reference, Root, nearest};
-use crate::plan::StepKind;
 
 /// A step as expressions see it.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use super::checker::{Checker, Fields, Part};
 use super::document::Content;
 use super::names::Names;
 use super::parts::event_type;
+use crate::compiled::StepKind;
 use crate::expression::{TextPart, ValueTemplate};
-use crate::plan::StepKind;
 
 /// The longest `delay`.
 const MAX_DELAY: Duration = Duration::from_secs(366 * 86_400);

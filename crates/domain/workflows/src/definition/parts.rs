@@ -9,9 +9,9 @@ use super::checker::{Checker, Part, shown};
 use super::document::{Content, Node};
 use super::names::{KnownStep, Names};
 use super::{Definition, Problem, steps};
+use crate::compiled::{CURRENT_SEMANTICS, CompiledWorkflow, Concurrency};
 use crate::expression::{Root, ValueTemplate};
 use crate::input::InputSchema;
-use crate::plan::{CURRENT_SEMANTICS, Concurrency, Plan};
 use crate::trigger::{CronTrigger, EventTrigger, Schedule, ScheduleError, Trigger};
 
 /// The most triggers of one workflow.
@@ -81,18 +81,18 @@ fn compile(checker: &mut Checker<'_>, root: &Node) -> Option<Definition> {
         None => Some(Vec::new()),
     };
     let (name, inputs) = (name?, inputs?);
-    let plan = Plan {
+    let compiled = CompiledWorkflow {
         semantics: semantics?,
         name: name.clone(),
         inputs: Arc::new(inputs),
-        steps: steps?.planned?,
+        steps: steps?.steps?,
         outputs: outputs?,
         concurrency: concurrency?,
     };
     Some(Definition {
         name,
         description: description.flatten(),
-        plan: Arc::new(plan),
+        compiled: Arc::new(compiled),
         triggers: triggers?,
         document: root.to_json(),
     })
@@ -296,5 +296,5 @@ pub(super) struct Steps {
     /// Every step by its id, also where a step has problems.
     pub(super) known: BTreeMap<String, KnownStep>,
     /// The compiled steps, when all of them compile.
-    pub(super) planned: Option<Vec<crate::plan::PlannedStep>>,
+    pub(super) steps: Option<Vec<crate::compiled::CompiledStep>>,
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::checker::shown_duration;
 use super::{Definition, Format, JSON_SCHEMA};
-use crate::plan::{DEFAULT_TIMEOUT, MAX_STEPS, RetryPolicy, StepId, StepKind};
+use crate::compiled::{DEFAULT_TIMEOUT, MAX_STEPS, RetryPolicy, StepId, StepKind};
 
 fn schema() -> Value {
     serde_json::from_str(JSON_SCHEMA).unwrap()
@@ -55,7 +55,7 @@ fn the_schema_names_the_limits_and_defaults_of_the_checker() {
     let at = |pointer: &str| schema.pointer(pointer).cloned().unwrap_or_else(|| panic!("there is no {pointer}"));
     let retry = RetryPolicy::default();
     for (pointer, expected) in [
-        ("/properties/tidegate/const", json!(crate::plan::CURRENT_SEMANTICS)),
+        ("/properties/tidegate/const", json!(crate::compiled::CURRENT_SEMANTICS)),
         ("/properties/name/maxLength", json!(super::parts::MAX_NAME)),
         ("/properties/description/maxLength", json!(super::parts::MAX_DESCRIPTION)),
         ("/properties/triggers/maxItems", json!(super::parts::MAX_TRIGGERS)),

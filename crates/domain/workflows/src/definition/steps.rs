@@ -11,8 +11,8 @@ use super::graph;
 use super::names::{KnownStep, Names};
 use super::parameters;
 use super::parts::Steps;
+use crate::compiled::{CompiledStep, DEFAULT_TIMEOUT, MAX_STEPS, RetryPolicy, StepId, StepIndex, StepKind};
 use crate::expression::Root;
-use crate::plan::{DEFAULT_TIMEOUT, MAX_STEPS, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
 
 /// The longest time-out of an attempt.
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
@@ -84,8 +84,8 @@ pub(super) fn steps(checker: &mut Checker<'_>, part: &Part<'_>, inputs: Option<&
         })
         .collect();
     let compiled: Option<Vec<Compiled>> = compiled.into_iter().collect();
-    let planned = compiled.filter(|_| complete).map(|compiled| plan(compiled, &edges, &order));
-    Some(Steps { known, planned })
+    let steps = compiled.filter(|_| complete).map(|steps| arrange(steps, &edges, &order));
+    Some(Steps { known, steps })
 }
 
 fn draft<'n>(checker: &mut Checker<'_>, part: Part<'n>) -> Option<Draft<'n>> {
@@ -248,7 +248,7 @@ fn retry(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<RetryPolicy> {
     complete.then_some(policy)
 }
 
-fn plan(compiled: Vec<Compiled>, needs: &[Vec<usize>], order: &[usize]) -> Vec<PlannedStep> {
+fn arrange(compiled: Vec<Compiled>, needs: &[Vec<usize>], order: &[usize]) -> Vec<CompiledStep> {
     let mut places = vec![StepIndex(0); order.len()];
     for (place, step) in (0u16..).zip(order) {
         if let Some(slot) = places.get_mut(*step) {
@@ -263,7 +263,7 @@ fn plan(compiled: Vec<Compiled>, needs: &[Vec<usize>], order: &[usize]) -> Vec<P
             }
         }
     }
-    let mut planned: Vec<(StepIndex, PlannedStep)> = compiled
+    let mut arranged: Vec<(StepIndex, CompiledStep)> = compiled
         .into_iter()
         .enumerate()
         .map(|(step, compiled)| {
@@ -274,9 +274,9 @@ fn plan(compiled: Vec<Compiled>, needs: &[Vec<usize>], order: &[usize]) -> Vec<P
             dependents.sort_unstable();
             let Compiled { id, uses, with, condition, retry, timeout } = compiled;
             let place = places.get(step).copied().unwrap_or(StepIndex(0));
-            (place, PlannedStep { id, uses, with, needs, dependents, condition, retry, timeout })
+            (place, CompiledStep { id, uses, with, needs, dependents, condition, retry, timeout })
         })
         .collect();
-    planned.sort_by_key(|(place, _)| *place);
-    planned.into_iter().map(|(_, step)| step).collect()
+    arranged.sort_by_key(|(place, _)| *place);
+    arranged.into_iter().map(|(_, step)| step).collect()
 }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Definition, DefinitionError, Format};
+use crate::compiled::{MAX_STEPS, StepIndex, StepKind};
 use crate::expression::{Bindings, ValueTemplate};
-use crate::plan::{MAX_STEPS, StepIndex, StepKind};
 use crate::trigger::Trigger;
 
 const EXAMPLE: &str = r#"
@@ -51,15 +51,15 @@ fn problems(source: &str, format: Format) -> String {
 #[test]
 fn a_document_becomes_a_plan_in_the_order_of_its_needs() {
     let definition = Definition::compile(EXAMPLE.as_bytes(), Format::Yaml).unwrap();
-    let plan = &definition.plan;
-    let ids: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+    let compiled = &definition.compiled;
+    let ids: Vec<_> = compiled.steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(ids, ["look", "shape", "big", "wait", "tell"]);
-    assert_eq!(plan.steps[4].needs, [StepIndex(1), StepIndex(3)]);
-    assert_eq!(plan.steps[0].dependents, [StepIndex(1), StepIndex(2), StepIndex(3)]);
-    assert_eq!((plan.steps[0].uses, plan.steps[0].retry.max_attempts), (StepKind::HttpRequest, 5));
-    assert_eq!(plan.steps[0].timeout.as_secs(), 30);
-    assert_eq!(plan.index_of("wait"), Some(StepIndex(3)));
-    assert!(plan.steps[4].condition.is_some() && plan.concurrency.as_ref().is_some_and(|c| c.limit == 2));
+    assert_eq!(compiled.steps[4].needs, [StepIndex(1), StepIndex(3)]);
+    assert_eq!(compiled.steps[0].dependents, [StepIndex(1), StepIndex(2), StepIndex(3)]);
+    assert_eq!((compiled.steps[0].uses, compiled.steps[0].retry.max_attempts), (StepKind::HttpRequest, 5));
+    assert_eq!(compiled.steps[0].timeout.as_secs(), 30);
+    assert_eq!(compiled.index_of("wait"), Some(StepIndex(3)));
+    assert!(compiled.steps[4].condition.is_some() && compiled.concurrency.as_ref().is_some_and(|c| c.limit == 2));
     assert!(matches!(definition.triggers.as_slice(), [Trigger::Cron(_), Trigger::Event(_)]));
     assert_eq!(definition.document["steps"][1]["id"], "look");
 }
@@ -263,11 +263,11 @@ steps:
     let source = source.replace("*nothing", "&x [1, &y {z: 1}]");
     let definition = Definition::compile(source.as_bytes(), Format::Yaml).unwrap();
     assert_eq!(
-        definition.plan.steps[0].with.evaluate(&Bindings::default()).unwrap(),
+        definition.compiled.steps[0].with.evaluate(&Bindings::default()).unwrap(),
         json!({"no": "no", "on": "on", "null": null, "n": 31, "f": 1000.0, "s": "12", "t": "12",
             "big": 18_446_744_073_709_551_615u64, "e": "", "1": 2})
     );
-    assert_eq!(definition.plan.outputs, ValueTemplate::Literal(Value::Null));
+    assert_eq!(definition.compiled.outputs, ValueTemplate::Literal(Value::Null));
     let twice = "name: x\nname: y\nsteps: [{id: a, uses: transform, with: {k: 1, k: 2}}]";
     assert_eq!(
         problems(twice, Format::Yaml),
@@ -319,7 +319,7 @@ fn quoted_and_tagged_scalars_keep_their_text_or_value() {
     let source = "name: x\nsteps: [{id: a, uses: transform, with: {a: '1e400', b: !!str .inf, c: !!float 1, d: !!int '7', e: 1e30, f: !!null '', g: 12e, h: '<<'}}]";
     let definition = Definition::compile(source.as_bytes(), Format::Yaml).unwrap();
     assert_eq!(
-        definition.plan.steps[0].with.evaluate(&Bindings::default()).unwrap(),
+        definition.compiled.steps[0].with.evaluate(&Bindings::default()).unwrap(),
         json!({"a": "1e400", "b": ".inf", "c": 1.0, "d": 7, "e": 1e30, "f": null, "g": "12e", "h": "<<"})
     );
 }

@@ -1,40 +1,41 @@
-//! Compiled plans of the versions that are in use. A version never changes, so a plan is never stale.
+//! Compiled workflows of the versions that are in use. A version never changes, so a compiled workflow is never stale.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tidegate_kernel::{WorkflowId, WorkspaceId};
 
-use crate::plan::Plan;
+use crate::compiled::CompiledWorkflow;
 
-/// How many plans are kept.
+/// How many compiled workflows are kept.
 const CAPACITY: usize = 1_000;
 
-type Plans = HashMap<(WorkflowId, i32), Arc<Plan>>;
+type CompiledVersions = HashMap<(WorkflowId, i32), Arc<CompiledWorkflow>>;
 
 /// The version that was published when a workflow was looked at last. Whoever goes by it makes sure in a transaction.
 type Published = HashMap<(WorkspaceId, WorkflowId), i32>;
 
-/// Plans by version. A copy shares them.
+/// Compiled workflows by version. A copy shares them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PlanCache {
-    plans: Arc<RwLock<Plans>>,
+pub(super) struct CompiledCache {
+    versions: Arc<RwLock<CompiledVersions>>,
     published: Arc<RwLock<Published>>,
 }
 
-impl PlanCache {
-    pub(super) fn get(&self, workflow: WorkflowId, version: i32) -> Option<Arc<Plan>> {
-        self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned()
+impl CompiledCache {
+    pub(super) fn get(&self, workflow: WorkflowId, version: i32) -> Option<Arc<CompiledWorkflow>> {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned()
     }
 
-    pub(super) fn put(&self, workflow: WorkflowId, version: i32, plan: Arc<Plan>) {
-        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() >= CAPACITY {
+    pub(super) fn put(&self, workflow: WorkflowId, version: i32, compiled: Arc<CompiledWorkflow>) {
+        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        if versions.len() >= CAPACITY {
             // Rare, and cheaper than keeping an order: what is in use is back at once.
-            plans.clear();
+            versions.clear();
         }
-        plans.insert((workflow, version), plan);
+        versions.insert((workflow, version), compiled);
     }
+
     pub(super) fn published(&self, workspace: WorkspaceId, workflow: WorkflowId) -> Option<i32> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).get(&(workspace, workflow)).copied()
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate_kernel::{RunId, StoreError, WorkflowId, WorkspaceScope};
 
 use super::model::RunContext;
-use crate::plan::Plan;
+use crate::compiled::CompiledWorkflow;
 
 /// What a run was started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +47,12 @@ impl RunOrigin {
 
 /// Where compiled versions come from.
 #[async_trait]
-pub trait PlanSource: Send + Sync {
-    /// The plan of a version, or `None` where the workspace has no such version.
-    async fn plan(
+pub trait CompiledWorkflows: Send + Sync {
+    /// The compiled workflow of a version, or `None` where the workspace has no such version.
+    async fn compiled(
         &self,
         scope: &WorkspaceScope,
         workflow: WorkflowId,
         version: i32,
-    ) -> Result<Option<Arc<Plan>>, StoreError>;
+    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError>;
 }

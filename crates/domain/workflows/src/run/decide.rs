@@ -18,8 +18,8 @@ use super::model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition, TransitionRecord,
 };
 use super::state::{Corrupt, MAX_RUN_BYTES, Phase, RunState};
+use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, StepIndex, StepKind};
 use crate::expression::{MAX_VALUE_DEPTH, is_too_deep};
-use crate::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, StepIndex, StepKind};
 
 /// What a fact leads to. Both are empty when the fact is stale, repeated or of no consequence.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,12 +44,18 @@ pub enum DecideError {
 /// Applies `fact` to `state` and says what follows.
 ///
 /// # Errors
-/// [`DecideError`]; the state must not be used any more.
-pub fn decide(plan: &Plan, context: &RunContext, state: &mut RunState, fact: &Fact) -> Result<Decision, DecideError> {
-    if plan.semantics != CURRENT_SEMANTICS {
-        return Err(DecideError::UnknownSemantics(plan.semantics));
+/// [`DecideError`] when the rules of the version are not known here, or a transition does not fit; the state must not be used any
+/// more.
+pub fn decide(
+    compiled: &CompiledWorkflow,
+    context: &RunContext,
+    state: &mut RunState,
+    fact: &Fact,
+) -> Result<Decision, DecideError> {
+    if compiled.semantics != CURRENT_SEMANTICS {
+        return Err(DecideError::UnknownSemantics(compiled.semantics));
     }
-    let mut machine = Machine { plan, context, state, at: fact.at, decision: Decision::default() };
+    let mut machine = Machine { compiled, context, state, at: fact.at, decision: Decision::default() };
     match (&machine.state.phase, &fact.kind) {
         (Phase::Ended(_), _) => {}
         (Phase::Pending, FactKind::Admitted) => {
@@ -77,7 +83,7 @@ pub fn decide(plan: &Plan, context: &RunContext, state: &mut RunState, fact: &Fa
 }
 
 struct Machine<'a> {
-    plan: &'a Plan,
+    compiled: &'a CompiledWorkflow,
     context: &'a RunContext,
     state: &'a mut RunState,
     at: DateTime<Utc>,
@@ -87,7 +93,7 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn record(&mut self, transition: Transition) -> Result<(), Corrupt> {
         let record = TransitionRecord { seq: self.state.next_seq, at: self.at, transition };
-        self.state.apply(self.plan, &record)?;
+        self.state.apply(self.compiled, &record)?;
         self.decision.transitions.push(record);
         Ok(())
     }
@@ -96,10 +102,10 @@ impl Machine<'_> {
         self.state.steps.get(step.get()).is_some_and(|state| state.status == status && state.attempt == attempt)
     }
 
-    /// Begins every step that can begin, and ends the run where nothing is left. The plan is in topological order, so
+    /// Begins every step that can begin, and ends the run where nothing is left. The steps are in topological order, so
     /// one pass reaches whatever a step that ends at once sets free.
     fn proceed(&mut self) -> Result<(), Corrupt> {
-        for (index, step) in self.plan.indexed() {
+        for (index, step) in self.compiled.indexed() {
             if self.state.phase != Phase::Active {
                 break;
             }
@@ -115,7 +121,7 @@ impl Machine<'_> {
                 self.end(status, Value::Null, Some(error))
             }
             Phase::Active if self.state.steps.iter().all(|s| s.status.is_terminal()) => {
-                match self.plan.outputs.evaluate(&self.state.bindings(self.plan, self.context)) {
+                match self.compiled.outputs.evaluate(&self.state.bindings(self.compiled, self.context)) {
                     Ok(outputs) => self.end(RunStatus::Completed, outputs, None),
                     Err(error) => {
                         let error = RunError { code: "outputs".to_owned(), message: error.to_string(), step: None };
@@ -133,8 +139,8 @@ impl Machine<'_> {
         self.record(Transition::RunEnded { status, outputs, error })
     }
 
-    fn begin(&mut self, index: StepIndex, step: &PlannedStep) -> Result<(), Corrupt> {
-        let seen = self.state.bindings(self.plan, self.context);
+    fn begin(&mut self, index: StepIndex, step: &CompiledStep) -> Result<(), Corrupt> {
+        let seen = self.state.bindings(self.compiled, self.context);
         let wanted = step.condition.as_ref().map_or(Ok(true), |condition| condition.evaluate_bool(&seen));
         let input = wanted.and_then(|wanted| wanted.then(|| step.with.evaluate(&seen)).transpose());
         let input = match input {
@@ -178,7 +184,7 @@ impl Machine<'_> {
 
     fn start_attempt(&mut self, index: StepIndex, attempt: u32, input: Option<Value>) -> Result<(), Corrupt> {
         self.record(Transition::StepStarted { step: index, attempt, input })?;
-        if let (Some(step), Some(state)) = (self.plan.step(index), self.state.steps.get(index.get())) {
+        if let (Some(step), Some(state)) = (self.compiled.step(index), self.state.steps.get(index.get())) {
             self.decision.commands.push(Command::Execute {
                 step: index,
                 attempt,
@@ -208,10 +214,10 @@ impl Machine<'_> {
         };
         let tries_again = self.state.phase == Phase::Active && error.kind != super::StepErrorKind::Permanent;
         let pause = self
-            .plan
+            .compiled
             .step(step)
             .filter(|_| tries_again)
-            .and_then(|planned| backoff(&planned.retry, self.context.id, step, attempt));
+            .and_then(|compiled_step| backoff(&compiled_step.retry, self.context.id, step, attempt));
         let retry_at = pause.map(|pause| self.at + pause);
         if let Some(due) = retry_at {
             self.decision.commands.push(Command::SetTimer { step, attempt, due });
@@ -220,7 +226,7 @@ impl Machine<'_> {
     }
 
     fn time_came(&mut self, index: StepIndex, attempt: u32) -> Result<(), Corrupt> {
-        match self.plan.step(index).map(|step| step.uses) {
+        match self.compiled.step(index).map(|step| step.uses) {
             Some(StepKind::Delay) => {
                 self.record(Transition::StepCompleted { step: index, attempt, input: None, output: Value::Null })
             }

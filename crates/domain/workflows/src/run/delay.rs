@@ -6,8 +6,8 @@ use serde_json::Value;
 use tidegate_kernel::RunId;
 
 use super::model::StepError;
+use crate::compiled::{RetryPolicy, StepIndex};
 use crate::definition::parse_duration;
-use crate::plan::{RetryPolicy, StepIndex};
 
 /// The pause after the failed attempt `attempt`, or `None` when none is left: the policy's delay, of which a part between
 /// one half and all is waited ("equal jitter": Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015).

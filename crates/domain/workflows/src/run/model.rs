@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_kernel::RunId;
 
-use crate::plan::{StepIndex, StepKind};
+use crate::compiled::{StepIndex, StepKind};
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* })*) => {$(

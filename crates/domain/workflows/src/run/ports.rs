@@ -14,7 +14,7 @@ pub trait RunsTx: Transaction {
     /// Runs.
     fn runs(&mut self) -> &mut dyn RunRepository;
     /// What runs follow.
-    fn plans(&mut self) -> &mut dyn PlanRepository;
+    fn versions(&mut self) -> &mut dyn PublishedVersions;
     /// Who did what.
     fn audit(&mut self) -> &mut dyn AuditLog;
 }
@@ -113,7 +113,7 @@ pub enum Startable {
 
 /// What runs of one workspace's workflows follow.
 #[async_trait]
-pub trait PlanRepository: Send {
+pub trait PublishedVersions: Send {
     /// What of the workflow can be started, or `None` where the workspace has no such workflow.
     async fn startable(&mut self, workflow: WorkflowId) -> Result<Option<Startable>, StoreError>;
 

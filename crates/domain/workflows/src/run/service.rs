@@ -7,8 +7,8 @@ use tidegate_kernel::{
     UnitOfWork, WorkspaceScope,
 };
 
-use super::cache::PlanCache;
-use super::context::PlanSource;
+use super::cache::CompiledCache;
+use super::context::CompiledWorkflows;
 use super::ports::RunsTx;
 use super::record::{Run, RunDetails, RunFilter};
 use super::timeline::timeline;
@@ -49,7 +49,7 @@ pub enum CancelError {
 #[derive(Clone)]
 pub struct Runs {
     pub(super) store: Arc<dyn UnitOfWork<dyn RunsTx>>,
-    pub(super) plans: PlanCache,
+    pub(super) cache: CompiledCache,
     pub(super) pool: Arc<dyn ComputePool>,
     bus: Arc<dyn SignalBus>,
     pub(super) env: Environment,
@@ -65,10 +65,10 @@ impl Runs {
     /// The use cases over `store`; the engine hears of new work through `bus`.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn RunsTx>>, bus: Arc<dyn SignalBus>, env: Environment) -> Self {
-        Self { store, plans: PlanCache::default(), pool: Arc::new(Inline), bus, env }
+        Self { store, cache: CompiledCache::default(), pool: Arc::new(Inline), bus, env }
     }
 
-    /// Checks inputs and compiles plans on `pool`; on the calling thread where nothing is said.
+    /// Checks inputs and compiles workflows on `pool`; on the calling thread where nothing is said.
     #[must_use]
     pub fn computing_on(mut self, pool: Arc<dyn ComputePool>) -> Self {
         self.pool = pool;
@@ -83,23 +83,23 @@ impl Runs {
     /// A run with its steps.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`] when the caller lacks `runs:read` or the workspace has no such run.
     pub async fn get(&self, scope: &WorkspaceScope, id: RunId) -> Result<RunDetails, ReadError> {
         scope.require(Permission::RunsRead)?;
         let mut tx = self.store.begin(scope).await?;
         let run = tx.runs().find(id).await?.ok_or(ReadError::NotFound)?;
         let transitions = tx.runs().transitions(id).await?;
-        // A plan that is not known yet is read in a transaction of its own: this one has ended.
+        // A version that is not known yet is read in a transaction of its own: this one has ended.
         drop(tx);
-        let plan = self.plan(scope, run.workflow, run.version).await?;
-        let steps = plan.map(|plan| timeline(&plan, &transitions)).unwrap_or_default();
+        let compiled = self.compiled(scope, run.workflow, run.version).await?;
+        let steps = compiled.map(|compiled| timeline(&compiled, &transitions)).unwrap_or_default();
         Ok(RunDetails { run, steps })
     }
 
     /// A run without its steps.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`] when the caller lacks `runs:read` or the workspace has no such run.
     pub async fn peek(&self, scope: &WorkspaceScope, id: RunId) -> Result<Run, ReadError> {
         scope.require(Permission::RunsRead)?;
         self.store.begin(scope).await?.runs().find(id).await?.ok_or(ReadError::NotFound)
@@ -108,7 +108,7 @@ impl Runs {
     /// Runs, newest first.
     ///
     /// # Errors
-    /// [`ReadError`], never `NotFound`.
+    /// [`ReadError::Forbidden`] when the caller lacks `runs:read`.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -123,7 +123,7 @@ impl Runs {
     /// Asks for the end of a run. It ends as soon as its worker hears of it.
     ///
     /// # Errors
-    /// [`CancelError`].
+    /// [`CancelError`] when the caller lacks `runs:execute`, the workspace has no such run, or it has ended.
     pub async fn cancel(&self, scope: &WorkspaceScope, id: RunId) -> Result<Run, CancelError> {
         scope.require(Permission::RunsExecute)?;
         let mut tx = self.store.begin(scope).await?;

@@ -11,8 +11,8 @@ use tidegate_kernel::RunId;
 use uuid::Uuid;
 
 use super::*;
+use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, RetryPolicy, StepId, StepIndex, StepKind};
 use crate::expression::{Expression, ValueTemplate};
-use crate::plan::{CURRENT_SEMANTICS, Plan, PlannedStep, RetryPolicy, StepId, StepIndex, StepKind};
 
 fn at(millis: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis)
@@ -43,7 +43,7 @@ fn sketch(uses: StepKind, needs: &[usize]) -> Sketch {
     Sketch { uses, needs: needs.to_vec(), condition: None, attempts: 1 }
 }
 
-fn plan(sketches: &[Sketch]) -> Plan {
+fn compiled(sketches: &[Sketch]) -> CompiledWorkflow {
     let index = |i: usize| StepIndex(u16::try_from(i).unwrap());
     let with = |uses| match uses {
         StepKind::Condition => json!({"if": "${{ inputs.n > 0 }}"}),
@@ -53,7 +53,7 @@ fn plan(sketches: &[Sketch]) -> Plan {
     let steps = sketches
         .iter()
         .enumerate()
-        .map(|(i, sketch)| PlannedStep {
+        .map(|(i, sketch)| CompiledStep {
             id: StepId::new(&format!("s{i}")).unwrap(),
             uses: sketch.uses,
             with: ValueTemplate::compile(&with(sketch.uses)).unwrap(),
@@ -64,7 +64,7 @@ fn plan(sketches: &[Sketch]) -> Plan {
             timeout: Duration::from_secs(30),
         })
         .collect();
-    Plan {
+    CompiledWorkflow {
         semantics: CURRENT_SEMANTICS,
         name: "test".to_owned(),
         inputs: Arc::new(crate::input::InputSchema::compile(&json!({})).unwrap()),
@@ -76,7 +76,7 @@ fn plan(sketches: &[Sketch]) -> Plan {
 
 /// A run in a world without a database: what is recorded is committed at once, commands wait in a bag.
 struct World {
-    plan: Plan,
+    compiled: CompiledWorkflow,
     context: RunContext,
     state: RunState,
     history: Vec<TransitionRecord>,
@@ -87,22 +87,22 @@ struct World {
 
 impl World {
     fn new(sketches: &[Sketch]) -> Self {
-        let plan = plan(sketches);
-        let state = RunState::new(&plan);
+        let compiled = compiled(sketches);
+        let state = RunState::new(&compiled);
         let (history, executes, timers) = Default::default();
-        Self { plan, context: context(), state, history, executes, timers, now: 0 }
+        Self { compiled, context: context(), state, history, executes, timers, now: 0 }
     }
 
-    fn tell(&mut self, kind: FactKind) -> Decision {
+    fn apply(&mut self, kind: FactKind) -> Decision {
         self.now += 1;
         let fact = Fact { at: at(self.now), kind };
-        let decision = decide(&self.plan, &self.context, &mut self.state, &fact).unwrap();
+        let decision = decide(&self.compiled, &self.context, &mut self.state, &fact).unwrap();
         self.history.extend(decision.transitions.iter().cloned());
-        self.obey(&decision.commands);
+        self.execute(&decision.commands);
         decision
     }
 
-    fn obey(&mut self, commands: &[Command]) {
+    fn execute(&mut self, commands: &[Command]) {
         for command in commands {
             match command {
                 Command::Execute { step, attempt, .. } => self.executes.push((*step, *attempt)),
@@ -115,9 +115,9 @@ impl World {
     fn crash(&mut self) {
         self.executes.clear();
         self.timers.clear();
-        self.state = RunState::replay(&self.plan, &self.history).unwrap();
-        let outstanding = self.state.outstanding(&self.plan);
-        self.obey(&outstanding);
+        self.state = RunState::replay(&self.compiled, &self.history).unwrap();
+        let outstanding = self.state.outstanding(&self.compiled);
+        self.execute(&outstanding);
     }
 
     fn ended(&self) -> Option<RunStatus> {
@@ -129,13 +129,13 @@ impl World {
 
     fn end_attempt(&mut self, outcome: Result<Value, StepError>) -> Decision {
         let (step, attempt) = self.executes.remove(0);
-        self.tell(FactKind::AttemptEnded { step, attempt, outcome })
+        self.apply(FactKind::AttemptEnded { step, attempt, outcome })
     }
 
     fn fire(&mut self, step: StepIndex) -> Decision {
         let (attempt, due) = self.timers.remove(&step).unwrap();
         self.now = self.now.max(due.timestamp_millis());
-        self.tell(FactKind::TimeCame { step, attempt })
+        self.apply(FactKind::TimeCame { step, attempt })
     }
 
     fn status_of(&self, step: usize) -> StepStatus {
@@ -154,11 +154,11 @@ fn steps_without_effects_end_with_the_run_in_one_decision() {
         sketch(StepKind::Condition, &[0]),
         sketch(StepKind::Transform, &[0, 1]),
     ]);
-    let decision = world.tell(FactKind::Admitted);
+    let decision = world.apply(FactKind::Admitted);
     assert_eq!(world.ended(), Some(RunStatus::Completed));
     assert_eq!(decision.transitions.len(), 5);
     assert_eq!(decision.commands, []);
-    let steps = timeline(&world.plan, &world.history);
+    let steps = timeline(&world.compiled, &world.history);
     assert_eq!(steps[0].output, Some(json!({"n": 2})));
     assert_eq!(steps[1].output, Some(json!({"result": true})));
     assert_eq!(steps[2].input, Some(json!({"n": 2})));
@@ -171,7 +171,7 @@ fn what_needs_a_skipped_step_runs_and_sees_null() {
         Sketch { condition: Some("steps.s0.output == null"), ..sketch(StepKind::Transform, &[0]) },
         Sketch { condition: Some("steps.s0.output != null"), ..sketch(StepKind::Transform, &[0]) },
     ]);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     assert_eq!(world.ended(), Some(RunStatus::Completed));
     let statuses: Vec<_> = (0..3).map(|step| world.status_of(step)).collect();
     assert_eq!(statuses, [StepStatus::Skipped, StepStatus::Completed, StepStatus::Skipped]);
@@ -180,14 +180,14 @@ fn what_needs_a_skipped_step_runs_and_sees_null() {
 #[test]
 fn a_failed_attempt_is_tried_again_after_a_pause_until_none_is_left() {
     let mut world = World::new(&[Sketch { attempts: 2, ..sketch(StepKind::HttpRequest, &[]) }]);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     world.end_attempt(refused());
     assert_eq!((world.state.status(), world.status_of(0)), (RunStatus::Waiting, StepStatus::Waiting));
     world.fire(StepIndex(0));
     assert_eq!(world.executes, [(StepIndex(0), 2)]);
     world.end_attempt(refused());
     assert_eq!(world.ended(), Some(RunStatus::Failed));
-    let view = timeline(&world.plan, &world.history).remove(0);
+    let view = timeline(&world.compiled, &world.history).remove(0);
     assert_eq!(
         view.attempts.iter().map(|a| (a.number, a.status)).collect::<Vec<_>>(),
         [(1, StepStatus::Failed), (2, StepStatus::Failed)]
@@ -198,7 +198,7 @@ fn a_failed_attempt_is_tried_again_after_a_pause_until_none_is_left() {
 #[test]
 fn an_error_that_stays_is_not_tried_again() {
     let mut world = World::new(&[Sketch { attempts: 5, ..sketch(StepKind::HttpRequest, &[]) }]);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     world.end_attempt(Err(StepError::permanent("refused-address", "private")));
     assert_eq!(world.ended(), Some(RunStatus::Failed));
 }
@@ -206,7 +206,7 @@ fn an_error_that_stays_is_not_tried_again() {
 #[test]
 fn a_step_that_takes_too_long_times_its_run_out() {
     let mut world = World::new(&[sketch(StepKind::HttpRequest, &[])]);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     world.end_attempt(Err(StepError::timed_out(Duration::from_secs(30))));
     assert_eq!((world.ended(), world.status_of(0)), (Some(RunStatus::TimedOut), StepStatus::TimedOut));
 }
@@ -219,14 +219,14 @@ fn a_failure_awaits_what_runs_and_gives_up_what_waits() {
         sketch(StepKind::Delay, &[]),
         sketch(StepKind::Transform, &[1]),
     ]);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     world.end_attempt(refused());
     assert_eq!(world.ended(), None);
     world.fire(StepIndex(2));
     assert_eq!(world.status_of(2), StepStatus::Waiting, "a run that stops does not go on");
     world.end_attempt(Ok(json!(1)));
     assert_eq!(world.ended(), Some(RunStatus::Failed));
-    let statuses: Vec<_> = timeline(&world.plan, &world.history).into_iter().map(|step| step.status).collect();
+    let statuses: Vec<_> = timeline(&world.compiled, &world.history).into_iter().map(|step| step.status).collect();
     use StepStatus::{Cancelled, Completed, Failed};
     assert_eq!(statuses, [Failed, Completed, Cancelled, Cancelled]);
 }
@@ -234,7 +234,7 @@ fn a_failure_awaits_what_runs_and_gives_up_what_waits() {
 #[test]
 fn a_delay_ends_by_its_time() {
     let mut world = World::new(&[sketch(StepKind::Delay, &[]), sketch(StepKind::Transform, &[0])]);
-    let decision = world.tell(FactKind::Admitted);
+    let decision = world.apply(FactKind::Admitted);
     let due = at(1) + TimeDelta::seconds(1);
     assert_eq!(decision.commands, [Command::SetTimer { step: StepIndex(0), attempt: 1, due }]);
     assert_eq!(world.state.status(), RunStatus::Waiting);
@@ -245,28 +245,28 @@ fn a_delay_ends_by_its_time() {
 #[test]
 fn a_cancelled_run_ends_at_once_and_stays_ended() {
     let mut world = World::new(&[sketch(StepKind::HttpRequest, &[]), sketch(StepKind::Transform, &[0])]);
-    world.tell(FactKind::Admitted);
-    world.tell(FactKind::CancelRequested);
+    world.apply(FactKind::Admitted);
+    world.apply(FactKind::CancelRequested);
     assert_eq!(world.ended(), Some(RunStatus::Cancelled));
     assert_eq!(world.end_attempt(Ok(json!(1))), Decision::default());
-    assert_eq!(world.tell(FactKind::CancelRequested), Decision::default());
-    let view = timeline(&world.plan, &world.history).remove(0);
+    assert_eq!(world.apply(FactKind::CancelRequested), Decision::default());
+    let view = timeline(&world.compiled, &world.history).remove(0);
     assert_eq!((view.status, view.attempts[0].status), (StepStatus::Cancelled, StepStatus::Cancelled));
 }
 
 #[test]
 fn an_expression_without_a_value_fails_its_step() {
     let mut world = World::new(&[Sketch { condition: Some("inputs.missing"), ..sketch(StepKind::Transform, &[]) }]);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     assert_eq!(world.ended(), Some(RunStatus::Failed));
-    assert_eq!(timeline(&world.plan, &world.history)[0].error.as_ref().unwrap().code, "expression");
+    assert_eq!(timeline(&world.compiled, &world.history)[0].error.as_ref().unwrap().code, "expression");
 }
 
 #[test]
 fn an_output_that_could_not_be_read_again_fails_its_step() {
     for (levels, status) in [(100, RunStatus::Completed), (101, RunStatus::Failed)] {
         let mut world = World::new(&[sketch(StepKind::HttpRequest, &[])]);
-        world.tell(FactKind::Admitted);
+        world.apply(FactKind::Admitted);
         let output = (0..levels).fold(json!(1), |inner, _| json!([inner]));
         let decision = world.end_attempt(Ok(output));
         assert_eq!(world.ended(), Some(status));
@@ -281,7 +281,7 @@ fn an_output_that_could_not_be_read_again_fails_its_step() {
 fn a_run_holds_no_more_than_its_worker_can() {
     let steps = vec![sketch(StepKind::HttpRequest, &[]); 20];
     let mut world = World::new(&steps);
-    world.tell(FactKind::Admitted);
+    world.apply(FactKind::Admitted);
     let mut made = 0;
     while world.ended().is_none() {
         let decision = world.end_attempt(Ok(json!("x".repeat(1 << 20))));
@@ -299,21 +299,21 @@ fn a_run_holds_no_more_than_its_worker_can() {
 
 #[test]
 fn rules_of_a_later_release_are_left_to_it() {
-    let mut plan = plan(&[sketch(StepKind::Transform, &[])]);
-    plan.semantics = CURRENT_SEMANTICS + 1;
-    let mut state = RunState::new(&plan);
+    let mut compiled = compiled(&[sketch(StepKind::Transform, &[])]);
+    compiled.semantics = CURRENT_SEMANTICS + 1;
+    let mut state = RunState::new(&compiled);
     let fact = Fact { at: at(0), kind: FactKind::Admitted };
-    assert!(matches!(decide(&plan, &context(), &mut state, &fact), Err(DecideError::UnknownSemantics(_))));
+    assert!(matches!(decide(&compiled, &context(), &mut state, &fact), Err(DecideError::UnknownSemantics(_))));
 }
 
 #[test]
 fn transitions_that_do_not_follow_are_refused() {
-    let plan = plan(&[sketch(StepKind::Transform, &[])]);
+    let compiled = compiled(&[sketch(StepKind::Transform, &[])]);
     let record = |seq, transition| TransitionRecord { seq, at: at(0), transition };
     let skipped = Transition::StepSkipped { step: StepIndex(0) };
-    assert!(RunState::replay(&plan, &[record(0, skipped.clone())]).is_err());
-    assert!(RunState::replay(&plan, &[record(1, Transition::RunStarted)]).is_err());
-    assert!(RunState::replay(&plan, &[record(0, Transition::RunStarted), record(1, skipped)]).is_ok());
+    assert!(RunState::replay(&compiled, &[record(0, skipped.clone())]).is_err());
+    assert!(RunState::replay(&compiled, &[record(1, Transition::RunStarted)]).is_err());
+    assert!(RunState::replay(&compiled, &[record(0, Transition::RunStarted), record(1, skipped)]).is_ok());
 }
 
 fn kinds() -> impl Strategy<Value = StepKind> {
@@ -366,7 +366,7 @@ proptest! {
         acts in prop::collection::vec(acts(), 0..60),
     ) {
         let mut world = World::new(&sketches);
-        world.tell(FactKind::Admitted);
+        world.apply(FactKind::Admitted);
         let mut told: Vec<FactKind> = vec![FactKind::Admitted];
         // The chosen acts, then whatever it takes to end.
         let mut acts = acts.into_iter();
@@ -392,14 +392,14 @@ proptest! {
                 Act::RepeatLast => {
                     for fact in told.clone() {
                         let before = world.state.clone();
-                        let decision = world.tell(fact);
+                        let decision = world.apply(fact);
                         prop_assert_eq!(decision, Decision::default(), "a stale fact changed something");
                         prop_assert_eq!(&world.state, &before);
                     }
                     continue;
                 }
                 Act::Crash => { world.crash(); continue; }
-                Act::Cancel => { world.tell(FactKind::CancelRequested); continue; }
+                Act::Cancel => { world.apply(FactKind::CancelRequested); continue; }
             };
             if let Some((step, attempt)) = world.executes.first().copied() {
                 told.push(FactKind::AttemptEnded { step, attempt, outcome: outcome.clone() });
@@ -408,7 +408,7 @@ proptest! {
         }
 
         // Rebuilt from what was recorded, the state is the same.
-        let rebuilt = RunState::replay(&world.plan, &world.history).unwrap();
+        let rebuilt = RunState::replay(&world.compiled, &world.history).unwrap();
         prop_assert_eq!(&rebuilt, &world.state);
 
         // Numbered without gaps, and none recorded twice.
@@ -425,7 +425,7 @@ proptest! {
         }
 
         // Every step has ended, and none began before what it needs.
-        let views = timeline(&world.plan, &world.history);
+        let views = timeline(&world.compiled, &world.history);
         for (i, view) in views.iter().enumerate() {
             prop_assert!(view.status.is_terminal());
             prop_assert_eq!(view.status, world.status_of(i));

@@ -10,16 +10,16 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{Forbidden, Permission, RunId, StoreError, WorkflowId, WorkspaceScope};
 
-use super::context::{PlanSource, RunOrigin};
+use super::context::{CompiledWorkflows, RunOrigin};
 use super::ports::{KeyClaim, RunsTx, Startable};
 use super::record::{MAX_DEPTH, NewRun, Run, digest};
 use super::service::Runs;
+use crate::compiled::CompiledWorkflow;
 use crate::compute::compute;
 use crate::definition::{Definition, DefinitionError};
 use crate::expression::{Bindings, MAX_VALUE_DEPTH, is_too_deep};
 use crate::input::InputProblem;
 use crate::model::Document;
-use crate::plan::Plan;
 
 /// How long a dedupe key is known.
 const KEYS_LAST: TimeDelta = TimeDelta::days(32);
@@ -120,10 +120,11 @@ impl Runs {
     /// Starts a run of the published version.
     ///
     /// # Errors
-    /// [`StartError`]; nothing was started then.
+    /// [`StartError`] when the caller lacks `runs:execute`, there is no published version, the input does not meet its schema, or the
+    /// dedupe key belongs to another input; nothing was started then.
     pub async fn start(&self, scope: &WorkspaceScope, mut start: StartRun) -> Result<Started, StartError> {
         scope.require(Permission::RunsExecute)?;
-        let mut version = match self.plans.published(scope.workspace(), start.workflow) {
+        let mut version = match self.cache.published(scope.workspace(), start.workflow) {
             Some(version) => version,
             None => self.published(scope, start.workflow).await?,
         };
@@ -142,7 +143,7 @@ impl Runs {
                 Err(StartError::Superseded { start: again, version: published }) if attempt < ATTEMPTS => {
                     attempt += 1;
                     (start, version) = (*again, published);
-                    self.plans.publish(scope.workspace(), start.workflow, version);
+                    self.cache.publish(scope.workspace(), start.workflow, version);
                 }
                 Err(error) => return Err(error),
             }
@@ -164,12 +165,12 @@ impl Runs {
         // As stores keep it, so that the answer is what is read later.
         let created_at = self.env.now().trunc_subsecs(6);
         let checked = |start, verdict| CheckedStart { run, created_at, version, start, verdict };
-        let Some(plan) = self.plan(scope, start.workflow, version).await? else {
+        let Some(compiled) = self.compiled(scope, start.workflow, version).await? else {
             return Ok(checked(start, Err(StartError::Unpublished)));
         };
-        let is_quick = plan.concurrency.is_none() && plan.inputs.is_quick(&start.input);
+        let is_quick = compiled.concurrency.is_none() && compiled.inputs.is_quick(&start.input);
         let check = move || {
-            let verdict = verdict(&plan, &start, run, created_at, version);
+            let verdict = verdict(&compiled, &start, run, created_at, version);
             (start, verdict)
         };
         let (start, verdict) = if is_quick { check() } else { compute(&*self.pool, check).await? };
@@ -179,7 +180,7 @@ impl Runs {
     /// Starts a run as part of a larger unit of work; the caller checks that it may, commits, and calls [`Runs::wake`].
     ///
     /// # Errors
-    /// [`StartError`]; the transaction can go on without the run, except after [`StartError::Store`].
+    /// [`StartError`] as for [`Runs::start`]; the transaction can go on without the run, except after [`StartError::Store`].
     pub async fn start_in(&self, tx: &mut dyn RunsTx, checked: CheckedStart) -> Result<Started, StartError> {
         let CheckedStart { run, created_at, version, start, verdict } = checked;
         // Whether the version is the published one is part of keeping the run, unless something has to be told or done before.
@@ -234,34 +235,34 @@ impl Runs {
     async fn published(&self, scope: &WorkspaceScope, workflow: WorkflowId) -> Result<i32, StartError> {
         let mut tx = self.store.begin(scope).await?;
         let version = startable(&mut *tx, workflow).await?;
-        self.plans.publish(scope.workspace(), workflow, version);
+        self.cache.publish(scope.workspace(), workflow, version);
         Ok(version)
     }
 }
 
 #[async_trait]
-impl PlanSource for Runs {
-    async fn plan(
+impl CompiledWorkflows for Runs {
+    async fn compiled(
         &self,
         scope: &WorkspaceScope,
         workflow: WorkflowId,
         version: i32,
-    ) -> Result<Option<Arc<Plan>>, StoreError> {
-        if let Some(plan) = self.plans.get(workflow, version) {
-            return Ok(Some(plan));
+    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
+        if let Some(compiled) = self.cache.get(workflow, version) {
+            return Ok(Some(compiled));
         }
-        let document = self.store.begin(scope).await?.plans().document(workflow, version).await?;
+        let document = self.store.begin(scope).await?.versions().document(workflow, version).await?;
         let Some(document) = document else { return Ok(None) };
         // It compiled when it was kept, so this is a server older than the document.
         let definition = self.compile(document).await?.map_err(|error| StoreError::Internal(Box::new(error)))?;
-        self.plans.put(workflow, version, Arc::clone(&definition.plan));
-        Ok(Some(definition.plan))
+        self.cache.put(workflow, version, Arc::clone(&definition.compiled));
+        Ok(Some(definition.compiled))
     }
 }
 
 /// The concurrency key and its limit, where the run may be started.
 fn verdict(
-    plan: &Plan,
+    compiled: &CompiledWorkflow,
     start: &StartRun,
     run: RunId,
     created_at: DateTime<Utc>,
@@ -277,22 +278,22 @@ fn verdict(
         let detail = format!("the input nests more than {MAX_VALUE_DEPTH} deep");
         return Err(StartError::InvalidInput(vec![InputProblem { pointer: String::new(), detail }]));
     }
-    let problems = plan.inputs.problems(&start.input);
+    let problems = compiled.inputs.problems(&start.input);
     if !problems.is_empty() {
         return Err(StartError::InvalidInput(problems));
     }
-    concurrency(plan, start, run, created_at, version)
+    concurrency(compiled, start, run, created_at, version)
 }
 
 /// The workflow's concurrency key for this run, with its limit.
 fn concurrency(
-    plan: &Plan,
+    compiled: &CompiledWorkflow,
     start: &StartRun,
     run: RunId,
     created_at: DateTime<Utc>,
     version: i32,
 ) -> Result<Option<(String, u32)>, StartError> {
-    let Some(concurrency) = &plan.concurrency else { return Ok(None) };
+    let Some(concurrency) = &compiled.concurrency else { return Ok(None) };
     let origin = RunOrigin {
         run,
         created_at,
@@ -302,7 +303,7 @@ fn concurrency(
         event: start.event.clone(),
         inputs: start.input.clone(),
     };
-    let context = origin.context(&plan.name);
+    let context = origin.context(&compiled.name);
     let bindings = Bindings {
         inputs: Some(&context.inputs),
         event: Some(&context.event),
@@ -325,7 +326,7 @@ fn concurrency(
 
 /// The version that is published.
 async fn startable(tx: &mut dyn RunsTx, workflow: WorkflowId) -> Result<i32, StartError> {
-    match tx.plans().startable(workflow).await? {
+    match tx.versions().startable(workflow).await? {
         None => Err(StartError::NotFound),
         Some(Startable::Unpublished) => Err(StartError::Unpublished),
         Some(Startable::Version(version)) => Ok(version),

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::model::{Command, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition, TransitionRecord};
+use crate::compiled::{CompiledWorkflow, StepIndex};
 use crate::expression::{Bindings, StepBinding, json_bytes};
-use crate::plan::{Plan, StepIndex};
 use crate::run::RunContext;
 
 /// Transitions that no run can have made: a defect, or rows that somebody changed.
@@ -70,7 +70,7 @@ pub const MAX_RUN_BYTES: usize = 16 << 20;
 impl RunState {
     /// The state before the first transition.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(compiled: &CompiledWorkflow) -> Self {
         let step = |needs: usize| StepState {
             status: StepStatus::Pending,
             attempt: 0,
@@ -80,18 +80,18 @@ impl RunState {
             error: Value::Null,
             until: None,
         };
-        let steps = plan.steps.iter().map(|s| step(s.needs.len())).collect();
+        let steps = compiled.steps.iter().map(|s| step(s.needs.len())).collect();
         Self { phase: Phase::Pending, next_seq: 0, steps, held: 0 }
     }
 
     /// The state after these transitions.
     ///
     /// # Errors
-    /// [`Corrupt`] when they are not what a run of `plan` records.
-    pub fn replay(plan: &Plan, transitions: &[TransitionRecord]) -> Result<Self, Corrupt> {
-        let mut state = Self::new(plan);
+    /// [`Corrupt`] when they are not what a run of `compiled` records.
+    pub fn replay(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -> Result<Self, Corrupt> {
+        let mut state = Self::new(compiled);
         for record in transitions {
-            state.apply(plan, record)?;
+            state.apply(compiled, record)?;
         }
         Ok(state)
     }
@@ -100,7 +100,7 @@ impl RunState {
     ///
     /// # Errors
     /// [`Corrupt`] when it cannot follow; the state is then unchanged.
-    pub fn apply(&mut self, plan: &Plan, record: &TransitionRecord) -> Result<(), Corrupt> {
+    pub fn apply(&mut self, compiled: &CompiledWorkflow, record: &TransitionRecord) -> Result<(), Corrupt> {
         self.fits(record).ok_or(Corrupt { seq: record.seq })?;
         self.held = self.held.saturating_add(values(&record.transition).into_iter().flatten().map(json_bytes).sum());
         match &record.transition {
@@ -128,7 +128,7 @@ impl RunState {
                     state.output = output.clone();
                     state.error = Value::Null;
                 }
-                self.end_step(plan, *step, StepStatus::Completed);
+                self.end_step(compiled, *step, StepStatus::Completed);
             }
             Transition::StepFailed { step, attempt, error, retry_at } => {
                 if let Some(state) = self.steps.get_mut(step.get()) {
@@ -138,10 +138,10 @@ impl RunState {
                     state.status = StepStatus::Waiting;
                 }
                 if retry_at.is_none() {
-                    self.fail_step(plan, *step, error);
+                    self.fail_step(compiled, *step, error);
                 }
             }
-            Transition::StepSkipped { step } => self.end_step(plan, *step, StepStatus::Skipped),
+            Transition::StepSkipped { step } => self.end_step(compiled, *step, StepStatus::Skipped),
             Transition::RunEnded { status, .. } => {
                 self.phase = Phase::Ended(*status);
                 for step in &mut self.steps {
@@ -171,26 +171,26 @@ impl RunState {
         fits.then_some(())
     }
 
-    fn fail_step(&mut self, plan: &Plan, index: StepIndex, error: &StepError) {
+    fn fail_step(&mut self, compiled: &CompiledWorkflow, index: StepIndex, error: &StepError) {
         let (step, run) = match error.kind {
             StepErrorKind::TimedOut => (StepStatus::TimedOut, RunStatus::TimedOut),
             StepErrorKind::Transient | StepErrorKind::Permanent => (StepStatus::Failed, RunStatus::Failed),
         };
-        self.end_step(plan, index, step);
+        self.end_step(compiled, index, step);
         if self.phase == Phase::Active {
-            let id = plan.step(index).map(|step| step.id.to_string());
+            let id = compiled.step(index).map(|step| step.id.to_string());
             let error = RunError { code: error.code.clone(), message: error.message.clone(), step: id };
             self.phase = Phase::Stopping { status: run, error };
         }
     }
 
-    fn end_step(&mut self, plan: &Plan, index: StepIndex, status: StepStatus) {
+    fn end_step(&mut self, compiled: &CompiledWorkflow, index: StepIndex, status: StepStatus) {
         if let Some(state) = self.steps.get_mut(index.get()) {
             state.status = status;
             state.until = None;
             state.input = Value::Null;
         }
-        for dependent in plan.step(index).into_iter().flat_map(|step| &step.dependents) {
+        for dependent in compiled.step(index).into_iter().flat_map(|step| &step.dependents) {
             if let Some(state) = self.steps.get_mut(dependent.get()) {
                 state.unmet = state.unmet.saturating_sub(1);
             }
@@ -214,7 +214,7 @@ impl RunState {
         self.next_seq
     }
 
-    /// The steps, in the plan's order.
+    /// The steps, in the workflow's order.
     #[must_use]
     pub fn steps(&self) -> &[StepState] {
         &self.steps
@@ -240,16 +240,17 @@ impl RunState {
     /// What a worker that takes the run over has to do: the attempts that are being worked on once more, under the same
     /// idempotency key, and the times that are waited for.
     #[must_use]
-    pub fn outstanding(&self, plan: &Plan) -> Vec<Command> {
-        plan.indexed()
+    pub fn outstanding(&self, compiled: &CompiledWorkflow) -> Vec<Command> {
+        compiled
+            .indexed()
             .zip(&self.steps)
-            .filter_map(|((step, planned), state)| match (state.status, state.until) {
+            .filter_map(|((step, compiled_step), state)| match (state.status, state.until) {
                 (StepStatus::Running, _) => Some(Command::Execute {
                     step,
                     attempt: state.attempt,
-                    uses: planned.uses,
+                    uses: compiled_step.uses,
                     input: state.input.clone(),
-                    timeout: planned.timeout,
+                    timeout: compiled_step.timeout,
                 }),
                 (StepStatus::Waiting, Some(due)) if self.phase == Phase::Active => {
                     Some(Command::SetTimer { step, attempt: state.attempt, due })
@@ -260,8 +261,8 @@ impl RunState {
     }
 
     /// What expressions see now.
-    pub(super) fn bindings<'a>(&'a self, plan: &'a Plan, context: &'a RunContext) -> Bindings<'a> {
-        let steps = plan.steps.iter().zip(&self.steps).filter(|(_, state)| state.status.is_terminal());
+    pub(super) fn bindings<'a>(&'a self, compiled: &'a CompiledWorkflow, context: &'a RunContext) -> Bindings<'a> {
+        let steps = compiled.steps.iter().zip(&self.steps).filter(|(_, state)| state.status.is_terminal());
         Bindings {
             inputs: Some(&context.inputs),
             event: Some(&context.event),
@@ -269,10 +270,10 @@ impl RunState {
             workflow: Some(&context.workflow),
             trigger: Some(&context.trigger),
             steps: steps
-                .map(|(planned, state)| {
+                .map(|(compiled_step, state)| {
                     let seen =
                         StepBinding { status: state.status.as_str(), output: &state.output, error: &state.error };
-                    (planned.id.as_str(), seen)
+                    (compiled_step.id.as_str(), seen)
                 })
                 .collect(),
         }

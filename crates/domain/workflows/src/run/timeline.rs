@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::model::{StepError, StepErrorKind, StepStatus, Transition, TransitionRecord};
-use crate::plan::{Plan, StepKind};
+use crate::compiled::{CompiledWorkflow, StepKind};
 
 /// One attempt of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,10 +58,10 @@ impl StepView {
     }
 }
 
-/// The steps of a run, in the plan's order, from its transitions.
+/// The steps of a run, in the workflow's order, from its transitions.
 #[must_use]
-pub fn timeline(plan: &Plan, transitions: &[TransitionRecord]) -> Vec<StepView> {
-    let mut views: Vec<StepView> = plan
+pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -> Vec<StepView> {
+    let mut views: Vec<StepView> = compiled
         .steps
         .iter()
         .map(|step| StepView {

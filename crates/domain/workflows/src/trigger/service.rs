@@ -161,7 +161,7 @@ impl Triggers {
     /// gives the transaction up and begins anew.
     ///
     /// # Errors
-    /// [`StoreError`]; the transaction cannot go on then.
+    /// [`StoreError`] when the run could not be stored; the transaction cannot go on then.
     pub async fn start_due_in(&self, tx: &mut dyn TriggersTx, due: CheckedRun) -> Result<Option<bool>, StoreError> {
         self.start_in(tx, due.prepared).await
     }

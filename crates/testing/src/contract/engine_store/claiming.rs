@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use tidegate_engine::model::{After, RunCommit, RunKey, Share, Timer};
 use tidegate_engine::ports::TIMERS_PER_LOOK;
 use tidegate_kernel::{RunId, WorkflowId};
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::ports::KeyClaim;
 use tidegate_workflows::run::{RunStatus, Transition};
 
-use super::{Hand, Subject, TTL, at, completed, ended, face, record, step, whole};
+use super::{Hand, Subject, TTL, at, completed, ended, record, step, summary, whole};
 use crate::scope::system_scope;
 
 /// A run is leased once, in the order of its workspace's queue, and never more than asked for.
@@ -53,7 +53,8 @@ pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     let over = RunCommit { cleared: vec![StepIndex(0)], ..step(&back, 2, vec![completed(2)]) };
     assert_eq!(hand.commit(&[over]).await, [key]);
     assert_eq!(hand.look(None, at(2_001)).await.timers, [later], "a time that has been met is over");
-    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&back, 3, vec![ended(3)]) };
+    let end =
+        RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(&back, 3, vec![ended(3)]) };
     assert_eq!(hand.commit(&[end]).await, [key]);
     assert_eq!(hand.look(None, at(2_001)).await.timers, [], "nothing is left of an ended run");
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nor can it be claimed");
@@ -73,7 +74,7 @@ pub async fn a_signal_is_heeded_once(subject: &Subject) {
     let cancelled = Transition::RunEnded { status: RunStatus::Cancelled, outputs: Value::Null, error: None };
     let end = RunCommit {
         after: After::End,
-        face: Some(face(RunStatus::Cancelled)),
+        summary: Some(summary(RunStatus::Cancelled)),
         signals: vec![signals[0].id],
         ..step(&run, 0, vec![record(0, cancelled)])
     };
@@ -101,7 +102,8 @@ pub async fn a_look_has_the_first_timers(subject: &Subject) {
     assert_eq!(first, expected[..usize::from(most)]);
     let rest = hand.look(first.last().map(|timer| timer.due), at(2_000)).await.timers;
     assert_eq!(rest, expected[usize::from(most) - 1..]);
-    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&run, 1, vec![ended(1)]) };
+    let end =
+        RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(&run, 1, vec![ended(1)]) };
     assert_eq!(hand.commit(&[end]).await, [key]);
     assert_eq!(hand.look(None, at(2_000)).await.timers, []);
 }

@@ -3,7 +3,7 @@
 use tidegate_engine::model::{After, Departure, Gate, RunCommit, RunKey};
 use tidegate_workflows::run::{RunStatus, Transition};
 
-use super::{Hand, Subject, TTL, completed, ended, face, record, step, whole};
+use super::{Hand, Subject, TTL, completed, ended, record, step, summary, whole};
 
 /// A repeated or stale commit changes nothing, however often it comes.
 pub async fn a_repeated_commit_changes_nothing(subject: &Subject) {
@@ -15,7 +15,8 @@ pub async fn a_repeated_commit_changes_nothing(subject: &Subject) {
     assert_eq!(hand.commit(std::slice::from_ref(&begin)).await, [key]);
     assert_eq!(hand.commit(std::slice::from_ref(&begin)).await, []);
     assert_eq!(subject.status(key).await, RunStatus::Running);
-    let end = RunCommit { after: After::End, face: Some(face(RunStatus::Completed)), ..step(&run, 2, vec![ended(2)]) };
+    let end =
+        RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(&run, 2, vec![ended(2)]) };
     let stale = RunCommit { from_seq: 1, ..end.clone() };
     assert_eq!(hand.commit(&[stale]).await, []);
     assert_eq!(hand.commit(std::slice::from_ref(&end)).await, [key]);
@@ -37,7 +38,7 @@ pub async fn a_gate_is_passed_in_order(subject: &Subject) {
     let (gate, limit) = runs[0].concurrency.clone().expect("the run has a gate");
     assert_eq!(limit, 1);
     let pass = RunCommit { passed: vec![gate.clone()], ..step(&runs[0], 0, vec![record(0, Transition::RunStarted)]) };
-    let block = |run| RunCommit { after: After::Block(gate.clone()), face: None, ..step(run, 0, Vec::new()) };
+    let block = |run| RunCommit { after: After::Block(gate.clone()), summary: None, ..step(run, 0, Vec::new()) };
     assert_eq!(hand.commit(&[pass, block(&runs[1]), block(&runs[2])]).await.len(), 3);
     hand.tenures.clear();
     let gates = hand.hold(TTL).await.gates;
@@ -99,7 +100,7 @@ pub async fn a_gate_is_its_workspaces_own(subject: &Subject) {
         let began = vec![record(0, Transition::RunStarted)];
         RunCommit { passed: vec![Gate::workspace()], ..step(run, 0, began) }
     };
-    let block = RunCommit { after: After::Block(Gate::workspace()), face: None, ..step(&ours[1], 0, Vec::new()) };
+    let block = RunCommit { after: After::Block(Gate::workspace()), summary: None, ..step(&ours[1], 0, Vec::new()) };
     assert_eq!(hand.commit(&[pass(&ours[0]), block, pass(&theirs)]).await.len(), 3);
     for (run, promoted) in [(&theirs, None), (&ours[0], Some(ours[1].key))] {
         let left = vec![Departure { gate: Gate::workspace(), places: 1 }];

@@ -8,7 +8,7 @@ use tidegate_kernel::{PageSize, WorkspaceId};
 use tidegate_workflows::run::{QuarantineAction, QuarantineReason, QuarantinedRun, RunError, RunStatus, Transition};
 use uuid::Uuid;
 
-use super::{Hand, INSTANT, Subject, TTL, at, ended, face, record, step};
+use super::{Hand, INSTANT, Subject, TTL, at, ended, record, step, summary};
 use crate::scope::system_scope;
 
 fn aside(run: &ClaimedRun) -> SetAside {
@@ -98,7 +98,7 @@ pub async fn a_run_in_quarantine_is_left_alone_until_somebody_asks(subject: &Sub
     let end = RunCommit {
         signals: vec![signals[0].id],
         after: After::End,
-        face: Some(face(RunStatus::Completed)),
+        summary: Some(summary(RunStatus::Completed)),
         ..step(&back, 0, vec![record(0, Transition::RunStarted), ended(1)])
     };
     assert_eq!(hand.commit(&[end]).await, [key]);
@@ -112,7 +112,7 @@ pub async fn whoever_is_set_aside_lets_the_next_one_pass(subject: &Subject) {
     let runs = hand.take(subject.ours, 2).await;
     let (gate, _) = runs[0].concurrency.clone().expect("the run has a gate");
     let pass = RunCommit { passed: vec![gate.clone()], ..step(&runs[0], 0, vec![record(0, Transition::RunStarted)]) };
-    let block = RunCommit { after: After::Block(gate.clone()), face: None, ..step(&runs[1], 0, Vec::new()) };
+    let block = RunCommit { after: After::Block(gate.clone()), summary: None, ..step(&runs[1], 0, Vec::new()) };
     assert_eq!(hand.commit(&[pass, block]).await.len(), 2);
     let left = vec![Departure { gate: gate.clone(), places: 1 }];
     let committed = hand.set_aside(&[SetAside { left, ..aside(&runs[0]) }]).await;
@@ -168,7 +168,7 @@ pub async fn a_gate_opens_while_the_next_one_is_cancelled(subject: &Subject) {
         let (gate, shard) = (runs[0].concurrency.clone().expect("the run has a gate").0, runs[0].tenure.shard);
         let pass =
             RunCommit { passed: vec![gate.clone()], ..step(&runs[0], 0, vec![record(0, Transition::RunStarted)]) };
-        let block = |run| RunCommit { after: After::Block(gate.clone()), face: None, ..step(run, 0, Vec::new()) };
+        let block = |run| RunCommit { after: After::Block(gate.clone()), summary: None, ..step(run, 0, Vec::new()) };
         assert_eq!(hand.commit(&[pass, block(&runs[1]), block(&runs[2])]).await.len(), 3);
         let left = vec![Departure { gate: gate.clone(), places: 1 }];
         let cancelled = |seq| {
@@ -179,7 +179,7 @@ pub async fn a_gate_opens_while_the_next_one_is_cancelled(subject: &Subject) {
         };
         let over = |run: &ClaimedRun, seq, left: &[Departure]| RunCommit {
             after: After::End,
-            face: Some(face(RunStatus::Cancelled)),
+            summary: Some(summary(RunStatus::Cancelled)),
             left: left.to_vec(),
             ..step(run, seq, vec![cancelled(seq)])
         };

@@ -62,7 +62,7 @@ pub async fn no_connection_is_held_while_an_input_is_checked(subject: &Subject) 
 
     let start = |n: serde_json::Value| StartRun::by_api(id, json!({ "n": n }), None);
     runs.start(&scope, start(json!(0))).await.expect("a run starts");
-    assert_eq!(pool.take(), 2, "the plan is compiled, and the input checked");
+    assert_eq!(pool.take(), 2, "the workflow is compiled, and the input checked");
     let refused = runs.start(&scope, start(json!("x"))).await.expect_err("the input does not meet the schema");
     assert!(matches!(&refused, StartError::InvalidInput(problems) if problems[0].pointer == "/n"), "{refused:?}");
     assert_eq!(pool.take(), 1);

@@ -4,7 +4,7 @@ use serde_json::json;
 use tidegate_kernel::{PageSize, StoreError, WorkflowId};
 use tidegate_workflows::error::{CreateError, DraftError, PublishError, ReadError, WithdrawError};
 use tidegate_workflows::model::{Expected, Version, Workflow};
-use tidegate_workflows::run::{PlanSource, StartError, StartRun};
+use tidegate_workflows::run::{CompiledWorkflows, StartError, StartRun};
 
 use super::{Subject, document, event};
 
@@ -194,8 +194,8 @@ pub async fn a_deleted_workflow_is_gone_and_its_runs_stay(subject: &Subject) {
     // The run goes on and is read with its steps, whoever has the name now.
     let details = subject.run_service().get(&scope, run.id).await.expect("the run is there");
     assert_eq!((details.run.id, details.steps.len()), (run.id, 1));
-    let plan = PlanSource::plan(&subject.run_service(), &scope, id, 1).await.expect("the plan is read");
-    assert!(plan.is_some());
+    let compiled = CompiledWorkflows::compiled(&subject.run_service(), &scope, id, 1).await.expect("it is read");
+    assert!(compiled.is_some());
     assert_eq!(subject.runs(&scope).await.len(), 1);
     let other = subject.create(&scope, "first", "").await.workflow.id;
     assert_ne!(other, id);

@@ -178,10 +178,10 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
     let id = subject.create(&scope, "first", "").await.workflow.id;
     let look = async || {
         let mut tx = subject.begin(&scope).await;
-        let startable = tx.plans().startable(id).await.expect("an answer");
+        let startable = tx.versions().startable(id).await.expect("an answer");
         let mut names = Vec::new();
         for version in 1..=2 {
-            let document = tx.plans().document(id, version).await.expect("an answer");
+            let document = tx.versions().document(id, version).await.expect("an answer");
             let compile = |document: Document| Definition::compile(&document.source, document.format);
             names.push(document.map(|document| compile(document).expect("it compiles").name));
         }
@@ -197,8 +197,8 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
     assert_eq!(look().await, (Some(Startable::Version(2)), vec![name("first"), name("second")]));
     let mut tx = subject.begin(&scope).await;
     let nothing = WorkflowId::generate(&subject.env);
-    assert_eq!(tx.plans().startable(nothing).await.expect("an answer"), None);
-    assert!(tx.plans().document(nothing, 1).await.expect("an answer").is_none());
+    assert_eq!(tx.versions().startable(nothing).await.expect("an answer"), None);
+    assert!(tx.versions().document(nothing, 1).await.expect("an answer").is_none());
     // Only a run of the version that is published is kept by whoever asks for that.
     for (workflow, version, kept) in [(id, 1, false), (id, 3, false), (nothing, 2, false), (id, 2, true)] {
         let run = NewRun { version, ..new_run(&subject.env, workflow) };
@@ -207,7 +207,7 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
     }
 }
 
-/// Every method, tried on another tenant's runs, keys and plans.
+/// Every method, tried on another tenant's runs, keys and compiled workflows.
 pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     let day = TimeDelta::days(1);
@@ -219,8 +219,8 @@ pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     let mut tx = subject.begin(&scope).await;
     assert_eq!(tx.runs().find(id).await.expect("an answer"), None);
     assert_eq!(tx.runs().transitions(id).await.expect("an answer"), []);
-    assert_eq!(tx.plans().startable(workflow).await.expect("an answer"), None);
-    assert!(tx.plans().document(workflow, 1).await.expect("an answer").is_none());
+    assert_eq!(tx.versions().startable(workflow).await.expect("an answer"), None);
+    assert!(tx.versions().document(workflow, 1).await.expect("an answer").is_none());
     tx.runs().request_cancel(id, subject.env.now()).await.expect("nothing is asked");
     tx.commit().await.expect("it commits");
     assert_eq!(subject.runs(&scope).await, []);

@@ -43,7 +43,7 @@ impl Schedule {
     /// The schedule of `pattern` in the time zone named `zone`.
     ///
     /// # Errors
-    /// [`ScheduleError`]; a pattern that never fires is one.
+    /// [`ScheduleError`] when the pattern or the zone cannot be read, or the pattern never fires.
     pub fn new(pattern: &str, zone: &str) -> Result<Self, ScheduleError> {
         let zone: Tz = zone.parse().map_err(|_| ScheduleError::Zone(zone.to_owned()))?;
         let pattern = pattern::parse(pattern)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_engine::model::{
-    After, ClaimRequest, ClaimedRun, Departure, Gate, RunCommit, RunFace, RunKey, ShardId, Share, Tenure, Timer,
+    After, ClaimRequest, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSummary, ShardId, Share, Tenure, Timer,
     WorkerId,
 };
 use tidegate_engine::ports::EngineStore;
@@ -17,7 +17,7 @@ use tidegate_tenancy::{AuditFilter, TenancyTx};
 use tidegate_testing::contract::Stage;
 use tidegate_testing::contract::engine_store::new_run;
 use tidegate_testing::scope::{system_scope, workspace_scope};
-use tidegate_workflows::plan::StepIndex;
+use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::ports::WorkflowsTx;
 use tidegate_workflows::run::ports::RunsTx;
 use tidegate_workflows::run::{RunFilter, RunStatus, Transition, TransitionRecord};
@@ -96,7 +96,7 @@ impl Walk {
         tx.runs().find(ids[0]).await.unwrap().unwrap();
         tx.runs().transitions(ids[0]).await.unwrap();
         tx.runs().request_cancel(ids[0], env.now()).await.unwrap();
-        tx.plans().startable(workflow).await.unwrap();
+        tx.versions().startable(workflow).await.unwrap();
         let rare = WorkflowId::from_uuid(event_id(1, 99, 1));
         let some = (0..3).map(|n| WorkflowId::from_uuid(event_id(1, n, 1))).collect::<Vec<_>>();
         for workflows in [vec![], vec![rare], some] {
@@ -129,7 +129,7 @@ impl Walk {
         assert!(claimed.len() > 1, "there is work in round {}: {claimed:?} of {shards:?}", self.round);
         let (blocked, others) = claimed.split_first().unwrap();
         let gate = Gate::workspace();
-        let block = RunCommit { after: After::Block(gate.clone()), face: None, ..commit(blocked, 0, Vec::new()) };
+        let block = RunCommit { after: After::Block(gate.clone()), summary: None, ..commit(blocked, 0, Vec::new()) };
         let begin = others.iter().map(|run| {
             let timer = Timer { due: now, key: run.key, shard: run.tenure.shard, step: StepIndex(0), attempt: 1 };
             // Whoever was let through when another run left has passed already.
@@ -271,15 +271,15 @@ fn commit(run: &ClaimedRun, from_seq: u32, transitions: Vec<Transition>) -> RunC
     let at: DateTime<Utc> = run.created_at;
     let records =
         (from_seq..).zip(transitions).map(|(seq, transition)| TransitionRecord { seq, at, transition }).collect();
-    let face =
-        RunFace { status: RunStatus::Running, started_at: Some(at), finished_at: None, outputs: None, error: None };
+    let summary =
+        RunSummary { status: RunStatus::Running, started_at: Some(at), finished_at: None, outputs: None, error: None };
     RunCommit {
         tenure: run.tenure,
         key: run.key,
         from_seq: if from_seq == 0 { next(run) } else { from_seq },
         records,
         after: After::Keep,
-        face: Some(face),
+        summary: Some(summary),
         timers: Vec::new(),
         cleared: Vec::new(),
         signals: Vec::new(),

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use tidegate_kernel::{StoreError, WorkflowId};
 use tidegate_workflows::model::Document;
 use tidegate_workflows::ports::WorkflowRepository;
-use tidegate_workflows::run::ports::{PlanRepository, Startable};
+use tidegate_workflows::run::ports::{PublishedVersions, Startable};
 
 use crate::transaction::PgTx;
 
 #[async_trait]
-impl PlanRepository for PgTx {
+impl PublishedVersions for PgTx {
     async fn startable(&mut self, workflow: WorkflowId) -> Result<Option<Startable>, StoreError> {
         let workflow = WorkflowRepository::find(self, workflow).await?;
         Ok(workflow.map(|workflow| workflow.published.map_or(Startable::Unpublished, Startable::Version)))

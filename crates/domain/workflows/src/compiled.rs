@@ -1,7 +1,7 @@
 //! One version of a workflow in the form that a run follows: compiled, checked and immutable.
 //!
-//! A plan is made of a definition that has no problems; nothing here can fail on a name that does not exist. It is
-//! never stored: a version stores its document, and the plan is compiled from it again.
+//! It is made of a definition that has no problems; nothing here can fail on a name that does not exist. It is
+//! never stored: a version stores its document, and that is compiled again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub const CURRENT_SEMANTICS: u32 = 1;
 
 /// A compiled version.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct CompiledWorkflow {
     /// The document's `tidegate:` number. A run keeps it for life, so that a changed state machine cannot change it.
     pub semantics: u32,
     /// The workflow's name in this version.
@@ -29,22 +29,22 @@ pub struct Plan {
     /// What the input of a run has to meet.
     pub inputs: Arc<InputSchema>,
     /// The steps; each comes after every step that it needs.
-    pub steps: Vec<PlannedStep>,
+    pub steps: Vec<CompiledStep>,
     /// What a completed run answers: an object, or null where the document has no `outputs`.
     pub outputs: ValueTemplate,
     /// How many runs may be active at once for one key.
     pub concurrency: Option<Concurrency>,
 }
 
-impl Plan {
+impl CompiledWorkflow {
     /// The step at `index`.
     #[must_use]
-    pub fn step(&self, index: StepIndex) -> Option<&PlannedStep> {
+    pub fn step(&self, index: StepIndex) -> Option<&CompiledStep> {
         self.steps.get(index.get())
     }
 
     /// Every step with its index, in topological order.
-    pub fn indexed(&self) -> impl Iterator<Item = (StepIndex, &PlannedStep)> {
+    pub fn indexed(&self) -> impl Iterator<Item = (StepIndex, &CompiledStep)> {
         (0u16..).map(StepIndex).zip(&self.steps)
     }
 
@@ -55,13 +55,13 @@ impl Plan {
     }
 }
 
-/// The place of a step in [`Plan::steps`]; below [`MAX_STEPS`].
+/// The place of a step in [`CompiledWorkflow::steps`]; below [`MAX_STEPS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepIndex(pub u16);
 
 impl StepIndex {
-    /// The index into [`Plan::steps`].
+    /// The index into [`CompiledWorkflow::steps`].
     #[must_use]
     pub const fn get(self) -> usize {
         self.0 as usize
@@ -99,9 +99,9 @@ impl fmt::Display for StepId {
     }
 }
 
-/// One step of a plan.
+/// One step of a compiled workflow.
 #[derive(Debug, Clone)]
-pub struct PlannedStep {
+pub struct CompiledStep {
     /// Its id in the document.
     pub id: StepId,
     /// What it does.
