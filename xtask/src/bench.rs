@@ -76,11 +76,9 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
 
 /// Builds the server and the generator; the folder of both.
 fn build(debug: bool) -> Result<PathBuf, Failure> {
-    let mut arguments = vec!["-p", "tidegate", "-p", "xtask-load"];
-    if !debug {
-        arguments.push("--release");
-    }
-    let server = shell::built("tidegate", &arguments)?;
+    // As images have it; `release` is what a stranger builds, without link-time optimisation.
+    let profile = if debug { shell::DEV } else { "dist" };
+    let server = shell::built("tidegate", profile, &["-p", "tidegate", "-p", "xtask-load"])?;
     Ok(server.parent().map_or_else(PathBuf::new, Path::to_owned))
 }
 

@@ -25,13 +25,17 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Builds what `arguments` of `cargo build` name; the file of `program`, in the folder that they build into.
-pub(crate) fn built(program: &str, arguments: &[&str]) -> Result<PathBuf, Failure> {
-    run(cargo().args(["build", "--quiet"]).args(arguments))?;
+/// The profile of tests.
+pub(crate) const DEV: &str = "dev";
+
+/// Builds what `arguments` of `cargo build` name, with a profile; the file of `program`, in the folder that it builds into.
+pub(crate) fn built(program: &str, profile: &str, arguments: &[&str]) -> Result<PathBuf, Failure> {
+    run(cargo().args(["build", "--quiet", "--profile", profile]).args(arguments))?;
     let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
     let target = Path::new(metadata["target_directory"].as_str().unwrap_or("target"));
-    Ok(target.join(if arguments.contains(&"--release") { "release" } else { "debug" }).join(program))
+    // Cargo's folder of the profile `dev` has another name than the profile.
+    Ok(target.join(if profile == DEV { "debug" } else { profile }).join(program))
 }
 
 /// The program `name` on the search path.

@@ -21,7 +21,7 @@ impl Server {
     /// Builds the program, and starts it on a free port with its data in `folder`.
     pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
         println!("peers: a server");
-        let program = shell::built("tidegate", &["-p", "tidegate"])?;
+        let program = shell::built("tidegate", shell::DEV, &["-p", "tidegate"])?;
         if folder.exists() {
             fs::remove_dir_all(folder).context(format_args!("emptying {}", folder.display()))?;
         }

@@ -1,21 +1,26 @@
 //! Who may depend on whom, over `cargo metadata`. `deny.toml` holds the same for what comes in through others.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use super::{Problem, rule_list};
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// The crates of the domain.
-const DOMAIN: [&str; 5] =
-    ["tidegate-kernel", "tidegate-tenancy", "tidegate-workflows", "tidegate-events", "tidegate-billing"];
+/// Where the crates of the domain are.
+const DOMAIN_FOLDER: &str = "crates/domain";
 
 /// A technology, and the crates that may name it outside their tests.
 const OWNERS: &[(&str, &[&str])] = &[
     ("actix-web", &["tidegate"]),
     ("deadpool-redis", &["tidegate-redis"]),
+    ("jsonwebtoken", &["tidegate"]),
     ("pglite-oxide", &["tidegate-embedded-postgres"]),
     ("reqwest", &["tidegate-outbound-http", "tidegate-testing", "tidegate"]),
+    ("ring", &["tidegate"]),
+    ("rustls", &["tidegate-outbound-http"]),
     ("sea-orm", &["tidegate-postgres"]),
     ("sea-query-sqlx", &["tidegate-postgres"]),
     ("sqlx", &["tidegate-postgres", "tidegate-testing"]),
@@ -35,6 +40,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    manifest_path: PathBuf,
     dependencies: Vec<Dependency>,
 }
 
@@ -50,54 +56,69 @@ impl Dependency {
     }
 }
 
+/// The rules, and what they are about.
+struct Rules {
+    /// The crates of the domain: those below [`DOMAIN_FOLDER`].
+    domain: BTreeSet<String>,
+    /// The libraries that they may use.
+    pure: Vec<String>,
+}
+
 /// Checks every crate of the workspace.
 pub(super) fn check() -> Result<Vec<Problem>, Failure> {
-    let pure = rule_list(shell::repository(), "pure-libraries.txt")?;
     let text = shell::output(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
     let metadata: Metadata = serde_json::from_str(&text).context("reading cargo metadata")?;
+    let domain_folder = shell::repository().join(DOMAIN_FOLDER);
+    let is_domain = |package: &&Package| package.manifest_path.starts_with(&domain_folder);
+    let rules = Rules {
+        domain: metadata.packages.iter().filter(is_domain).map(|package| package.name.clone()).collect(),
+        pure: rule_list(shell::repository(), "pure-libraries.txt")?,
+    };
     let mut problems = Vec::new();
     for package in &metadata.packages {
         problems.extend(package.dependencies.iter().filter_map(|dependency| {
-            let why = refusal(&package.name, dependency, &pure)?;
+            let why = rules.refusal(&package.name, dependency)?;
             Some(format!("{}: not on {}: {why}", package.name, dependency.name))
         }));
     }
     let used = |library: &String| {
-        metadata.packages.iter().filter(|package| DOMAIN.contains(&package.name.as_str())).any(|package| {
+        metadata.packages.iter().filter(is_domain).any(|package| {
             package.dependencies.iter().any(|dependency| dependency.name == *library && !dependency.is_for_tests())
         })
     };
-    let unused = pure.iter().filter(|library| !used(library));
+    let unused = rules.pure.iter().filter(|library| !used(library));
     problems.extend(unused.map(|library| format!("xtask/rules/pure-libraries.txt: {library} is not used; remove it")));
     Ok(problems)
 }
 
-/// Why `package` may not depend on it, if it may not.
-fn refusal(package: &str, dependency: &Dependency, pure: &[String]) -> Option<&'static str> {
-    let (name, for_tests) = (dependency.name.as_str(), dependency.is_for_tests());
-    let ours = name == "tidegate" || name.starts_with("tidegate-");
-    if name == "tidegate" {
-        return Some("the program is at the top of the house");
+impl Rules {
+    /// Why `package` may not depend on it, if it may not.
+    fn refusal(&self, package: &str, dependency: &Dependency) -> Option<&'static str> {
+        let (name, for_tests) = (dependency.name.as_str(), dependency.is_for_tests());
+        let ours = name == "tidegate" || name.starts_with("tidegate-");
+        if name == "tidegate" {
+            return Some("the program is at the top of the house");
+        }
+        if name == "tidegate-testing" {
+            return (!for_tests).then_some("it is for tests");
+        }
+        if package == "xtask" && ours {
+            return Some("xtask stays light");
+        }
+        if self.domain.contains(package) {
+            let listed = self.pure.iter().any(|library| library == name) || name == "tidegate-kernel";
+            let in_tests = for_tests && TEST_TOOLS.contains(&name);
+            return (!listed && !in_tests)
+                .then_some("a domain crate has the kernel and the libraries of pure-libraries.txt");
+        }
+        if package == "tidegate-engine" || package == "tidegate-use-cases" {
+            let adapter = ours && !self.domain.contains(name) && name != "tidegate-engine";
+            return (adapter && !for_tests).then_some("it knows ports, not adapters");
+        }
+        let owners = OWNERS.iter().find(|(library, _)| *library == name).map(|(_, owners)| *owners)?;
+        let tool = package.starts_with("xtask");
+        (!for_tests && !tool && !owners.contains(&package)).then_some("another crate hides this technology")
     }
-    if name == "tidegate-testing" {
-        return (!for_tests).then_some("it is for tests");
-    }
-    if package == "xtask" && ours {
-        return Some("xtask stays light");
-    }
-    if DOMAIN.contains(&package) {
-        let listed = pure.iter().any(|library| library == name) || name == "tidegate-kernel";
-        let in_tests = for_tests && TEST_TOOLS.contains(&name);
-        return (!listed && !in_tests)
-            .then_some("a domain crate has the kernel and the libraries of pure-libraries.txt");
-    }
-    if package == "tidegate-engine" || package == "tidegate-use-cases" {
-        let adapter = ours && !DOMAIN.contains(&name) && name != "tidegate-engine";
-        return (adapter && !for_tests).then_some("it knows ports, not adapters");
-    }
-    let owners = OWNERS.iter().find(|(library, _)| *library == name).map(|(_, owners)| *owners)?;
-    let tool = package.starts_with("xtask");
-    (!for_tests && !tool && !owners.contains(&package)).then_some("another crate hides this technology")
 }
 
 #[cfg(test)]
@@ -106,7 +127,9 @@ mod tests {
 
     fn refused(package: &str, name: &str, kind: Option<&str>) -> bool {
         let dependency = Dependency { name: name.to_owned(), kind: kind.map(str::to_owned) };
-        refusal(package, &dependency, &["serde".to_owned()]).is_some()
+        let domain = ["tidegate-kernel", "tidegate-events", "tidegate-workflows"].map(str::to_owned).into();
+        let rules = Rules { domain, pure: vec!["serde".to_owned()] };
+        rules.refusal(package, &dependency).is_some()
     }
 
     #[test]
