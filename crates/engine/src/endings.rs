@@ -92,11 +92,11 @@ impl RunEndings {
     pub async fn relay(&self) {
         let Some(bus) = &self.bus else { return };
         let mut signals = bus.subscribe(&[Topic::RunAwaited, Topic::RunEnded]);
+        // What was told before anybody listened is not known.
+        self.wake_all();
         while let Some(received) = signals.next().await {
             let Received::Signal(signal) = received else {
-                // Endings may have been missed: everybody looks.
-                let waiting = std::mem::take(&mut self.state().waiting);
-                waiting.into_values().for_each(wake);
+                self.wake_all();
                 continue;
             };
             let Ok(run) = signal.payload.as_str().parse::<RunId>() else { continue };
@@ -129,6 +129,12 @@ impl RunEndings {
         if awaited {
             self.publish(Topic::RunEnded, run);
         }
+    }
+
+    /// Endings may have been missed: everybody looks.
+    fn wake_all(&self) {
+        let waiting = std::mem::take(&mut self.state().waiting);
+        waiting.into_values().for_each(wake);
     }
 
     fn publish(&self, topic: Topic, run: RunId) {

@@ -15,6 +15,8 @@ use tidegate_kernel::{Environment, StoreError, SystemScope, WorkspaceId};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::panics::catch_store;
+
 /// The longest time between two looks; a deletion whose data goes at once waits no longer.
 const POLL: Duration = Duration::from_secs(10);
 /// The shortest.
@@ -145,7 +147,7 @@ async fn turn(parts: &ErasureParts, stop: &CancellationToken) -> Duration {
     (parts.report)(outlook.waiting, outlook.failed);
     let mut erased = false;
     for workspace in outlook.due {
-        match erase(parts, workspace, now, stop).await {
+        match catch_store(erase(parts, workspace, now, stop)).await {
             Ok(Outcome::Erased) => {
                 tracing::info!(%workspace, "a deleted workspace was erased");
                 erased = true;

@@ -12,6 +12,8 @@ use tidegate_workflows::trigger::ports::TimeTrigger;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::panics::catch_store;
+
 /// How many due triggers one look brings.
 const LOOK: u32 = 256;
 /// The shortest time between two looks where everything that was due has been fired.
@@ -66,7 +68,7 @@ async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &Cancellatio
             return pause;
         }
         let scope = parts.scope.enter(workspace, request_id.clone());
-        fired += usize::from(outcome(workspace, &trigger, parts.triggers.fire(&scope, &trigger).await));
+        fired += usize::from(outcome(workspace, &trigger, catch_store(parts.triggers.fire(&scope, &trigger)).await));
     }
     // Where nothing could be fired, looking again at once would find the same.
     if full && fired > 0 {

@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use slice::SliceSize;
 use turns::Turns;
 
+use crate::panics::catch_store;
+
 /// Somebody who reads behind the insert.
 #[async_trait]
 pub trait Consumer: Send + Sync {
@@ -250,7 +252,8 @@ struct Stepped {
 }
 
 async fn step(consumer: Arc<dyn Consumer>, scope: WorkspaceScope, workspace: WorkspaceId, limit: u32) -> Stepped {
-    let result = consumer.step(&scope, limit).await;
+    // A defect that one workspace's events meet is a failed step of that workspace, and the others are read on.
+    let result = catch_store(consumer.step(&scope, limit)).await;
     Stepped { workspace, result }
 }
 

@@ -51,6 +51,8 @@ struct Backlog {
     /// How many events each step might read; each takes two milliseconds.
     limits: Mutex<Vec<u32>>,
     failures: Mutex<usize>,
+    /// Whose events make a step panic.
+    defective: Option<WorkspaceId>,
     /// The one connection of an embedded database.
     connection: tokio::sync::Mutex<()>,
     looks: Mutex<usize>,
@@ -92,6 +94,7 @@ impl Consumer for Backlog {
     }
 
     async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError> {
+        assert_ne!(self.defective, Some(scope.workspace()), "a defect of the consumer");
         let _connection = self.connection.lock().await;
         self.limits.lock().unwrap().push(limit);
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -141,6 +144,23 @@ fn workspace(n: u128) -> WorkspaceId {
 }
 
 const NEVER: Duration = Duration::from_secs(100_000);
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_whose_events_meet_a_panic_holds_nobody_up() {
+    let backlog = Backlog { defective: Some(workspace(1)), ..Backlog::default() };
+    backlog.add(workspace(1), 1);
+    backlog.add(workspace(2), 3);
+    let setting = set_up(backlog, NEVER);
+    let others = async {
+        while setting.backlog.order.lock().unwrap().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), others).await.expect("the other one is read to its end");
+    assert_eq!(*setting.backlog.order.lock().unwrap(), [workspace(2); 3]);
+    setting.stop.cancel();
+    setting.task.await.unwrap();
+}
 
 #[tokio::test]
 async fn it_finds_what_is_behind_at_the_start_and_lets_workspaces_take_turns() {

@@ -87,6 +87,13 @@ async fn who_waits_in_another_process_hears_of_the_end() {
     }
     assert_eq!(heard, [run(1), run(2), run(4)].map(|run| run.to_string()));
 
+    // A relay that begins anew does not know what it has missed.
+    let again = RunEndings::across(bus.clone());
+    let waiting = again.ended(run(6));
+    let relay = tokio::spawn(async move { again.relay().await });
+    timeout(HOUR, waiting).await.expect("in time").expect("it is told");
+    relay.abort();
+
     // Signals were lost: everybody looks.
     let waiting = here.ended(run(5));
     bus.publish_missed();
