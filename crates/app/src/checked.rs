@@ -2,9 +2,11 @@
 //! of them can be used.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use tidegate_billing::Catalogue;
+use tidegate_engine::upkeep::Retention;
 use tidegate_kernel::UserId;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_redis::Redis;
@@ -30,6 +32,8 @@ pub struct CheckedSettings {
     pub(crate) outbound: GuardedHttp,
     /// After which time a deleted workspace is erased.
     pub(crate) erase_after: TimeDelta,
+    /// How long records are kept.
+    pub(crate) retention: Retention,
 }
 
 impl CheckedSettings {
@@ -51,9 +55,19 @@ impl CheckedSettings {
             operators: settings.operators.iter().map(|text| operator(text)).collect::<Result<_, _>>()?,
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
             outbound,
-            erase_after: TimeDelta::from_std(settings.erase_after).map_err(setting)?,
+            erase_after: span(settings.erase_after)?,
+            retention: Retention {
+                sessions: span(settings.keep_sessions)?,
+                account_events: span(settings.keep_account_events)?,
+                usage: span(settings.keep_usage)?,
+                dedupe_keys: span(settings.keep_dedupe_keys)?,
+            },
         })
     }
+}
+
+fn span(duration: Duration) -> Result<TimeDelta, StartError> {
+    TimeDelta::from_std(duration).map_err(setting)
 }
 
 fn setting(error: impl std::fmt::Display) -> StartError {

@@ -33,6 +33,7 @@ pub(crate) async fn drive(services: Services) {
         handlers: standard(http, Arc::new(events), &Arc::new(workspaces)),
         bus: services.signals.clone(),
         endings: services.run_endings.clone(),
+        shards: services.shards.clone(),
         env: services.env.clone(),
         scope: services.issuer.system("engine").with_urgency(Urgency::Engine),
         config: EngineConfig::default(),

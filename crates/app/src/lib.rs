@@ -8,6 +8,7 @@ mod compute;
 mod detection;
 mod engine;
 pub mod http;
+mod jobs;
 pub mod secrets;
 pub mod server;
 pub mod settings;

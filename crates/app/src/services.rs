@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_billing::{Billing, CallMeter};
-use tidegate_engine::RunEndings;
+use tidegate_engine::jobs::{JobKinds, JobQueue};
+use tidegate_engine::{OwnedShards, RunEndings};
 use tidegate_events::Events;
 use tidegate_events::pattern::Patterns;
 use tidegate_events::suggestion::{Catalogue, Suggestions};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checked::CheckedSettings;
 use crate::compute::BlockingPool;
 use crate::http::cursor::Cursors;
+use crate::jobs;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
@@ -67,6 +69,12 @@ pub struct Services {
     pub quarantine: Arc<Quarantine>,
     /// Who waits for a run to end.
     pub run_endings: RunEndings,
+    /// Background jobs, for people.
+    pub jobs: Arc<JobQueue>,
+    /// The kinds of background jobs that this process does.
+    pub(crate) job_kinds: JobKinds,
+    /// The shards that this process owns.
+    pub(crate) shards: OwnedShards,
     /// Calls out of workflows.
     pub outbound: Arc<GuardedHttp>,
     /// Whether everybody shares the one connection of the embedded PostgreSQL.
@@ -99,7 +107,6 @@ impl Services {
         secret: &MasterSecret,
         metrics: PrometheusHandle,
     ) -> Result<Self, StartError> {
-        let store = Arc::new(store);
         let issuer = Arc::new(ScopeIssuer::root());
         let alone: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(env.clone()));
         let redis = checked.redis;
@@ -112,6 +119,7 @@ impl Services {
             ),
             None => (alone, Arc::new(InProcessSignalBus::new())),
         };
+        let store = Arc::new(store.announcing(Arc::clone(&signals)));
         let limits = Limits::new(limiter, checked.limits);
         let tenancy = Tenancy::wire(limits, checked.operators, &env, &store, secret, &issuer, &signals);
         tenancy.follow(&signals, &supervisor);
@@ -135,6 +143,9 @@ impl Services {
                 signals.clone(),
                 env.clone(),
             )),
+            jobs: Arc::new(JobQueue::new(&store, issuer.system("jobs of everybody, for operators"), env.clone())),
+            job_kinds: jobs::kinds(&store, &issuer, &env, checked.retention).map_err(setting)?,
+            shards: OwnedShards::default(),
             run_endings: RunEndings::across(signals.clone()),
             outbound: Arc::new(checked.outbound),
             patterns: Patterns::new(store.clone()),

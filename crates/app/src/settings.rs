@@ -100,6 +100,22 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_ERASE_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
     pub erase_after: Duration,
 
+    /// How long a log-in is kept after it has ended
+    #[arg(long, env = "TIDEGATE_KEEP_SESSIONS", default_value = "30d", value_name = "DURATION", value_parser = at_least::<1>)]
+    pub keep_sessions: Duration,
+
+    /// How long it is kept what people did to their accounts
+    #[arg(long, env = "TIDEGATE_KEEP_ACCOUNT_EVENTS", default_value = "400d", value_name = "DURATION", value_parser = at_least::<1>)]
+    pub keep_account_events: Duration,
+
+    /// How long it is kept what was used, from the beginning of its month or day on
+    #[arg(long, env = "TIDEGATE_KEEP_USAGE", default_value = "1100d", value_name = "DURATION", value_parser = at_least::<93>)]
+    pub keep_usage: Duration,
+
+    /// How long the dedupe keys of runs are kept
+    #[arg(long, env = "TIDEGATE_KEEP_DEDUPE_KEYS", default_value = "32d", value_name = "DURATION", value_parser = at_least::<32>)]
+    pub keep_dedupe_keys: Duration,
+
     /// Origin whose pages may call the API from a browser, such as `https://console.example.org`; may be repeated
     #[arg(long = "cors-origin", env = "TIDEGATE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
@@ -121,13 +137,21 @@ pub struct Settings {
     pub shutdown_seconds: u64,
 }
 
-/// The longest time that the data of a deleted workspace may wait: ten years.
-const MAX_ERASE_AFTER: Duration = Duration::from_secs(3_660 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+/// The longest time that anything is kept: ten years.
+const MAX_KEPT: Duration = Duration::from_secs(3_660 * 86_400);
 
 fn erase_after(text: &str) -> Result<Duration, String> {
     parse_duration(text)
-        .filter(|duration| *duration <= MAX_ERASE_AFTER)
+        .filter(|duration| *duration <= MAX_KEPT)
         .ok_or_else(|| "write a duration such as 12h or 30d, at most 3660d".to_owned())
+}
+
+/// A time of at least so many days.
+fn at_least<const DAYS: u32>(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|duration| (DAY * DAYS..=MAX_KEPT).contains(duration))
+        .ok_or_else(|| format!("write a duration such as 36h or 400d, at least {DAYS}d and at most 3660d"))
 }
 
 impl Settings {

@@ -7,12 +7,9 @@ use futures::future::BoxFuture;
 use tidegate_engine::erasure::{ErasureParts, erase_when_due};
 use tidegate_engine::follower::follow;
 use tidegate_engine::scheduler::keep_time;
-use tidegate_kernel::{SystemScope, Urgency};
+use tidegate_kernel::Urgency;
 
-use crate::{Services, detection, engine, triggers, unreadable};
-
-/// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
-const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
+use crate::{Services, detection, engine, jobs, triggers, unreadable};
 
 /// How often API calls that were counted are written.
 const CALLS_WRITTEN: Duration = Duration::from_secs(1);
@@ -67,7 +64,7 @@ pub(crate) fn start(services: &Services) {
     start("erasure", "deleted workspaces are not erased by this process", |services| {
         erase_when_due(erasure(&services), services.stopping).boxed()
     });
-    start("partitions", "partitions are not made ahead by this process", |services| keep_partitions(services).boxed());
+    start("jobs", "background jobs are not done by this process", |services| jobs::work(services).boxed());
 }
 
 /// What erases deleted workspaces.
@@ -84,20 +81,5 @@ fn erasure(services: &Services) -> ErasureParts {
             gauge("waiting", waiting);
             gauge("failed", failed);
         },
-    }
-}
-
-async fn keep_partitions(services: Services) {
-    let scope: SystemScope = services.issuer.system("partition upkeep").with_urgency(Urgency::Background);
-    loop {
-        match services.store.ensure_partitions(&scope).await {
-            Ok(0) => {}
-            Ok(made) => tracing::info!(made, "made partitions ahead"),
-            Err(error) => tracing::warn!(%error, "partitions could not be made; trying again later"),
-        }
-        tokio::select! {
-            () = services.stopping.cancelled() => return,
-            () = tokio::time::sleep(PARTITION_UPKEEP) => {}
-        }
     }
 }

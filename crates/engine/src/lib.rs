@@ -11,13 +11,17 @@ mod fairness;
 pub mod follower;
 mod gates;
 pub mod handlers;
+pub mod jobs;
 mod live;
 pub mod model;
 mod panics;
 pub mod ports;
 pub mod scheduler;
+mod shards;
+pub mod upkeep;
 mod worker;
 
 pub use config::EngineConfig;
 pub use endings::RunEndings;
+pub use shards::OwnedShards;
 pub use worker::{Engine, EngineHandle, EngineParts};

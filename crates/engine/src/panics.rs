@@ -12,7 +12,7 @@ use tidegate_kernel::StoreError;
 pub(crate) struct Panicked(String);
 
 impl Panicked {
-    fn new(payload: &(dyn Any + Send)) -> Self {
+    pub(crate) fn new(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         Self(
             text.or_else(|| payload.downcast_ref::<String>().cloned())

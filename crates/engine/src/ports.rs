@@ -92,9 +92,6 @@ pub trait EngineStore: Send + Sync {
         worker: WorkerId,
         runs: &[ForcedEnd],
     ) -> Result<Vec<RunKey>, StoreError>;
-
-    /// Forgets dedupe keys from before `keys_before`.
-    async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
 /// One attempt to be made.

@@ -14,6 +14,7 @@ mod events;
 mod gate;
 mod idempotency;
 mod ids;
+mod jobs;
 pub mod migrate;
 mod orm;
 mod patterns;
@@ -22,6 +23,7 @@ mod slices;
 mod store;
 mod tenancy;
 mod transaction;
+mod upkeep;
 mod workflows;
 
 pub use engine::PgEngineStore;

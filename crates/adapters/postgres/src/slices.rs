@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{BillingTx, PlanRepository, UsageRepository};
+use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
 use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
 use tidegate_events::{EventConsumers, EventFeed, EventRepository, EventsTx, FeedTx};
@@ -68,6 +69,7 @@ slices! {
         ApplySuggestionTx {}
         DeleteWorkspaceTx { placements: TriggerPlacements, runs: RunRepository }
         EventTriggersTx {}
+        JobsTx { queue: JobRepository, audit: AuditLog }
     }
     Person opened by PersonScope with begin_person {
         PersonTx { personal: PersonalRepository }
@@ -81,5 +83,6 @@ slices! {
             signing_keys: SigningKeyRepository,
             account_log: AccountLog
         }
+        InstallationJobsTx { queue: JobRepository, operations: InstallationLog }
     }
 }

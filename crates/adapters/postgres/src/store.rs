@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
-use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transaction, Urgency, WorkspaceScope};
+use tidegate_kernel::{Environment, PersonScope, SignalBus, StoreError, SystemScope, Urgency, WorkspaceScope};
 
 use crate::error::store_error;
 use crate::gate::{Gate, Turn};
 use crate::rounds::Rounds;
-use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
+use crate::transaction::{Announcer, Directory, Machinery, Person, PgTx, Tenant};
 
 /// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
 const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
@@ -85,6 +85,7 @@ pub struct PgStore {
     acquire_timeout: Duration,
     env: Environment,
     pub(crate) rounds: Arc<Rounds>,
+    announcer: Announcer,
 }
 
 /// Which work has a login of its own, beside that for tenant work.
@@ -128,7 +129,14 @@ impl PgStore {
             acquire_timeout: config.acquire_timeout,
             env,
             rounds: Arc::default(),
+            announcer: Announcer::default(),
         })
+    }
+
+    /// The same store, which says on `bus` what a transaction has made ready once that has committed.
+    #[must_use]
+    pub fn announcing(self, bus: Arc<dyn SignalBus>) -> Self {
+        Self { announcer: Announcer(Some(bus)), ..self }
     }
 
     /// Waits until every connection is back and closes them.
@@ -151,18 +159,6 @@ impl PgStore {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let _turn = self.turn(Urgency::Request).await?;
         self.api.execute("select 1").await.map(drop).map_err(store_error)
-    }
-
-    /// Makes the partitions that the coming weeks need, and says how many it made.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they could not be made.
-    pub async fn ensure_partitions(&self, scope: &SystemScope) -> Result<i32, StoreError> {
-        let mut tx = self.begin_machinery(scope).await?;
-        let query = sqlx::query_scalar("select tidegate_ensure_partitions()");
-        let made = query.fetch_one(tx.sqlx()).await.map_err(store_error)?;
-        tx.commit().await?;
-        Ok(made)
     }
 
     /// Runs a statement that only the owner of an embedded database may run, outside a transaction, and gives the right up again.
@@ -239,7 +235,7 @@ impl PgStore {
     /// A transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
         let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
-        let context = Person { user: scope.user() };
+        let context = Person { user: scope.user(), request_id: scope.request_id().clone() };
         self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, context).await
     }
 
@@ -272,7 +268,13 @@ impl PgStore {
             // The server had closed an idle connection. Nothing was sent that could have changed anything.
             (transaction, turn) = begin_on(pool, begin, turn).await;
         }
-        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, turn, context, self.env.clone())))
+        Ok(Box::new(PgTx::new(
+            transaction.map_err(store_error)?,
+            turn,
+            context,
+            self.env.clone(),
+            self.announcer.clone(),
+        )))
     }
 
     /// Waits for a turn where everybody shares one connection.

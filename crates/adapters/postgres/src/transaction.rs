@@ -1,12 +1,17 @@
 //! An open transaction and what it was opened for.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{PgConnection, Postgres};
-use tidegate_kernel::{Actor, Environment, RequestId, StoreError, Transaction, UserId, WorkspaceId};
+use tidegate_kernel::{
+    Actor, Environment, Jobs, RequestId, Signal, SignalBus, StoreError, Transaction, UserId, WorkspaceId,
+};
 use tokio::sync::Mutex;
 
 use crate::error::store_error;
 use crate::gate::Turn;
+use crate::jobs::OwnsJobs;
 
 /// An open transaction. `G` is what it was opened for, and decides which ports it implements.
 ///
@@ -17,8 +22,21 @@ pub struct PgTx<G = Tenant> {
     pub(crate) connection: Mutex<sqlx::Transaction<'static, Postgres>>,
     pub(crate) context: G,
     pub(crate) env: Environment,
+    /// What is said once the transaction has committed, each once.
+    announcements: Vec<Signal>,
+    announcer: Announcer,
     /// Given on when the connection has been given back.
     _turn: Option<Turn>,
+}
+
+/// Who is told what a transaction has made ready, where there is anybody.
+#[derive(Clone, Default)]
+pub(crate) struct Announcer(pub(crate) Option<Arc<dyn SignalBus>>);
+
+impl std::fmt::Debug for Announcer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Announcer").finish_non_exhaustive()
+    }
 }
 
 /// One workspace, as the role `tidegate_api`.
@@ -33,6 +51,7 @@ pub struct Tenant {
 #[derive(Debug)]
 pub struct Person {
     pub(crate) user: UserId,
+    pub(crate) request_id: RequestId,
 }
 
 /// What comes before there is a scope, as the role `tidegate_directory`.
@@ -49,8 +68,17 @@ impl<G> PgTx<G> {
         turn: Option<Turn>,
         context: G,
         env: Environment,
+        announcer: Announcer,
     ) -> Self {
-        Self { connection: Mutex::new(transaction), context, env, _turn: turn }
+        let connection = Mutex::new(transaction);
+        Self { connection, context, env, announcements: Vec::new(), announcer, _turn: turn }
+    }
+
+    /// Has `signal` sent once the transaction has committed.
+    pub(crate) fn announce(&mut self, signal: Signal) {
+        if !self.announcements.contains(&signal) {
+            self.announcements.push(signal);
+        }
     }
 
     /// The connection, for array SQL and hot paths. Tenant SQL binds [`PgTx::workspace`] as its first parameter.
@@ -87,8 +115,16 @@ impl PgTx<Machinery> {
 }
 
 #[async_trait]
-impl<G: Send + Sync> Transaction for PgTx<G> {
+impl<G: OwnsJobs> Transaction for PgTx<G> {
+    fn jobs(&mut self) -> &mut dyn Jobs {
+        self
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.connection.into_inner().commit().await.map_err(store_error)
+        self.connection.into_inner().commit().await.map_err(store_error)?;
+        if let Some(bus) = self.announcer.0 {
+            self.announcements.into_iter().for_each(|signal| bus.publish(signal));
+        }
+        Ok(())
     }
 }

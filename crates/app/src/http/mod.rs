@@ -15,6 +15,7 @@ pub mod events;
 pub mod fallback;
 pub mod health;
 pub mod idempotency;
+pub mod jobs;
 pub mod jwks;
 pub mod members;
 pub mod openapi;
@@ -58,6 +59,7 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(workspaces::configure)
         .configure(members::configure)
         .configure(api_keys::configure)
+        .configure(jobs::configure)
         .configure(patterns::configure)
         .configure(suggestions::configure)
         .configure(audit::configure)

@@ -64,6 +64,7 @@ ids! {
     SuggestionId "a suggestion";
     WorkflowId "a workflow";
     RunId "a run";
+    JobId "a job";
 }
 
 texts! {
@@ -96,6 +97,8 @@ texts! {
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .description(Some("The bytes as they are."));
+    /// A kind of background work.
+    JobKind = text("A kind of background work; more may come.", "[a-z0-9._-]{1,64}", "mail.send");
     /// A duration, as documents of workflows write them.
     Duration = text("A whole number and a unit.", "[0-9]+(?:ms|s|m|h|d)", "10s");
     /// The version of a program.
@@ -135,6 +138,10 @@ words! {
     RunStatus = all!(tidegate_workflows::run::RunStatus);
     /// Where a step or an attempt is.
     StepStatus = all!(tidegate_workflows::run::StepStatus);
+    /// Where a job is.
+    JobStatus = all!(tidegate_kernel::JobStatus);
+    /// Which jobs go first.
+    JobPriority = all!(tidegate_kernel::JobPriority);
     /// Why a run is in quarantine.
     QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
     /// What a step does.

@@ -10,6 +10,7 @@ mod deletion;
 mod events;
 mod idempotency;
 mod import;
+mod jobs;
 mod limits;
 mod login;
 mod manner;

@@ -73,7 +73,7 @@ async fn a_background_task_that_fails_shows_in_readiness_health_and_measurements
         (&of("broken")["status"], &of("broken")["effect"]),
         (&"unavailable".into(), &"nothing is missed".into())
     );
-    for name in ["engine", "detection", "event-triggers", "schedules", "erasure", "partitions", "access-cache"] {
+    for name in ["engine", "detection", "event-triggers", "schedules", "erasure", "jobs", "access-cache"] {
         assert_eq!(of(name)["status"], "ok", "{name}");
     }
     let metrics = app.get("/metrics").send().await;

@@ -125,7 +125,7 @@ impl TestApp {
     /// What the database holds, apart from what a server writes without being asked. Two that are equal show that the
     /// requests in between changed nothing.
     pub async fn contents(&self) -> BTreeMap<String, String> {
-        self.database.contents(&["shard", "worker", "usage_counter", "usage_recorder"]).await
+        self.database.contents(&["shard", "worker", "usage_counter", "usage_recorder", "job_schedule"]).await
     }
 
     /// Stops the server as SIGTERM would.

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::executor::block_on;
 use futures::{join, poll};
-use tidegate_kernel::{Actor, Clock, Entropy, EventId, PageSize, PermissionSet, RequestId, ScopeIssuer, Transaction};
+use tidegate_kernel::{
+    Actor, Clock, Entropy, EventId, Jobs, PageSize, PermissionSet, RequestId, ScopeIssuer, Transaction,
+};
 
 use super::*;
 use crate::cloud_event::{Rejection, RejectionCode};
@@ -40,6 +42,10 @@ impl UnitOfWork<dyn EventsTx> for Fake {
 
 #[async_trait]
 impl Transaction for Tx {
+    fn jobs(&mut self) -> &mut dyn Jobs {
+        panic!("the queue of events enqueues no job")
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         Ok(())
     }

@@ -124,6 +124,8 @@ typed_ids! {
     WorkflowId = "wf";
     /// One run of one version of a workflow.
     RunId = "run";
+    /// A job: one piece of background work.
+    JobId = "job";
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod error;
 pub mod id;
 pub mod idempotency;
+pub mod job;
 pub mod json;
 pub mod name;
 pub mod page;
@@ -21,9 +22,11 @@ pub use audit::{AuditEntry, AuditLog};
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
 pub use id::{
-    ApiKeyId, AuditId, EventId, IdError, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId, WorkspaceId,
+    ApiKeyId, AuditId, EventId, IdError, JobId, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId,
+    WorkspaceId,
 };
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
+pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;

@@ -62,6 +62,10 @@ permissions! {
     RunsExecute = "runs:execute";
     /// See what was used and what the plan allows.
     UsageRead = "usage:read";
+    /// See background jobs.
+    JobsRead = "jobs:read";
+    /// Try failed background jobs again, and discard them.
+    JobsWrite = "jobs:write";
 }
 
 impl fmt::Display for Permission {

@@ -181,6 +181,18 @@ pub struct OperatorScope {
 }
 
 impl OperatorScope {
+    /// The person.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The request that this is part of.
+    #[must_use]
+    pub const fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
     /// A scope in which the operator does to one tenant's run what was asked for, and nothing else; the tenant's audit log
     /// names the person.
     #[must_use]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-/// What a signal is about. The payload of each is the text of the id that it names.
+/// What a signal is about, and what its payload is: the text of an id, except where it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// A family of refresh tokens was revoked; payload: the session.
@@ -30,6 +30,8 @@ pub enum Topic {
     RunAwaited,
     /// A run has ended that another process waits for; payload: the run.
     RunEnded,
+    /// A job can be done; payload: the lane that it is in, as the engine writes it.
+    JobReady,
 }
 
 impl Topic {
@@ -44,6 +46,7 @@ impl Topic {
         Self::WorkReady,
         Self::RunAwaited,
         Self::RunEnded,
+        Self::JobReady,
     ];
 
     /// The topic's name on the wire.
@@ -59,6 +62,7 @@ impl Topic {
             Self::WorkReady => "work-ready",
             Self::RunAwaited => "run-awaited",
             Self::RunEnded => "run-ended",
+            Self::JobReady => "job-ready",
         }
     }
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::StoreError;
+use crate::job::Jobs;
 use crate::scope::WorkspaceScope;
 
 /// Opens transactions for one domain's slice of a store.
@@ -20,9 +21,12 @@ pub trait UnitOfWork<Tx: ?Sized, Scope: ?Sized = WorkspaceScope>: Send + Sync {
     async fn begin(&self, scope: &Scope) -> Result<Box<Tx>, StoreError>;
 }
 
-/// What every slice can do at its end. A transaction that is dropped changes nothing.
+/// What every slice can do. A transaction that is dropped changes nothing.
 #[async_trait]
 pub trait Transaction: Send {
+    /// The queue of background work: what is enqueued here is done if and only if this transaction commits.
+    fn jobs(&mut self) -> &mut dyn Jobs;
+
     /// Makes all changes durable and visible at once.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tidegate_kernel::{Environment, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId};
 use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
 use tidegate_workflows::run::{CompiledWorkflows, StepError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,7 @@ use crate::model::{
 };
 use crate::panics::catch_store;
 use crate::ports::{EngineStore, HandlerMap, StepTask};
+use crate::shards::{Owned, OwnedShards};
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -49,6 +50,8 @@ pub struct EngineParts {
     pub bus: Arc<dyn SignalBus>,
     /// Who waits for runs to end.
     pub endings: RunEndings,
+    /// Who else works in its shards.
+    pub shards: OwnedShards,
     /// Time and randomness.
     pub env: Environment,
     /// The proof that this may work across tenants.
@@ -114,7 +117,6 @@ enum Message {
     SetAside { runs: Arc<Vec<SetAside>>, result: Result<Committed, StoreError> },
     Ended { signal: RunSignal, result: Result<Vec<RunKey>, StoreError> },
     AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
-    Tidied(Result<(), StoreError>),
 }
 
 /// The compiled workflow of a claimed run, or why there is none.
@@ -147,6 +149,9 @@ struct Worker {
     bus: Box<dyn SignalStream>,
     listening: bool,
     endings: RunEndings,
+    shards: OwnedShards,
+    /// Shards in which somebody else is at work.
+    busy: watch::Receiver<BTreeSet<ShardId>>,
     env: Environment,
     scope: Arc<SystemScope>,
     config: EngineConfig,
@@ -194,7 +199,6 @@ struct Worker {
     next_hold: Instant,
     next_reread: Instant,
     next_rewind: Instant,
-    next_tidy: Instant,
     /// When something was last claimed or committed.
     last_work: Instant,
     drain_until: Option<Instant>,
@@ -215,6 +219,8 @@ impl Worker {
             bus: parts.bus.subscribe(&[Topic::WorkReady]),
             listening: true,
             endings: parts.endings,
+            busy: parts.shards.busy(),
+            shards: parts.shards,
             env: parts.env,
             scope: Arc::new(parts.scope),
             config: parts.config,
@@ -251,7 +257,6 @@ impl Worker {
             next_hold: now,
             next_reread: now,
             next_rewind: now,
-            next_tidy: now,
             last_work: now,
             drain_until: None,
         }
@@ -276,6 +281,8 @@ impl Worker {
                 }
                 signal = self.bus.next(), if self.listening => self.nudge(signal),
                 () = sleep_until(wake) => {}
+                // The sender lives as long as `shards` does.
+                Ok(()) = self.busy.changed(), if stopping => {}
                 () = self.stop.cancelled(), if !stopping => {
                     self.drain_until = Some(Instant::now() + self.config.drain);
                 }
@@ -300,8 +307,6 @@ impl Worker {
             Message::AttemptEnded { key, tenure, step, attempt, outcome } => {
                 self.attempt_ended(key, tenure, step, attempt, outcome);
             }
-            Message::Tidied(Ok(())) => {}
-            Message::Tidied(Err(error)) => tracing::warn!(%error, "housekeeping failed; it is tried again in an hour"),
         }
     }
 
@@ -330,9 +335,17 @@ impl Worker {
         self.start_set_aside();
         if self.drain_until.is_none() {
             self.start_look(now);
-            self.start_tidy(now);
         }
         self.start_hold(now);
+        self.publish_shards();
+    }
+
+    /// Tells who else works in them which shards it owns.
+    fn publish_shards(&self) {
+        let mut tenures: Vec<Tenure> = self.tenures.values().copied().collect();
+        tenures.sort_unstable();
+        let leaving = self.leaving.iter().copied().collect();
+        self.shards.publish(Owned { worker: Some(self.id), tenures, leaving });
     }
 
     /// Whether a worker that is stopping has nothing more to wait for.
@@ -345,7 +358,8 @@ impl Worker {
             && !self.setting_aside
             && !self.committing
             && !self.claiming
-            && !self.holding;
+            && !self.holding
+            && self.busy.borrow().is_empty();
         idle || Instant::now() >= until
     }
 
@@ -355,11 +369,8 @@ impl Worker {
         if let Some(until) = self.drain_until {
             return wake.min(until);
         }
-        if !self.tenures.is_empty() {
-            wake = wake.min(self.next_tidy);
-            if !self.looking {
-                wake = wake.min(self.next_look);
-            }
+        if !self.tenures.is_empty() && !self.looking {
+            wake = wake.min(self.next_look);
         }
         if let Some(timer) = self.timers.first() {
             let millis = (timer.due - self.env.now()).num_milliseconds().max(0);
@@ -411,5 +422,6 @@ impl Drop for Worker {
     /// Whoever takes its runs over makes their attempts anew.
     fn drop(&mut self) {
         self.abort_attempts();
+        self.shards.publish(Owned::default());
     }
 }

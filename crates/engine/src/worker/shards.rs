@@ -1,16 +1,10 @@
 //! Owning shards: heartbeats, takeovers, giving back.
 
-use std::time::Duration;
-
-use chrono::TimeDelta;
 use tidegate_kernel::StoreError;
 use tokio::time::Instant;
 
 use super::{Message, Worker};
 use crate::model::{Holdings, ShardId, Tenure};
-
-/// How long a dedupe key is known.
-const KEYS_LAST: TimeDelta = TimeDelta::days(32);
 
 impl Worker {
     pub(super) fn start_hold(&mut self, now: Instant) {
@@ -60,17 +54,19 @@ impl Worker {
     /// Gives shards to other workers, where it owns more than its share: first nothing more is claimed in them, then what is
     /// in hand ends, then they go.
     fn shed(&mut self, surplus: usize) {
+        // Of those that began to leave at an earlier heartbeat: whoever else works there has heard of it since.
+        let idle: Vec<Tenure> = self
+            .leaving
+            .iter()
+            .filter(|shard| !self.claiming && self.runs.values().all(|run| run.tenure.shard != **shard))
+            .filter(|shard| !self.busy.borrow().contains(*shard))
+            .filter_map(|shard| self.tenures.get(shard).copied())
+            .collect();
         let mut candidates: Vec<ShardId> =
             self.tenures.keys().filter(|shard| !self.leaving.contains(*shard)).copied().collect();
         candidates.sort_unstable();
         let wanted = surplus.saturating_sub(self.leaving.len());
         self.leaving.extend(candidates.into_iter().rev().take(wanted));
-        let idle: Vec<Tenure> = self
-            .leaving
-            .iter()
-            .filter(|shard| !self.claiming && self.runs.values().all(|run| run.tenure.shard != **shard))
-            .filter_map(|shard| self.tenures.get(shard).copied())
-            .collect();
         if idle.is_empty() {
             return;
         }
@@ -103,16 +99,6 @@ impl Worker {
             self.ring.remove(workspace);
         }
         self.next_hold = Instant::now();
-    }
-
-    pub(super) fn start_tidy(&mut self, now: Instant) {
-        if now < self.next_tidy || self.tenures.is_empty() {
-            return;
-        }
-        self.next_tidy = now + self.jittered(Duration::from_secs(3_600));
-        let before = self.env.now() - KEYS_LAST;
-        let (store, scope) = (self.store.clone(), self.scope.clone());
-        self.ask(async move { store.tidy(&scope, before).await }, Message::Tidied);
     }
 
     /// The last thing that a worker does.

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_engine::model::{Gate, RunKey, SignalKind};
 use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
-use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, RunEndings};
+use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_kernel::{
     Clock, Entropy, Environment, Received, RunId, ScopeIssuer, Signal, SignalBus, SignalStream, StoreError, Topic,
     WorkflowId, WorkspaceId, WorkspaceScope,
@@ -174,6 +174,7 @@ impl Simulation {
             handlers,
             bus,
             endings: self.endings.clone(),
+            shards: OwnedShards::default(),
             env: self.env.clone(),
             scope: ScopeIssuer::root().system("simulation"),
             config,

@@ -379,8 +379,4 @@ impl EngineStore for MemoryStore {
         })
         .await
     }
-
-    async fn tidy(&self, _: &SystemScope, _: DateTime<Utc>) -> Result<(), StoreError> {
-        self.call(|_| ()).await
-    }
 }

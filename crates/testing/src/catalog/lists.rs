@@ -5,6 +5,7 @@
 pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("_sqlx_migrations", &[], "the migrator's own record"),
     ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
+    ("job_schedule", &["tidegate_engine"], "when the installation's own recurring jobs are due"),
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
     ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),
@@ -12,7 +13,11 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("session", &["tidegate_directory"], "a log-in of a person"),
     ("shard", &["tidegate_engine"], "which worker owns which share of all workspaces' runs"),
     ("signing_key", &["tidegate_directory"], "the installation's keys"),
-    ("slot", &["tidegate_api", "tidegate_engine"], "which shard a share of all workspaces belongs to"),
+    (
+        "slot",
+        &["tidegate_api", "tidegate_directory", "tidegate_engine"],
+        "which shard a share of all workspaces belongs to",
+    ),
     (
         "usage_recorder",
         &["tidegate_engine"],
@@ -30,6 +35,11 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("cron_trigger", "tidegate_engine", "to find the workflows of all workspaces whose time has come"),
     ("event_consumer", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
     ("gate_hold", "tidegate_engine", CLAIMING),
+    ("idempotency_key", "tidegate_directory", "to remove the answers that are not kept any more; it cannot read them"),
+    ("job_dead", "tidegate_engine", "to show operators what failed for good, whosever it is"),
+    ("job_later", "tidegate_engine", CLAIMING),
+    ("job_lease", "tidegate_engine", CLAIMING),
+    ("job_ready", "tidegate_engine", CLAIMING),
     ("lease", "tidegate_engine", CLAIMING),
     ("locator", "tidegate_directory", "to find the workspace of a key or a slug, before there is a scope"),
     ("ready", "tidegate_engine", CLAIMING),
@@ -37,6 +47,7 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("run_quarantine", "tidegate_engine", "to show operators what was set aside, whosever it is"),
     ("run_signal", "tidegate_engine", CLAIMING),
     ("timer", "tidegate_engine", CLAIMING),
+    ("usage_counter", "tidegate_directory", "to remove the counts of periods long ago; it cannot read them"),
     ("workspace_erasure", "tidegate_engine", "to find the deleted workspaces whose data is to be erased"),
     ("workspace_head", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
     ("workspace_slot", "tidegate_engine", "to give each workspace its share of the workers"),
@@ -55,6 +66,13 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("blocked_by_shard", SHARD),
     ("cron_trigger_due", "finds the workflows whose time has come"),
     ("gate_hold_by_shard", SHARD),
+    ("idempotency_key_by_age", "finds the answers that are not kept any more"),
+    ("job_dead_by_age", "shows operators what failed first"),
+    ("job_dead_by_id", "finds what an operator names"),
+    ("job_dead_by_shard", SHARD),
+    ("job_later_due", SHARD),
+    ("job_lease_by_shard", SHARD),
+    ("job_ready_claim", SHARD),
     ("lease_by_shard", SHARD),
     ("locator_pkey", "finds a workspace by a digest"),
     ("membership_by_person", "finds a person's workspaces"),
@@ -64,6 +82,7 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("run_quarantine_by_shard", SHARD),
     ("run_signal_by_shard", SHARD),
     ("timer_due", SHARD),
+    ("usage_counter_by_period", "finds the counts of periods long ago"),
 ];
 
 /// A function that runs with its owner's rights, and why it is safe.

@@ -5,8 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 6] =
-    ["EventBacklog", "DueTriggers", "CallLedger", "EngineStore", "WorkspaceErasure", "QuarantineDirectory"];
+const ACROSS_WORKSPACES: [&str; 9] = [
+    "EventBacklog",
+    "DueTriggers",
+    "CallLedger",
+    "EngineStore",
+    "WorkspaceErasure",
+    "QuarantineDirectory",
+    "JobStore",
+    "DeadJobs",
+    "Upkeep",
+];
 
 /// Methods that obligations reach through what uses them in production.
 const THROUGH_A_SERVICE: [(&str, &str); 4] = [

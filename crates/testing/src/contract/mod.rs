@@ -15,10 +15,12 @@ pub mod billing;
 pub mod engine_store;
 pub mod erasure;
 pub mod events;
+pub mod jobs;
 pub mod patterns;
 pub mod rate_limiter;
 pub mod signal_bus;
 pub mod tenancy;
+pub mod upkeep;
 pub mod workflows;
 
 pub use stage::{Scene, Stage};

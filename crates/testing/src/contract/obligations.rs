@@ -131,7 +131,6 @@ macro_rules! obligations {
                     a_signal_is_heeded_once
                     a_look_has_the_first_timers
                     an_end_is_asked_for_in_ones_own_workspace
-                    old_dedupe_keys_are_forgotten
                     a_run_is_reached_through_its_own_workspace_alone
                     a_gate_with_any_text_reads_back
                     a_run_in_quarantine_is_left_alone_until_somebody_asks
@@ -140,14 +139,41 @@ macro_rules! obligations {
                     another_release_tries_again
                     a_gate_opens_while_the_next_one_is_cancelled
                 }
+                jobs {
+                    a_job_commits_with_its_cause
+                    a_key_is_unique_until_its_job_begins
+                    a_job_waits_for_its_time
+                    a_job_is_cancelled
+                    a_recurring_job_comes_once
+                    a_job_is_claimed_once
+                    a_failed_job_comes_back
+                    a_worker_that_is_late_ends_no_job
+                    a_job_that_is_given_back_is_ready
+                    a_claim_whose_answer_was_lost_is_recovered
+                    ends_are_written_together
+                    jobs_are_listed_by_kind_and_status
+                    a_dead_job_is_redriven
+                    a_dead_job_is_discarded
+                    operators_find_dead_jobs_of_everybody
+                }
                 erasure {
                     a_deletion_is_known_at_once
                     nothing_is_erased_before_its_time
                     slices_take_one_workspaces_rows
                     what_cannot_be_erased_waits
                 }
+                upkeep {
+                    ended_sessions_are_removed
+                    old_account_events_are_removed
+                    old_usage_is_removed
+                    old_dedupe_keys_are_forgotten
+                    answers_are_removed_when_their_time_is_over
+                    partitions_are_there_ahead
+                }
             }
             served_only {
+                jobs::what_is_wanted_again_begins_after_whoever_wants_it
+                    "on an embedded PostgreSQL nothing is claimed while a transaction is open"
                 engine_store::a_shard_has_one_owner
                     "on an embedded PostgreSQL whoever asks owns every shard: no other process can be there"
             }

@@ -54,6 +54,10 @@ impl PgEngineStore {
     pub fn alone(store: PgStore) -> Self {
         Self { store, alone: true }
     }
+
+    pub(crate) const fn store(&self) -> &PgStore {
+        &self.store
+    }
 }
 
 #[async_trait]
@@ -132,22 +136,12 @@ impl EngineStore for PgEngineStore {
         tx.commit().await?;
         Ok(ended)
     }
-
-    async fn tidy(&self, scope: &SystemScope, keys_before: DateTime<Utc>) -> Result<(), StoreError> {
-        let mut tx = self.store.begin_machinery(scope).await?;
-        sqlx::query("delete from run_key where created_at < $1")
-            .bind(keys_before)
-            .execute(tx.sqlx())
-            .await
-            .map_err(store_error)?;
-        tx.commit().await
-    }
 }
 
 /// Locks the rows of these shards against a change of owner and says which of them are still held so. With it, and in the same
 /// round trip, the transaction declares the workspaces that it works for and is made to give its locks back soon should the
 /// process stop in it.
-async fn fence(
+pub(crate) async fn fence(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
     tenures: &[Tenure],
@@ -184,6 +178,6 @@ fn columns(tenures: &[Tenure]) -> (Vec<i16>, Vec<i64>) {
 }
 
 /// Bytes that the engine wrote and cannot read any more: a defect.
-fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+pub(crate) fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Internal(error.into())
 }

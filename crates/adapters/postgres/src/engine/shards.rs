@@ -8,6 +8,7 @@ use tidegate_kernel::{StoreError, WorkspaceId};
 
 use super::{cleanup, columns};
 use crate::error::store_error;
+use crate::jobs;
 use crate::transaction::{Machinery, PgTx};
 
 pub(super) async fn hold(
@@ -97,6 +98,7 @@ async fn take_over(
         taken.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
     taken.sort_unstable();
     make_ready(tx, &taken, false).await?;
+    requeue_jobs(tx, &taken, false).await?;
     cleanup::retry_unsupported(tx, &taken).await?;
     cleanup::free_places(tx, &taken).await?;
     unblock(tx, &taken).await?;
@@ -202,5 +204,12 @@ pub(super) async fn release(tx: &mut PgTx<Machinery>, worker: WorkerId, tenures:
     .await
     .map_err(store_error)?;
     let given: Vec<Tenure> = given.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect();
-    make_ready(tx, &given, true).await
+    make_ready(tx, &given, true).await?;
+    requeue_jobs(tx, &given, true).await
+}
+
+/// The same for the jobs that were being done in these shards.
+async fn requeue_jobs(tx: &mut PgTx<Machinery>, tenures: &[Tenure], given_back: bool) -> Result<(), StoreError> {
+    let (shards, epochs) = columns(tenures);
+    jobs::requeue(tx, &shards, &epochs, given_back).await
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
-use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, RunEndings};
+use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_kernel::{Environment, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::{PgEngineStore, PgStoreConfig};
 use tidegate_testing::contract::Stage;
@@ -135,6 +135,7 @@ impl House {
             handlers,
             bus: Arc::new(Silence),
             endings: RunEndings::default(),
+            shards: OwnedShards::default(),
             env,
             scope: system_scope(),
             config: EngineConfig {

@@ -9,6 +9,7 @@ mod engine_worker;
 mod erasure;
 mod following;
 mod isolation;
+mod jobs;
 mod migrations;
 mod plans;
 mod quarantine;

@@ -51,6 +51,7 @@ fn bound_path(parameter: &mut Parameter, components: &mut Components) {
         }
         "wf" => refer_to!(schema::WorkflowId),
         "run" => refer_to!(schema::RunId),
+        "job" => refer_to!(schema::JobId),
         _ => {}
     }
 }

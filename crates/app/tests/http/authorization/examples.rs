@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate_kernel::WorkspaceId;
+use tidegate_kernel::{JobId, WorkspaceId};
 use tidegate_tenancy::Role;
 
 use crate::support::{Answer, Person, Request, TestApp, text};
@@ -156,6 +156,10 @@ impl World {
                 self.publish(workspace, &workflow).await;
                 make(&format!("/workflows/{workflow}/runs"), json!({})).await
             }
+            "job" => {
+                let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");
+                dead_job(app, workspace.as_uuid()).await.to_string()
+            }
             other => panic!("say in `World::thing` how {{{other}}} comes to be"),
         }
     }
@@ -207,6 +211,21 @@ impl World {
     }
 }
 
+/// A job of a workspace that has failed for good, of a kind that nobody does.
+pub async fn dead_job(app: &TestApp, workspace: uuid::Uuid) -> JobId {
+    let job = JobId::generate(&tidegate::system::environment());
+    let sql = format!(
+        "insert into job (workspace_id, id, shard, kind, payload, priority, is_unique, attempts, last_error, created_at,
+             cancelled, request_id)
+         values ('{workspace}', '{id}', 0, 'test.fail', '{{}}', 1, false, 3, 'it failed', now(), false, 'r');
+         insert into job_dead (workspace_id, job_id, shard, kind, attempts, error, at)
+         values ('{workspace}', '{id}', 0, 'test.fail', 3, 'it failed', now())",
+        id = job.as_uuid()
+    );
+    app.database.run(sql).await;
+    job
+}
+
 /// A workflow document.
 fn workflow(name: &str) -> Value {
     json!({ "name": name, "steps": [{ "id": "shape", "uses": "transform" }] })
@@ -244,6 +263,7 @@ impl Example {
             "POST /workflows/{wf}/runs" => json(json!({ "input": {} })),
             "POST /workflows/{wf}/rollback" => json(json!({ "version": 1 })),
             "POST /suggestions/{sug}/dismiss" | "POST /suggestions/{sug}/apply" => None,
+            "POST /jobs/{job}/redrive" | "POST /jobs/{job}/discard" => None,
             read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
             other => panic!("say in `Example::of` what the body of {other} is"),
         };

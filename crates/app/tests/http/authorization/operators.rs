@@ -3,12 +3,15 @@
 use serde_json::Value;
 use tidegate_kernel::{RunId, WorkspaceId};
 
-use super::examples::World;
+use super::examples::{World, dead_job};
 use super::{Operations, operations};
 use crate::support::{Answer, Person, TestApp};
 
 /// Of each caller the status; of an operator it is what the operation answers when all is well.
 const TABLE: &[(&str, [u16; 4])] = &[
+    ("GET /api/v1/monitoring/jobs", [401, 403, 404, 200]),
+    ("POST /api/v1/monitoring/jobs/{job}/discard", [401, 403, 404, 204]),
+    ("POST /api/v1/monitoring/jobs/{job}/redrive", [401, 403, 404, 202]),
     ("GET /api/v1/monitoring/quarantine", [401, 403, 404, 200]),
     ("POST /api/v1/monitoring/quarantine/{run}/end", [401, 403, 404, 202]),
     ("POST /api/v1/monitoring/quarantine/{run}/release", [401, 403, 404, 202]),
@@ -44,8 +47,13 @@ impl House {
     }
 
     async fn call(&self, operation: &str, run: RunId, token: Option<&str>) -> Answer {
+        self.call_on(operation, &run.to_string(), token).await
+    }
+
+    /// The operation on whatever its path names.
+    async fn call_on(&self, operation: &str, thing: &str, token: Option<&str>) -> Answer {
         let (method, path) = operation.split_once(' ').expect("a method and a path");
-        let path = path.replace("{run}", &run.to_string());
+        let path = path.replace("{run}", thing).replace("{job}", thing);
         let request = self.app.request(method.parse().expect("a method"), &path);
         match token {
             Some(token) => request.bearer(token).send().await,
@@ -62,12 +70,16 @@ async fn only_operators_operate() {
     assert_eq!(known, listed);
     for (operation, expected) in TABLE {
         let (run, workspace, place) = house.quarantined().await;
+        let thing = match operation.contains("{job}") {
+            true => dead_job(&house.world.app, workspace.as_uuid()).await.to_string(),
+            false => run.to_string(),
+        };
         let before = house.world.audit_entries(&place).await;
         let owner = house.world.owner_token();
         for (token, status) in
             [None, Some(place.key()), Some(owner), Some(house.operator.token.as_str())].iter().zip(expected)
         {
-            let answer = house.call(operation, run, *token).await;
+            let answer = house.call_on(operation, &thing, *token).await;
             assert_eq!(answer.status.as_u16(), *status, "{operation}: {}", answer.json());
             if *status == 404 {
                 assert_eq!(house.world.audit_entries(&place).await, before, "{operation}");
@@ -126,6 +138,30 @@ async fn the_quarantine_is_listed_by_pages_and_shows_in_health_and_measurements(
     let metrics = house.app.get("/metrics").send().await;
     let metrics = String::from_utf8_lossy(&metrics.bytes).into_owned();
     assert!(metrics.lines().any(|line| line == "engine_quarantined_runs 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn dead_jobs_of_everybody_are_listed_by_pages_and_those_of_the_installation_are_redriven() {
+    let house = House::new().await;
+    let token = &house.operator.token;
+    let place = house.world.place("GET /api/v1/workspaces/{ws}/jobs").await;
+    let workspace: WorkspaceId = place.workspace.parse().expect("a workspace's id");
+    let tenants = dead_job(&house.world.app, workspace.as_uuid()).await;
+    let own = dead_job(&house.world.app, uuid::Uuid::nil()).await;
+    let path = "/api/v1/monitoring/jobs?limit=1";
+    let page = house.app.get(path).bearer(token).send().await.expect(200);
+    let first = &page["items"][0];
+    assert_eq!((&first["id"], &first["workspace_id"]), (&tenants.to_string().into(), &workspace.to_string().into()));
+    assert_eq!((&first["status"], &first["last_error"]), (&"dead".into(), &"it failed".into()));
+    let cursor = page["next_cursor"].as_str().expect("a second page");
+    let page = house.app.get(&format!("{path}&cursor={cursor}")).bearer(token).send().await.expect(200);
+    assert_eq!((&page["items"][0]["id"], &page["items"][0]["workspace_id"]), (&own.to_string().into(), &Value::Null));
+    let redrive = format!("/api/v1/monitoring/jobs/{own}/redrive");
+    let redriven = house.app.post(&redrive).bearer(token).send().await.expect(202);
+    assert_eq!((&redriven["status"], &redriven["attempts"]), (&"ready".into(), &0.into()));
+    house.app.post(&redrive).bearer(token).send().await.expect_problem(404, "not-found");
+    let written = "select count(*) from account_event where action = 'job.redriven'";
+    assert_eq!(house.world.app.database.count(written.to_owned()).await, 1);
 }
 
 fn component(health: &Value, name: &str) -> String {

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tidegate_kernel::WorkspaceId;
 use tidegate_tenancy::Role;
 use tidegate_testing::TestClock;
 
+use crate::authorization::examples::dead_job;
 use crate::support::{Person, TestApp, text};
 
 /// A workspace in which every list has two items at least.
@@ -39,6 +41,10 @@ impl Place {
         for _ in 0..2 {
             let start = app.post(&format!("{one}/runs?wait=20s")).bearer(&owner.token);
             start.json(&json!({})).send().await.expect(201);
+        }
+        for _ in 0..2 {
+            let id: WorkspaceId = workspace.parse().expect("a workspace's id");
+            dead_job(app, id.as_uuid()).await;
         }
         Self { workspace, workflow: ids.swap_remove(0) }
     }

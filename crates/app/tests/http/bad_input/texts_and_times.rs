@@ -151,6 +151,8 @@ async fn empty_and_contrary_parameters_are_refused_by_every_list() {
                 "sequence"
             } else if path.ends_with("/suggestions") {
                 "open"
+            } else if path.ends_with("/jobs") {
+                "dead"
             } else {
                 "failed"
             };

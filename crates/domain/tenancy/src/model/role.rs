@@ -37,6 +37,8 @@ const ADMIN: PermissionSet = MEMBER.union(PermissionSet::of(&[
     Permission::KeysRead,
     Permission::KeysWrite,
     Permission::AuditRead,
+    Permission::JobsRead,
+    Permission::JobsWrite,
 ]));
 const OWNER: PermissionSet = ADMIN.union(PermissionSet::of(&[Permission::WorkspaceDelete]));
 

@@ -1,16 +1,12 @@
 //! Taking runs, and finding which there are to take.
 
-use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use tidegate_engine::model::{After, RunCommit, RunKey, Share, Timer};
 use tidegate_engine::ports::TIMERS_PER_LOOK;
-use tidegate_kernel::{RunId, WorkflowId};
 use tidegate_workflows::compiled::StepIndex;
-use tidegate_workflows::run::ports::KeyClaim;
 use tidegate_workflows::run::{RunStatus, Transition};
 
 use super::{Hand, Subject, TTL, at, completed, ended, record, step, summary, whole};
-use crate::scope::system_scope;
 
 /// A run is leased once, in the order of its workspace's queue, and never more than asked for.
 pub async fn a_run_is_claimed_once(subject: &Subject) {
@@ -125,27 +121,4 @@ pub async fn an_end_is_asked_for_in_ones_own_workspace(subject: &Subject) {
     asked.sort_unstable();
     ours.sort_unstable();
     assert_eq!(asked, ours);
-}
-
-/// Keys of runs are forgotten by their age, whosever they are.
-pub async fn old_dedupe_keys_are_forgotten(subject: &Subject) {
-    let workflow = WorkflowId::generate(&subject.env);
-    let now = subject.env.now();
-    let claim = async |workspace, key: &str, at| {
-        let mut tx = subject.begin(workspace).await;
-        let run = RunId::generate(&subject.env);
-        let claim = tx.runs().claim_key(workflow, key, run, [0; 32], at, DateTime::UNIX_EPOCH).await;
-        tx.commit().await.expect("it commits");
-        claim.expect("an answer") == KeyClaim::Claimed
-    };
-    let ages = [("old", now - TimeDelta::days(40)), ("young", now - TimeDelta::days(20))];
-    for workspace in [subject.ours, subject.theirs] {
-        for (key, at) in ages {
-            assert!(claim(workspace, key, at).await);
-        }
-    }
-    subject.engine.tidy(&system_scope(), now - TimeDelta::days(32)).await.expect("tidies");
-    for workspace in [subject.ours, subject.theirs] {
-        assert_eq!((claim(workspace, "old", now).await, claim(workspace, "young", now).await), (true, false));
-    }
 }

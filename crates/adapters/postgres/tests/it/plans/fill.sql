@@ -102,4 +102,18 @@ insert into idempotency_key (workspace_id, actor_id, digest, fingerprint, claime
     select workspace_id, event_id(1, 1, 2), sha256(n::text::bytea), sha256(''), now(), now() + n * interval '1 hour' from filling;
 insert into run_quarantine (workspace_id, run_id, shard, reason, error, at)
     select workspace_id, event_id(ms, n, 6), {shard}, 'refused', 'e', now() - n * interval '1 second' from filling;
+
+-- Jobs, a quarter of them in each place.
+insert into job (workspace_id, id, shard, kind, payload, priority, is_unique, attempts, created_at, cancelled, request_id)
+    select workspace_id, event_id(ms, n, 7), {shard}, 'kind ' || n % 10, '{}', 1, false, 0, now(), false, 'r' from filling;
+insert into job_ready (workspace_id, job_id, shard, kind, priority, is_unique, attempts, since)
+    select workspace_id, event_id(ms, n, 7), {shard}, 'kind ' || n % 10, 1, false, 0, now() from filling where n % 4 = 0;
+insert into job_later (workspace_id, job_id, shard, kind, priority, run_at, is_unique, attempts)
+    select workspace_id, event_id(ms, n, 7), {shard}, 'kind ' || n % 10, 1, now() + n * interval '1 day', false, 0
+    from filling where n % 4 = 1;
+insert into job_lease (workspace_id, job_id, shard, epoch, kind, priority, attempts)
+    select workspace_id, event_id(ms, n, 7), {shard}, 1000, 'kind ' || n % 10, 1, 0 from filling where n % 4 = 2;
+insert into job_dead (workspace_id, job_id, shard, kind, attempts, error, at)
+    select workspace_id, event_id(ms, n, 7), {shard}, 'kind ' || n % 10, 1, 'e', now() - n * interval '1 second'
+    from filling where n % 4 = 3;
 drop table filling;

@@ -75,7 +75,6 @@ impl Walk {
         self.detection().await;
         self.keys().await;
         self.lists().await;
-        self.stage.engine.tidy(&system_scope(), DateTime::UNIX_EPOCH).await.unwrap();
     }
 
     /// Runs are started, found, listed by every combination of filters, and cancelled.

@@ -1,0 +1,121 @@
+//! Enqueueing in the transaction of the cause.
+
+use tidegate_engine::jobs::{INSTALLATION, JobOutcome, LaneClaim, Recurrence};
+use tidegate_kernel::{Enqueued, JobPriority, JobStatus};
+
+use super::{Hand, Note, Subject, TTL, ids, later, minutes, note};
+
+/// A job is there if and only if its cause has committed, and reads back as it was enqueued.
+pub async fn a_job_commits_with_its_cause(subject: &Subject) {
+    let mut tx = subject.begin(subject.ours).await;
+    tx.jobs().enqueue(&note("lost")).await.expect("a job is enqueued");
+    drop(tx);
+    let job = note("kept").with_priority(JobPriority::High);
+    let Enqueued::Added(id) = subject.enqueue(subject.ours, &job).await else { panic!("it was added") };
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let claimed = hand.take(subject.ours, 10).await;
+    assert_eq!(ids(&claimed), [id]);
+    let read: Note = serde_json::from_slice(&claimed[0].payload).expect("a payload");
+    assert_eq!((read, claimed[0].attempts), (Note("kept".to_owned()), 0));
+    assert_eq!(claimed[0].lane.priority, JobPriority::High);
+    assert_eq!(claimed[0].request_id, crate::scope::request_id());
+}
+
+/// While a job waits to begin, no second one with its key is added, in its workspace and kind alone; from then on one is.
+pub async fn a_key_is_unique_until_its_job_begins(subject: &Subject) {
+    let keyed = note("a").unique("k");
+    let first = subject.enqueue(subject.ours, &keyed).await;
+    assert_eq!(subject.enqueue(subject.ours, &keyed).await, Enqueued::Waiting(first.id()));
+    assert!(matches!(subject.enqueue(subject.ours, &note("b").unique("l")).await, Enqueued::Added(_)));
+    assert!(matches!(subject.enqueue(subject.theirs, &keyed).await, Enqueued::Added(_)));
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let claimed = hand.take(subject.ours, 1).await;
+    assert_eq!(ids(&claimed), [first.id()]);
+    let second = subject.enqueue(subject.ours, &keyed).await;
+    assert!(matches!(second, Enqueued::Added(_)));
+    // One that is tried again does not take the key back.
+    hand.finish(&claimed[0], later(subject.env.now())).await;
+    assert_eq!(subject.enqueue(subject.ours, &keyed).await, Enqueued::Waiting(second.id()));
+}
+
+/// A job that a transaction is enqueueing again begins only after that has ended, and no other waits for it.
+pub async fn what_is_wanted_again_begins_after_whoever_wants_it(subject: &Subject) {
+    let wanted = subject.enqueue(subject.ours, &note("a").unique("k")).await.id();
+    let other = subject.enqueue(subject.ours, &note("b")).await.id();
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let lane = hand.lanes().await.remove(0).lane;
+    let claim = || vec![LaneClaim { lane: lane.clone(), bound: 0, quantum: 10 }];
+    let mut tx = subject.begin(subject.ours).await;
+    let again = tx.jobs().enqueue(&note("a").unique("k")).await.expect("a job is enqueued");
+    assert_eq!(again, Enqueued::Waiting(wanted));
+    assert_eq!(ids(&hand.claim(claim()).await), [other]);
+    tx.commit().await.expect("it commits");
+    assert_eq!(ids(&hand.claim(claim()).await), [wanted]);
+}
+
+/// A scheduled job is ready when its time has come, and not before.
+pub async fn a_job_waits_for_its_time(subject: &Subject) {
+    let now = subject.env.now();
+    let id = subject.enqueue(subject.ours, &note("a").at(now + minutes(5))).await.id();
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let outlook = hand.look_at(now + minutes(4)).await;
+    assert_eq!(outlook.lanes, []);
+    assert!(outlook.next_due.is_some_and(|due| due <= now + minutes(5)), "{outlook:?}");
+    assert_eq!(subject.find(subject.ours, id).await.expect("it is there").status, JobStatus::Scheduled);
+    assert_eq!(hand.look_at(now + minutes(6)).await.lanes.len(), 1);
+    assert_eq!(ids(&hand.take(subject.ours, 10).await), [id]);
+}
+
+/// A job that has not begun is gone when it is cancelled; one that is being done is not tried again; a dead one stays.
+pub async fn a_job_is_cancelled(subject: &Subject) {
+    let ready = subject.enqueue(subject.ours, &note("a")).await.id();
+    let scheduled = subject.enqueue(subject.ours, &note("b").at(subject.env.now() + minutes(5))).await.id();
+    for id in [ready, scheduled] {
+        assert!(!subject.cancel(subject.theirs, id).await, "another tenant's");
+        assert!(subject.cancel(subject.ours, id).await);
+        assert!(!subject.cancel(subject.ours, id).await, "once is enough");
+        assert_eq!(subject.find(subject.ours, id).await, None);
+    }
+    let hand = Hand::holding(subject, 1, TTL).await;
+    assert_eq!(hand.lanes().await, []);
+    let running = subject.enqueue(subject.ours, &note("c")).await.id();
+    let claimed = hand.take(subject.ours, 1).await;
+    assert!(subject.cancel(subject.ours, running).await);
+    hand.finish(&claimed[0], later(subject.env.now())).await;
+    assert_eq!(subject.find(subject.ours, running).await, None);
+    let dead = subject.enqueue(subject.ours, &note("d")).await.id();
+    let claimed = hand.take(subject.ours, 1).await;
+    hand.finish(&claimed[0], super::dead("no")).await;
+    assert!(!subject.cancel(subject.ours, dead).await);
+    assert!(subject.find(subject.ours, dead).await.is_some());
+}
+
+/// Each time of a recurring job enqueues one, however many ask and however many times were missed; a changed pattern counts
+/// from now on.
+pub async fn a_recurring_job_comes_once(subject: &Subject) {
+    let now = subject.midnight;
+    let kind: &'static str = subject.ours.to_string().leak();
+    let tick = |cron: &str, next| Recurrence { kind, cron: cron.to_owned(), next, payload: b"{}".to_vec() };
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let recur =
+        async |recurrence: Recurrence, now| subject.jobs.recur(&hand.scope, &[recurrence], now).await.expect("recurs");
+    let mine = async || {
+        let looked = subject.jobs.look(&hand.scope, hand.id, &hand.tenures, now).await.expect("looks");
+        looked.lanes.into_iter().filter(|ready| ready.lane.kind == kind).collect::<Vec<_>>()
+    };
+    assert_eq!(recur(tick("0 * * * *", now + minutes(60)), now).await, Some(now + minutes(60)));
+    assert_eq!(mine().await, []);
+    // Two ask at the same moment, three ticks late.
+    let late = now + minutes(200);
+    for _ in 0..2 {
+        assert_eq!(recur(tick("0 * * * *", now + minutes(240)), late).await, Some(now + minutes(240)));
+    }
+    let lanes = mine().await;
+    assert_eq!(lanes.len(), 1);
+    assert_eq!(lanes[0].lane.workspace, INSTALLATION);
+    let claimed = hand.claim(vec![LaneClaim { lane: lanes[0].lane.clone(), bound: 0, quantum: 10 }]).await;
+    assert_eq!(claimed.len(), 1);
+    hand.finish(&claimed[0], JobOutcome::Done).await;
+    assert_eq!(recur(tick("5 * * * *", now + minutes(205)), late).await, Some(now + minutes(205)));
+    assert_eq!(mine().await, []);
+}

@@ -1,0 +1,168 @@
+//! What every store that removes old records has to do. The cases reach far back, so that they leave other cases' records alone.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter};
+use tidegate_engine::upkeep::{Expired, Upkeep};
+use tidegate_kernel::{
+    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyTx, PermissionSet, RunId, SessionId, Terms, UnitOfWork,
+    UserId, WorkflowId, WorkspaceId,
+};
+use tidegate_tenancy::{
+    AccountEvent, Client, Digest, Directory, DirectoryTx, Email, Name, PasswordHash, Person, Session, TokenState,
+};
+use tidegate_workflows::run::ports::{KeyClaim, RunsTx};
+
+use super::stage::subject;
+use crate::scope::{request_id, scope_with, system_scope, workspace_scope};
+
+subject! {
+    /// The port.
+    upkeep: dyn Upkeep = store,
+    /// Log-ins and account events.
+    directory: Directory = store,
+    /// Where API calls are counted.
+    ledger: dyn CallLedger = store,
+    /// What was used.
+    billing: dyn UnitOfWork<dyn BillingTx> = store,
+    /// Keys of runs.
+    runs: dyn UnitOfWork<dyn RunsTx> = store,
+    /// Keys of requests.
+    idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
+}
+
+impl Subject {
+    async fn remove(&self, what: Expired, before: DateTime<Utc>, limit: u32) -> u64 {
+        self.upkeep.remove_expired(&system_scope(), what, before, limit).await.expect("what is old is removed")
+    }
+
+    async fn begin_directory(&self) -> Box<dyn DirectoryTx> {
+        self.directory.begin(&system_scope()).await.expect("a transaction begins")
+    }
+
+    fn years_ago(&self, years: i64) -> DateTime<Utc> {
+        self.midnight - TimeDelta::days(365 * years)
+    }
+
+    async fn used(&self, workspace: WorkspaceId, day: DateTime<Utc>) -> i64 {
+        let mut tx = self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins");
+        tx.usage().used(&[(Meter::ApiCalls, day)]).await.expect("usage is read")[0]
+    }
+}
+
+/// A log-in goes with its refresh tokens when it has been over for long enough: revoked or run out, whichever came first.
+pub async fn ended_sessions_are_removed(subject: &Subject) {
+    let old = subject.years_ago(10);
+    let own = |text: &str| format!("{}-{text}", subject.ours.as_uuid().simple());
+    let person = Person {
+        id: UserId::generate(&subject.env),
+        email: Email::new(&own("ada@example.org")).expect("an address"),
+        name: Name::new("Ada").expect("a name"),
+        created_at: old,
+    };
+    let session = |expires_at, revoked_at| Session {
+        id: SessionId::generate(&subject.env),
+        user: person.id,
+        created_at: old,
+        refreshed_at: old,
+        expires_at,
+        revoked_at,
+        client: Client { address: None, user_agent: None },
+    };
+    let later = old + TimeDelta::days(90);
+    let sessions = [("expired", session(old, None)), ("revoked", session(later, None)), ("live", session(later, None))];
+    let mut tx = subject.begin_directory().await;
+    let hash = PasswordHash::from_phc("first".to_owned());
+    assert!(tx.people().insert(&person, &hash).await.expect("a person is added"));
+    for (name, session) in &sessions {
+        tx.sessions().insert(session, &Digest::of(&own(name))).await.expect("a session is added");
+    }
+    assert!(tx.sessions().revoke(person.id, sessions[1].1.id, old).await.expect("it is revoked"));
+    tx.commit().await.expect("it commits");
+    let before = old + TimeDelta::days(30);
+    assert_eq!(subject.remove(Expired::Sessions, before, 1).await, 1, "no more than was asked for");
+    assert_eq!(subject.remove(Expired::Sessions, before, 10).await, 1);
+    assert_eq!(subject.remove(Expired::Sessions, before, 10).await, 0);
+    let mut tx = subject.begin_directory().await;
+    for (name, is_known) in [("expired", false), ("revoked", false), ("live", true)] {
+        let state = tx.sessions().use_token(&Digest::of(&own(name)), old).await.expect("a token is used");
+        assert_eq!(matches!(state, Some(TokenState::Current(_))), is_known, "{name}");
+    }
+}
+
+/// Account events are removed by their age.
+pub async fn old_account_events_are_removed(subject: &Subject) {
+    for years in [12, 11] {
+        subject.clock.set(subject.years_ago(years));
+        let mut tx = subject.begin_directory().await;
+        let event = AccountEvent { user: UserId::generate(&subject.env), action: "test", details: json!({}) };
+        tx.account_log().record(event, &request_id()).await.expect("it is recorded");
+        tx.commit().await.expect("it commits");
+    }
+    let before = subject.years_ago(11) - TimeDelta::days(1);
+    assert_eq!(subject.remove(Expired::AccountEvents, before, 10).await, 1);
+    assert_eq!(subject.remove(Expired::AccountEvents, before, 10).await, 0);
+    assert_eq!(subject.remove(Expired::AccountEvents, before + TimeDelta::days(2), 10).await, 1);
+}
+
+/// Usage is removed by its period, whosever it is.
+pub async fn old_usage_is_removed(subject: &Subject) {
+    let (old, young) = (subject.years_ago(10), subject.years_ago(9));
+    let (ours, theirs) = (subject.ours, subject.theirs);
+    let counts =
+        [(ours, old), (theirs, old), (ours, young)].map(|(workspace, day)| CallCount { workspace, day, calls: 3 });
+    let recorder = subject.env.uuid_v7();
+    assert!(subject.ledger.record(&system_scope(), recorder, 1, &counts).await.expect("the batch is written"));
+    assert!(subject.remove(Expired::UsageRecords, young, 10).await >= 2);
+    assert_eq!([subject.used(ours, old).await, subject.used(theirs, old).await], [0, 0]);
+    assert_eq!(subject.used(ours, young).await, 3);
+}
+
+/// Keys of runs are forgotten by their age, whosever they are.
+pub async fn old_dedupe_keys_are_forgotten(subject: &Subject) {
+    let workflow = WorkflowId::generate(&subject.env);
+    let now = subject.env.now();
+    let claim = async |workspace, key: &str, at| {
+        let mut tx = subject.runs.begin(&workspace_scope(workspace)).await.expect("a transaction begins");
+        let run = RunId::generate(&subject.env);
+        let claim = tx.runs().claim_key(workflow, key, run, [0; 32], at, DateTime::UNIX_EPOCH).await;
+        tx.commit().await.expect("it commits");
+        claim.expect("an answer") == KeyClaim::Claimed
+    };
+    let ages = [("old", now - TimeDelta::days(40)), ("young", now - TimeDelta::days(20))];
+    for workspace in [subject.ours, subject.theirs] {
+        for (key, at) in ages {
+            assert!(claim(workspace, key, at).await);
+        }
+    }
+    assert!(subject.remove(Expired::DedupeKeys, now - TimeDelta::days(32), 1_000).await >= 2);
+    for workspace in [subject.ours, subject.theirs] {
+        assert_eq!((claim(workspace, "old", now).await, claim(workspace, "young", now).await), (true, false));
+    }
+}
+
+/// Answers are removed when they are not kept any more, whosever they are.
+pub async fn answers_are_removed_when_their_time_is_over(subject: &Subject) {
+    let (key, request) = (IdempotencyKey([3; 32]), Fingerprint([4; 32]));
+    let user = UserId::generate(&subject.env);
+    let claim = async |workspace, now| {
+        let scope = scope_with(workspace, Actor::Person(user), PermissionSet::EMPTY);
+        let mut tx = subject.idempotency.begin(&scope).await.expect("a transaction begins");
+        let terms = Terms { now, claimed_until: now + TimeDelta::minutes(2), kept_until: now + TimeDelta::days(1) };
+        let claim = tx.idempotency().claim(&key, &request, terms).await.expect("an answer");
+        tx.commit().await.expect("it commits");
+        claim
+    };
+    let old = subject.years_ago(10);
+    claim(subject.ours, old).await;
+    claim(subject.theirs, old + TimeDelta::days(30)).await;
+    assert!(subject.remove(Expired::IdempotencyKeys, old + TimeDelta::days(2), 1_000).await >= 1);
+    assert!(matches!(claim(subject.ours, old).await, Claim::Ours(_)), "it is unknown again");
+    assert_eq!(claim(subject.theirs, old + TimeDelta::days(30)).await, Claim::InFlight);
+}
+
+/// Partitions are made ahead, once.
+pub async fn partitions_are_there_ahead(subject: &Subject) {
+    subject.upkeep.ensure_partitions(&system_scope()).await.expect("partitions are made");
+    assert_eq!(subject.upkeep.ensure_partitions(&system_scope()).await.expect("partitions are made"), 0);
+}
