@@ -17,11 +17,14 @@ use crate::shell;
 /// The benchmark that needs nothing but the server.
 const EMBEDDED: &str = "embedded";
 
+/// The benchmark that is an engine itself.
+const JOBS: &str = "jobs";
+
 /// Which benchmark, and how.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of `ingest`, `list`, `runs`, `auth` and `embedded`.
-    #[arg(value_parser = ["ingest", "list", "runs", "auth", "embedded"])]
+    /// One of `ingest`, `list`, `runs`, `jobs`, `auth` and `embedded`.
+    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "embedded"])]
     name: String,
     /// How often each measurement is repeated.
     #[arg(long, default_value_t = 3)]
@@ -59,6 +62,9 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         let login = shell::output(load().args(["--admin-url", &admin_url, "prepare"]))?;
         let server = serve(&programs, &login, &bench.name, services)?;
         measuring.args(["--admin-url", &admin_url, "--server", &server, &bench.name]);
+        if bench.name == JOBS {
+            measuring.args(["--login", &login]);
+        }
     }
     measuring.args(&bench.arguments).stderr(Stdio::inherit());
     let mut report: Value = serde_json::from_str(&shell::output(&mut measuring)?).context("reading the report")?;
@@ -85,7 +91,8 @@ fn build(debug: bool) -> Result<PathBuf, Failure> {
 /// Starts the server with a login that row-level security binds; its host and port.
 fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> Result<String, Failure> {
     // Lists are read from events that nobody ingested, so nobody shall count them meanwhile either.
-    let role = if bench == "list" { "api" } else { "all" };
+    // And who brings an engine needs the shards.
+    let role = if ["list", JOBS].contains(&bench) { "api" } else { "all" };
     let mut child = Command::new(programs.join("tidegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
         .args(["--rate-limit", "login=off,register=off", "--log", "error"])

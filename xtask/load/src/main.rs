@@ -9,6 +9,7 @@ mod events;
 mod failure;
 mod http;
 mod ingest;
+mod jobs;
 mod list;
 mod login;
 mod measure;
@@ -65,6 +66,15 @@ enum Command {
         #[arg(long, default_value_t = 5_000)]
         runs: usize,
     },
+    /// Background jobs that do nothing, in a program that embeds the engine.
+    Jobs {
+        /// The login of such a program.
+        #[arg(long)]
+        login: String,
+        /// Jobs of a round.
+        #[arg(long, default_value_t = 50_000)]
+        jobs: usize,
+    },
     /// `GET /auth/me` over 16 connections, and whether failed log-ins tell which addresses have an account.
     Auth,
     /// The server with the PostgreSQL inside, which this starts itself.
@@ -104,6 +114,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Ingest { window } => ingest::run(&setting, window).await?,
         Command::List { rows } => list::run(&setting, rows).await?,
         Command::Runs { runs } => runs::run(&setting, runs).await?,
+        Command::Jobs { login, jobs } => jobs::run(&setting, &login, jobs).await?,
         Command::Auth => auth::run(&setting).await?,
         Command::Embedded { program, asked, events } => embedded::run(&setting, &program, asked, events).await?,
     };

@@ -1,0 +1,240 @@
+//! Background jobs, in a program that embeds the engine: how many that do nothing are drained a second, and how soon a single
+//! one begins after its transaction has committed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use sqlx::{Executor, PgConnection};
+use tidegate_engine::jobs::{
+    JobError, JobHandler, JobKinds, JobOptions, JobRunnerConfig, JobRunnerParts, JobTask, JobsTx, run_jobs,
+};
+use tidegate_engine::ports::HandlerMap;
+use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
+use tidegate_in_process::InProcessSignalBus;
+use tidegate_kernel::{
+    Clock, Entropy, Environment, JobPayload, NewJob, PermissionSet, RequestId, ScopeIssuer, StoreError, UnitOfWork,
+    WorkflowId, WorkspaceId, WorkspaceScope,
+};
+use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
+use tidegate_workflows::compiled::CompiledWorkflow;
+use tidegate_workflows::run::CompiledWorkflows;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::measure::{Latencies, Metric, Report, per_second};
+use crate::{Setting, prepare};
+
+/// Workspaces that have jobs.
+const WORKSPACES: u128 = 20;
+/// Jobs that are enqueued one at a time in a round.
+const SINGLE: usize = 200;
+/// Jobs in one transaction of whoever enqueues.
+const ENQUEUED: usize = 500;
+
+#[derive(Serialize, Deserialize)]
+struct Nothing {}
+
+impl JobPayload for Nothing {
+    const KIND: &'static str = "bench.nothing";
+}
+
+/// Counts jobs, and says when each began.
+#[derive(Clone)]
+struct Counting {
+    done: Arc<AtomicUsize>,
+    begun: mpsc::UnboundedSender<Instant>,
+}
+
+#[async_trait]
+impl JobHandler<Nothing> for Counting {
+    async fn run(&self, _: &JobTask, _: Nothing) -> Result<(), JobError> {
+        // Nobody listens while many are drained.
+        let _ = self.begun.send(Instant::now());
+        self.done.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+struct NoWorkflows;
+
+#[async_trait]
+impl CompiledWorkflows for NoWorkflows {
+    async fn compiled(
+        &self,
+        _: &WorkspaceScope,
+        _: WorkflowId,
+        _: i32,
+    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
+        Ok(None)
+    }
+}
+
+struct System;
+
+impl Clock for System {
+    #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it brings the clock")]
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+impl Entropy for System {
+    #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it brings the randomness")]
+    fn fill(&self, bytes: &mut [u8]) {
+        rand::rng().fill_bytes(bytes);
+    }
+}
+
+struct House {
+    store: PgStore,
+    bus: Arc<InProcessSignalBus>,
+    env: Environment,
+    issuer: ScopeIssuer,
+}
+
+struct Working {
+    engine: EngineHandle,
+    stop: CancellationToken,
+    runner: JoinHandle<()>,
+}
+
+impl House {
+    #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it is its own access layer")]
+    async fn open(login: &str) -> Result<Self, Failure> {
+        let env = Environment::new(Arc::new(System), Arc::new(System));
+        let bus = Arc::new(InProcessSignalBus::new());
+        let store = PgStore::connect(&PgStoreConfig::served(login), env.clone()).await?.announcing(bus.clone());
+        Ok(Self { store, bus, env, issuer: ScopeIssuer::root() })
+    }
+
+    /// Owns all shards and does jobs.
+    fn work(&self, handler: Counting) -> Result<Working, Failure> {
+        let options = JobOptions { concurrency: 1_000, ..JobOptions::default() };
+        let kinds = JobKinds::default().register::<Nothing>(options, handler)?;
+        let (store, shards) = (Arc::new(PgEngineStore::new(self.store.clone())), OwnedShards::default());
+        let engine = Engine::start(EngineParts {
+            store: store.clone(),
+            workflows: Arc::new(NoWorkflows),
+            handlers: HandlerMap::new(),
+            bus: self.bus.clone(),
+            endings: RunEndings::default(),
+            shards: shards.clone(),
+            env: self.env.clone(),
+            scope: self.issuer.system("a benchmark"),
+            config: EngineConfig::default(),
+        });
+        let stop = CancellationToken::new();
+        let parts = JobRunnerParts {
+            store,
+            kinds,
+            shards,
+            bus: self.bus.clone(),
+            env: self.env.clone(),
+            scope: self.issuer.system("a benchmark"),
+            config: JobRunnerConfig::default(),
+        };
+        Ok(Working { engine, runner: tokio::spawn(run_jobs(parts, stop.clone())), stop })
+    }
+
+    async fn enqueue(&self, workspace: u128, jobs: usize) -> Result<(), Failure> {
+        let request = RequestId::new("bench").ok_or_else(|| Failure::new("no request id"))?;
+        let workspace = WorkspaceId::from_uuid(Uuid::from_u128(workspace + 1));
+        let actor = tidegate_kernel::Actor::System;
+        let scope = self.issuer.workspace(workspace, actor, PermissionSet::ALL, request);
+        let mut tx = UnitOfWork::<dyn JobsTx>::begin(&self.store, &scope).await?;
+        let job = NewJob::new(&Nothing {})?;
+        for _ in 0..jobs {
+            tx.jobs().enqueue(&job).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Measures it.
+pub(crate) async fn run(setting: &Setting, login: &str, jobs: usize) -> Result<Report, Failure> {
+    let house = House::open(login).await?;
+    let mut admin = prepare::admin(setting).await?;
+    let (mut rates, mut bare, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..setting.rounds {
+        for batch in 0..jobs / ENQUEUED {
+            house.enqueue(batch as u128 % WORKSPACES, ENQUEUED).await?;
+        }
+        let (begun, mut heard) = mpsc::unbounded_channel();
+        let counting = Counting { done: Arc::default(), begun };
+        let working = house.work(counting.clone())?;
+        let first = heard.recv().await.ok_or_else(|| Failure::new("no job began"))?;
+        let last = drained(&mut admin).await?;
+        if counting.done.load(Ordering::Relaxed) != jobs / ENQUEUED * ENQUEUED {
+            return Err(Failure::new("a job was not done, or more than once"));
+        }
+        rates.push(per_second(jobs, last - first));
+        while heard.try_recv().is_ok() {}
+        let mut latencies = Latencies::default();
+        for n in 0..SINGLE {
+            house.enqueue(n as u128 % WORKSPACES, 1).await?;
+            let committed = Instant::now();
+            let begun = heard.recv().await.ok_or_else(|| Failure::new("no job began"))?;
+            latencies.add(begun.saturating_duration_since(committed));
+            // The next one finds everything idle.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        p50.push(latencies.percentile(50));
+        p99.push(latencies.percentile(99));
+        working.stop.cancel();
+        working.engine.shutdown().await;
+        working.runner.await?;
+        bare.push(bare_rate(&mut admin, jobs).await?);
+    }
+    Ok(Report {
+        bench: "jobs",
+        setting: format!("{jobs} jobs of {WORKSPACES} workspaces that do nothing, then {SINGLE} one at a time"),
+        metrics: vec![
+            Metric::share("jobs, share", &rates, &bare),
+            Metric::new("jobs", "/s", rates).beside(&bare).at_least(10_000.0),
+            Metric::new("start, p50", "ms", p50).below(3.0),
+            Metric::new("start, p99", "ms", p99),
+        ],
+    })
+}
+
+/// Waits until no job is left.
+async fn drained(admin: &mut PgConnection) -> Result<Instant, Failure> {
+    let began = Instant::now();
+    loop {
+        let left: bool = sqlx::query_scalar("select exists (select from job)").fetch_one(&mut *admin).await?;
+        if !left {
+            return Ok(Instant::now());
+        }
+        if began.elapsed() > Duration::from_secs(600) {
+            return Err(Failure::new("not every job was done"));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The usual queue in one table: the oldest 500 rows that nobody has locked are deleted, each batch a commit.
+async fn bare_rate(admin: &mut PgConnection, jobs: usize) -> Result<f64, Failure> {
+    admin
+        .execute(
+            "drop schema if exists bare cascade; create schema bare;
+             create table bare.queue (id bigint generated always as identity primary key, kind text, payload bytea)",
+        )
+        .await?;
+    sqlx::query("insert into bare.queue (kind, payload) select 'bench.nothing', '{}' from generate_series(1, $1)")
+        .bind(i64::try_from(jobs)?)
+        .execute(&mut *admin)
+        .await?;
+    let statement = "delete from bare.queue where id = any (array(
+        select id from bare.queue order by id limit 500 for update skip locked)) returning payload";
+    let began = Instant::now();
+    while !sqlx::query(statement).fetch_all(&mut *admin).await?.is_empty() {}
+    Ok(per_second(jobs, began.elapsed()))
+}
