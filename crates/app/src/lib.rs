@@ -8,6 +8,7 @@ mod compute;
 mod detection;
 mod engine;
 pub mod http;
+pub mod measures;
 pub mod secrets;
 pub mod server;
 pub mod settings;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checked::CheckedSettings;
 use crate::compute::BlockingPool;
 use crate::http::cursor::Cursors;
+use crate::measures::monitor::Monitor;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
@@ -43,6 +44,8 @@ pub struct Services {
     pub cursors: Cursors,
     /// Renders the measurements.
     pub metrics: PrometheusHandle,
+    /// Looks up what is measured when somebody asks.
+    pub monitor: Monitor,
     /// Who may do what where.
     pub tenancy: Tenancy,
     /// Workflows and their versions.
@@ -151,6 +154,7 @@ impl Services {
             embedded: settings.is_embedded(),
             cursors: Cursors::new(secret, env.clone()),
             metrics,
+            monitor: Monitor::default(),
             tenancy,
             workflows,
             signals,

@@ -9,7 +9,7 @@ use tidegate_engine::follower::follow;
 use tidegate_engine::scheduler::keep_time;
 use tidegate_kernel::{SystemScope, Urgency};
 
-use crate::{Services, detection, engine, triggers, unreadable};
+use crate::{Services, detection, engine, measures, triggers, unreadable};
 
 /// How often partitions are looked after. They are made two spans ahead, so a missed turn harms nobody.
 const PARTITION_UPKEEP: Duration = Duration::from_secs(6 * 60 * 60);
@@ -40,6 +40,10 @@ pub(crate) fn support(services: &Services) {
     let stopping = services.stopping.clone();
     services.supervisor.spawn("unreadable-requests", "requests that cannot be read are not told of", move || {
         unreadable::report_unreadable_requests(stopping.clone())
+    });
+    let (recorder, stopping) = (services.metrics.clone(), services.stopping.clone());
+    services.supervisor.spawn("measurements", "samples are kept one by one until somebody asks", move || {
+        measures::keep_up(recorder.clone(), stopping.clone())
     });
     let endings = services.run_endings.clone();
     services.supervisor.spawn_support("run-endings", "who waits for a run that ends elsewhere has to ask", move || {

@@ -13,6 +13,7 @@ mod gates;
 pub mod handlers;
 mod live;
 pub mod model;
+pub mod monitoring;
 mod panics;
 pub mod ports;
 pub mod scheduler;

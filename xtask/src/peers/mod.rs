@@ -1,9 +1,11 @@
-//! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour.
+//! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour; Prometheus judges
+//! the metrics.
 //!
 //! A document that our own tests like may still be one that nobody can use. What is installed is in `xtask/peers/`, versions
 //! and all; it goes to `target/peers/` and stays there, so that only the first time needs the network.
 
 mod install;
+mod prometheus;
 mod server;
 
 use std::fs;
@@ -23,6 +25,7 @@ const DOCUMENT: &str = "docs/openapi.json";
 /// Runs everything, the quick parts first.
 pub(crate) fn run() -> Result<(), Failure> {
     let installed = install::all()?;
+    prometheus::find()?;
     let document = shell::repository().join(DOCUMENT);
     step("openapi-spec-validator", &mut validator(&installed, &document))?;
     typescript(&installed, &document)?;
@@ -32,7 +35,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     step("the tour in TypeScript", Command::new("node").arg(tour).arg(server.address()))?;
     let mut tour = installed.python_program("python3");
     tour.arg(source("python/tour.py")).arg(server.address()).env("PYTHONPATH", &installed.python_client);
-    step("the tour in Python", &mut tour)
+    step("the tour in Python", &mut tour)?;
+    // After the tours, so that there is something to measure.
+    prometheus::check_metrics(&server)
 }
 
 /// A file of `xtask/peers/`.

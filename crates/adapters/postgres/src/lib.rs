@@ -17,6 +17,7 @@ mod ids;
 pub mod migrate;
 mod orm;
 mod patterns;
+mod pool;
 mod rounds;
 mod slices;
 mod store;
@@ -26,6 +27,7 @@ mod workflows;
 
 pub use engine::PgEngineStore;
 pub use error::store_error;
+pub use pool::PoolFigures;
 pub use store::{PgStore, PgStoreConfig};
 pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};
 

@@ -1,7 +1,7 @@
 //! Pools, and how a transaction takes its role.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
@@ -9,6 +9,7 @@ use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transac
 
 use crate::error::store_error;
 use crate::gate::{Gate, Turn};
+use crate::pool::{Pool, PoolFigures};
 use crate::rounds::Rounds;
 use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
 
@@ -76,9 +77,9 @@ impl PgStoreConfig {
 /// The store: opens units of work for scopes.
 #[derive(Debug, Clone)]
 pub struct PgStore {
-    api: PgPool,
-    engine: PgPool,
-    directory: PgPool,
+    api: Pool,
+    engine: Pool,
+    directory: Pool,
     own_logins: OwnLogins,
     /// Whose turn it is, where there is one connection for everybody.
     gate: Option<Arc<Gate>>,
@@ -107,13 +108,13 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`] when an address cannot be read or a first connection cannot be made.
     pub async fn connect(config: &PgStoreConfig, env: Environment) -> Result<Self, StoreError> {
-        let api = pool(config, &config.database_url).await?;
+        let api = pool("api", config, &config.database_url).await?;
         let engine = match &config.engine_url {
-            Some(url) => pool(config, url).await?,
+            Some(url) => pool("engine", config, url).await?,
             None => api.clone(),
         };
         let directory = match &config.directory_url {
-            Some(url) => pool(config, url).await?,
+            Some(url) => pool("directory", config, url).await?,
             None => api.clone(),
         };
         let own_logins = OwnLogins { engine: config.engine_url.is_some(), directory: config.directory_url.is_some() };
@@ -133,15 +134,17 @@ impl PgStore {
 
     /// Waits until every connection is back and closes them.
     pub async fn close(&self) {
-        self.api.close().await;
-        self.engine.close().await;
-        self.directory.close().await;
+        self.api.sqlx.close().await;
+        self.engine.sqlx.close().await;
+        self.directory.sqlx.close().await;
     }
 
-    /// Connections open, and those of them idle, of the pool for tenant work.
+    /// How each pool is used. The pool `api` serves all work that has no login of its own.
     #[must_use]
-    pub fn pool_size(&self) -> (u32, usize) {
-        (self.api.size(), self.api.num_idle())
+    pub fn pools(&self) -> Vec<PoolFigures> {
+        let OwnLogins { engine, directory } = self.own_logins;
+        let own = [(true, &self.api), (engine, &self.engine), (directory, &self.directory)];
+        own.into_iter().filter(|(own, _)| *own).map(|(_, pool)| pool.figures()).collect()
     }
 
     /// Whether the database answers.
@@ -150,7 +153,7 @@ impl PgStore {
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let _turn = self.turn(Urgency::Request).await?;
-        self.api.execute("select 1").await.map(drop).map_err(store_error)
+        self.api.sqlx.execute("select 1").await.map(drop).map_err(store_error)
     }
 
     /// Makes the partitions that the coming weeks need, and says how many it made.
@@ -188,7 +191,7 @@ impl PgStore {
 
     async fn as_embedded_owner(&self, statement: SqlStr) -> Result<Vec<PgRow>, StoreError> {
         let turn = self.turn(Urgency::Background).await?;
-        let mut connection = self.api.acquire().await.map_err(store_error)?;
+        let mut connection = self.api.sqlx.acquire().await.map_err(store_error)?;
         // A task of its own, so that no caller who gives up leaves the connection with the owner's rights.
         let chore = tokio::spawn(async move {
             let _turn = turn;
@@ -209,15 +212,15 @@ impl PgStore {
 
     /// The pool for tenant work.
     pub(crate) const fn api_pool(&self) -> &PgPool {
-        &self.api
+        &self.api.sqlx
     }
 
     /// The logins that are used, each with the roles that it has to be a member of.
     pub(crate) fn logins(&self) -> Vec<Login<'_>> {
-        let mut logins = vec![Login { setting: "DATABASE_URL", pool: &self.api, roles: vec!["tidegate_api"] }];
+        let mut logins = vec![Login { setting: "DATABASE_URL", pool: &self.api.sqlx, roles: vec!["tidegate_api"] }];
         for (setting, pool, own, role) in [
-            ("ENGINE_DATABASE_URL", &self.engine, self.own_logins.engine, "tidegate_engine"),
-            ("DIRECTORY_DATABASE_URL", &self.directory, self.own_logins.directory, "tidegate_directory"),
+            ("ENGINE_DATABASE_URL", &self.engine.sqlx, self.own_logins.engine, "tidegate_engine"),
+            ("DIRECTORY_DATABASE_URL", &self.directory.sqlx, self.own_logins.directory, "tidegate_directory"),
         ] {
             if own {
                 logins.push(Login { setting, pool, roles: vec![role] });
@@ -259,18 +262,19 @@ impl PgStore {
     /// it has one, the opening is a task of its own, and a transaction that nobody waits for any more rolls back.
     async fn open<G: Send + Sync + 'static>(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         urgency: Urgency,
         role: &'static str,
         setting: &str,
         context: G,
     ) -> Result<Box<PgTx<G>>, StoreError> {
         let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
+        let asked = Instant::now();
         let turn = self.turn(urgency).await?;
-        let (mut transaction, mut turn) = begin_on(pool, begin.clone(), turn).await;
+        let (mut transaction, mut turn) = begin_on(pool, asked, begin.clone(), turn).await;
         if matches!(transaction, Err(sqlx::Error::Io(_))) {
             // The server had closed an idle connection. Nothing was sent that could have changed anything.
-            (transaction, turn) = begin_on(pool, begin, turn).await;
+            (transaction, turn) = begin_on(pool, Instant::now(), begin, turn).await;
         }
         Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, turn, context, self.env.clone())))
     }
@@ -286,8 +290,10 @@ impl PgStore {
 type Begun = Result<sqlx::Transaction<'static, Postgres>, sqlx::Error>;
 
 /// The turn goes with the opening, so that it outlasts a caller who gives up as long as the connection is used.
-async fn begin_on(pool: &PgPool, begin: SqlStr, turn: Option<Turn>) -> (Begun, Option<Turn>) {
-    let connection = match pool.acquire().await {
+async fn begin_on(pool: &Pool, asked: Instant, begin: SqlStr, turn: Option<Turn>) -> (Begun, Option<Turn>) {
+    let acquired = pool.sqlx.acquire().await;
+    pool.waited(asked.elapsed());
+    let connection = match acquired {
         Ok(connection) => connection,
         Err(error) => return (Err(error), turn),
     };
@@ -295,7 +301,7 @@ async fn begin_on(pool: &PgPool, begin: SqlStr, turn: Option<Turn>) -> (Begun, O
     opening.await.unwrap_or_else(|_| (Err(sqlx::Error::WorkerCrashed), None))
 }
 
-async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
+async fn pool(name: &'static str, config: &PgStoreConfig, url: &str) -> Result<Pool, StoreError> {
     let mut connect: PgConnectOptions = url.parse().map_err(store_error)?;
     connect = connect
         .application_name("tidegate")
@@ -314,5 +320,5 @@ async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
         connect = connect.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
         connect = connect.options(SESSION_PLANS);
     }
-    options.connect_with(connect).await.map_err(store_error)
+    options.connect_with(connect).await.map(|pool| Pool::new(name, pool)).map_err(store_error)
 }

@@ -18,6 +18,7 @@ use super::problem::{
     UNSUPPORTED_MEDIA_TYPE,
 };
 use crate::Services;
+use crate::measures::{self, InFlight};
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -72,12 +73,13 @@ async fn within(
         request.head_mut().method = Method::GET;
     }
     async move {
+        let _in_flight = InFlight::new();
         let error = match tokio::time::timeout(limit, next.call(request)).await {
             Ok(Ok(response)) => {
                 let mut response = response.map_into_boxed_body();
                 finish(response.response_mut(), &request_id);
                 let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-                measure(&method, route, response.status(), started.elapsed());
+                measure(&method, &route, response.status(), started.elapsed());
                 return Ok(response);
             }
             Ok(Err(error)) => error,
@@ -86,7 +88,7 @@ async fn within(
         // An error of a middleware further in, as the problem that it is. Its route is gone with the request.
         let mut response = error.error_response();
         finish(&mut response, &request_id);
-        measure(&method, "unfinished".to_owned(), response.status(), started.elapsed());
+        measure(&method, "unfinished", response.status(), started.elapsed());
         Err(actix_web::error::InternalError::from_response("a problem", response).into())
     }
     .instrument(span)
@@ -143,18 +145,17 @@ fn finish(response: &mut actix_web::HttpResponse<BoxBody>, request_id: &RequestI
     }
 }
 
-fn measure(method: &Method, route: String, status: StatusCode, took: Duration) {
+fn measure(method: &Method, route: &str, status: StatusCode, took: Duration) {
     tracing::Span::current().record("status", status.as_u16());
     if status.is_server_error() {
-        tracing::warn!(%route, status = status.as_u16(), took_ms = took.as_millis(), "a request failed");
+        tracing::warn!(route, status = status.as_u16(), took_ms = took.as_millis(), "a request failed");
     } else {
-        tracing::debug!(%route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
+        tracing::debug!(route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
     }
     // A caller may invent methods, and each label is kept for ever.
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    let method = if known.contains(method) { method.to_string() } else { "other".to_owned() };
-    let labels = [("method", method), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::histogram!("http_request_duration_seconds", &labels).record(took.as_secs_f64());
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
+    measures::answered(method, route, status.as_u16(), took);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::schema;
 use crate::Services;
+use crate::measures::monitor;
 use crate::supervisor::BackgroundTask;
 
 /// How the server or a part of it is.
@@ -108,9 +109,6 @@ impl ComponentHealth {
     }
 }
 
-/// Runs in quarantine are counted up to here.
-const QUARANTINE_COUNTED: u32 = 10_000;
-
 fn answer(ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
     let status = if ok { HealthStatus::Ok } else { HealthStatus::Unavailable };
     let body = Health { status, version: VERSION, unavailable };
@@ -202,13 +200,6 @@ pub async fn detailed(services: web::Data<Services>) -> HttpResponse {
     (status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 #[get("/metrics")]
 pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
-    let (open, idle) = services.store.pool_size();
-    ::metrics::gauge!("database_pool_connections").set(f64::from(open));
-    ::metrics::gauge!("database_pool_idle_connections").set(f64::from(u32::try_from(idle).unwrap_or(u32::MAX)));
-    // Where the database does not answer, the last count stays.
-    let quarantined = tokio::time::timeout(ANSWER_WITHIN, services.quarantine.count(QUARANTINE_COUNTED)).await;
-    if let Ok(Ok(quarantined)) = quarantined {
-        ::metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined));
-    }
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(services.metrics.render())
+    let measurements = monitor::render(&services).await;
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(measurements)
 }

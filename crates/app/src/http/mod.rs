@@ -17,6 +17,7 @@ pub mod health;
 pub mod idempotency;
 pub mod jwks;
 pub mod members;
+pub mod monitoring;
 pub mod openapi;
 pub mod patterns;
 pub mod problem;
@@ -65,5 +66,6 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(usage::configure)
         .configure(workflows::configure)
         .configure(runs::configure)
+        .configure(monitoring::configure)
         .configure(quarantine::configure);
 }

@@ -14,6 +14,7 @@ mod limits;
 mod login;
 mod manner;
 mod members;
+mod monitoring;
 mod patterns;
 mod refresh;
 mod relay;

@@ -3,6 +3,7 @@
 //! Nothing here does IO. A type belongs in this crate only when two domains need the very same thing.
 
 pub mod audit;
+pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod id;
@@ -18,6 +19,7 @@ pub mod signal;
 pub mod unit_of_work;
 
 pub use audit::{AuditEntry, AuditLog};
+pub use cache::{CacheCounts, CacheFigures};
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
 pub use id::{

@@ -7,9 +7,10 @@ use tidegate_kernel::StoreError;
 use tidegate_workflows::run::{FactKind, QuarantineReason, RunState};
 use tokio::time::Instant;
 
+use super::measures::Question;
 use super::quarantine::is_refusal;
 use super::{Compiled, Known, Message, Worker};
-use crate::live::{LiveRun, Undrivable};
+use crate::live::{LiveRun, Undrivable, describe};
 use crate::model::{
     ClaimRequest, ClaimedRun, Claims, Outlook, RunSignal, ShardId, Share, SignalKind, Tenure, UnreadRun,
 };
@@ -41,9 +42,8 @@ impl Worker {
         let after = self.timers_read;
         let until = self.env.now() + TimeDelta::from_std(poll * 2).unwrap_or(TimeDelta::seconds(2));
         let (store, scope) = (self.store.clone(), self.scope.clone());
-        self.ask(async move { store.look(&scope, &shards, after, until).await }, move |result| Message::Looked {
-            until,
-            result,
+        self.ask(Question::Look, async move { store.look(&scope, &shards, after, until).await }, move |result| {
+            Message::Looked { until, result }
         });
     }
 
@@ -52,7 +52,8 @@ impl Worker {
         let outlook = match result {
             Ok(outlook) => outlook,
             Err(error) => {
-                tracing::warn!(%error, "the engine could not look for work");
+                self.measures.failed(Question::Look);
+                tracing::warn!(error = describe(&error), "the engine could not look for work");
                 return;
             }
         };
@@ -142,7 +143,7 @@ impl Worker {
             }
             Ok((claims, compiled))
         };
-        self.ask(claim, move |result| Message::Claimed { request, result });
+        self.ask(Question::Claim, claim, move |result| Message::Claimed { request, result });
     }
 
     pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<(Claims, Vec<Compiled>), StoreError>) {
@@ -151,7 +152,8 @@ impl Worker {
             Ok(claimed) => claimed,
             Err(error) => {
                 // Whether anything was leased is unknown, so the shards are taken over anew.
-                tracing::warn!(%error, "a claim failed");
+                self.measures.failed(Question::Claim);
+                tracing::warn!(error = describe(&error), "a claim failed");
                 self.forget_all(request.tenures.iter().copied());
                 return;
             }
@@ -175,6 +177,7 @@ impl Worker {
         self.nudged.clear();
         if !claims.runs.is_empty() {
             self.last_work = Instant::now();
+            self.measures.claimed(claims.runs.len());
         }
         for (run, compiled) in claims.runs.into_iter().zip(compiled) {
             if self.tenures.get(&run.tenure.shard) == Some(&run.tenure) {
@@ -205,6 +208,9 @@ impl Worker {
 
     fn take_up(&mut self, run: ClaimedRun, compiled: Compiled) {
         let (key, tenure, released) = (run.key, run.tenure, run.released);
+        if run.journal.is_empty() {
+            self.measures.first_claim((self.env.now() - run.created_at).to_std().unwrap_or_default());
+        }
         let compiled = match compiled {
             Ok(Some(compiled)) => compiled,
             Ok(None) => {
@@ -219,7 +225,7 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, run = %key.run, "the compiled workflow of a run could not be read");
+                tracing::warn!(error = describe(&error), run = %key.run, "the compiled workflow of a run could not be read");
                 self.forget_all(std::iter::once(tenure));
                 return;
             }

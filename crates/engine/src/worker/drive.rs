@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{Command, FactKind, StepError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::{Message, Queued, Worker};
@@ -83,6 +83,7 @@ impl Worker {
             return;
         }
         let (handlers, sender) = (Arc::clone(&self.handlers), self.sender.clone());
+        let measures = self.measures.attempts_of(uses);
         let guard = AttemptGuard { sender: Some(sender), key, tenure, step, attempt };
         // Whatever is logged on the way says whose it is.
         let span = tracing::error_span!(
@@ -90,12 +91,14 @@ impl Worker {
             request_id = task.scope.request_id().as_str(),
         );
         let work = async move {
+            let began = Instant::now();
             let outcome = match handlers.get(&uses) {
                 Some(handler) => timeout(task.timeout, handler.execute(&task))
                     .await
                     .unwrap_or_else(|_| Err(StepError::timed_out(task.timeout))),
                 None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
             };
+            measures.ended(&outcome, began.elapsed());
             guard.report(outcome);
         };
         let work = tokio::spawn(work.instrument(span));

@@ -8,6 +8,7 @@
 mod claims;
 mod commits;
 mod drive;
+mod measures;
 mod quarantine;
 mod shards;
 
@@ -36,6 +37,7 @@ use crate::model::{
 };
 use crate::panics::catch_store;
 use crate::ports::{EngineStore, HandlerMap, StepTask};
+use measures::{Measures, Question};
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -181,6 +183,7 @@ struct Worker {
     queue: HashMap<WorkspaceId, VecDeque<Queued>>,
     queue_ring: Ring<WorkspaceId>,
     executing: usize,
+    measures: Measures,
 
     claiming: bool,
     committing: bool,
@@ -240,6 +243,7 @@ impl Worker {
             queue: HashMap::new(),
             queue_ring: Ring::default(),
             executing: 0,
+            measures: Measures::new(),
             claiming: false,
             committing: false,
             setting_aside: false,
@@ -260,6 +264,7 @@ impl Worker {
     async fn run(mut self) {
         loop {
             self.start_what_can_be();
+            self.measures.in_hand(self.tenures.len(), self.runs.len(), self.executing);
             if self.is_done() {
                 break;
             }
@@ -308,13 +313,17 @@ impl Worker {
     /// Asks the store in a task of its own. Whatever becomes of the task, the worker hears of it.
     fn ask<T: Send + 'static>(
         &self,
+        what: Question,
         question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
         message: impl FnOnce(Result<T, StoreError>) -> Message + Send + 'static,
     ) {
-        let sender = self.sender.clone();
+        let (sender, seconds) = (self.sender.clone(), self.measures.seconds(what));
         tokio::spawn(async move {
+            let asked = Instant::now();
+            let answer = catch_store(question).await;
+            seconds.record(asked.elapsed().as_secs_f64());
             // Nobody hears it where the worker has ended meanwhile.
-            let _ = sender.send(message(catch_store(question).await));
+            let _ = sender.send(message(answer));
         });
     }
 

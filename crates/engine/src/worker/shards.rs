@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use tidegate_kernel::StoreError;
 use tokio::time::Instant;
 
+use super::measures::Question;
 use super::{Message, Worker};
+use crate::live::describe;
 use crate::model::{Holdings, ShardId, Tenure};
 
 /// How long a dedupe key is known.
@@ -23,7 +25,7 @@ impl Worker {
         let keep: Vec<Tenure> = self.tenures.values().copied().collect();
         let (store, scope) = (self.store.clone(), self.scope.clone());
         let (worker, lease) = (self.id, self.config.lease);
-        self.ask(async move { store.hold(&scope, worker, &keep, lease).await }, Message::Held);
+        self.ask(Question::Hold, async move { store.hold(&scope, worker, &keep, lease).await }, Message::Held);
     }
 
     pub(super) fn held(&mut self, result: Result<Holdings, StoreError>) {
@@ -31,13 +33,15 @@ impl Worker {
         let holdings = match result {
             Ok(holdings) => holdings,
             Err(error) => {
-                tracing::warn!(%error, "the engine could not renew its shards");
+                self.measures.failed(Question::Hold);
+                tracing::warn!(error = describe(&error), "the engine could not renew its shards");
                 return;
             }
         };
         let lost: Vec<ShardId> =
             self.tenures.values().filter(|held| !holdings.tenures.contains(held)).map(|held| held.shard).collect();
         for shard in lost {
+            self.measures.lost_shard();
             tracing::warn!(shard = shard.0, "a shard was lost");
             self.forget(shard);
         }
@@ -80,7 +84,10 @@ impl Worker {
         let (store, scope, worker) = (self.store.clone(), self.scope.clone(), self.id);
         tokio::spawn(async move {
             if let Err(error) = store.release(&scope, worker, &idle).await {
-                tracing::warn!(%error, "shards could not be given back; they are free when their lease ends");
+                tracing::warn!(
+                    error = describe(&error),
+                    "shards could not be given back; they are free when their lease ends"
+                );
             }
         });
     }
@@ -112,7 +119,7 @@ impl Worker {
         self.next_tidy = now + self.jittered(Duration::from_secs(3_600));
         let before = self.env.now() - KEYS_LAST;
         let (store, scope) = (self.store.clone(), self.scope.clone());
-        self.ask(async move { store.tidy(&scope, before).await }, Message::Tidied);
+        self.ask(Question::Tidy, async move { store.tidy(&scope, before).await }, Message::Tidied);
     }
 
     /// The last thing that a worker does.
@@ -123,7 +130,10 @@ impl Worker {
             return;
         }
         if let Err(error) = self.store.release(&self.scope, self.id, &tenures).await {
-            tracing::warn!(%error, "shards could not be given back; they are free when their lease ends");
+            tracing::warn!(
+                error = describe(&error),
+                "shards could not be given back; they are free when their lease ends"
+            );
         }
     }
 }

@@ -5,8 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 6] =
-    ["EventBacklog", "DueTriggers", "CallLedger", "EngineStore", "WorkspaceErasure", "QuarantineDirectory"];
+const ACROSS_WORKSPACES: [&str; 7] = [
+    "EventBacklog",
+    "DueTriggers",
+    "CallLedger",
+    "EngineStore",
+    "WorkspaceErasure",
+    "QuarantineDirectory",
+    "InstallationFigures",
+];
 
 /// Methods that obligations reach through what uses them in production.
 const THROUGH_A_SERVICE: [(&str, &str); 4] = [

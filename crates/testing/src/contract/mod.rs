@@ -15,6 +15,7 @@ pub mod billing;
 pub mod engine_store;
 pub mod erasure;
 pub mod events;
+pub mod monitoring;
 pub mod patterns;
 pub mod rate_limiter;
 pub mod signal_bus;

@@ -146,6 +146,11 @@ macro_rules! obligations {
                     slices_take_one_workspaces_rows
                     what_cannot_be_erased_waits
                 }
+                monitoring {
+                    a_backlog_is_what_a_consumer_has_not_read
+                    a_ready_run_has_its_age
+                    usage_adds_up
+                }
             }
             served_only {
                 engine_store::a_shard_has_one_owner

@@ -9,6 +9,10 @@ use crate::support::{Answer, Person, TestApp};
 
 /// Of each caller the status; of an operator it is what the operation answers when all is well.
 const TABLE: &[(&str, [u16; 4])] = &[
+    ("GET /api/v1/monitoring/business", [401, 403, 404, 200]),
+    ("GET /api/v1/monitoring/cache/stats", [401, 403, 404, 200]),
+    ("GET /api/v1/monitoring/database/pool", [401, 403, 404, 200]),
+    ("GET /api/v1/monitoring/metrics", [401, 403, 404, 200]),
     ("GET /api/v1/monitoring/quarantine", [401, 403, 404, 200]),
     ("POST /api/v1/monitoring/quarantine/{run}/end", [401, 403, 404, 202]),
     ("POST /api/v1/monitoring/quarantine/{run}/release", [401, 403, 404, 202]),
