@@ -5,6 +5,7 @@
 
 mod audit;
 mod billing;
+mod breaker;
 pub mod check;
 mod engine;
 mod entities;
@@ -25,6 +26,7 @@ mod tenancy;
 mod transaction;
 mod workflows;
 
+pub use breaker::{BreakerFigures, BreakerState, DatabaseAway};
 pub use engine::PgEngineStore;
 pub use error::store_error;
 pub use pool::PoolFigures;

@@ -4,8 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use metrics::Histogram;
-use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgPool};
+use tidegate_kernel::StoreError;
+
+use crate::breaker::{Breaker, BreakerFigures, BreakerState};
+use crate::error::store_error;
 
 /// A pool with a name for those who watch it.
 #[derive(Debug, Clone)]
@@ -13,6 +19,8 @@ pub(crate) struct Pool {
     pub(crate) sqlx: PgPool,
     name: &'static str,
     waits: Arc<Waits>,
+    /// `None` where the database is a part of this process.
+    breaker: Option<Breaker>,
 }
 
 /// How long units of work waited for a connection.
@@ -38,12 +46,40 @@ pub struct PoolFigures {
     pub waits: u64,
     /// How long they waited together.
     pub waited: Duration,
+    /// The breaker before it; always closed where the database is a part of this process.
+    pub breaker: BreakerFigures,
 }
 
 impl Pool {
     pub(crate) fn new(name: &'static str, sqlx: PgPool) -> Self {
         let seconds = metrics::histogram!("database_pool_wait_seconds", "pool" => name);
-        Self { sqlx, name, waits: Arc::new(Waits { count: AtomicU64::new(0), micros: AtomicU64::new(0), seconds }) }
+        let waits = Arc::new(Waits { count: AtomicU64::new(0), micros: AtomicU64::new(0), seconds });
+        Self { sqlx, name, waits, breaker: None }
+    }
+
+    /// The same pool behind a breaker, which probes the server at `address`.
+    pub(crate) fn behind_breaker(self, address: PgConnectOptions) -> Self {
+        let probe = move || {
+            let address = address.clone();
+            async move {
+                let mut connection = address.connect().await?;
+                connection.ping().await?;
+                connection.close().await
+            }
+            .boxed()
+        };
+        Self { breaker: Some(Breaker::new(self.name, Arc::new(probe))), ..self }
+    }
+
+    /// Begins something with the database, where that is not known to be away.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where it is away; otherwise what `work` says.
+    pub(crate) async fn guard<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+        match &self.breaker {
+            Some(breaker) => breaker.guard(work).await,
+            None => work.await.map_err(store_error),
+        }
     }
 
     /// A unit of work has waited so long for its connection, or for an error.
@@ -61,6 +97,10 @@ impl Pool {
             idle: u32::try_from(self.sqlx.num_idle()).unwrap_or(u32::MAX),
             waits: self.waits.count.load(Ordering::Relaxed),
             waited: Duration::from_micros(self.waits.micros.load(Ordering::Relaxed)),
+            breaker: self
+                .breaker
+                .as_ref()
+                .map_or(BreakerFigures { state: BreakerState::Closed, openings: 0, refusals: 0 }, Breaker::figures),
         }
     }
 }

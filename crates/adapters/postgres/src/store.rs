@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
 use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transaction, Urgency, WorkspaceScope};
 
-use crate::error::store_error;
+use crate::error::{is_away, store_error};
 use crate::gate::{Gate, Turn};
 use crate::pool::{Pool, PoolFigures};
 use crate::rounds::Rounds;
@@ -152,8 +152,8 @@ impl PgStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let _turn = self.turn(Urgency::Request).await?;
-        self.api.sqlx.execute("select 1").await.map(drop).map_err(store_error)
+        let _turn = self.turn(Urgency::Request).await.map_err(store_error)?;
+        self.api.guard(async { self.api.sqlx.execute("select 1").await.map(drop) }).await
     }
 
     /// Makes the partitions that the coming weeks need, and says how many it made.
@@ -190,7 +190,7 @@ impl PgStore {
     }
 
     async fn as_embedded_owner(&self, statement: SqlStr) -> Result<Vec<PgRow>, StoreError> {
-        let turn = self.turn(Urgency::Background).await?;
+        let turn = self.turn(Urgency::Background).await.map_err(store_error)?;
         let mut connection = self.api.sqlx.acquire().await.map_err(store_error)?;
         // A task of its own, so that no caller who gives up leaves the connection with the owner's rights.
         let chore = tokio::spawn(async move {
@@ -269,24 +269,36 @@ impl PgStore {
         context: G,
     ) -> Result<Box<PgTx<G>>, StoreError> {
         let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
+        let (transaction, turn) = pool.guard(self.begin(pool, urgency, begin)).await?;
+        Ok(Box::new(PgTx::new(transaction, turn, context, self.env.clone())))
+    }
+
+    /// Sends `begin` on a connection that is there. Those that the server has closed meanwhile are dropped: nothing was sent on
+    /// them that could have changed anything.
+    async fn begin(&self, pool: &Pool, urgency: Urgency, begin: SqlStr) -> Result<OnTurn, sqlx::Error> {
         let asked = Instant::now();
-        let turn = self.turn(urgency).await?;
-        let (mut transaction, mut turn) = begin_on(pool, asked, begin.clone(), turn).await;
-        if matches!(transaction, Err(sqlx::Error::Io(_))) {
-            // The server had closed an idle connection. Nothing was sent that could have changed anything.
-            (transaction, turn) = begin_on(pool, Instant::now(), begin, turn).await;
+        let mut turn = self.turn(urgency).await?;
+        let mut closed = 0;
+        loop {
+            let (begun, back) = begin_on(pool, asked, begin.clone(), turn).await;
+            turn = back;
+            match begun {
+                Ok(transaction) => return Ok((transaction, turn)),
+                Err(error) if is_away(&error) && closed < pool.sqlx.options().get_max_connections() => closed += 1,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Box::new(PgTx::new(transaction.map_err(store_error)?, turn, context, self.env.clone())))
     }
 
     /// Waits for a turn where everybody shares one connection.
-    async fn turn(&self, urgency: Urgency) -> Result<Option<Turn>, StoreError> {
+    async fn turn(&self, urgency: Urgency) -> Result<Option<Turn>, sqlx::Error> {
         let Some(gate) = &self.gate else { return Ok(None) };
         let turn = tokio::time::timeout(self.acquire_timeout, gate.turn(urgency)).await;
-        turn.map(Some).map_err(|_| store_error(sqlx::Error::PoolTimedOut))
+        turn.map(Some).map_err(|_| sqlx::Error::PoolTimedOut)
     }
 }
 
+type OnTurn = (sqlx::Transaction<'static, Postgres>, Option<Turn>);
 type Begun = Result<sqlx::Transaction<'static, Postgres>, sqlx::Error>;
 
 /// The turn goes with the opening, so that it outlasts a caller who gives up as long as the connection is used.
@@ -320,5 +332,6 @@ async fn pool(name: &'static str, config: &PgStoreConfig, url: &str) -> Result<P
         connect = connect.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
         connect = connect.options(SESSION_PLANS);
     }
-    options.connect_with(connect).await.map(|pool| Pool::new(name, pool)).map_err(store_error)
+    let pool = Pool::new(name, options.connect_with(connect.clone()).await.map_err(store_error)?);
+    Ok(if config.embedded { pool } else { pool.behind_breaker(connect) })
 }

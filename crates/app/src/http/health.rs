@@ -7,6 +7,7 @@ use futures::future::OptionFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::monitoring::BreakerStateView;
 use super::schema;
 use crate::Services;
 use crate::measures::monitor;
@@ -34,6 +35,8 @@ pub struct Health {
     version: &'static str,
     /// Parts that do not work now, as `/health/detailed` names them. The server can take requests without some of them.
     unavailable: Vec<&'static str>,
+    /// The breaker before the database.
+    database_breaker: BreakerStateView,
 }
 
 /// How one part of the server is.
@@ -109,9 +112,14 @@ impl ComponentHealth {
     }
 }
 
-fn answer(ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
+/// The state of the breaker before tenant work.
+fn breaker(services: &Services) -> BreakerStateView {
+    services.store.pools().first().map_or(BreakerStateView::Closed, |pool| pool.breaker.state.into())
+}
+
+fn answer(services: &Services, ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
     let status = if ok { HealthStatus::Ok } else { HealthStatus::Unavailable };
-    let body = Health { status, version: VERSION, unavailable };
+    let body = Health { status, version: VERSION, unavailable, database_breaker: breaker(services) };
     if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
@@ -161,14 +169,14 @@ async fn runs(services: &Services) -> ComponentHealth {
 #[get("/health")]
 pub async fn health(services: web::Data<Services>) -> HttpResponse {
     let (works, unavailable) = working(&services).await;
-    answer(works, unavailable)
+    answer(&services, works, unavailable)
 }
 
 /// Whether the process lives.
 #[utoipa::path(tag = "health", responses((status = 200, description = "It does", body = Health)))]
 #[get("/health/liveness")]
-pub async fn liveness() -> HttpResponse {
-    answer(true, Vec::new())
+pub async fn liveness(services: web::Data<Services>) -> HttpResponse {
+    answer(&services, true, Vec::new())
 }
 
 /// Whether the server can take requests: its database answers, and it is not stopping.
@@ -177,7 +185,7 @@ pub async fn liveness() -> HttpResponse {
 #[get("/health/readiness")]
 pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
     let (works, unavailable) = working(&services).await;
-    answer(works && !services.stopping.is_cancelled(), unavailable)
+    answer(&services, works && !services.stopping.is_cancelled(), unavailable)
 }
 
 /// How each part is.

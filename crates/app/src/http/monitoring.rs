@@ -8,7 +8,7 @@ use serde::Serialize;
 use tidegate_billing::Meter;
 use tidegate_engine::monitoring::{InstallationFigures, UsagePeriods};
 use tidegate_kernel::{CacheFigures, Urgency};
-use tidegate_postgres::PoolFigures;
+use tidegate_postgres::{BreakerFigures, BreakerState, PoolFigures};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -118,6 +118,50 @@ pub struct PoolView {
     /// How long they waited together, in seconds.
     #[schema(minimum = 0)]
     waited_seconds: f64,
+    /// The breaker before it.
+    breaker: BreakerView,
+}
+
+/// How a breaker is, and what it did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BreakerView {
+    /// Its state.
+    state: BreakerStateView,
+    /// How often it opened.
+    #[schema(minimum = 0)]
+    openings: u64,
+    /// How many transactions it refused.
+    #[schema(minimum = 0)]
+    refusals: u64,
+}
+
+/// The state of a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerStateView {
+    /// The database answers.
+    Closed,
+    /// It did not answer, and is being asked again.
+    HalfOpen,
+    /// It does not answer: requests are refused.
+    Open,
+}
+
+impl From<BreakerState> for BreakerStateView {
+    fn from(state: BreakerState) -> Self {
+        match state {
+            BreakerState::Closed => Self::Closed,
+            BreakerState::HalfOpen => Self::HalfOpen,
+            BreakerState::Open => Self::Open,
+        }
+    }
+}
+
+impl From<BreakerFigures> for BreakerView {
+    fn from(breaker: BreakerFigures) -> Self {
+        let BreakerFigures { state, openings, refusals } = breaker;
+        Self { state: state.into(), openings, refusals }
+    }
 }
 
 /// How the pools of the process that answers are used.
@@ -188,8 +232,8 @@ impl From<CacheFigures> for CacheView {
 
 impl From<PoolFigures> for PoolView {
     fn from(pool: PoolFigures) -> Self {
-        let PoolFigures { name, max, open, idle, waits, waited } = pool;
-        Self { name, max, open, idle, waits, waited_seconds: waited.as_secs_f64() }
+        let PoolFigures { name, max, open, idle, waits, waited, breaker } = pool;
+        Self { name, max, open, idle, waits, waited_seconds: waited.as_secs_f64(), breaker: breaker.into() }
     }
 }
 

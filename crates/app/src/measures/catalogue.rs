@@ -48,6 +48,9 @@ metrics! {
     Counter consumer_failures_total [consumer] "Steps of a consumer that failed and are tried again.";
     Histogram consumer_lag_seconds [consumer] "Age of the oldest event of each step of a consumer when the step had been committed.";
     Histogram consumer_step_duration_seconds [consumer] "How long a step of a consumer held a connection.";
+    Gauge database_breaker_open [pool] "Whether the breaker before a pool is open (1): the database does not answer.";
+    Counter database_breaker_openings_total [pool] "Times that the breaker before a pool opened.";
+    Counter database_breaker_refusals_total [pool] "Transactions that the breaker before a pool refused.";
     Gauge database_pool_connections [pool] "Open connections of a pool.";
     Gauge database_pool_idle_connections [pool] "Open connections of a pool that nobody uses.";
     Gauge database_pool_max_connections [pool] "The most connections of a pool.";

@@ -15,6 +15,7 @@ mod login;
 mod manner;
 mod members;
 mod monitoring;
+mod outage;
 mod patterns;
 mod refresh;
 mod relay;

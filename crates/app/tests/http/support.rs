@@ -77,6 +77,11 @@ impl TestApp {
         Self::start(self.database.clone(), relay.url(), &["--role", "api"], env).await
     }
 
+    /// Another server beside this one that reaches the database at `url`, with these flags.
+    pub async fn at(&self, url: &str, flags: &[&str]) -> Self {
+        Self::start(self.database.clone(), url, flags, tidegate::system::environment()).await
+    }
+
     async fn start(database: Arc<TestDatabase>, url: &str, flags: &[&str], env: Environment) -> Self {
         let secret = "a secret for tests that is long enough";
         let fixed = [
