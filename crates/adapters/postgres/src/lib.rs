@@ -38,3 +38,9 @@ pub const DRIVER_TARGET: &str = "sqlx";
 
 /// A directive for a log filter that keeps of the driver's chatter only what is wrong.
 pub const QUIET_DRIVER: &str = "sqlx=warn";
+
+/// The target under which the driver logs statements, those that took longer than 100 ms as warnings.
+pub const STATEMENT_TARGET: &str = "sqlx::query";
+
+/// A directive for a log filter that lets slow statements through.
+pub const SLOW_STATEMENTS: &str = "sqlx::query=warn";

@@ -1,11 +1,14 @@
 //! Pools, and how a transaction takes its role.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
-use tidegate_kernel::{Environment, PersonScope, StoreError, SystemScope, Transaction, Urgency, WorkspaceScope};
+use tidegate_kernel::{
+    Environment, PersonScope, RequestId, StoreError, SystemScope, Transaction, Urgency, WorkspaceScope,
+};
 
 use crate::error::{is_away, store_error};
 use crate::gate::{Gate, Turn};
@@ -233,7 +236,8 @@ impl PgStore {
 
     /// A transaction in one workspace.
     pub(crate) async fn begin_tenant(&self, scope: &WorkspaceScope) -> Result<Box<PgTx<Tenant>>, StoreError> {
-        let setting = format!("; SET LOCAL app.workspace_id = '{}'", scope.workspace().as_uuid());
+        let workspace = scope.workspace().as_uuid();
+        let setting = format!("; SET LOCAL app.workspace_id = '{workspace}'{}", Named(scope.request_id()));
         let context =
             Tenant { workspace: scope.workspace(), actor: scope.actor(), request_id: scope.request_id().clone() };
         self.open(&self.api, scope.urgency(), "tidegate_api", &setting, context).await
@@ -241,7 +245,7 @@ impl PgStore {
 
     /// A transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
-        let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
+        let setting = format!("; SET LOCAL app.user_id = '{}'{}", scope.user().as_uuid(), Named(scope.request_id()));
         let context = Person { user: scope.user() };
         self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, context).await
     }
@@ -258,7 +262,7 @@ impl PgStore {
 
     /// Opens a transaction and takes a role in one round trip.
     ///
-    /// The values in the text are a constant and a UUID. A dropped caller cannot leave the connection half open: once
+    /// The values in the text are a constant, a UUID and a request's id. A dropped caller cannot leave the connection half open: once
     /// it has one, the opening is a task of its own, and a transaction that nobody waits for any more rolls back.
     async fn open<G: Send + Sync + 'static>(
         &self,
@@ -295,6 +299,16 @@ impl PgStore {
         let Some(gate) = &self.gate else { return Ok(None) };
         let turn = tokio::time::timeout(self.acquire_timeout, gate.turn(urgency)).await;
         turn.map(Some).map_err(|_| sqlx::Error::PoolTimedOut)
+    }
+}
+
+/// Names the session after the request for as long as the transaction lasts, so that `pg_stat_activity` and the log of the server
+/// say whose a statement is. A request's id has letters, digits, `-`, `_` and `.`; the server keeps 63 characters of the name.
+struct Named<'a>(&'a RequestId);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "; SET LOCAL application_name = 'tidegate {}'", self.0)
     }
 }
 

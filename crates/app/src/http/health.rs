@@ -7,6 +7,7 @@ use futures::future::OptionFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::caller::Operator;
 use super::monitoring::BreakerStateView;
 use super::schema;
 use crate::Services;
@@ -188,12 +189,12 @@ pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
     answer(&services, works && !services.stopping.is_cancelled(), unavailable)
 }
 
-/// How each part is.
-#[utoipa::path(tag = "health", responses(
+/// How each part is. For operators.
+#[utoipa::path(tag = "health", security(("bearer" = [])), responses(
     (status = 200, description = "The server works; `degraded` where a part is missing that it can do without", body = DetailedHealth),
     (status = 503, description = "A part is missing that nothing works without", body = DetailedHealth)))]
 #[get("/health/detailed")]
-pub async fn detailed(services: web::Data<Services>) -> HttpResponse {
+pub async fn detailed(services: web::Data<Services>, _operator: Operator) -> HttpResponse {
     let components = components(&services).await;
     let status = components.iter().map(ComponentHealth::of_the_whole).max().unwrap_or(HealthStatus::Ok);
     let body = DetailedHealth { status, version: VERSION, components };

@@ -55,6 +55,7 @@ metrics! {
     Gauge database_pool_idle_connections [pool] "Open connections of a pool that nobody uses.";
     Gauge database_pool_max_connections [pool] "The most connections of a pool.";
     Histogram database_pool_wait_seconds [pool] "How long units of work waited for a connection.";
+    Counter database_slow_statements_total [] "Statements that took longer than 100 ms.";
     Gauge engine_attempts_in_flight [] "Attempts of steps that are being made.";
     Histogram engine_attempt_duration_seconds [uses outcome] "How long attempts of steps took, by kind of step and outcome.";
     Gauge engine_quarantined_runs [] "Runs in quarantine; counting stops at 10,000.";

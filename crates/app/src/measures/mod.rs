@@ -57,6 +57,7 @@ fn begin_at_zero() {
         metrics::counter!("rate_limit_refusals_total", "limit" => limit).increment(0);
     }
     metrics::counter!("quota_refusals_total", "meter" => "events").increment(0);
+    metrics::counter!("database_slow_statements_total").increment(0);
     for outcome in ["accepted", "duplicate", "rejected"] {
         metrics::counter!("events_ingested_total", "outcome" => outcome).increment(0);
     }
