@@ -18,6 +18,7 @@ pub mod telemetry;
 pub mod tenancy;
 
 mod checked;
+mod outbound;
 mod services;
 mod store;
 mod triggers;

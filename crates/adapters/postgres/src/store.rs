@@ -14,7 +14,7 @@ use crate::error::{is_away, store_error};
 use crate::gate::{Gate, Turn};
 use crate::pool::{Pool, PoolFigures};
 use crate::rounds::Rounds;
-use crate::transaction::{Directory, Machinery, Person, PgTx, Tenant};
+use crate::transaction::{self, Directory, Machinery, Person, PgTx, Tenant};
 
 /// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
 const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
@@ -238,8 +238,12 @@ impl PgStore {
     pub(crate) async fn begin_tenant(&self, scope: &WorkspaceScope) -> Result<Box<PgTx<Tenant>>, StoreError> {
         let workspace = scope.workspace().as_uuid();
         let setting = format!("; SET LOCAL app.workspace_id = '{workspace}'{}", Named(scope.request_id()));
-        let context =
-            Tenant { workspace: scope.workspace(), actor: scope.actor(), request_id: scope.request_id().clone() };
+        let context = Tenant {
+            workspace: scope.workspace(),
+            actor: scope.actor(),
+            request_id: scope.request_id().clone(),
+            trace: scope.trace().cloned(),
+        };
         self.open(&self.api, scope.urgency(), "tidegate_api", &setting, context).await
     }
 
@@ -273,8 +277,9 @@ impl PgStore {
         context: G,
     ) -> Result<Box<PgTx<G>>, StoreError> {
         let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
+        let span = transaction::span(role);
         let (transaction, turn) = pool.guard(self.begin(pool, urgency, begin)).await?;
-        Ok(Box::new(PgTx::new(transaction, turn, context, self.env.clone())))
+        Ok(Box::new(PgTx::new(transaction, turn, span, context, self.env.clone())))
     }
 
     /// Sends `begin` on a connection that is there. Those that the server has closed meanwhile are dropped: nothing was sent on

@@ -2,8 +2,11 @@
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Postgres};
-use tidegate_kernel::{Actor, Environment, RequestId, StoreError, Transaction, UserId, WorkspaceId};
+use tidegate_kernel::trace::SPANS;
+use tidegate_kernel::{Actor, Environment, RequestId, StoreError, TraceContext, Transaction, UserId, WorkspaceId};
 use tokio::sync::Mutex;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
 
 use crate::error::store_error;
 use crate::gate::Turn;
@@ -19,6 +22,18 @@ pub struct PgTx<G = Tenant> {
     pub(crate) env: Environment,
     /// Given on when the connection has been given back.
     _turn: Option<Turn>,
+    /// Ends with the transaction.
+    _span: Span,
+}
+
+/// A span for a transaction that is a part of something; what the machinery does by itself would be traces of nothing else.
+pub(crate) fn span(role: &'static str) -> Span {
+    if LevelFilter::current() < LevelFilter::TRACE || Span::current().id().is_none() {
+        return Span::none();
+    }
+    tracing::trace_span!(
+        target: SPANS, "transaction", otel.kind = "client", db.system.name = "postgresql", db.role = role
+    )
 }
 
 /// One workspace, as the role `tidegate_api`.
@@ -27,6 +42,7 @@ pub struct Tenant {
     pub(crate) workspace: WorkspaceId,
     pub(crate) actor: Actor,
     pub(crate) request_id: RequestId,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What one person owns across workspaces, as the role `tidegate_directory`.
@@ -47,10 +63,11 @@ impl<G> PgTx<G> {
     pub(crate) fn new(
         transaction: sqlx::Transaction<'static, Postgres>,
         turn: Option<Turn>,
+        span: Span,
         context: G,
         env: Environment,
     ) -> Self {
-        Self { connection: Mutex::new(transaction), context, env, _turn: turn }
+        Self { connection: Mutex::new(transaction), context, env, _turn: turn, _span: span }
     }
 
     /// The connection, for array SQL and hot paths. Tenant SQL binds [`PgTx::workspace`] as its first parameter.

@@ -1,5 +1,6 @@
 //! What surrounds every request: its id, its span, its time limit, its measurements, and the body of its error.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -9,8 +10,9 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
 use std::future::{Ready, ready};
-use tidegate_kernel::RequestId;
-use tracing::{Instrument, field};
+use tidegate_kernel::trace::SPANS;
+use tidegate_kernel::{RequestId, WorkspaceId};
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use super::problem::{
@@ -19,6 +21,7 @@ use super::problem::{
 };
 use crate::Services;
 use crate::measures::{self, InFlight};
+use crate::telemetry::traces;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -66,6 +69,13 @@ async fn within(
         workspace_id = field::Empty,
         status = field::Empty,
     );
+    let traced = tracing::trace_span!(
+        target: SPANS, "request", otel.kind = "server", otel.name = %Named(&request), http.request.method = %request.method(),
+        http.route = request.match_pattern(), request_id = %request_id, workspace_id = field::Empty,
+        http.response.status_code = field::Empty, otel.status_code = field::Empty,
+    );
+    traces::continue_request(&traced, request.headers());
+    let answered = traced.clone();
     request.extensions_mut().insert(CurrentRequest(request_id.clone()));
     let method = request.method().clone();
     if method == Method::HEAD {
@@ -80,6 +90,10 @@ async fn within(
                 finish(response.response_mut(), &request_id);
                 let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
                 measure(&method, &route, response.status(), started.elapsed());
+                if let Some(workspace) = response.request().extensions().get::<WorkspaceId>() {
+                    answered.record("workspace_id", field::display(workspace));
+                }
+                record(&answered, response.status());
                 return Ok(response);
             }
             Ok(Err(error)) => error,
@@ -89,10 +103,29 @@ async fn within(
         let mut response = error.error_response();
         finish(&mut response, &request_id);
         measure(&method, "unfinished", response.status(), started.elapsed());
+        record(&answered, response.status());
         Err(actix_web::error::InternalError::from_response("a problem", response).into())
     }
     .instrument(span)
+    .instrument(traced)
     .await
+}
+
+/// What a request is called in traces: its method and the pattern of its operation.
+struct Named<'a>(&'a ServiceRequest);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.method(), self.0.match_pattern().as_deref().unwrap_or("unmatched"))
+    }
+}
+
+/// Notes in a trace how a request was answered.
+fn record(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 fn incoming_id(request: &ServiceRequest) -> Option<RequestId> {

@@ -58,6 +58,7 @@ fn begin_at_zero() {
     }
     metrics::counter!("quota_refusals_total", "meter" => "events").increment(0);
     metrics::counter!("database_slow_statements_total").increment(0);
+    metrics::counter!("trace_export_failures_total").increment(0);
     for outcome in ["accepted", "duplicate", "rejected"] {
         metrics::counter!("events_ingested_total", "outcome" => outcome).increment(0);
     }

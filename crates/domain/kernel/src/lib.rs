@@ -16,6 +16,7 @@ pub mod position;
 pub mod rate_limit;
 pub mod scope;
 pub mod signal;
+pub mod trace;
 pub mod unit_of_work;
 
 pub use audit::{AuditEntry, AuditLog};
@@ -32,4 +33,5 @@ pub use position::Position;
 pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
 pub use scope::{Actor, OperatorScope, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
 pub use signal::{Payload, Received, Signal, SignalBus, SignalStream, Topic};
+pub use trace::TraceContext;
 pub use unit_of_work::{Transaction, UnitOfWork};

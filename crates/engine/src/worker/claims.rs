@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::StoreError;
+use tidegate_kernel::trace::SPANS;
 use tidegate_workflows::run::{FactKind, QuarantineReason, RunState};
 use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::measures::Question;
 use super::quarantine::is_refusal;
@@ -206,6 +209,18 @@ impl Worker {
         }
     }
 
+    /// A span for the time that a run is in hand, in the trace in which the run was started.
+    fn span_of(&self, run: &ClaimedRun) -> Span {
+        let span = tracing::trace_span!(
+            target: SPANS, parent: None, "run", run = %run.key.run, workspace_id = %run.key.workspace,
+            workflow_id = %run.workflow, request_id = run.request_id.as_str(), status = Empty, otel.status_code = Empty,
+        );
+        if let (false, Some(trace)) = (span.is_disabled(), &run.trace) {
+            (self.continue_trace)(&span, trace);
+        }
+        span
+    }
+
     fn take_up(&mut self, run: ClaimedRun, compiled: Compiled) {
         let (key, tenure, released) = (run.key, run.tenure, run.released);
         if run.journal.is_empty() {
@@ -232,7 +247,10 @@ impl Worker {
         };
         let replayed = catch(|| RunState::replay(&compiled, &run.journal)).map_err(Undrivable::from);
         let mut live = match replayed.and_then(|replayed| replayed.map_err(Undrivable::from)) {
-            Ok(state) => LiveRun::new(run, compiled, state),
+            Ok(state) => {
+                let span = self.span_of(&run);
+                LiveRun::new(run, compiled, state, span)
+            }
             Err(why) => {
                 self.refuse_claimed(&run, why);
                 return;

@@ -134,6 +134,11 @@ impl Worker {
         for Sent { key, tenure, left, ended } in sent {
             if let Some(status) = ended.filter(|_| won.contains(&key)) {
                 self.measures.ended(status);
+                if let Some(run) = self.runs.get(&key) {
+                    run.span.record("status", status.as_str());
+                    let failed = matches!(status, RunStatus::Failed | RunStatus::TimedOut);
+                    run.span.record("otel.status_code", if failed { "ERROR" } else { "OK" });
+                }
             }
             if !won.contains(&key) {
                 tracing::warn!(run = %key.run, shard = tenure.shard.0, "a run was taken over by another worker");

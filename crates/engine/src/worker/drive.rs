@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tidegate_kernel::trace::SPANS;
 use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{Command, FactKind, StepError};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::{Message, Queued, Worker};
 use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
@@ -90,6 +92,11 @@ impl Worker {
             "attempt", workspace_id = %key.workspace, run = %key.run, step = %task.step, attempt,
             request_id = task.scope.request_id().as_str(),
         );
+        let traced = tracing::trace_span!(
+            target: SPANS, parent: run.span.id(), "attempt", otel.name = uses.as_str(), run = %key.run,
+            workspace_id = %key.workspace, step = task.step, attempt, error.type = Empty, otel.status_code = Empty,
+        );
+        let outcome_of = traced.clone();
         let work = async move {
             let began = Instant::now();
             let outcome = match handlers.get(&uses) {
@@ -99,9 +106,13 @@ impl Worker {
                 None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
             };
             measures.ended(&outcome, began.elapsed());
+            if let Err(error) = &outcome {
+                outcome_of.record("error.type", error.code.as_str());
+                outcome_of.record("otel.status_code", "ERROR");
+            }
             guard.report(outcome);
         };
-        let work = tokio::spawn(work.instrument(span));
+        let work = tokio::spawn(work.instrument(span).instrument(traced));
         run.attempts.insert((step, attempt), work.abort_handle());
         self.executing += 1;
     }

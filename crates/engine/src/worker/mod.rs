@@ -36,7 +36,7 @@ use crate::model::{
     WorkerId,
 };
 use crate::panics::catch_store;
-use crate::ports::{EngineStore, HandlerMap, StepTask};
+use crate::ports::{ContinueTrace, EngineStore, HandlerMap, StepTask};
 use measures::{Measures, Question};
 
 /// What an engine is made of.
@@ -57,6 +57,8 @@ pub struct EngineParts {
     pub scope: SystemScope,
     /// Settings.
     pub config: EngineConfig,
+    /// Has what is done with a run be a part of the trace in which the run was started.
+    pub continue_trace: ContinueTrace,
 }
 
 impl std::fmt::Debug for EngineParts {
@@ -152,6 +154,7 @@ struct Worker {
     env: Environment,
     scope: Arc<SystemScope>,
     config: EngineConfig,
+    continue_trace: ContinueTrace,
     stop: CancellationToken,
     sender: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
@@ -221,6 +224,7 @@ impl Worker {
             env: parts.env,
             scope: Arc::new(parts.scope),
             config: parts.config,
+            continue_trace: parts.continue_trace,
             stop,
             sender,
             inbox,

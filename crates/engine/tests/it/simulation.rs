@@ -177,6 +177,7 @@ impl Simulation {
             env: self.env.clone(),
             scope: ScopeIssuer::root().system("simulation"),
             config,
+            continue_trace: |_, _| {},
         })
     }
 
