@@ -1,5 +1,5 @@
 //! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour; Prometheus judges
-//! the metrics, and a collector of OpenTelemetry's takes the traces.
+//! the metrics and the rules, and a collector of OpenTelemetry's takes the traces.
 //!
 //! A document that our own tests like may still be one that nobody can use. What is installed is in `xtask/peers/`, versions
 //! and all; it goes to `target/peers/` and stays there, so that only the first time needs the network.
@@ -28,6 +28,7 @@ const DOCUMENT: &str = "docs/openapi.json";
 pub(crate) fn run() -> Result<(), Failure> {
     let installed = install::all()?;
     prometheus::find()?;
+    prometheus::check_files()?;
     let document = shell::repository().join(DOCUMENT);
     step("openapi-spec-validator", &mut validator(&installed, &document))?;
     typescript(&installed, &document)?;

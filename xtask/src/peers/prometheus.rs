@@ -16,6 +16,22 @@ pub(super) fn find() -> Result<(), Failure> {
     Err(Failure::refused("promtool is missing, so metrics cannot be checked; install it (Debian: prometheus)"))
 }
 
+/// Has `promtool` read what `deploy/prometheus/` has, and try its alerts.
+pub(super) fn check_files() -> Result<(), Failure> {
+    let folder = shell::repository().join("deploy/prometheus");
+    for (what, file) in [
+        (["check", "config"], "prometheus.yaml"),
+        (["check", "rules"], "rules.yaml"),
+        (["test", "rules"], "rules.test.yaml"),
+    ] {
+        super::step(
+            &format!("promtool {} {}", what[0], what[1]),
+            Command::new("promtool").args(what).arg(folder.join(file)),
+        )?;
+    }
+    Ok(())
+}
+
 /// Has `promtool` read the metrics: their format, their names, their units.
 pub(super) fn check_metrics(server: &Server) -> Result<(), Failure> {
     println!("peers: promtool check metrics");

@@ -6,6 +6,7 @@ mod api_keys;
 mod authorization;
 mod bad_input;
 mod cors;
+mod dashboards;
 mod deletion;
 mod events;
 mod idempotency;
