@@ -92,11 +92,12 @@ fn service(package: &str) -> String {
 }
 
 fn peers() -> Finding {
-    let lacking: Vec<_> = ["python3", "node", "npm"].into_iter().filter(|name| shell::find(name).is_none()).collect();
+    let lacking: Vec<_> =
+        ["python3", "node", "npm", "promtool"].into_iter().filter(|name| shell::find(name).is_none()).collect();
     let state = if lacking.is_empty() {
-        Ok("python3, node, npm".to_owned())
+        Ok("python3, node, npm, promtool".to_owned())
     } else {
-        Err(format!("{}, for `cargo xtask peers` (Debian: python3-venv nodejs npm)", lacking.join(", ")))
+        Err(format!("{}, for `cargo xtask peers` (Debian: python3-venv nodejs npm prometheus)", lacking.join(", ")))
     };
     Finding { what: "peers", state, needed: false }
 }

@@ -55,7 +55,7 @@ enum Chore {
     },
     /// Run the public conformance suites in a folder; fail where the outcome is not as the lists of differences say.
     Conformance(conformance::Conformance),
-    /// Make clients of the OpenAPI document with programs of PyPI and npm, and let them use a server.
+    /// Make clients of the OpenAPI document with programs of PyPI and npm, let them use a server, and check its metrics.
     Peers,
     /// Measure the server as it is released.
     Bench(bench::Bench),

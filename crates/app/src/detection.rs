@@ -42,7 +42,7 @@ impl Consumer for Detecting {
         let began = Instant::now();
         let step = self.detection.step_in(tx, limit).await?;
         let events = u32::try_from(step.events).unwrap_or(u32::MAX);
-        Ok(Progress { events, more: step.more, took: began.elapsed() })
+        Ok(Progress { events, more: step.more, took: began.elapsed(), oldest: step.oldest })
     }
 }
 

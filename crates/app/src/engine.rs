@@ -14,6 +14,8 @@ use tidegate_postgres::PgEngineStore;
 use tidegate_workflows::run::StepError;
 
 use crate::Services;
+use crate::outbound::TracedHttp;
+use crate::telemetry::traces;
 
 /// Drives runs until the server stops, then finishes or hands back what is in hand.
 pub(crate) async fn drive(services: Services) {
@@ -26,7 +28,7 @@ pub(crate) async fn drive(services: Services) {
         services.store.clone(),
         services.issuer.system("whether a workspace is there").with_urgency(Urgency::Engine),
     );
-    let http = services.outbound.clone() as Arc<dyn OutboundHttp>;
+    let http: Arc<dyn OutboundHttp> = Arc::new(TracedHttp(services.outbound.clone()));
     let parts = EngineParts {
         store,
         workflows: Arc::new(services.runs.clone()),
@@ -37,6 +39,7 @@ pub(crate) async fn drive(services: Services) {
         env: services.env.clone(),
         scope: services.issuer.system("engine").with_urgency(Urgency::Engine),
         config: EngineConfig::default(),
+        continue_trace: traces::continue_trace,
     };
     Engine::run(parts, services.stopping).await;
 }

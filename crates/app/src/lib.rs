@@ -9,6 +9,7 @@ mod detection;
 mod engine;
 pub mod http;
 mod jobs;
+pub mod measures;
 pub mod secrets;
 pub mod server;
 pub mod settings;
@@ -18,6 +19,7 @@ pub mod telemetry;
 pub mod tenancy;
 
 mod checked;
+mod outbound;
 mod services;
 mod store;
 mod triggers;

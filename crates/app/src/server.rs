@@ -2,13 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tidegate_kernel::{Environment, StoreError};
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt;
@@ -20,6 +18,7 @@ use crate::http::cors::Origins;
 use crate::http::fallback::{self, KnownPaths};
 use crate::http::openapi::{self, Rendered};
 use crate::http::{self, cors, envelope, idempotency};
+use crate::measures;
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
@@ -113,12 +112,14 @@ impl Application {
             Some(secret) => secret,
             None => MasterSecret::in_directory(&settings.data_dir, &env)?,
         };
+        // Before anything is made that measures.
+        let recorder = measures::recorder();
         let open = OpenStore::open(settings, &env).await?;
         let violations = open.store.isolation_violations().await?;
         if !violations.is_empty() {
             return Err(StartError::Isolation(violations));
         }
-        let services = Services::wire(settings, checked, env, open.store.clone(), &secret, metrics_handle())?;
+        let services = Services::wire(settings, checked, env, open.store.clone(), &secret, recorder)?;
         if let Some(redis) = &services.redis
             && let Err(error) = redis.ping().await
         {
@@ -181,21 +182,6 @@ fn make_directory(directory: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::DataDirectory { path: directory.to_owned(), source };
     std::fs::create_dir_all(directory).map_err(failed)?;
     tempfile::tempfile_in(directory).map(drop).map_err(failed)
-}
-
-/// The recorder of this process; several servers in one process share it.
-#[expect(clippy::expect_used, reason = "the bounds are constants, and there is only one recorder")]
-fn metrics_handle() -> PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-    HANDLE
-        .get_or_init(|| {
-            PrometheusBuilder::new()
-                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
-                .and_then(PrometheusBuilder::install_recorder)
-                .expect("the first recorder of a process installs")
-        })
-        .clone()
 }
 
 /// The page that shows the API. It asks nobody else, so that it works without a network and tells nobody of this server.

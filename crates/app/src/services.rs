@@ -23,6 +23,7 @@ use crate::checked::CheckedSettings;
 use crate::compute::BlockingPool;
 use crate::http::cursor::Cursors;
 use crate::jobs;
+use crate::measures::monitor::Monitor;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
@@ -45,6 +46,8 @@ pub struct Services {
     pub cursors: Cursors,
     /// Renders the measurements.
     pub metrics: PrometheusHandle,
+    /// Looks up what is measured when somebody asks.
+    pub monitor: Monitor,
     /// Who may do what where.
     pub tenancy: Tenancy,
     /// Workflows and their versions.
@@ -162,6 +165,7 @@ impl Services {
             embedded: settings.is_embedded(),
             cursors: Cursors::new(secret, env.clone()),
             metrics,
+            monitor: Monitor::default(),
             tenancy,
             workflows,
             signals,

@@ -37,8 +37,8 @@ impl Consumer for Following {
     }
 
     async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError> {
-        let Followed { events, more, held } = self.events.step_up_to(scope, limit).await?;
-        Ok(Progress { events, more, took: held })
+        let Followed { events, more, held, oldest } = self.events.step_up_to(scope, limit).await?;
+        Ok(Progress { events, more, took: held, oldest })
     }
 }
 

@@ -9,7 +9,7 @@ use tidegate_engine::follower::follow;
 use tidegate_engine::scheduler::keep_time;
 use tidegate_kernel::Urgency;
 
-use crate::{Services, detection, engine, jobs, triggers, unreadable};
+use crate::{Services, detection, engine, jobs, measures, triggers, unreadable};
 
 /// How often API calls that were counted are written.
 const CALLS_WRITTEN: Duration = Duration::from_secs(1);
@@ -37,6 +37,10 @@ pub(crate) fn support(services: &Services) {
     let stopping = services.stopping.clone();
     services.supervisor.spawn("unreadable-requests", "requests that cannot be read are not told of", move || {
         unreadable::report_unreadable_requests(stopping.clone())
+    });
+    let (recorder, stopping) = (services.metrics.clone(), services.stopping.clone());
+    services.supervisor.spawn("measurements", "samples are kept one by one until somebody asks", move || {
+        measures::keep_up(recorder.clone(), stopping.clone())
     });
     let endings = services.run_endings.clone();
     services.supervisor.spawn_support("run-endings", "who waits for a run that ends elsewhere has to ask", move || {

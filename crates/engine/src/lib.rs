@@ -14,6 +14,7 @@ pub mod handlers;
 pub mod jobs;
 mod live;
 pub mod model;
+pub mod monitoring;
 mod panics;
 pub mod ports;
 pub mod scheduler;

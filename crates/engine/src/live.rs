@@ -12,6 +12,7 @@ use tidegate_workflows::run::{
     RunStatus, StepStatus, Transition, TransitionRecord, decide,
 };
 use tokio::task::AbortHandle;
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::gates::GateBook;
@@ -54,6 +55,8 @@ pub(crate) struct LiveRun {
     resumed: bool,
     /// Why it is given up as soon as the commit on its way has arrived.
     pub(crate) doomed: Option<Undrivable>,
+    /// Lasts as long as the run is in hand.
+    pub(crate) span: Span,
 }
 
 /// Why a run cannot be driven on; it is set aside.
@@ -111,7 +114,7 @@ pub(crate) struct InFlight {
 
 impl LiveRun {
     /// Takes a claimed run into hand, whose journal led to `state`.
-    pub(crate) fn new(claimed: ClaimedRun, compiled: Arc<CompiledWorkflow>, state: RunState) -> Self {
+    pub(crate) fn new(claimed: ClaimedRun, compiled: Arc<CompiledWorkflow>, state: RunState, span: Span) -> Self {
         let origin = RunOrigin {
             run: claimed.key.run,
             created_at: claimed.created_at,
@@ -148,6 +151,7 @@ impl LiveRun {
             queued: 0,
             resumed: false,
             doomed: None,
+            span,
         }
     }
 

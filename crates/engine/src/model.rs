@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tidegate_kernel::{RequestId, RunId, WorkflowId, WorkspaceId};
+use tidegate_kernel::{RequestId, RunId, TraceContext, WorkflowId, WorkspaceId};
 use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
@@ -205,6 +205,8 @@ pub struct ClaimedRun {
     pub request_id: RequestId,
     /// When it was started.
     pub created_at: DateTime<Utc>,
+    /// The trace in which it was started.
+    pub trace: Option<TraceContext>,
     /// The workflow's gate with its limit.
     pub concurrency: Option<(Gate, u32)>,
     /// The workspace's limit of active runs.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tidegate_kernel::{StoreError, SystemScope, WorkspaceScope};
+use tidegate_kernel::{StoreError, SystemScope, TraceContext, WorkspaceScope};
 use tidegate_workflows::compiled::StepKind;
 use tidegate_workflows::run::StepError;
 
@@ -209,6 +209,9 @@ pub trait OutboundHttp: Send + Sync {
     /// size of what a packed answer holds too.
     async fn call(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError>;
 }
+
+/// Makes a span that was not entered yet a part of a trace that began elsewhere.
+pub type ContinueTrace = fn(&tracing::Span, &TraceContext);
 
 /// The handlers of steps that do something outside.
 pub type HandlerMap = BTreeMap<StepKind, Arc<dyn StepHandler>>;

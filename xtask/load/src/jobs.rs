@@ -127,6 +127,7 @@ impl House {
             bus: self.bus.clone(),
             endings: RunEndings::default(),
             shards: shards.clone(),
+            continue_trace: |_, _| {},
             env: self.env.clone(),
             scope: self.issuer.system("a benchmark"),
             config: EngineConfig::default(),

@@ -1,10 +1,13 @@
-//! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour.
+//! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour; Prometheus judges
+//! the metrics and the rules, and a collector of OpenTelemetry's takes the traces.
 //!
 //! A document that our own tests like may still be one that nobody can use. What is installed is in `xtask/peers/`, versions
 //! and all; it goes to `target/peers/` and stays there, so that only the first time needs the network.
 
 mod install;
+mod prometheus;
 mod server;
+mod traces;
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +19,7 @@ use crate::failure::{Context, Failure};
 use crate::shell;
 use install::Installed;
 use server::Server;
+use traces::Collector;
 
 /// The document under trial.
 const DOCUMENT: &str = "docs/openapi.json";
@@ -23,16 +27,22 @@ const DOCUMENT: &str = "docs/openapi.json";
 /// Runs everything, the quick parts first.
 pub(crate) fn run() -> Result<(), Failure> {
     let installed = install::all()?;
+    prometheus::find()?;
+    prometheus::check_files()?;
     let document = shell::repository().join(DOCUMENT);
     step("openapi-spec-validator", &mut validator(&installed, &document))?;
     typescript(&installed, &document)?;
     python(&installed, &document)?;
-    let server = Server::start(&installed.folder.join("server"))?;
+    let collector = Collector::start(&installed)?;
+    let server = Server::start(&installed.folder.join("server"), collector.address())?;
     let tour = installed.node.join("out/tour.js");
     step("the tour in TypeScript", Command::new("node").arg(tour).arg(server.address()))?;
     let mut tour = installed.python_program("python3");
     tour.arg(source("python/tour.py")).arg(server.address()).env("PYTHONPATH", &installed.python_client);
-    step("the tour in Python", &mut tour)
+    step("the tour in Python", &mut tour)?;
+    // After the tours, so that there is something to measure.
+    prometheus::check_metrics(&server)?;
+    collector.check()
 }
 
 /// A file of `xtask/peers/`.

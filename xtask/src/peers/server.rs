@@ -18,8 +18,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Builds the program, and starts it on a free port with its data in `folder`.
-    pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
+    /// Builds the program, and starts it on a free port with its data in `folder`; its traces go to `collector`.
+    pub(super) fn start(folder: &Path, collector: &str) -> Result<Self, Failure> {
         println!("peers: a server");
         let program = shell::built("tidegate", shell::DEV, &["-p", "tidegate"])?;
         if folder.exists() {
@@ -32,6 +32,8 @@ impl Server {
         let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "login=off,register=off", "--data-dir"])
             .arg(folder.join("data"))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+            .env("OTEL_BSP_SCHEDULE_DELAY", "100")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)

@@ -17,6 +17,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("actix-web", &["tidegate"]),
     ("deadpool-redis", &["tidegate-redis"]),
     ("jsonwebtoken", &["tidegate"]),
+    ("opentelemetry", &["tidegate"]),
+    ("opentelemetry-otlp", &["tidegate"]),
     ("pglite-oxide", &["tidegate-embedded-postgres"]),
     ("reqwest", &["tidegate-outbound-http", "tidegate-testing", "tidegate"]),
     ("ring", &["tidegate"]),

@@ -24,6 +24,18 @@ pub fn store_error(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// Whether an error says that the database cannot be reached, or is about to stop. Nothing that it was asked for was done.
+pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        // Connection exceptions, and: shut down by an operator, after a crash, or starting up.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&&*code))
+        }
+        _ => false,
+    }
+}
+
 /// Translates an error of the mapper, which wraps the driver's.
 pub(crate) fn orm_error(error: DbErr) -> StoreError {
     match error {

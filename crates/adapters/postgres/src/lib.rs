@@ -5,6 +5,7 @@
 
 mod audit;
 mod billing;
+mod breaker;
 pub mod check;
 mod engine;
 mod entities;
@@ -18,6 +19,7 @@ mod jobs;
 pub mod migrate;
 mod orm;
 mod patterns;
+mod pool;
 mod rounds;
 mod slices;
 mod store;
@@ -26,8 +28,10 @@ mod transaction;
 mod upkeep;
 mod workflows;
 
+pub use breaker::{BreakerFigures, BreakerState, DatabaseAway};
 pub use engine::PgEngineStore;
 pub use error::store_error;
+pub use pool::PoolFigures;
 pub use store::{PgStore, PgStoreConfig};
 pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};
 
@@ -36,3 +40,9 @@ pub const DRIVER_TARGET: &str = "sqlx";
 
 /// A directive for a log filter that keeps of the driver's chatter only what is wrong.
 pub const QUIET_DRIVER: &str = "sqlx=warn";
+
+/// The target under which the driver logs statements, those that took longer than 100 ms as warnings.
+pub const STATEMENT_TARGET: &str = "sqlx::query";
+
+/// A directive for a log filter that lets slow statements through.
+pub const SLOW_STATEMENTS: &str = "sqlx::query=warn";

@@ -1,16 +1,20 @@
 //! Pools, and how a transaction takes its role.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
-use tidegate_kernel::{Environment, PersonScope, SignalBus, StoreError, SystemScope, Urgency, WorkspaceScope};
+use tidegate_kernel::{
+    Environment, PersonScope, RequestId, SignalBus, StoreError, SystemScope, Urgency, WorkspaceScope,
+};
 
-use crate::error::store_error;
+use crate::error::{is_away, store_error};
 use crate::gate::{Gate, Turn};
+use crate::pool::{Pool, PoolFigures};
 use crate::rounds::Rounds;
-use crate::transaction::{Announcer, Directory, Machinery, Person, PgTx, Tenant};
+use crate::transaction::{self, Announcer, Directory, Machinery, Person, PgTx, Tenant};
 
 /// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
 const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
@@ -76,9 +80,9 @@ impl PgStoreConfig {
 /// The store: opens units of work for scopes.
 #[derive(Debug, Clone)]
 pub struct PgStore {
-    api: PgPool,
-    engine: PgPool,
-    directory: PgPool,
+    api: Pool,
+    engine: Pool,
+    directory: Pool,
     own_logins: OwnLogins,
     /// Whose turn it is, where there is one connection for everybody.
     gate: Option<Arc<Gate>>,
@@ -108,13 +112,13 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`] when an address cannot be read or a first connection cannot be made.
     pub async fn connect(config: &PgStoreConfig, env: Environment) -> Result<Self, StoreError> {
-        let api = pool(config, &config.database_url).await?;
+        let api = pool("api", config, &config.database_url).await?;
         let engine = match &config.engine_url {
-            Some(url) => pool(config, url).await?,
+            Some(url) => pool("engine", config, url).await?,
             None => api.clone(),
         };
         let directory = match &config.directory_url {
-            Some(url) => pool(config, url).await?,
+            Some(url) => pool("directory", config, url).await?,
             None => api.clone(),
         };
         let own_logins = OwnLogins { engine: config.engine_url.is_some(), directory: config.directory_url.is_some() };
@@ -141,15 +145,17 @@ impl PgStore {
 
     /// Waits until every connection is back and closes them.
     pub async fn close(&self) {
-        self.api.close().await;
-        self.engine.close().await;
-        self.directory.close().await;
+        self.api.sqlx.close().await;
+        self.engine.sqlx.close().await;
+        self.directory.sqlx.close().await;
     }
 
-    /// Connections open, and those of them idle, of the pool for tenant work.
+    /// How each pool is used. The pool `api` serves all work that has no login of its own.
     #[must_use]
-    pub fn pool_size(&self) -> (u32, usize) {
-        (self.api.size(), self.api.num_idle())
+    pub fn pools(&self) -> Vec<PoolFigures> {
+        let OwnLogins { engine, directory } = self.own_logins;
+        let own = [(true, &self.api), (engine, &self.engine), (directory, &self.directory)];
+        own.into_iter().filter(|(own, _)| *own).map(|(_, pool)| pool.figures()).collect()
     }
 
     /// Whether the database answers.
@@ -157,8 +163,8 @@ impl PgStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let _turn = self.turn(Urgency::Request).await?;
-        self.api.execute("select 1").await.map(drop).map_err(store_error)
+        let _turn = self.turn(Urgency::Request).await.map_err(store_error)?;
+        self.api.guard(async { self.api.sqlx.execute("select 1").await.map(drop) }).await
     }
 
     /// Runs a statement that only the owner of an embedded database may run, outside a transaction, and gives the right up again.
@@ -183,8 +189,8 @@ impl PgStore {
     }
 
     async fn as_embedded_owner(&self, statement: SqlStr) -> Result<Vec<PgRow>, StoreError> {
-        let turn = self.turn(Urgency::Background).await?;
-        let mut connection = self.api.acquire().await.map_err(store_error)?;
+        let turn = self.turn(Urgency::Background).await.map_err(store_error)?;
+        let mut connection = self.api.sqlx.acquire().await.map_err(store_error)?;
         // A task of its own, so that no caller who gives up leaves the connection with the owner's rights.
         let chore = tokio::spawn(async move {
             let _turn = turn;
@@ -205,15 +211,15 @@ impl PgStore {
 
     /// The pool for tenant work.
     pub(crate) const fn api_pool(&self) -> &PgPool {
-        &self.api
+        &self.api.sqlx
     }
 
     /// The logins that are used, each with the roles that it has to be a member of.
     pub(crate) fn logins(&self) -> Vec<Login<'_>> {
-        let mut logins = vec![Login { setting: "DATABASE_URL", pool: &self.api, roles: vec!["tidegate_api"] }];
+        let mut logins = vec![Login { setting: "DATABASE_URL", pool: &self.api.sqlx, roles: vec!["tidegate_api"] }];
         for (setting, pool, own, role) in [
-            ("ENGINE_DATABASE_URL", &self.engine, self.own_logins.engine, "tidegate_engine"),
-            ("DIRECTORY_DATABASE_URL", &self.directory, self.own_logins.directory, "tidegate_directory"),
+            ("ENGINE_DATABASE_URL", &self.engine.sqlx, self.own_logins.engine, "tidegate_engine"),
+            ("DIRECTORY_DATABASE_URL", &self.directory.sqlx, self.own_logins.directory, "tidegate_directory"),
         ] {
             if own {
                 logins.push(Login { setting, pool, roles: vec![role] });
@@ -226,15 +232,20 @@ impl PgStore {
 
     /// A transaction in one workspace.
     pub(crate) async fn begin_tenant(&self, scope: &WorkspaceScope) -> Result<Box<PgTx<Tenant>>, StoreError> {
-        let setting = format!("; SET LOCAL app.workspace_id = '{}'", scope.workspace().as_uuid());
-        let context =
-            Tenant { workspace: scope.workspace(), actor: scope.actor(), request_id: scope.request_id().clone() };
+        let workspace = scope.workspace().as_uuid();
+        let setting = format!("; SET LOCAL app.workspace_id = '{workspace}'{}", Named(scope.request_id()));
+        let context = Tenant {
+            workspace: scope.workspace(),
+            actor: scope.actor(),
+            request_id: scope.request_id().clone(),
+            trace: scope.trace().cloned(),
+        };
         self.open(&self.api, scope.urgency(), "tidegate_api", &setting, context).await
     }
 
     /// A transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
-        let setting = format!("; SET LOCAL app.user_id = '{}'", scope.user().as_uuid());
+        let setting = format!("; SET LOCAL app.user_id = '{}'{}", scope.user().as_uuid(), Named(scope.request_id()));
         let context = Person { user: scope.user(), request_id: scope.request_id().clone() };
         self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, context).await
     }
@@ -251,45 +262,65 @@ impl PgStore {
 
     /// Opens a transaction and takes a role in one round trip.
     ///
-    /// The values in the text are a constant and a UUID. A dropped caller cannot leave the connection half open: once
+    /// The values in the text are a constant, a UUID and a request's id. A dropped caller cannot leave the connection half open: once
     /// it has one, the opening is a task of its own, and a transaction that nobody waits for any more rolls back.
     async fn open<G: Send + Sync + 'static>(
         &self,
-        pool: &PgPool,
+        pool: &Pool,
         urgency: Urgency,
         role: &'static str,
         setting: &str,
         context: G,
     ) -> Result<Box<PgTx<G>>, StoreError> {
         let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL ROLE {role}{setting}")).into_sql_str();
-        let turn = self.turn(urgency).await?;
-        let (mut transaction, mut turn) = begin_on(pool, begin.clone(), turn).await;
-        if matches!(transaction, Err(sqlx::Error::Io(_))) {
-            // The server had closed an idle connection. Nothing was sent that could have changed anything.
-            (transaction, turn) = begin_on(pool, begin, turn).await;
+        let span = transaction::span(role);
+        let (transaction, turn) = pool.guard(self.begin(pool, urgency, begin)).await?;
+        Ok(Box::new(PgTx::new(transaction, turn, span, context, self.env.clone(), self.announcer.clone())))
+    }
+
+    /// Sends `begin` on a connection that is there. Those that the server has closed meanwhile are dropped: nothing was sent on
+    /// them that could have changed anything.
+    async fn begin(&self, pool: &Pool, urgency: Urgency, begin: SqlStr) -> Result<OnTurn, sqlx::Error> {
+        let asked = Instant::now();
+        let mut turn = self.turn(urgency).await?;
+        let mut closed = 0;
+        loop {
+            let (begun, back) = begin_on(pool, asked, begin.clone(), turn).await;
+            turn = back;
+            match begun {
+                Ok(transaction) => return Ok((transaction, turn)),
+                Err(error) if is_away(&error) && closed < pool.sqlx.options().get_max_connections() => closed += 1,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Box::new(PgTx::new(
-            transaction.map_err(store_error)?,
-            turn,
-            context,
-            self.env.clone(),
-            self.announcer.clone(),
-        )))
     }
 
     /// Waits for a turn where everybody shares one connection.
-    async fn turn(&self, urgency: Urgency) -> Result<Option<Turn>, StoreError> {
+    async fn turn(&self, urgency: Urgency) -> Result<Option<Turn>, sqlx::Error> {
         let Some(gate) = &self.gate else { return Ok(None) };
         let turn = tokio::time::timeout(self.acquire_timeout, gate.turn(urgency)).await;
-        turn.map(Some).map_err(|_| store_error(sqlx::Error::PoolTimedOut))
+        turn.map(Some).map_err(|_| sqlx::Error::PoolTimedOut)
     }
 }
 
+/// Names the session after the request for as long as the transaction lasts, so that `pg_stat_activity` and the log of the server
+/// say whose a statement is. A request's id has letters, digits, `-`, `_` and `.`; the server keeps 63 characters of the name.
+struct Named<'a>(&'a RequestId);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "; SET LOCAL application_name = 'tidegate {}'", self.0)
+    }
+}
+
+type OnTurn = (sqlx::Transaction<'static, Postgres>, Option<Turn>);
 type Begun = Result<sqlx::Transaction<'static, Postgres>, sqlx::Error>;
 
 /// The turn goes with the opening, so that it outlasts a caller who gives up as long as the connection is used.
-async fn begin_on(pool: &PgPool, begin: SqlStr, turn: Option<Turn>) -> (Begun, Option<Turn>) {
-    let connection = match pool.acquire().await {
+async fn begin_on(pool: &Pool, asked: Instant, begin: SqlStr, turn: Option<Turn>) -> (Begun, Option<Turn>) {
+    let acquired = pool.sqlx.acquire().await;
+    pool.waited(asked.elapsed());
+    let connection = match acquired {
         Ok(connection) => connection,
         Err(error) => return (Err(error), turn),
     };
@@ -297,7 +328,7 @@ async fn begin_on(pool: &PgPool, begin: SqlStr, turn: Option<Turn>) -> (Begun, O
     opening.await.unwrap_or_else(|_| (Err(sqlx::Error::WorkerCrashed), None))
 }
 
-async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
+async fn pool(name: &'static str, config: &PgStoreConfig, url: &str) -> Result<Pool, StoreError> {
     let mut connect: PgConnectOptions = url.parse().map_err(store_error)?;
     connect = connect
         .application_name("tidegate")
@@ -316,5 +347,6 @@ async fn pool(config: &PgStoreConfig, url: &str) -> Result<PgPool, StoreError> {
         connect = connect.options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
         connect = connect.options(SESSION_PLANS);
     }
-    options.connect_with(connect).await.map_err(store_error)
+    let pool = Pool::new(name, options.connect_with(connect.clone()).await.map_err(store_error)?);
+    Ok(if config.embedded { pool } else { pool.behind_breaker(connect) })
 }

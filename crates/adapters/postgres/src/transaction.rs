@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Postgres};
+use tidegate_kernel::trace::SPANS;
 use tidegate_kernel::{
-    Actor, Environment, Jobs, RequestId, Signal, SignalBus, StoreError, Transaction, UserId, WorkspaceId,
+    Actor, Environment, Jobs, RequestId, Signal, SignalBus, StoreError, TraceContext, Transaction, UserId, WorkspaceId,
 };
 use tokio::sync::Mutex;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
 
 use crate::error::store_error;
 use crate::gate::Turn;
@@ -27,6 +30,18 @@ pub struct PgTx<G = Tenant> {
     announcer: Announcer,
     /// Given on when the connection has been given back.
     _turn: Option<Turn>,
+    /// Ends with the transaction.
+    _span: Span,
+}
+
+/// A span for a transaction that is a part of something; what the machinery does by itself would be traces of nothing else.
+pub(crate) fn span(role: &'static str) -> Span {
+    if LevelFilter::current() < LevelFilter::TRACE || Span::current().id().is_none() {
+        return Span::none();
+    }
+    tracing::trace_span!(
+        target: SPANS, "transaction", otel.kind = "client", db.system.name = "postgresql", db.role = role
+    )
 }
 
 /// Who is told what a transaction has made ready, where there is anybody.
@@ -45,6 +60,7 @@ pub struct Tenant {
     pub(crate) workspace: WorkspaceId,
     pub(crate) actor: Actor,
     pub(crate) request_id: RequestId,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What one person owns across workspaces, as the role `tidegate_directory`.
@@ -66,12 +82,13 @@ impl<G> PgTx<G> {
     pub(crate) fn new(
         transaction: sqlx::Transaction<'static, Postgres>,
         turn: Option<Turn>,
+        span: Span,
         context: G,
         env: Environment,
         announcer: Announcer,
     ) -> Self {
         let connection = Mutex::new(transaction);
-        Self { connection, context, env, announcements: Vec::new(), announcer, _turn: turn }
+        Self { connection, context, env, announcements: Vec::new(), announcer, _turn: turn, _span: span }
     }
 
     /// Has `signal` sent once the transaction has committed.

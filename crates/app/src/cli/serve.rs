@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::{system, telemetry};
 
 pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
-    telemetry::start(&settings.log, settings.log_format).map_err(Failure::Usage)?;
+    let traces = telemetry::start(&settings.log, settings.log_format).map_err(Failure::Usage)?;
     let application = Application::build(&settings, system::environment()).await?;
     print(&format!("listening on http://{}", application.address()));
     let handle = application.stop_handle();
@@ -17,7 +17,11 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
         tracing::info!("stopping: no new requests; those under way may finish");
         handle.stop().await;
     });
-    application.run().await.map_err(|error| Failure::Failed(error.to_string()))
+    let result = application.run().await.map_err(|error| Failure::Failed(error.to_string()));
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    result
 }
 
 /// Ends when the process is asked to stop: SIGTERM, or Ctrl-C.

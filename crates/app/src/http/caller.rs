@@ -16,6 +16,7 @@ use tidegate_tenancy::{
 use super::envelope::CurrentRequest;
 use super::problem::{PERSON_REQUIRED, Problem, UNAUTHENTICATED};
 use crate::Services;
+use crate::telemetry::traces;
 
 /// A caller that is known: a person or an API key. 401 where it is not.
 #[derive(Debug)]
@@ -94,6 +95,7 @@ impl FromRequest for Entered {
             let workspace = WorkspaceRef::parse(named).map_err(|_| Problem::not_found())?;
             let services = services(&request)?;
             let scope = services.tenancy.access.enter(&caller.principal, &workspace, caller.request_id).await?;
+            let scope = scope.with_trace(traces::current());
             tracing::Span::current().record("workspace_id", tracing::field::display(scope.workspace()));
             request.extensions_mut().insert(scope.workspace());
             services.calls.count(scope.workspace());

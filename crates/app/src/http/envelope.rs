@@ -1,5 +1,6 @@
 //! What surrounds every request: its id, its span, its time limit, its measurements, and the body of its error.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -9,8 +10,9 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
 use std::future::{Ready, ready};
-use tidegate_kernel::RequestId;
-use tracing::{Instrument, field};
+use tidegate_kernel::trace::SPANS;
+use tidegate_kernel::{RequestId, WorkspaceId};
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use super::problem::{
@@ -18,6 +20,8 @@ use super::problem::{
     UNSUPPORTED_MEDIA_TYPE,
 };
 use crate::Services;
+use crate::measures::{self, InFlight};
+use crate::telemetry::traces;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -65,6 +69,13 @@ async fn within(
         workspace_id = field::Empty,
         status = field::Empty,
     );
+    let traced = tracing::trace_span!(
+        target: SPANS, "request", otel.kind = "server", otel.name = %Named(&request), http.request.method = %request.method(),
+        http.route = request.match_pattern(), request_id = %request_id, workspace_id = field::Empty,
+        http.response.status_code = field::Empty, otel.status_code = field::Empty,
+    );
+    traces::continue_request(&traced, request.headers());
+    let answered = traced.clone();
     request.extensions_mut().insert(CurrentRequest(request_id.clone()));
     let method = request.method().clone();
     if method == Method::HEAD {
@@ -72,12 +83,17 @@ async fn within(
         request.head_mut().method = Method::GET;
     }
     async move {
+        let _in_flight = InFlight::new();
         let error = match tokio::time::timeout(limit, next.call(request)).await {
             Ok(Ok(response)) => {
                 let mut response = response.map_into_boxed_body();
                 finish(response.response_mut(), &request_id);
                 let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-                measure(&method, route, response.status(), started.elapsed());
+                measure(&method, &route, response.status(), started.elapsed());
+                if let Some(workspace) = response.request().extensions().get::<WorkspaceId>() {
+                    answered.record("workspace_id", field::display(workspace));
+                }
+                record(&answered, response.status());
                 return Ok(response);
             }
             Ok(Err(error)) => error,
@@ -86,11 +102,30 @@ async fn within(
         // An error of a middleware further in, as the problem that it is. Its route is gone with the request.
         let mut response = error.error_response();
         finish(&mut response, &request_id);
-        measure(&method, "unfinished".to_owned(), response.status(), started.elapsed());
+        measure(&method, "unfinished", response.status(), started.elapsed());
+        record(&answered, response.status());
         Err(actix_web::error::InternalError::from_response("a problem", response).into())
     }
     .instrument(span)
+    .instrument(traced)
     .await
+}
+
+/// What a request is called in traces: its method and the pattern of its operation.
+struct Named<'a>(&'a ServiceRequest);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.method(), self.0.match_pattern().as_deref().unwrap_or("unmatched"))
+    }
+}
+
+/// Notes in a trace how a request was answered.
+fn record(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 fn incoming_id(request: &ServiceRequest) -> Option<RequestId> {
@@ -143,18 +178,17 @@ fn finish(response: &mut actix_web::HttpResponse<BoxBody>, request_id: &RequestI
     }
 }
 
-fn measure(method: &Method, route: String, status: StatusCode, took: Duration) {
+fn measure(method: &Method, route: &str, status: StatusCode, took: Duration) {
     tracing::Span::current().record("status", status.as_u16());
     if status.is_server_error() {
-        tracing::warn!(%route, status = status.as_u16(), took_ms = took.as_millis(), "a request failed");
+        tracing::warn!(route, status = status.as_u16(), took_ms = took.as_millis(), "a request failed");
     } else {
-        tracing::debug!(%route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
+        tracing::debug!(route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
     }
     // A caller may invent methods, and each label is kept for ever.
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    let method = if known.contains(method) { method.to_string() } else { "other".to_owned() };
-    let labels = [("method", method), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::histogram!("http_request_duration_seconds", &labels).record(took.as_secs_f64());
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
+    measures::answered(method, route, status.as_u16(), took);
 }
 
 #[cfg(test)]

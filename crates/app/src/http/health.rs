@@ -7,8 +7,11 @@ use futures::future::OptionFuture;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::caller::Operator;
+use super::monitoring::BreakerStateView;
 use super::schema;
 use crate::Services;
+use crate::measures::monitor;
 use crate::supervisor::BackgroundTask;
 
 /// How the server or a part of it is.
@@ -33,6 +36,8 @@ pub struct Health {
     version: &'static str,
     /// Parts that do not work now, as `/health/detailed` names them. The server can take requests without some of them.
     unavailable: Vec<&'static str>,
+    /// The breaker before the database.
+    database_breaker: BreakerStateView,
 }
 
 /// How one part of the server is.
@@ -108,12 +113,14 @@ impl ComponentHealth {
     }
 }
 
-/// Runs in quarantine are counted up to here.
-const QUARANTINE_COUNTED: u32 = 10_000;
+/// The state of the breaker before tenant work.
+fn breaker(services: &Services) -> BreakerStateView {
+    services.store.pools().first().map_or(BreakerStateView::Closed, |pool| pool.breaker.state.into())
+}
 
-fn answer(ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
+fn answer(services: &Services, ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
     let status = if ok { HealthStatus::Ok } else { HealthStatus::Unavailable };
-    let body = Health { status, version: VERSION, unavailable };
+    let body = Health { status, version: VERSION, unavailable, database_breaker: breaker(services) };
     if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
@@ -163,14 +170,14 @@ async fn runs(services: &Services) -> ComponentHealth {
 #[get("/health")]
 pub async fn health(services: web::Data<Services>) -> HttpResponse {
     let (works, unavailable) = working(&services).await;
-    answer(works, unavailable)
+    answer(&services, works, unavailable)
 }
 
 /// Whether the process lives.
 #[utoipa::path(tag = "health", responses((status = 200, description = "It does", body = Health)))]
 #[get("/health/liveness")]
-pub async fn liveness() -> HttpResponse {
-    answer(true, Vec::new())
+pub async fn liveness(services: web::Data<Services>) -> HttpResponse {
+    answer(&services, true, Vec::new())
 }
 
 /// Whether the server can take requests: its database answers, and it is not stopping.
@@ -179,15 +186,15 @@ pub async fn liveness() -> HttpResponse {
 #[get("/health/readiness")]
 pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
     let (works, unavailable) = working(&services).await;
-    answer(works && !services.stopping.is_cancelled(), unavailable)
+    answer(&services, works && !services.stopping.is_cancelled(), unavailable)
 }
 
-/// How each part is.
-#[utoipa::path(tag = "health", responses(
+/// How each part is. For operators.
+#[utoipa::path(tag = "health", security(("bearer" = [])), responses(
     (status = 200, description = "The server works; `degraded` where a part is missing that it can do without", body = DetailedHealth),
     (status = 503, description = "A part is missing that nothing works without", body = DetailedHealth)))]
 #[get("/health/detailed")]
-pub async fn detailed(services: web::Data<Services>) -> HttpResponse {
+pub async fn detailed(services: web::Data<Services>, _operator: Operator) -> HttpResponse {
     let components = components(&services).await;
     let status = components.iter().map(ComponentHealth::of_the_whole).max().unwrap_or(HealthStatus::Ok);
     let body = DetailedHealth { status, version: VERSION, components };
@@ -202,13 +209,6 @@ pub async fn detailed(services: web::Data<Services>) -> HttpResponse {
     (status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 #[get("/metrics")]
 pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
-    let (open, idle) = services.store.pool_size();
-    ::metrics::gauge!("database_pool_connections").set(f64::from(open));
-    ::metrics::gauge!("database_pool_idle_connections").set(f64::from(u32::try_from(idle).unwrap_or(u32::MAX)));
-    // Where the database does not answer, the last count stays.
-    let quarantined = tokio::time::timeout(ANSWER_WITHIN, services.quarantine.count(QUARANTINE_COUNTED)).await;
-    if let Ok(Ok(quarantined)) = quarantined {
-        ::metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined));
-    }
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(services.metrics.render())
+    let measurements = monitor::render(&services).await;
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(measurements)
 }

@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod jwks;
 pub mod members;
+pub mod monitoring;
 pub mod openapi;
 pub mod patterns;
 pub mod problem;
@@ -67,5 +68,6 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(usage::configure)
         .configure(workflows::configure)
         .configure(runs::configure)
+        .configure(monitoring::configure)
         .configure(quarantine::configure);
 }

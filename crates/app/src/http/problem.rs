@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tidegate_kernel::{Forbidden, RequestId, StoreError};
+use tidegate_postgres::DatabaseAway;
 use utoipa::ToSchema;
 
 use super::schema;
@@ -212,7 +213,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unavailable(source) => {
-                tracing::warn!(error = %source, "the store is unavailable");
+                // That the database is away was logged when it was found out.
+                if !source.is::<DatabaseAway>() {
+                    tracing::warn!(error = %source, "the store is unavailable");
+                }
                 Self::new(&UNAVAILABLE, "The database cannot be reached just now; try again.")
                     .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
             }

@@ -34,6 +34,7 @@ pub async fn count(
     let counted = Counted(services.tenancy.limits.check(name, address, account).await);
     match &counted.0 {
         Some(verdict) if !verdict.decision.allowed => {
+            metrics::counter!("rate_limit_refusals_total", "limit" => name).increment(1);
             let seconds = verdict.decision.reset_after.as_secs() + 1;
             let problem = Problem::new(&RATE_LIMITED, format!("Try again in {seconds} s."));
             Err(counted.on(problem).with_header(RETRY_AFTER, HeaderValue::from(seconds)))

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use moka::future::Cache;
-use tidegate_kernel::{Received, SessionId, SignalBus, StoreError, Topic, UserId, WorkspaceId};
+use tidegate_kernel::{
+    CacheCounts, CacheFigures, Received, SessionId, SignalBus, StoreError, Topic, UserId, WorkspaceId,
+};
 use tidegate_tenancy::{AccessLookup, Digest, KeyGrant, LiveSession, Membership, Slug, WorkspaceRef};
 use tokio::time::Instant;
 
@@ -32,11 +34,15 @@ struct Caches {
 }
 
 /// Answers to one kind of question, each with the moment from which on it is too old.
-struct Answers<K, V>(Cache<K, (V, Instant)>);
+struct Answers<K, V> {
+    name: &'static str,
+    kept: Cache<K, (V, Instant)>,
+    counts: Arc<CacheCounts>,
+}
 
 impl<K, V> Clone for Answers<K, V> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { name: self.name, kept: self.kept.clone(), counts: Arc::clone(&self.counts) }
     }
 }
 
@@ -45,8 +51,13 @@ where
     K: std::hash::Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    fn new() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).time_to_live(KEEP).build())
+    fn new(name: &'static str) -> Self {
+        let kept = Cache::builder().max_capacity(CAPACITY).time_to_live(KEEP).build();
+        Self { name, kept, counts: Arc::default() }
+    }
+
+    fn figures(&self) -> CacheFigures {
+        self.counts.figures(self.name, self.kept.entry_count(), CAPACITY)
     }
 
     /// The answer that is kept for `key`, or that of `ask`.
@@ -56,24 +67,23 @@ where
         ask: impl Future<Output = Result<Option<V>, StoreError>>,
     ) -> Result<Option<V>, StoreError> {
         let asked = Instant::now();
-        if let Some((answer, until)) = self.0.get(&key).await
-            && asked < until
-        {
+        let kept = self.kept.get(&key).await.filter(|(_, until)| asked < *until);
+        if let Some((answer, _)) = self.counts.count(kept) {
             return Ok(Some(answer));
         }
         let found = ask.await?;
         if let Some(answer) = &found {
-            self.0.insert(key, (answer.clone(), asked + KEEP)).await;
+            self.kept.insert(key, (answer.clone(), asked + KEEP)).await;
         }
         Ok(found)
     }
 
     async fn forget(&self, key: &K) {
-        self.0.invalidate(key).await;
+        self.kept.invalidate(key).await;
     }
 
     fn forget_all(&self) {
-        self.0.invalidate_all();
+        self.kept.invalidate_all();
     }
 }
 
@@ -82,12 +92,18 @@ impl CachedAccess {
     #[must_use]
     pub fn new(inner: Arc<dyn AccessLookup>) -> Self {
         let caches = Caches {
-            sessions: Answers::new(),
-            keys: Answers::new(),
-            memberships: Answers::new(),
-            slugs: Answers::new(),
+            sessions: Answers::new("sessions"),
+            keys: Answers::new("api_keys"),
+            memberships: Answers::new("memberships"),
+            slugs: Answers::new("slugs"),
         };
         Self { inner, caches }
+    }
+
+    /// How each of its caches is used.
+    pub(crate) fn figures(&self) -> [CacheFigures; 4] {
+        let Caches { sessions, keys, memberships, slugs } = &self.caches;
+        [sessions.figures(), keys.figures(), memberships.figures(), slugs.figures()]
     }
 
     /// Drops answers at the signals of `bus`, for as long as they come.

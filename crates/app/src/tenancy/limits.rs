@@ -22,6 +22,11 @@ pub const REGISTER: &str = "register";
 
 const DEFAULTS: &[Default] = &[Default { name: LOGIN, limit: "5/1m" }, Default { name: REGISTER, limit: "3/1h" }];
 
+/// The names of all limits.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    DEFAULTS.iter().map(|default| default.name)
+}
+
 /// A network such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {

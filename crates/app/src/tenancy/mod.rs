@@ -10,7 +10,7 @@ mod passwords;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_kernel::{Environment, RequestId, ScopeIssuer, SignalBus, UserId};
+use tidegate_kernel::{CacheFigures, Environment, RequestId, ScopeIssuer, SignalBus, UserId};
 use tidegate_postgres::PgStore;
 use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
 
@@ -87,6 +87,11 @@ impl Tenancy {
             limits: Arc::new(limits),
             lookup,
         }
+    }
+
+    /// How the caches in front of the store are used.
+    pub(crate) fn cache_figures(&self) -> [CacheFigures; 4] {
+        self.lookup.figures()
     }
 
     /// Has what is kept of sessions, keys and memberships dropped as soon as `bus` says that it has changed.

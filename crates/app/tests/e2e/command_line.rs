@@ -209,13 +209,13 @@ async fn log_lines_for_machines_carry_the_request_and_the_workspace() {
             for member in ["timestamp", "level", "target", "message"] {
                 assert!(line[member].is_string(), "no {member}: {line}");
             }
-            if line["span"]["request_id"] == "find-me-in-the-log" {
+            if line["request_id"] == "find-me-in-the-log" {
                 return line;
             }
         }
     };
     let line = tokio::time::timeout(Duration::from_secs(30), found).await.expect("the request is logged");
     assert_eq!((&line["message"], &line["level"]), (&json!("answered"), &json!("DEBUG")), "{line}");
-    assert_eq!((&line["span"]["workspace_id"], &line["span"]["status"]), (&json!(workspace), &json!(200)), "{line}");
+    assert_eq!((&line["workspace_id"], &line["status"]), (&json!(workspace), &json!(200)), "{line}");
     assert_eq!(line["route"], "/api/v1/workspaces/{ws}/events");
 }

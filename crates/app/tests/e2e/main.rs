@@ -1,6 +1,8 @@
 //! The program itself, as somebody at a terminal meets it.
-#![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod command_line;
 mod demo;
+mod logs;
+mod traces;
 mod unreadable;

@@ -189,6 +189,12 @@ async fn the_plan_takes_what_fits_and_402_answers_when_nothing_does() {
     assert_eq!(rejected[0]["index"], 15);
     let over = ours.send(BATCH, batch(2000, 2003)).await;
     let problem = over.expect_problem(402, "quota-exceeded");
+    let metrics = String::from_utf8(app.get("/metrics").send().await.bytes).expect("text");
+    let refused = metrics.lines().find_map(|line| line.strip_prefix("quota_refusals_total{meter=\"events\"} "));
+    assert_eq!(
+        refused.and_then(|count| count.parse().ok()),
+        Some(rejected.len() + problem["errors"].as_array().expect("errors").len())
+    );
     assert_eq!(problem["errors"].as_array().unwrap().len(), 3);
     assert_eq!(over.header("tidegate-position"), "1000");
     let known = ours.send(BATCH, batch(0, 3)).await;

@@ -68,7 +68,8 @@ async fn servers_that_share_a_redis_share_limits_and_signals() {
         login(app, &account, Some(&address)).await.expect_problem(401, "invalid-credentials");
     }
     login(&two, &account, Some(&address)).await.expect_problem(429, "rate-limited");
-    let health = one.get("/health/detailed").send().await.expect(200);
+    let operated = TestApp::operated(&proxy).await;
+    let health = operated.detailed_health().await;
     assert_eq!(health["components"][1]["name"], "redis");
 }
 
@@ -76,11 +77,11 @@ async fn servers_that_share_a_redis_share_limits_and_signals() {
 async fn a_server_without_its_redis_works_and_says_so() {
     // A port that was free a moment ago: nobody answers there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let app = TestApp::spawn_with(&["--redis-url", &format!("redis://{free}")]).await;
+    let app = TestApp::operated(&["--redis-url", &format!("redis://{free}")]).await;
     for path in ["/health", "/health/readiness", "/health/liveness"] {
         assert_eq!(app.get(path).send().await.expect(200)["status"], "ok", "{path}");
     }
-    let health = app.get("/health/detailed").send().await.expect(200);
+    let health = app.detailed_health().await;
     assert_eq!(health["status"], "degraded");
     let of = |name: &str| {
         let components = health["components"].as_array().expect("components");

@@ -5,7 +5,7 @@ use crate::support::TestApp;
 #[tokio::test]
 async fn a_server_says_how_it_is() {
     let app = TestApp::spawn().await;
-    for path in ["/health", "/health/liveness", "/health/readiness", "/health/detailed"] {
+    for path in ["/health", "/health/liveness", "/health/readiness"] {
         assert_eq!(app.get(path).send().await.expect(200)["status"], "ok", "{path}");
     }
     let head = app.request(reqwest::Method::HEAD, "/health").send().await;
@@ -46,8 +46,10 @@ async fn paths_and_methods_that_are_not_there_are_problems() {
 
 #[tokio::test]
 async fn a_worker_says_how_it_is_and_answers_nothing_else() {
-    let app = TestApp::spawn_with(&["--role", "worker"]).await;
-    for path in ["/health", "/health/liveness", "/health/readiness", "/health/detailed", "/metrics"] {
+    let app = TestApp::operated(&["--role", "worker"]).await;
+    assert_eq!(app.detailed_health().await["status"], "ok");
+    app.get("/health/detailed").send().await.expect_problem(401, "unauthenticated");
+    for path in ["/health", "/health/liveness", "/health/readiness", "/metrics"] {
         app.get(path).send().await.expect(200);
     }
     for path in ["/api/v1/auth/me", "/api/v1/openapi.json", "/docs/", "/.well-known/jwks.json", "/nowhere"] {
@@ -58,14 +60,14 @@ async fn a_worker_says_how_it_is_and_answers_nothing_else() {
 
 #[tokio::test]
 async fn a_background_task_that_fails_shows_in_readiness_health_and_measurements() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::operated(&[]).await;
     let ready = app.get("/health/readiness").send().await.expect(200);
     assert_eq!(ready["unavailable"], serde_json::json!([]));
     app.background("broken", || async { panic!("a defect") });
     while app.get("/health/readiness").send().await.expect(200)["unavailable"] != serde_json::json!(["broken"]) {
         tokio::task::yield_now().await;
     }
-    let health = app.get("/health/detailed").send().await.expect(200);
+    let health = app.detailed_health().await;
     assert_eq!(health["status"], "degraded");
     let parts = health["components"].as_array().expect("components");
     let of = |name: &str| parts.iter().find(|part| part["name"] == name).expect("the part is there");

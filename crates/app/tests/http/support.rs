@@ -28,6 +28,8 @@ pub struct TestApp {
     pub database: Arc<TestDatabase>,
     services: Services,
     server: StopHandle,
+    /// The token of an operator, where there is one.
+    operator: Option<String>,
 }
 
 #[derive(Parser)]
@@ -58,6 +60,21 @@ impl TestApp {
         Self::start(database, &url, flags, tidegate::system::environment()).await
     }
 
+    /// A server with further flags that somebody operates. Whom a server is told of has registered at another one before.
+    pub async fn operated(flags: &[&str]) -> Self {
+        let before = Self::spawn_with(&["--role", "api"]).await;
+        let operator = before.person("Operator").await;
+        let flags: Vec<&str> = ["--operator", &operator.id].into_iter().chain(flags.iter().copied()).collect();
+        let app = before.beside(&flags).await;
+        Self { operator: Some(operator.token), ..app }
+    }
+
+    /// How each part of an operated server is.
+    pub async fn detailed_health(&self) -> Value {
+        let token = self.operator.as_deref().expect("somebody operates the server");
+        self.get("/health/detailed").bearer(token).send().await.expect(200)
+    }
+
     /// A server that goes by this clock.
     pub async fn spawn_at(clock: Arc<TestClock>) -> Self {
         let seed = RandomState::new().hash_one(0);
@@ -75,6 +92,11 @@ impl TestApp {
     pub async fn behind(&self, relay: &Relay) -> Self {
         let env = tidegate::system::environment();
         Self::start(self.database.clone(), relay.url(), &["--role", "api"], env).await
+    }
+
+    /// Another server beside this one that reaches the database at `url`, with these flags.
+    pub async fn at(&self, url: &str, flags: &[&str]) -> Self {
+        Self::start(self.database.clone(), url, flags, tidegate::system::environment()).await
     }
 
     async fn start(database: Arc<TestDatabase>, url: &str, flags: &[&str], env: Environment) -> Self {
@@ -104,7 +126,7 @@ impl TestApp {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client without TLS settings can be made");
-        Self { base, client, database, services, server }
+        Self { base, client, database, services, server, operator: None }
     }
 
     /// A request; `path` starts with a slash.

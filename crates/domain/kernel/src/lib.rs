@@ -3,6 +3,7 @@
 //! Nothing here does IO. A type belongs in this crate only when two domains need the very same thing.
 
 pub mod audit;
+pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod id;
@@ -16,9 +17,11 @@ pub mod position;
 pub mod rate_limit;
 pub mod scope;
 pub mod signal;
+pub mod trace;
 pub mod unit_of_work;
 
 pub use audit::{AuditEntry, AuditLog};
+pub use cache::{CacheCounts, CacheFigures};
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
 pub use id::{
@@ -33,4 +36,5 @@ pub use position::Position;
 pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
 pub use scope::{Actor, OperatorScope, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
 pub use signal::{Payload, Received, Signal, SignalBus, SignalStream, Topic};
+pub use trace::TraceContext;
 pub use unit_of_work::{Transaction, UnitOfWork};

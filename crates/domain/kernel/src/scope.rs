@@ -9,6 +9,7 @@ use std::fmt;
 use crate::error::Forbidden;
 use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::permission::{Permission, PermissionSet};
+use crate::trace::TraceContext;
 
 /// The id of the request that caused a change: 1 to 64 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,7 +80,7 @@ impl ScopeIssuer {
         permissions: PermissionSet,
         request_id: RequestId,
     ) -> WorkspaceScope {
-        WorkspaceScope { workspace, actor, permissions, request_id, urgency: Urgency::Request }
+        WorkspaceScope { workspace, actor, permissions, request_id, urgency: Urgency::Request, trace: None }
     }
 
     /// A scope for what a person owns across workspaces. The caller MUST have authenticated the person.
@@ -110,9 +111,22 @@ pub struct WorkspaceScope {
     permissions: PermissionSet,
     request_id: RequestId,
     urgency: Urgency,
+    trace: Option<TraceContext>,
 }
 
 impl WorkspaceScope {
+    /// The same scope for work that is a part of this trace, as is what it causes.
+    #[must_use]
+    pub fn with_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// The trace that this is a part of, where there is one.
+    #[must_use]
+    pub const fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
+    }
+
     /// Who goes first.
     #[must_use]
     pub const fn urgency(&self) -> Urgency {
@@ -203,6 +217,7 @@ impl OperatorScope {
             permissions: PermissionSet::EMPTY,
             request_id: self.request_id.clone(),
             urgency: Urgency::Request,
+            trace: None,
         }
     }
 }
@@ -240,7 +255,7 @@ impl SystemScope {
     #[must_use]
     pub fn enter(&self, workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
         let (actor, permissions) = (Actor::System, PermissionSet::ALL);
-        WorkspaceScope { workspace, actor, permissions, request_id, urgency: self.urgency }
+        WorkspaceScope { workspace, actor, permissions, request_id, urgency: self.urgency, trace: None }
     }
 }
 

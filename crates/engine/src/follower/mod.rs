@@ -6,6 +6,7 @@
 //! lanes at once. Between servers nothing is agreed: the consumer's cursor is compared and set, so who comes second
 //! changes nothing. It must never hold a transaction itself.
 
+mod measures;
 mod slice;
 mod turns;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::FuturesUnordered;
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use measures::Measures;
 use slice::SliceSize;
 use turns::Turns;
 
@@ -62,6 +65,8 @@ pub struct Progress {
     pub more: bool,
     /// For how long it held a connection. To wait for one is no work and does not count.
     pub took: Duration,
+    /// When the first event that it read was received; `None` where it read none.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// How a follower goes about it.
@@ -133,7 +138,8 @@ pub async fn follow(parts: FollowerParts, stop: CancellationToken) {
     let mut signals = parts.bus.subscribe(&[Topic::EventsIngested]);
     let size = SliceSize::new(parts.config.slice, parts.consumer.most());
     let (turns, last_work) = (Turns::default(), Instant::now());
-    let mut follower = Follower { turns, size, last_work, parts: Arc::new(parts), request_id };
+    let measures = Measures::of(name);
+    let mut follower = Follower { turns, size, last_work, measures, parts: Arc::new(parts), request_id };
     follower.run(signals.as_mut(), &stop).await;
 }
 
@@ -149,6 +155,7 @@ struct Follower {
     turns: Turns,
     size: SliceSize,
     last_work: Instant,
+    measures: Measures,
 }
 
 impl Follower {
@@ -207,6 +214,7 @@ impl Follower {
         if let Ok(Progress { events, took, .. }) = result {
             self.size.learn(events, took);
         }
+        self.measures.stepped(&result, self.parts.env.now());
         match result {
             Ok(Progress { more: true, .. }) => self.turns.again(workspace),
             Ok(Progress { took, .. }) => {

@@ -109,7 +109,7 @@ impl Consumer for Backlog {
         *left = left.saturating_sub(1);
         self.read.notify_one();
         let took = Duration::from_millis(2 * u64::from(limit));
-        Ok(Progress { events: limit, more: *left > 0, took })
+        Ok(Progress { events: limit, more: *left > 0, took, oldest: None })
     }
 }
 

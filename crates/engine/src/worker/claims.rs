@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::StoreError;
+use tidegate_kernel::trace::SPANS;
 use tidegate_workflows::run::{FactKind, QuarantineReason, RunState};
 use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
 
+use super::measures::Question;
 use super::quarantine::is_refusal;
 use super::{Compiled, Known, Message, Worker};
-use crate::live::{LiveRun, Undrivable};
+use crate::live::{LiveRun, Undrivable, describe};
 use crate::model::{
     ClaimRequest, ClaimedRun, Claims, Outlook, RunSignal, ShardId, Share, SignalKind, Tenure, UnreadRun,
 };
@@ -41,9 +45,8 @@ impl Worker {
         let after = self.timers_read;
         let until = self.env.now() + TimeDelta::from_std(poll * 2).unwrap_or(TimeDelta::seconds(2));
         let (store, scope) = (self.store.clone(), self.scope.clone());
-        self.ask(async move { store.look(&scope, &shards, after, until).await }, move |result| Message::Looked {
-            until,
-            result,
+        self.ask(Question::Look, async move { store.look(&scope, &shards, after, until).await }, move |result| {
+            Message::Looked { until, result }
         });
     }
 
@@ -52,7 +55,8 @@ impl Worker {
         let outlook = match result {
             Ok(outlook) => outlook,
             Err(error) => {
-                tracing::warn!(%error, "the engine could not look for work");
+                self.measures.failed(Question::Look);
+                tracing::warn!(error = describe(&error), "the engine could not look for work");
                 return;
             }
         };
@@ -142,7 +146,7 @@ impl Worker {
             }
             Ok((claims, compiled))
         };
-        self.ask(claim, move |result| Message::Claimed { request, result });
+        self.ask(Question::Claim, claim, move |result| Message::Claimed { request, result });
     }
 
     pub(super) fn claimed(&mut self, request: &ClaimRequest, result: Result<(Claims, Vec<Compiled>), StoreError>) {
@@ -151,7 +155,8 @@ impl Worker {
             Ok(claimed) => claimed,
             Err(error) => {
                 // Whether anything was leased is unknown, so the shards are taken over anew.
-                tracing::warn!(%error, "a claim failed");
+                self.measures.failed(Question::Claim);
+                tracing::warn!(error = describe(&error), "a claim failed");
                 self.forget_all(request.tenures.iter().copied());
                 return;
             }
@@ -175,6 +180,7 @@ impl Worker {
         self.nudged.clear();
         if !claims.runs.is_empty() {
             self.last_work = Instant::now();
+            self.measures.claimed(claims.runs.len());
         }
         for (run, compiled) in claims.runs.into_iter().zip(compiled) {
             if self.tenures.get(&run.tenure.shard) == Some(&run.tenure) {
@@ -203,8 +209,23 @@ impl Worker {
         }
     }
 
+    /// A span for the time that a run is in hand, in the trace in which the run was started.
+    fn span_of(&self, run: &ClaimedRun) -> Span {
+        let span = tracing::trace_span!(
+            target: SPANS, parent: None, "run", run = %run.key.run, workspace_id = %run.key.workspace,
+            workflow_id = %run.workflow, request_id = run.request_id.as_str(), status = Empty, otel.status_code = Empty,
+        );
+        if let (false, Some(trace)) = (span.is_disabled(), &run.trace) {
+            (self.continue_trace)(&span, trace);
+        }
+        span
+    }
+
     fn take_up(&mut self, run: ClaimedRun, compiled: Compiled) {
         let (key, tenure, released) = (run.key, run.tenure, run.released);
+        if run.journal.is_empty() {
+            self.measures.first_claim((self.env.now() - run.created_at).to_std().unwrap_or_default());
+        }
         let compiled = match compiled {
             Ok(Some(compiled)) => compiled,
             Ok(None) => {
@@ -219,14 +240,17 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, run = %key.run, "the compiled workflow of a run could not be read");
+                tracing::warn!(error = describe(&error), run = %key.run, "the compiled workflow of a run could not be read");
                 self.forget_all(std::iter::once(tenure));
                 return;
             }
         };
         let replayed = catch(|| RunState::replay(&compiled, &run.journal)).map_err(Undrivable::from);
         let mut live = match replayed.and_then(|replayed| replayed.map_err(Undrivable::from)) {
-            Ok(state) => LiveRun::new(run, compiled, state),
+            Ok(state) => {
+                let span = self.span_of(&run);
+                LiveRun::new(run, compiled, state, span)
+            }
             Err(why) => {
                 self.refuse_claimed(&run, why);
                 return;

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use tidegate_kernel::{StoreError, SystemScope};
-use tidegate_workflows::run::QuarantineReason;
+use tidegate_workflows::run::{QuarantineReason, RunStatus};
+use tokio::time::Instant;
 
+use super::measures::Question;
 use super::quarantine::is_refusal;
 use super::{Message, Worker};
-use crate::live::Undrivable;
+use crate::live::{Undrivable, describe};
 use crate::model::{After, Committed, Departure, Gate, RunCommit, RunKey, ShardId, Tenure, WorkerId};
 use crate::panics::catch_store;
 use crate::ports::EngineStore;
@@ -18,11 +20,22 @@ pub(super) struct Sent {
     key: RunKey,
     tenure: Tenure,
     left: Vec<Departure>,
+    /// How the run ended, where it did.
+    ended: Option<RunStatus>,
 }
 
 impl Sent {
     fn of(batch: &[RunCommit]) -> Vec<Self> {
-        let sent = |commit: &RunCommit| Self { key: commit.key, tenure: commit.tenure, left: commit.left.clone() };
+        let ended = |commit: &RunCommit| match (&commit.after, &commit.summary) {
+            (After::End, Some(summary)) => Some(summary.status),
+            _ => None,
+        };
+        let sent = |commit: &RunCommit| Self {
+            key: commit.key,
+            tenure: commit.tenure,
+            left: commit.left.clone(),
+            ended: ended(commit),
+        };
         batch.iter().map(sent).collect()
     }
 }
@@ -81,8 +94,11 @@ impl Worker {
         }
         self.committing = true;
         let (store, scope, sender, worker) = (self.store.clone(), self.scope.clone(), self.sender.clone(), self.id);
+        let seconds = self.measures.seconds(Question::Commit);
         tokio::spawn(async move {
+            let began = Instant::now();
             let written = write(&*store, &scope, worker, batch).await;
+            seconds.record(began.elapsed().as_secs_f64());
             // Nobody hears it where the worker has ended meanwhile.
             let _ = sender.send(Message::Written(written));
         });
@@ -93,7 +109,8 @@ impl Worker {
         for part in parts {
             match part {
                 Written::Answered { sent, committed } => self.answered(sent, committed),
-                Written::Refused { sent: Sent { key, tenure, left }, error } => {
+                Written::Refused { sent: Sent { key, tenure, left, .. }, error } => {
+                    self.measures.failed(Question::Commit);
                     let why = Undrivable::new(QuarantineReason::Refused, &error);
                     if self.runs.get(&key).is_some_and(|run| run.tenure == tenure) {
                         self.give_up(key, why);
@@ -103,7 +120,8 @@ impl Worker {
                 }
                 Written::Unknown { sent, error } => {
                     // What is in hand is forgotten and read again under a new epoch.
-                    tracing::warn!(%error, "a commit failed");
+                    self.measures.failed(Question::Commit);
+                    tracing::warn!(error = describe(&error), "a commit failed");
                     self.forget_all(sent.iter().map(|sent| sent.tenure));
                 }
             }
@@ -112,7 +130,16 @@ impl Worker {
 
     fn answered(&mut self, sent: Vec<Sent>, committed: Committed) {
         let won: HashSet<RunKey> = committed.won.iter().copied().collect();
-        for Sent { key, tenure, left } in sent {
+        self.measures.committed(won.len());
+        for Sent { key, tenure, left, ended } in sent {
+            if let Some(status) = ended.filter(|_| won.contains(&key)) {
+                self.measures.ended(status);
+                if let Some(run) = self.runs.get(&key) {
+                    run.span.record("status", status.as_str());
+                    let failed = matches!(status, RunStatus::Failed | RunStatus::TimedOut);
+                    run.span.record("otel.status_code", if failed { "ERROR" } else { "OK" });
+                }
+            }
             if !won.contains(&key) {
                 tracing::warn!(run = %key.run, shard = tenure.shard.0, "a run was taken over by another worker");
                 self.forget_all(std::iter::once(tenure));

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tidegate_kernel::trace::SPANS;
 use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{Command, FactKind, StepError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::{Message, Queued, Worker};
 use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
@@ -83,22 +85,34 @@ impl Worker {
             return;
         }
         let (handlers, sender) = (Arc::clone(&self.handlers), self.sender.clone());
+        let measures = self.measures.attempts_of(uses);
         let guard = AttemptGuard { sender: Some(sender), key, tenure, step, attempt };
         // Whatever is logged on the way says whose it is.
         let span = tracing::error_span!(
             "attempt", workspace_id = %key.workspace, run = %key.run, step = %task.step, attempt,
             request_id = task.scope.request_id().as_str(),
         );
+        let traced = tracing::trace_span!(
+            target: SPANS, parent: run.span.id(), "attempt", otel.name = uses.as_str(), run = %key.run,
+            workspace_id = %key.workspace, step = task.step, attempt, error.type = Empty, otel.status_code = Empty,
+        );
+        let outcome_of = traced.clone();
         let work = async move {
+            let began = Instant::now();
             let outcome = match handlers.get(&uses) {
                 Some(handler) => timeout(task.timeout, handler.execute(&task))
                     .await
                     .unwrap_or_else(|_| Err(StepError::timed_out(task.timeout))),
                 None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
             };
+            measures.ended(&outcome, began.elapsed());
+            if let Err(error) = &outcome {
+                outcome_of.record("error.type", error.code.as_str());
+                outcome_of.record("otel.status_code", "ERROR");
+            }
             guard.report(outcome);
         };
-        let work = tokio::spawn(work.instrument(span));
+        let work = tokio::spawn(work.instrument(span).instrument(traced));
         run.attempts.insert((step, attempt), work.abort_handle());
         self.executing += 1;
     }

@@ -8,6 +8,7 @@
 mod claims;
 mod commits;
 mod drive;
+mod measures;
 mod quarantine;
 mod shards;
 
@@ -35,8 +36,9 @@ use crate::model::{
     WorkerId,
 };
 use crate::panics::catch_store;
-use crate::ports::{EngineStore, HandlerMap, StepTask};
+use crate::ports::{ContinueTrace, EngineStore, HandlerMap, StepTask};
 use crate::shards::{Owned, OwnedShards};
+use measures::{Measures, Question};
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -58,6 +60,8 @@ pub struct EngineParts {
     pub scope: SystemScope,
     /// Settings.
     pub config: EngineConfig,
+    /// Has what is done with a run be a part of the trace in which the run was started.
+    pub continue_trace: ContinueTrace,
 }
 
 impl std::fmt::Debug for EngineParts {
@@ -155,6 +159,7 @@ struct Worker {
     env: Environment,
     scope: Arc<SystemScope>,
     config: EngineConfig,
+    continue_trace: ContinueTrace,
     stop: CancellationToken,
     sender: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
@@ -186,6 +191,7 @@ struct Worker {
     queue: HashMap<WorkspaceId, VecDeque<Queued>>,
     queue_ring: Ring<WorkspaceId>,
     executing: usize,
+    measures: Measures,
 
     claiming: bool,
     committing: bool,
@@ -224,6 +230,7 @@ impl Worker {
             env: parts.env,
             scope: Arc::new(parts.scope),
             config: parts.config,
+            continue_trace: parts.continue_trace,
             stop,
             sender,
             inbox,
@@ -246,6 +253,7 @@ impl Worker {
             queue: HashMap::new(),
             queue_ring: Ring::default(),
             executing: 0,
+            measures: Measures::new(),
             claiming: false,
             committing: false,
             setting_aside: false,
@@ -265,6 +273,7 @@ impl Worker {
     async fn run(mut self) {
         loop {
             self.start_what_can_be();
+            self.measures.in_hand(self.tenures.len(), self.runs.len(), self.executing);
             if self.is_done() {
                 break;
             }
@@ -313,13 +322,17 @@ impl Worker {
     /// Asks the store in a task of its own. Whatever becomes of the task, the worker hears of it.
     fn ask<T: Send + 'static>(
         &self,
+        what: Question,
         question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
         message: impl FnOnce(Result<T, StoreError>) -> Message + Send + 'static,
     ) {
-        let sender = self.sender.clone();
+        let (sender, seconds) = (self.sender.clone(), self.measures.seconds(what));
         tokio::spawn(async move {
+            let asked = Instant::now();
+            let answer = catch_store(question).await;
+            seconds.record(asked.elapsed().as_secs_f64());
             // Nobody hears it where the worker has ended meanwhile.
-            let _ = sender.send(message(catch_store(question).await));
+            let _ = sender.send(message(answer));
         });
     }
 

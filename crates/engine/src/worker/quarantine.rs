@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_kernel::StoreError;
 use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition};
 
+use super::measures::Question;
 use super::{Message, Worker};
 use crate::live::{Undrivable, describe};
 use crate::model::{ClaimedRun, Committed, Departure, ForcedEnd, Gate, RunKey, RunSignal, SetAside, Tenure};
@@ -84,9 +85,8 @@ impl Worker {
         self.setting_aside = true;
         let runs = Arc::new(std::mem::take(&mut self.set_aside));
         let (store, scope, worker, asked) = (self.store.clone(), self.scope.clone(), self.id, Arc::clone(&runs));
-        self.ask(async move { store.set_aside(&scope, worker, &asked).await }, move |result| Message::SetAside {
-            runs,
-            result,
+        self.ask(Question::SetAside, async move { store.set_aside(&scope, worker, &asked).await }, move |result| {
+            Message::SetAside { runs, result }
         });
     }
 
@@ -102,7 +102,8 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, "runs could not be set aside");
+                self.measures.failed(Question::SetAside);
+                tracing::warn!(error = describe(&error), "runs could not be set aside");
                 self.forget_all(runs.iter().map(|run| run.tenure));
                 return;
             }
@@ -134,10 +135,11 @@ impl Worker {
         };
         let end = ForcedEnd { tenure, key: signal.key, signal: signal.id, at: self.env.now(), transition, error };
         let (store, scope, worker) = (self.store.clone(), self.scope.clone(), self.id);
-        self.ask(async move { store.end_quarantined(&scope, worker, &[end]).await }, move |result| Message::Ended {
-            signal,
-            result,
-        });
+        self.ask(
+            Question::EndQuarantined,
+            async move { store.end_quarantined(&scope, worker, &[end]).await },
+            move |result| Message::Ended { signal, result },
+        );
     }
 
     pub(super) fn ended(&mut self, signal: &RunSignal, result: Result<Vec<RunKey>, StoreError>) {

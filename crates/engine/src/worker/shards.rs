@@ -3,7 +3,9 @@
 use tidegate_kernel::StoreError;
 use tokio::time::Instant;
 
+use super::measures::Question;
 use super::{Message, Worker};
+use crate::live::describe;
 use crate::model::{Holdings, ShardId, Tenure};
 
 impl Worker {
@@ -17,7 +19,7 @@ impl Worker {
         let keep: Vec<Tenure> = self.tenures.values().copied().collect();
         let (store, scope) = (self.store.clone(), self.scope.clone());
         let (worker, lease) = (self.id, self.config.lease);
-        self.ask(async move { store.hold(&scope, worker, &keep, lease).await }, Message::Held);
+        self.ask(Question::Hold, async move { store.hold(&scope, worker, &keep, lease).await }, Message::Held);
     }
 
     pub(super) fn held(&mut self, result: Result<Holdings, StoreError>) {
@@ -25,13 +27,15 @@ impl Worker {
         let holdings = match result {
             Ok(holdings) => holdings,
             Err(error) => {
-                tracing::warn!(%error, "the engine could not renew its shards");
+                self.measures.failed(Question::Hold);
+                tracing::warn!(error = describe(&error), "the engine could not renew its shards");
                 return;
             }
         };
         let lost: Vec<ShardId> =
             self.tenures.values().filter(|held| !holdings.tenures.contains(held)).map(|held| held.shard).collect();
         for shard in lost {
+            self.measures.lost_shard();
             tracing::warn!(shard = shard.0, "a shard was lost");
             self.forget(shard);
         }
@@ -76,7 +80,10 @@ impl Worker {
         let (store, scope, worker) = (self.store.clone(), self.scope.clone(), self.id);
         tokio::spawn(async move {
             if let Err(error) = store.release(&scope, worker, &idle).await {
-                tracing::warn!(%error, "shards could not be given back; they are free when their lease ends");
+                tracing::warn!(
+                    error = describe(&error),
+                    "shards could not be given back; they are free when their lease ends"
+                );
             }
         });
     }
@@ -109,7 +116,10 @@ impl Worker {
             return;
         }
         if let Err(error) = self.store.release(&self.scope, self.id, &tenures).await {
-            tracing::warn!(%error, "shards could not be given back; they are free when their lease ends");
+            tracing::warn!(
+                error = describe(&error),
+                "shards could not be given back; they are free when their lease ends"
+            );
         }
     }
 }

@@ -178,6 +178,7 @@ impl Simulation {
             env: self.env.clone(),
             scope: ScopeIssuer::root().system("simulation"),
             config,
+            continue_trace: |_, _| {},
         })
     }
 

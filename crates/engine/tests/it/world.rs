@@ -108,6 +108,7 @@ impl World {
             depth: 0,
             request_id: RequestId::new("simulation").unwrap(),
             created_at: DateTime::UNIX_EPOCH,
+            trace: None,
             concurrency: run.concurrency.clone(),
             run_limit: None,
             released: self.quarantine.remove(&key),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 9] = [
+const ACROSS_WORKSPACES: [&str; 10] = [
     "EventBacklog",
     "DueTriggers",
     "CallLedger",
@@ -15,6 +15,7 @@ const ACROSS_WORKSPACES: [&str; 9] = [
     "JobStore",
     "DeadJobs",
     "Upkeep",
+    "InstallationFigures",
 ];
 
 /// Methods that obligations reach through what uses them in production.

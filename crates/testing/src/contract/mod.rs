@@ -16,6 +16,7 @@ pub mod engine_store;
 pub mod erasure;
 pub mod events;
 pub mod jobs;
+pub mod monitoring;
 pub mod patterns;
 pub mod rate_limiter;
 pub mod signal_bus;

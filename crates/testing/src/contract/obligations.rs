@@ -124,6 +124,7 @@ macro_rules! obligations {
                     a_worker_that_wakes_up_late_writes_nothing
                     what_is_given_back_is_ready
                     a_run_is_claimed_once
+                    a_run_keeps_its_trace
                     a_repeated_commit_changes_nothing
                     a_parked_run_comes_back_when_its_time_has_come
                     a_gate_is_passed_in_order
@@ -169,6 +170,11 @@ macro_rules! obligations {
                     old_dedupe_keys_are_forgotten
                     answers_are_removed_when_their_time_is_over
                     partitions_are_there_ahead
+                }
+                monitoring {
+                    a_backlog_is_what_a_consumer_has_not_read
+                    a_ready_run_has_its_age
+                    usage_adds_up
                 }
             }
             served_only {

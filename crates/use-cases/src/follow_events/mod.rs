@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tidegate_events::{ConsumerName, DamagedEvent, FeedTx};
 use tidegate_kernel::{AuditEntry, Position, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
@@ -35,6 +36,8 @@ pub struct Followed {
     pub more: bool,
     /// For how long it held a connection. To wait for one and to evaluate filters does not count.
     pub held: Duration,
+    /// When the first of those was received that somebody listens to.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// How often a run that the store refuses is tried before it is set aside.
@@ -92,6 +95,8 @@ struct Chunk {
     /// Everything after `from` up to here has been read.
     to: Position,
     head: Position,
+    /// When the first event was received.
+    oldest: Option<DateTime<Utc>>,
     types: Vec<String>,
     occurrences: Vec<Occurrence>,
     damaged: Vec<DamagedEvent>,
@@ -142,7 +147,7 @@ impl FollowEvents {
         let held = began.elapsed();
         let chunk = match read {
             // Events that nobody waits for are passed without being read.
-            Read::Done { more } => return Ok(Followed { events: 0, more, held }),
+            Read::Done { more } => return Ok(Followed { events: 0, more, held, oldest: None }),
             Read::Chunk(chunk) => chunk,
         };
         let listeners = self.triggers.listeners(scope, &chunk.listening).await?;
@@ -156,7 +161,7 @@ impl FollowEvents {
         let tx = self.store.begin(scope).await?;
         let began = Instant::now();
         let more = self.write(scope, tx, &chunk, &batch, due, standing.trouble).await?;
-        Ok(Followed { events, more, held: held + began.elapsed() })
+        Ok(Followed { events, more, held: held + began.elapsed(), oldest: chunk.oldest })
     }
 
     async fn read(&self, mut tx: Box<dyn EventTriggersTx>, positions: u32) -> Result<Read, StoreError> {
@@ -181,8 +186,10 @@ impl FollowEvents {
         types.sort_unstable();
         types.dedup();
         let listening = self.triggers.listening_in(&mut *tx, &types).await?;
+        let oldest = read.events.first().map(|stored| stored.event.received_at);
         let occurrences = read.events.into_iter().map(document::occurrence).collect();
-        Ok(Read::Chunk(Chunk { from, to: read.up_to, head, types, occurrences, damaged: read.damaged, listening }))
+        let (to, damaged) = (read.up_to, read.damaged);
+        Ok(Read::Chunk(Chunk { from, to, head, oldest, types, occurrences, damaged, listening }))
     }
 
     async fn write(

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use tidegate_engine::model::{
     ClaimRequest, ClaimedRun, Claims, Gate, RunKey, ShardId, Share, Tenure, UnreadRun, WorkerId,
 };
-use tidegate_kernel::{RequestId, RunId, StoreError, WorkflowId, WorkspaceId};
+use tidegate_kernel::{RequestId, RunId, StoreError, TraceContext, WorkflowId, WorkspaceId};
 use tidegate_workflows::run::{RunStatus, TransitionRecord};
 
 use super::commit::ids;
@@ -87,7 +87,7 @@ const LEASE_NAMED: &str = "
 
 const READ_RUNS: &str = "
     select r.workspace_id, r.id, r.status, r.workflow_id, r.version, r.trigger, r.event, r.input, r.depth, r.request_id,
-        r.created_at,
+        r.created_at, r.traceparent,
         r.concurrency_key, r.concurrency_limit,
         (select p.run_limit from workspace_slot p where p.workspace_id = r.workspace_id) as run_limit,
         array(select h.gate from gate_hold h where h.workspace_id = r.workspace_id and h.run_id = r.id) as holds
@@ -256,6 +256,7 @@ fn run(row: &PgRow, lease: &LeaseRow, journal: Vec<TransitionRecord>) -> Result<
     let run_limit: Option<i32> = row.try_get("run_limit").map_err(store_error)?;
     let depth: i16 = row.try_get("depth").map_err(store_error)?;
     let request_id: String = row.try_get("request_id").map_err(store_error)?;
+    let trace: Option<String> = row.try_get("traceparent").map_err(store_error)?;
     let holds: Vec<String> = row.try_get("holds").map_err(store_error)?;
     let created_at: DateTime<Utc> = row.try_get("created_at").map_err(store_error)?;
     let count = |limit: i32| u32::try_from(limit).unwrap_or(u32::MAX);
@@ -271,6 +272,7 @@ fn run(row: &PgRow, lease: &LeaseRow, journal: Vec<TransitionRecord>) -> Result<
         depth: u8::try_from(depth).map_err(unreadable)?,
         request_id: RequestId::new(&request_id).ok_or_else(|| unreadable("a request id that cannot be one"))?,
         created_at,
+        trace: trace.as_deref().and_then(TraceContext::new),
         concurrency: key.zip(limit).map(|(key, limit)| (Gate::workflow(workflow, &key), count(limit))),
         run_limit: run_limit.map(count),
         holds: holds.into_iter().map(Gate::from_text).collect(),

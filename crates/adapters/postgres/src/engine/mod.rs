@@ -12,6 +12,7 @@
 mod claim;
 mod cleanup;
 mod commit;
+mod figures;
 mod list;
 mod look;
 mod quarantine;

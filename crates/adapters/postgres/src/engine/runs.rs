@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tidegate_kernel::{Page, PageSize, RunId, StoreError, WorkflowId};
+use tidegate_kernel::{Page, PageSize, RunId, StoreError, TraceContext, WorkflowId};
 use tidegate_workflows::run::ports::{KeyClaim, RunRepository};
 use tidegate_workflows::run::{NewRun, QuarantineAction, Run, RunFilter, TransitionRecord};
 use uuid::Uuid;
@@ -37,8 +37,8 @@ macro_rules! add_run {
                  select s.shard from workspace_slot p join slot s on s.slot = p.slot where p.workspace_id = $1),
              kept as (
                  insert into run (workspace_id, id, workflow_id, version, shard, status, trigger, event, input, dedupe_key,
-                     depth, concurrency_key, concurrency_limit, request_id, created_at)
-                 select $1, $2, $3, $4, p.shard, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13 from place p",
+                     depth, concurrency_key, concurrency_limit, request_id, created_at, traceparent)
+                 select $1, $2, $3, $4, p.shard, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from place p",
             $condition,
             " returning workspace_id, id, shard)
              insert into ready (workspace_id, run_id, shard) select workspace_id, id, shard from kept"
@@ -70,7 +70,7 @@ impl PgTx {
 
     async fn try_insert(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
         let workspace = self.workspace().as_uuid();
-        let request_id = self.context.request_id.clone();
+        let (request_id, trace) = (self.context.request_id.clone(), self.context.trace.clone());
         let event = (!run.event.is_null()).then(|| bytes(&run.event)).transpose()?;
         let limit = run.concurrency.as_ref().map(|(_, limit)| i32::try_from(*limit)).transpose();
         let done = sqlx::query(sql)
@@ -87,6 +87,7 @@ impl PgTx {
             .bind(limit.map_err(unreadable)?)
             .bind(request_id.as_str())
             .bind(run.created_at)
+            .bind(trace.as_ref().map(TraceContext::as_str))
             .execute(self.sqlx())
             .await
             .map_err(store_error)?;

@@ -146,6 +146,7 @@ impl House {
                 drain: Duration::from_secs(5),
                 ..EngineConfig::default()
             },
+            continue_trace: |_, _| {},
         })
     }
 

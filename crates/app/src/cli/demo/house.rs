@@ -8,6 +8,7 @@ use super::Demo;
 use crate::cli::Failure;
 use crate::server::{Application, StopHandle};
 use crate::settings::Settings;
+use crate::telemetry::Traces;
 use crate::{system, telemetry};
 
 #[derive(Parser)]
@@ -21,6 +22,7 @@ pub(super) struct House {
     address: std::net::SocketAddr,
     stop: StopHandle,
     running: JoinHandle<std::io::Result<()>>,
+    traces: Option<Traces>,
     /// Held so that it is removed at the end.
     _directory: Option<TempDir>,
 }
@@ -48,11 +50,11 @@ impl House {
         settings.redis_url = None;
         settings.secret = None;
         settings.default_plan = None;
-        telemetry::start(&demo.log, settings.log_format).map_err(Failure::Usage)?;
+        let traces = telemetry::start(&demo.log, settings.log_format).map_err(Failure::Usage)?;
         let application = Application::build(&settings, system::environment()).await?;
         let (address, stop) = (application.address(), application.stop_handle());
         let running = tokio::spawn(application.run());
-        Ok(Self { address, stop, running, _directory: directory })
+        Ok(Self { address, stop, running, traces, _directory: directory })
     }
 
     pub(super) fn base(&self) -> String {
@@ -64,6 +66,9 @@ impl House {
         self.stop.stop().await;
         if let Ok(Err(error)) = self.running.await {
             tracing::warn!(%error, "the server did not stop cleanly");
+        }
+        if let Some(traces) = self.traces {
+            traces.stop().await;
         }
     }
 }

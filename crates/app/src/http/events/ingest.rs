@@ -20,7 +20,7 @@ use super::super::problem::{
     BODY_TOO_LARGE, FieldError, MALFORMED_BODY, Problem, QUOTA_EXCEEDED, UNSUPPORTED_MEDIA_TYPE,
 };
 use super::super::schema;
-use crate::Services;
+use crate::{Services, measures};
 
 /// The workspace's head after a request: a reader that has come so far has seen everything that the request brought.
 pub const POSITION: HeaderName = HeaderName::from_static("tidegate-position");
@@ -213,6 +213,7 @@ pub async fn ingest(
     let read = move || cloud_event::read(&sent, &bytes, now);
     let Body { items, .. } = if many { web::block(read).await.map_err(|_| Problem::internal())?? } else { read()? };
     let report = services.events.ingest(&scope, items).await?;
+    measures::ingested(&report);
     let position = position(report.position);
     if report.is_over_quota() {
         let problem = Problem::new(&QUOTA_EXCEEDED, "The plan allows no more events in this period; see GET usage.");

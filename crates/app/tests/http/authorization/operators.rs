@@ -9,12 +9,17 @@ use crate::support::{Answer, Person, TestApp};
 
 /// Of each caller the status; of an operator it is what the operation answers when all is well.
 const TABLE: &[(&str, [u16; 4])] = &[
+    ("GET /api/v1/monitoring/business", [401, 403, 404, 200]),
+    ("GET /api/v1/monitoring/cache/stats", [401, 403, 404, 200]),
+    ("GET /api/v1/monitoring/database/pool", [401, 403, 404, 200]),
     ("GET /api/v1/monitoring/jobs", [401, 403, 404, 200]),
     ("POST /api/v1/monitoring/jobs/{job}/discard", [401, 403, 404, 204]),
     ("POST /api/v1/monitoring/jobs/{job}/redrive", [401, 403, 404, 202]),
+    ("GET /api/v1/monitoring/metrics", [401, 403, 404, 200]),
     ("GET /api/v1/monitoring/quarantine", [401, 403, 404, 200]),
     ("POST /api/v1/monitoring/quarantine/{run}/end", [401, 403, 404, 202]),
     ("POST /api/v1/monitoring/quarantine/{run}/release", [401, 403, 404, 202]),
+    ("GET /health/detailed", [401, 403, 404, 200]),
 ];
 
 /// A server that one person operates, and a run in quarantine.
@@ -115,7 +120,7 @@ async fn a_run_that_is_not_in_quarantine_cannot_be_operated() {
 async fn the_quarantine_is_listed_by_pages_and_shows_in_health_and_measurements() {
     let house = House::new().await;
     let token = &house.operator.token;
-    let healthy = house.app.get("/health/detailed").send().await.expect(200);
+    let healthy = house.app.get("/health/detailed").bearer(token).send().await.expect(200);
     assert_eq!(component(&healthy, "runs"), "ok");
     let (first, ours, _) = house.quarantined().await;
     let (second, theirs, _) = house.quarantined().await;
@@ -133,7 +138,7 @@ async fn the_quarantine_is_listed_by_pages_and_shows_in_health_and_measurements(
     assert_eq!(page["items"][0]["workspace_id"], theirs.to_string());
     let damaged = format!("{path}&cursor={}", cursor.to_uppercase());
     house.app.get(&damaged).bearer(token).send().await.expect_problem(400, "invalid-cursor");
-    let health = house.app.get("/health/detailed").send().await.expect(200);
+    let health = house.app.get("/health/detailed").bearer(token).send().await.expect(200);
     assert_eq!((health["status"].as_str(), component(&health, "runs").as_str()), (Some("degraded"), "degraded"));
     let metrics = house.app.get("/metrics").send().await;
     let metrics = String::from_utf8_lossy(&metrics.bytes).into_owned();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, Transaction, UnitOfWork, WorkspaceScope};
 
 use super::batch::{Batch, Delta, Surroundings};
@@ -33,6 +34,8 @@ pub struct Step {
     pub events: usize,
     /// Whether more are waiting.
     pub more: bool,
+    /// When the first of them was received.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// Counts what was ingested.
@@ -84,20 +87,20 @@ impl Detection {
         let from = tx.consumers().cursor(DETECTION).await?;
         let head = tx.feed().head().await?;
         if head <= from {
-            return Ok(Step { events: 0, more: false });
+            return Ok(Step { events: 0, more: false, oldest: None });
         }
         let events = tx.feed().read(from, head, limit).await?;
         // A short read means that nothing is left up to the head: retention may have taken the rest.
         let full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let to = events.last().filter(|_| full).map_or(head, |event| event.position);
         if !tx.consumers().advance(DETECTION, from, to).await? {
-            return Ok(Step { events: 0, more: true });
+            return Ok(Step { events: 0, more: true, oldest: None });
         }
         let batch = Batch::new(&events);
         let (delta, shown) = count(tx.counters(), &batch).await?;
         offers::refresh(&self.catalogue, tx.suggestions(), &delta, &shown).await?;
         tx.commit().await?;
-        Ok(Step { events: events.len(), more: to < head })
+        Ok(Step { events: events.len(), more: to < head, oldest: events.first().map(|event| event.received_at) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tidegate_kernel::{WorkflowId, WorkspaceId};
+use tidegate_kernel::{CacheCounts, CacheFigures, WorkflowId, WorkspaceId};
 
 use crate::compiled::CompiledWorkflow;
 
@@ -20,11 +20,14 @@ type Published = HashMap<(WorkspaceId, WorkflowId), i32>;
 pub(super) struct CompiledCache {
     versions: Arc<RwLock<CompiledVersions>>,
     published: Arc<RwLock<Published>>,
+    version_counts: Arc<CacheCounts>,
+    published_counts: Arc<CacheCounts>,
 }
 
 impl CompiledCache {
     pub(super) fn get(&self, workflow: WorkflowId, version: i32) -> Option<Arc<CompiledWorkflow>> {
-        self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&(workflow, version)).cloned()
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
+        self.version_counts.count(versions.get(&(workflow, version)).cloned())
     }
 
     pub(super) fn put(&self, workflow: WorkflowId, version: i32, compiled: Arc<CompiledWorkflow>) {
@@ -37,7 +40,8 @@ impl CompiledCache {
     }
 
     pub(super) fn published(&self, workspace: WorkspaceId, workflow: WorkflowId) -> Option<i32> {
-        self.published.read().unwrap_or_else(PoisonError::into_inner).get(&(workspace, workflow)).copied()
+        let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        self.published_counts.count(published.get(&(workspace, workflow)).copied())
     }
 
     pub(super) fn publish(&self, workspace: WorkspaceId, workflow: WorkflowId, version: i32) {
@@ -46,5 +50,15 @@ impl CompiledCache {
             published.clear();
         }
         published.insert((workspace, workflow), version);
+    }
+
+    pub(super) fn figures(&self) -> [CacheFigures; 2] {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner).len();
+        let published = self.published.read().unwrap_or_else(PoisonError::into_inner).len();
+        [
+            self.version_counts.figures("compiled_workflows", number(versions), number(CAPACITY)),
+            self.published_counts.figures("published_versions", number(published), number(CAPACITY)),
+        ]
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_kernel::{
-    AuditEntry, Environment, Forbidden, Page, PageSize, Permission, RunId, Signal, SignalBus, StoreError, Topic,
-    UnitOfWork, WorkspaceScope,
+    AuditEntry, CacheFigures, Environment, Forbidden, Page, PageSize, Permission, RunId, Signal, SignalBus, StoreError,
+    Topic, UnitOfWork, WorkspaceScope,
 };
 
 use super::cache::CompiledCache;
@@ -73,6 +73,12 @@ impl Runs {
     pub fn computing_on(mut self, pool: Arc<dyn ComputePool>) -> Self {
         self.pool = pool;
         self
+    }
+
+    /// How the caches of compiled workflows and of published versions are used.
+    #[must_use]
+    pub fn cache_figures(&self) -> [CacheFigures; 2] {
+        self.cache.figures()
     }
 
     /// Tells the engine that the workspace has work. Call it after the commit.

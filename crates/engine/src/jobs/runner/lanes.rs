@@ -6,6 +6,7 @@ use tidegate_kernel::{JobPriority, WorkspaceId};
 
 use super::super::kinds::Kind;
 use super::super::model::{Lane, LaneClaim};
+use super::measures::KindMeasures;
 use crate::fairness::Ring;
 use crate::model::ShardId;
 
@@ -26,6 +27,7 @@ struct Known {
 pub(super) struct KindQueue {
     name: &'static str,
     pub(super) kind: Kind,
+    pub(super) measures: KindMeasures,
     ring: Ring<WorkspaceId>,
     lanes: HashMap<WorkspaceId, BTreeMap<JobPriority, Known>>,
     /// How many attempts each workspace has in hand.
@@ -35,7 +37,15 @@ pub(super) struct KindQueue {
 
 impl KindQueue {
     pub(super) fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, ring: Ring::default(), lanes: HashMap::new(), running: HashMap::new(), total: 0 }
+        Self {
+            name,
+            kind,
+            measures: KindMeasures::new(name),
+            ring: Ring::default(),
+            lanes: HashMap::new(),
+            running: HashMap::new(),
+            total: 0,
+        }
     }
 
     /// A lane has jobs; where it is known, the first of them is at `first`.

@@ -4,6 +4,7 @@
 //! and are immediate without. It holds no transaction while a job is being done.
 
 mod lanes;
+mod measures;
 mod work;
 mod written;
 
@@ -137,8 +138,10 @@ struct Runner {
     ended: VecDeque<Vec<EndedJob>>,
     /// Kinds that were seen waiting and that nobody here does.
     unknown: BTreeSet<String>,
-    /// Kinds and statuses whose gauges were set.
-    counted: BTreeSet<(String, &'static str)>,
+    /// Counts ends that could not be written.
+    unwritten: metrics::Counter,
+    /// Counts what waits here of kinds that nobody here does.
+    unknown_waiting: metrics::Gauge,
 
     looking: bool,
     look_wanted: bool,
@@ -181,7 +184,8 @@ impl Runner {
             in_hand: HashMap::new(),
             ended: VecDeque::new(),
             unknown: BTreeSet::new(),
-            counted: BTreeSet::new(),
+            unwritten: metrics::counter!("job_ends_unwritten_total"),
+            unknown_waiting: metrics::gauge!("jobs_of_unknown_kinds"),
             looking: false,
             look_wanted: false,
             claiming: false,

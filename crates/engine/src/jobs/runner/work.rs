@@ -144,7 +144,7 @@ impl Runner {
         let Some((name, queue)) = self.queues.get_key_value(job.lane.kind.as_str()) else { return };
         let (name, handler, options) = (*name, Arc::clone(&queue.kind.handler), queue.kind.options);
         let delay = (self.env.now() - job.since).to_std().unwrap_or_default();
-        metrics::histogram!("job_start_delay_seconds", "kind" => name).record(delay.as_secs_f64());
+        queue.measures.began(delay);
         let workspace =
             (key.workspace != INSTALLATION).then(|| self.scope.enter(key.workspace, job.request_id.clone()));
         let task = JobTask { id: key.job, attempt: job.attempts + 1, workspace, request_id: job.request_id };

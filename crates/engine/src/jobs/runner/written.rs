@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{JobStatus, StoreError};
+use tidegate_kernel::StoreError;
 use tokio::time::Instant;
 
 use super::super::model::{EndedJob, JobCount, JobKey, JobOutcome, MAX_ERROR_BYTES, Recurrence};
@@ -15,15 +15,8 @@ impl Runner {
     pub(super) fn attempt_ended(&mut self, key: JobKey, tenure: Tenure, outcome: JobOutcome) {
         let Some(job) = self.in_hand.get_mut(&key).filter(|job| job.tenure == tenure) else { return };
         job.attempt = None;
-        let name = match &outcome {
-            JobOutcome::Done => "done",
-            JobOutcome::Retry { .. } => "retried",
-            JobOutcome::Dead { .. } => "dead",
-        };
-        metrics::counter!("jobs_attempted_total", "kind" => job.kind, "outcome" => name).increment(1);
-        metrics::histogram!("job_attempt_duration_seconds", "kind" => job.kind)
-            .record(job.begun.elapsed().as_secs_f64());
         if let Some(queue) = self.queues.get_mut(job.kind) {
+            queue.measures.ended(&outcome, job.begun.elapsed());
             queue.ended(key.workspace);
         }
         let ended = EndedJob { key, tenure, outcome: bounded(outcome) };
@@ -74,7 +67,7 @@ impl Runner {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 for ended in ended.iter() {
                     tracing::error!(%error, cause, job = %ended.key.job, "the end of a job cannot be written; it is done again");
-                    metrics::counter!("jobs_unwritten_total").increment(1);
+                    self.unwritten.increment(1);
                     self.drop_from_hand(ended);
                 }
             }
@@ -141,27 +134,12 @@ impl Runner {
             }
         };
         let now = self.env.now();
-        let mut gone = std::mem::take(&mut self.counted);
-        for kind in self.queues.keys() {
-            gone.extend(JobStatus::ALL.iter().map(|status| ((*kind).to_owned(), status.as_str())));
+        for (kind, queue) in &self.queues {
+            queue.measures.count(counts.iter().filter(|count| count.kind == **kind), now);
         }
-        for count in counts {
-            let label = (count.kind.clone(), count.status.as_str());
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; there are not that many jobs")]
-            set(&label, count.jobs as f64, (now - count.oldest).as_seconds_f64().max(0.0));
-            gone.remove(&label);
-            self.counted.insert(label);
-        }
-        for label in gone {
-            set(&label, 0.0, 0.0);
-        }
-    }
-}
-
-fn set((kind, status): &(String, &'static str), jobs: f64, age: f64) {
-    metrics::gauge!("jobs", "kind" => kind.clone(), "status" => *status).set(jobs);
-    if [JobStatus::Ready, JobStatus::Dead].iter().any(|aged| aged.as_str() == *status) {
-        metrics::gauge!("job_oldest_age_seconds", "kind" => kind.clone(), "status" => *status).set(age);
+        let unknown = counts.iter().filter(|count| !self.queues.contains_key(count.kind.as_str()));
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; there are not that many jobs")]
+        self.unknown_waiting.set(unknown.map(|count| count.jobs).sum::<u64>() as f64);
     }
 }
 

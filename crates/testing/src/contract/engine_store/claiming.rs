@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use tidegate_engine::model::{After, RunCommit, RunKey, Share, Timer};
 use tidegate_engine::ports::TIMERS_PER_LOOK;
+use tidegate_kernel::{TraceContext, WorkflowId};
 use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{RunStatus, Transition};
 
-use super::{Hand, Subject, TTL, at, completed, ended, record, step, summary, whole};
+use super::{Hand, Subject, TTL, at, completed, ended, new_run, record, step, summary, whole};
 
 /// A run is leased once, in the order of its workspace's queue, and never more than asked for.
 pub async fn a_run_is_claimed_once(subject: &Subject) {
@@ -25,6 +26,21 @@ pub async fn a_run_is_claimed_once(subject: &Subject) {
     let rest = hand.claim(vec![share], Vec::new()).await;
     assert_eq!(rest.iter().map(|run| run.key).collect::<Vec<_>>(), keys[2..]);
     assert_eq!(hand.claim(vec![Share { bound: 0, ..share }], vec![(shard, keys[0])]).await, []);
+}
+
+/// A run that was started in a trace is claimed with its place there, and another has none.
+pub async fn a_run_keeps_its_trace(subject: &Subject) {
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let trace = TraceContext::new("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    for trace in [trace.expect("a place in a trace").into(), None] {
+        let scope = subject.scope().with_trace(trace.clone());
+        let run = new_run(&subject.env, WorkflowId::generate(&subject.env));
+        let mut tx = subject.runs.begin(&scope).await.expect("a transaction begins");
+        tx.runs().add(&run).await.expect("a run is added");
+        tx.commit().await.expect("it commits");
+        let claimed = hand.take(subject.ours, 1).await;
+        assert_eq!(claimed.iter().map(|run| (run.key.run, &run.trace)).collect::<Vec<_>>(), [(run.id, &trace)]);
+    }
 }
 
 /// A parked run is found by its time and comes back with all that was committed.

@@ -203,6 +203,7 @@ impl House {
             bus: self.bus.clone(),
             endings: RunEndings::default(),
             shards: shards.clone(),
+            continue_trace: |_, _| {},
             env: env.clone(),
             scope: system_scope(),
             config: EngineConfig {

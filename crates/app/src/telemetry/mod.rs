@@ -1,39 +1,56 @@
-//! Log lines for people or for machines.
+//! Log lines for people or for machines, and traces.
+
+mod json;
+mod slow;
+pub(crate) mod traces;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tidegate_kernel::trace::SPANS;
+use tidegate_postgres::SLOW_STATEMENTS;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::settings::LogFormat;
 use crate::unreadable::{HEARD, UnreadableRequests};
+use json::JsonLines;
+use slow::SlowStatements;
+pub use traces::Traces;
 
-/// Starts logging to standard error, so that standard output stays the command's own.
+/// Starts logging to standard error, so that standard output stays the command's own, and sending traces where the environment says
+/// to. It has to be called within a runtime.
 ///
 /// # Errors
-/// A sentence about the filter, where it cannot be read.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let whole = format!("{HEARD},{}", directives(filter));
-    let filter = EnvFilter::try_new(whole).map_err(|error| format!("--log {filter:?}: {error}"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE)
-        .with_ansi(std::io::stderr().is_terminal());
-    // A second start, in a process that runs several servers, keeps the first one's settings.
-    let _ = match format {
-        LogFormat::Text => builder.finish().with(UnreadableRequests).try_init(),
+/// A sentence about the filter or the variable that cannot be used.
+pub fn start(filter: &str, format: LogFormat) -> Result<Option<Traces>, String> {
+    let unreadable = |error: &dyn std::fmt::Display| format!("--log {filter:?}: {error}");
+    let wanted = EnvFilter::try_new(directives(filter)).map_err(|error| unreadable(&error))?;
+    let slow = SlowStatements::shown_where(wanted);
+    // Spans for traces are in no log, whatever the filter says.
+    let whole = format!("{HEARD},{SLOW_STATEMENTS},{},{SPANS}=off", directives(filter));
+    let whole = EnvFilter::try_new(whole).map_err(|error| unreadable(&error))?;
+    let lines: Box<dyn Layer<_> + Send + Sync> = match format {
+        LogFormat::Text => {
+            Box::new(fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()))
+        }
         LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_current_span(true).with_span_list(false);
-            builder.finish().with(UnreadableRequests).try_init()
+            Box::new(fmt::layer().with_writer(std::io::stderr).fmt_fields(JsonFields::new()).event_format(JsonLines))
         }
     };
-    Ok(())
+    // A second start, in a process that runs several servers, keeps the first one's settings.
+    let traces = Traces::from_environment()?;
+    let _ = match &traces {
+        Some(traces) => {
+            let (lines, spans) = (lines.with_filter(whole), traces.layer());
+            Registry::default().with(lines).with(spans).with(UnreadableRequests).with(slow).try_init()
+        }
+        None => Registry::default().with(lines.with_filter(whole)).with(UnreadableRequests).with(slow).try_init(),
+    };
+    Ok(traces)
 }
-
 /// The whole filter: where a bare level lets libraries tell more than anybody asked for, of the talkative ones warnings have to
 /// do. Whoever wants to hear more names them: what comes last wins.
 fn directives(filter: &str) -> String {

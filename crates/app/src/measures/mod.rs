@@ -1,0 +1,95 @@
+//! What the program measures, and where the measurements are kept.
+
+pub mod catalogue;
+pub(crate) mod exposition;
+pub(crate) mod monitor;
+mod requests;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tidegate_events::IngestReport;
+use tidegate_events::cloud_event::RejectionCode;
+use tokio_util::sync::CancellationToken;
+
+use catalogue::{CATALOGUE, MetricKind};
+pub(crate) use requests::{InFlight, answered};
+
+use crate::tenancy::limits;
+
+/// Bounds of the buckets of durations, in seconds. The last is the time limit of a request.
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 75.0];
+
+/// How often samples are put into their buckets. Until then each is kept by itself.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The recorder of this process; several servers in one process share it.
+#[expect(clippy::expect_used, reason = "the bounds are constants, and there is only one recorder")]
+pub(crate) fn recorder() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let handle = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+                .and_then(PrometheusBuilder::install_recorder)
+                .expect("the first recorder of a process installs");
+            describe();
+            begin_at_zero();
+            handle
+        })
+        .clone()
+}
+
+fn describe() {
+    for metric in CATALOGUE {
+        match metric.kind {
+            MetricKind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+}
+
+/// Counters whose labels are known are there from the beginning, so that the first increment is seen as one.
+fn begin_at_zero() {
+    for limit in limits::names() {
+        metrics::counter!("rate_limit_refusals_total", "limit" => limit).increment(0);
+    }
+    metrics::counter!("quota_refusals_total", "meter" => "events").increment(0);
+    metrics::counter!("database_slow_statements_total").increment(0);
+    metrics::counter!("trace_export_failures_total").increment(0);
+    for outcome in ["accepted", "duplicate", "rejected"] {
+        metrics::counter!("events_ingested_total", "outcome" => outcome).increment(0);
+    }
+    for reason in tidegate_workflows::run::QuarantineReason::ALL {
+        metrics::counter!("engine_runs_quarantined_total", "reason" => reason.as_str()).increment(0);
+    }
+    for state in ["waiting", "failed"] {
+        metrics::gauge!("workspace_erasures", "state" => state).increment(0.0);
+    }
+}
+
+/// Counts the verdicts over the events of a request.
+pub(crate) fn ingested(report: &IngestReport) {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let over = report.rejected.iter().filter(|(_, rejection)| rejection.code == RejectionCode::QuotaExceeded).count();
+    for (outcome, count) in
+        [("accepted", report.accepted), ("duplicate", report.duplicates), ("rejected", report.rejected.len())]
+    {
+        if count > 0 {
+            metrics::counter!("events_ingested_total", "outcome" => outcome).increment(number(count));
+        }
+    }
+    if over > 0 {
+        metrics::counter!("quota_refusals_total", "meter" => "events").increment(number(over));
+    }
+}
+
+/// Puts samples into their buckets, so that what is kept does not grow where nobody asks for it.
+pub(crate) async fn keep_up(recorder: PrometheusHandle, stopping: CancellationToken) {
+    let mut turns = tokio::time::interval(UPKEEP);
+    while stopping.run_until_cancelled(turns.tick()).await.is_some() {
+        recorder.run_upkeep();
+    }
+}
