@@ -81,8 +81,17 @@ pub enum DefinitionError {
     #[error("the document cannot be read: {}", .0.detail)]
     Unreadable(Problem),
     /// It can be read, and these are its problems; at least one.
-    #[error("the document has {} problems", .0.len())]
+    #[error("the document has {}", told(.0))]
     Invalid(Vec<Problem>),
+}
+
+/// How many problems there are, and the first.
+fn told(problems: &[Problem]) -> String {
+    match problems {
+        [] => "no problems".to_owned(),
+        [only] => format!("a problem at {}: {}", only.pointer, only.detail),
+        [first, ..] => format!("{} problems, the first at {}: {}", problems.len(), first.pointer, first.detail),
+    }
 }
 
 /// A document without problems.
