@@ -100,10 +100,10 @@ fn request(task: &StepTask) -> Result<OutboundRequest, StepError> {
 /// The statuses that count as success: one, or a list; empty where nothing is said, which means 2xx and 304.
 fn expected(input: &Value) -> Result<Vec<u16>, StepError> {
     let status = |value: &Value| {
-        let status = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        status
-            .and_then(|status| u16::try_from(status).ok())
-            .filter(|status| (100..600).contains(status))
+        // JSON has one kind of number: 200.0 is a status.
+        let number = value.as_f64().or_else(|| value.as_str()?.parse::<u16>().ok().map(f64::from));
+        (100..600)
+            .find(|status: &u16| number == Some(f64::from(*status)))
             .ok_or_else(|| invalid("`expect_status` has to be a status such as 200, or a list of them"))
     };
     match input.get("expect_status") {
