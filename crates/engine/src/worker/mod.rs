@@ -29,13 +29,14 @@ use crate::config::EngineConfig;
 use crate::endings::RunEndings;
 use crate::fairness::Ring;
 use crate::gates::GateBook;
+use crate::handlers::HandlerMap;
 use crate::live::LiveRun;
 use crate::model::{
     ClaimRequest, Claims, Committed, Holdings, Outlook, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer,
     WorkerId,
 };
 use crate::panics::catch_store;
-use crate::ports::{EngineStore, HandlerMap, StepTask};
+use crate::ports::{EngineStore, StepHandler, StepTask};
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -135,7 +136,7 @@ struct Queued {
     tenure: Tenure,
     step: StepIndex,
     attempt: u32,
-    uses: tidegate_workflows::compiled::StepKind,
+    handler: Arc<dyn StepHandler>,
     task: StepTask,
 }
 
@@ -143,7 +144,7 @@ struct Worker {
     id: WorkerId,
     store: Arc<dyn EngineStore>,
     workflows: Arc<dyn CompiledWorkflows>,
-    handlers: Arc<HandlerMap>,
+    handlers: HandlerMap,
     bus: Box<dyn SignalStream>,
     listening: bool,
     endings: RunEndings,
@@ -211,7 +212,7 @@ impl Worker {
             id: WorkerId(parts.env.uuid_v7()),
             store: parts.store,
             workflows: parts.workflows,
-            handlers: Arc::new(parts.handlers),
+            handlers: parts.handlers,
             bus: parts.bus.subscribe(&[Topic::WorkReady]),
             listening: true,
             endings: parts.endings,
