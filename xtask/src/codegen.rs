@@ -11,11 +11,16 @@ use crate::{shell, tidy};
 /// Where the entities are.
 const ENTITIES: &str = "crates/adapters/postgres/src/entities";
 
+/// The documentation of documents, which has a table of the step types.
+const GUIDE: &str = "docs/workflows.md";
+
 /// Writes every file, or compares it.
 pub(crate) fn run(check: bool) -> Result<(), Failure> {
     let mut files = entities()?;
     files.insert("docs/openapi.json".to_owned(), program(&["openapi"], &[])? + "\n");
     files.insert("docs/workflow.schema.json".to_owned(), program(&["workflow", "schema"], &[])? + "\n");
+    let guide = fs::read_to_string(shell::repository().join(GUIDE)).context(format_args!("reading {GUIDE}"))?;
+    files.insert(GUIDE.to_owned(), with_section(&guide, "steps", &program(&["workflow", "steps"], &[])?)?);
     let mut stale = Vec::new();
     for (file, text) in files {
         let path = shell::repository().join(&file);
@@ -39,6 +44,15 @@ pub(crate) fn run(check: bool) -> Result<(), Failure> {
     }
 }
 
+/// `text` with `section` between the comments that mark the place of this name.
+fn with_section(text: &str, name: &str, section: &str) -> Result<String, Failure> {
+    let (begin, end) = (format!("<!-- generated: {name} -->"), format!("<!-- end: {name} -->"));
+    let missing = || Failure::failed(format!("{GUIDE} has no place for `{name}` between `{begin}` and `{end}`"));
+    let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+    Ok(format!("{before}{begin}\n{}\n{end}{after}", section.trim_end()))
+}
+
 /// The sea-orm entities of the listed tables, from a schema that was migrated just now.
 fn entities() -> Result<BTreeMap<String, String>, Failure> {
     let tables = tidy::rule_list(shell::repository(), "entities.txt")?;
@@ -57,4 +71,18 @@ fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Result<String, Fai
     let mut command = shell::cargo();
     command.args(["run", "--quiet", "-p", "tidegate", "--"]).args(arguments);
     shell::output(command.envs(variables.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_put_in_its_place() {
+        let text = "a\n<!-- generated: t -->\nold\n\nlines\n<!-- end: t -->\nb\n";
+        let new = with_section(text, "t", "| new |\n").unwrap();
+        assert_eq!(new, "a\n<!-- generated: t -->\n| new |\n<!-- end: t -->\nb\n");
+        assert_eq!(with_section(&new, "t", "| new |").unwrap(), new);
+        assert!(with_section(text, "other", "").is_err() && with_section("<!-- generated: t -->", "t", "").is_err());
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use tidegate_engine::handlers::{OpenWorkspaces, standard};
+use tidegate_engine::handlers::{BindError, HandlerMap, OpenWorkspaces, standard};
 use tidegate_engine::ports::{EmittedEvent, EngineStore, EventEmitter, OutboundHttp};
 use tidegate_engine::{Engine, EngineConfig, EngineParts};
 use tidegate_events::Events;
@@ -12,6 +12,7 @@ use tidegate_events::cloud_event::{DEPTH_ATTRIBUTE, Headers, NewEvent, Rejection
 use tidegate_kernel::{Environment, Signal, SignalBus, Topic, Urgency, WorkspaceScope};
 use tidegate_postgres::PgEngineStore;
 use tidegate_workflows::run::StepError;
+use tidegate_workflows::step::StepRegistry;
 
 use crate::Services;
 use crate::outbound::TracedHttp;
@@ -22,17 +23,14 @@ pub(crate) async fn drive(services: Services) {
     let store = (*services.store).clone();
     let store: Arc<dyn EngineStore> =
         Arc::new(if services.embedded { PgEngineStore::alone(store) } else { PgEngineStore::new(store) });
-    let events =
-        EventsOfRuns { events: services.events.clone(), bus: services.signals.clone(), env: services.env.clone() };
     let workspaces = OpenWorkspaces::new(
         services.store.clone(),
         services.issuer.system("whether a workspace is there").with_urgency(Urgency::Engine),
     );
-    let http: Arc<dyn OutboundHttp> = Arc::new(TracedHttp(services.outbound.clone()));
     let parts = EngineParts {
         store,
         workflows: Arc::new(services.runs.clone()),
-        handlers: standard(http, Arc::new(events), &Arc::new(workspaces)),
+        handlers: services.handlers.while_open(&Arc::new(workspaces)),
         bus: services.signals.clone(),
         endings: services.run_endings.clone(),
         shards: services.shards.clone(),
@@ -42,6 +40,18 @@ pub(crate) async fn drive(services: Services) {
         continue_trace: traces::continue_trace,
     };
     Engine::run(parts, services.stopping).await;
+}
+
+/// The handlers of all step types.
+pub(crate) fn handlers(
+    steps: &StepRegistry,
+    outbound: Arc<dyn OutboundHttp>,
+    events: Events,
+    bus: Arc<dyn SignalBus>,
+    env: Environment,
+) -> Result<HandlerMap, BindError> {
+    let outbound = Arc::new(TracedHttp(outbound));
+    HandlerMap::bind(steps, standard(outbound, Arc::new(EventsOfRuns { events, bus, env })))
 }
 
 /// Sends what runs emit through the same door as everybody else's events.

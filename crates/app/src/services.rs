@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_billing::{Billing, CallMeter};
+use tidegate_engine::handlers::{HandlerMap, step_types};
 use tidegate_engine::jobs::{JobKinds, JobQueue};
 use tidegate_engine::{OwnedShards, RunEndings};
 use tidegate_events::Events;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checked::CheckedSettings;
 use crate::compute::BlockingPool;
+use crate::engine;
 use crate::http::cursor::Cursors;
 use crate::jobs;
 use crate::measures::monitor::Monitor;
@@ -78,6 +80,8 @@ pub struct Services {
     pub(crate) job_kinds: JobKinds,
     /// The shards that this process owns.
     pub(crate) shards: OwnedShards,
+    /// Who does the steps with effects.
+    pub(crate) handlers: HandlerMap,
     /// Calls out of workflows.
     pub outbound: Arc<GuardedHttp>,
     /// Whether everybody shares the one connection of the embedded PostgreSQL.
@@ -128,17 +132,21 @@ impl Services {
         tenancy.follow(&signals, &supervisor);
         let catalogue = Arc::new(Catalogue::built_in().map_err(setting)?);
         let pool = Arc::new(BlockingPool::new());
-        let workflows = Workflows::new(store.clone(), env.clone()).computing_on(pool.clone());
+        let steps = Arc::new(step_types().map_err(setting)?);
+        let workflows = Workflows::new(store.clone(), steps.clone(), env.clone()).computing_on(pool.clone());
         let billing = Billing::new(store.clone(), checked.plans, settings.plan(), env.clone()).map_err(setting)?;
         let quota = Arc::new(PlanQuota::new(billing.clone()));
         let events = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(&signals));
         let events = if settings.is_embedded() { events.in_transactions_of(EMBEDDED_INGEST) } else { events };
+        let outbound = Arc::new(checked.outbound);
+        let handlers = engine::handlers(&steps, outbound.clone(), events.clone(), Arc::clone(&signals), env.clone())
+            .map_err(setting)?;
         let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
         Ok(Self {
             events,
             billing,
             calls,
-            runs: Runs::new(store.clone(), signals.clone(), env.clone()).computing_on(pool),
+            runs: Runs::new(store.clone(), steps, signals.clone(), env.clone()).computing_on(pool),
             quarantine: Arc::new(Quarantine::new(
                 store.clone(),
                 store.clone(),
@@ -150,7 +158,8 @@ impl Services {
             job_kinds: jobs::kinds(&store, &issuer, &env, checked.retention).map_err(setting)?,
             shards: OwnedShards::default(),
             run_endings: RunEndings::across(signals.clone()),
-            outbound: Arc::new(checked.outbound),
+            handlers,
+            outbound,
             patterns: Patterns::new(store.clone()),
             suggestions: Suggestions::new(store.clone()),
             apply_suggestion: ApplySuggestion::new(store.clone(), workflows.clone(), Arc::clone(&catalogue)),

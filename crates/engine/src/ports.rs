@@ -1,14 +1,12 @@
 //! What the engine needs from outside.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{StoreError, SystemScope, TraceContext, WorkspaceScope};
-use tidegate_workflows::compiled::StepKind;
 use tidegate_workflows::run::StepError;
 
 use crate::model::{
@@ -115,7 +113,7 @@ pub struct StepTask {
     pub timeout: Duration,
 }
 
-/// Does one kind of step.
+/// Does the steps of one type.
 #[async_trait]
 pub trait StepHandler: Send + Sync {
     /// Makes one attempt. It may be made more than once after a crash, so what it does outside MUST carry the
@@ -212,6 +210,3 @@ pub trait OutboundHttp: Send + Sync {
 
 /// Makes a span that was not entered yet a part of a trace that began elsewhere.
 pub type ContinueTrace = fn(&tracing::Span, &TraceContext);
-
-/// The handlers of steps that do something outside.
-pub type HandlerMap = BTreeMap<StepKind, Arc<dyn StepHandler>>;

@@ -11,7 +11,9 @@ pub mod database;
 pub mod schema;
 pub mod scope;
 pub mod silence;
+pub mod steps;
 
 pub use clock::{SeededEntropy, TestClock, environment, test_clock, test_environment};
 pub use database::TestDatabase;
 pub use silence::Silence;
+pub use steps::{step_type, step_types};

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use serde_json::Value;
+use tidegate_engine::handlers::step_types;
 use tidegate_events::pattern::{Dimension, PatternFacts};
 use tidegate_events::suggestion::{Catalogue, Suggestion, SuggestionStatus};
 use tidegate_kernel::{PatternId, SuggestionId};
@@ -68,7 +69,8 @@ fn every_template_is_a_valid_workflow_whatever_the_names_are() {
         for (name, other) in names().into_iter().zip(names().into_iter().cycle().skip(2)).chain(two_long()) {
             let suggestion = suggestion(rule.name(), &name, &other);
             let document = rule.document(&suggestion, &["file.created".to_owned(), "file.modified".to_owned()]);
-            let compiled = Definition::compile(&serde_json::to_vec(&document).unwrap(), Format::Json);
+            let compiled =
+                Definition::compile(&serde_json::to_vec(&document).unwrap(), Format::Json, &step_types().unwrap());
             let definition = match compiled {
                 Ok(definition) => definition,
                 Err(error) => panic!("{} with {name:?}: {error:?}\n{document:#}", rule.name()),
@@ -85,7 +87,9 @@ fn a_trigger_fires_for_its_subject_alone_and_never_for_what_the_catalogue_sends(
     for rule in catalogue.rules() {
         for name in names() {
             let document = rule.document(&suggestion(rule.name(), &name, "b"), &["file.modified".to_owned()]);
-            let definition = Definition::compile(&serde_json::to_vec(&document).unwrap(), Format::Json).unwrap();
+            let definition =
+                Definition::compile(&serde_json::to_vec(&document).unwrap(), Format::Json, &step_types().unwrap())
+                    .unwrap();
             for trigger in &definition.triggers {
                 let Trigger::Event(trigger) = trigger else { continue };
                 let event = |subject: &str| serde_json::json!({"type": "file.modified", "subject": subject});

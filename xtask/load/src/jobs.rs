@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use sqlx::{Executor, PgConnection};
+use tidegate_engine::handlers::HandlerMap;
 use tidegate_engine::jobs::{
     JobError, JobHandler, JobKinds, JobOptions, JobRunnerConfig, JobRunnerParts, JobTask, JobsTx, run_jobs,
 };
-use tidegate_engine::ports::HandlerMap;
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{
@@ -123,7 +123,7 @@ impl House {
         let engine = Engine::start(EngineParts {
             store: store.clone(),
             workflows: Arc::new(NoWorkflows),
-            handlers: HandlerMap::new(),
+            handlers: HandlerMap::default(),
             bus: self.bus.clone(),
             endings: RunEndings::default(),
             shards: shards.clone(),

@@ -9,6 +9,7 @@ use crate::failure::{Context, Failure};
 /// Checks the manifest of every member.
 pub(super) fn check(root: &Path) -> Result<Vec<Problem>, Failure> {
     let mut paths = files(root, "crates", "Cargo.toml")?;
+    paths.extend(files(root, "docs/examples", "Cargo.toml")?);
     paths.extend(files(root, "xtask", "Cargo.toml")?);
     let mut problems = Vec::new();
     for path in paths {

@@ -43,6 +43,7 @@ const PLACES: &[(&str, &[&str])] = &[
 pub(super) fn check(root: &Path) -> Result<Vec<Problem>, Failure> {
     let exempt = rule_list(root, "long-files.txt")?;
     let mut paths = files(root, "crates", ".rs")?;
+    paths.extend(files(root, "docs/examples", ".rs")?);
     paths.extend(files(root, "xtask", ".rs")?);
     let mut problems = Vec::new();
     for path in &paths {

@@ -123,6 +123,12 @@ macro_rules! all {
     }};
 }
 
+/// The names of the step types.
+fn step_types() -> Vec<String> {
+    let types = tidegate_engine::handlers::step_types();
+    types.iter().flat_map(tidegate_workflows::step::StepRegistry::names).map(str::to_owned).collect()
+}
+
 words! {
     /// What somebody is in a workspace.
     Role = tidegate_tenancy::Role::BUILT_IN.iter().map(|role| role.name().to_owned());
@@ -144,8 +150,8 @@ words! {
     JobPriority = all!(tidegate_kernel::JobPriority);
     /// Why a run is in quarantine.
     QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
-    /// What a step does.
-    StepKind = all!(tidegate_workflows::compiled::StepKind);
+    /// The type of a step.
+    StepKind = step_types();
     /// What started a run.
     TriggerKind = ["api", "cron", "event"];
     /// `draft` where no version is published.

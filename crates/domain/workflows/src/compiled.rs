@@ -4,7 +4,6 @@
 //! never stored: a version stores its document, and that is compiled again.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expression::{Expression, ValueTemplate};
 use crate::input::InputSchema;
+use crate::step::StepType;
 
 /// The most steps that one workflow may have.
 pub const MAX_STEPS: usize = 500;
@@ -105,7 +105,7 @@ pub struct CompiledStep {
     /// Its id in the document.
     pub id: StepId,
     /// What it does.
-    pub uses: StepKind,
+    pub uses: Arc<StepType>,
     /// Its parameters; they evaluate to an object.
     pub with: ValueTemplate,
     /// The steps that have to end before this one, each once.
@@ -118,57 +118,6 @@ pub struct CompiledStep {
     pub retry: RetryPolicy,
     /// How long one attempt may take.
     pub timeout: Duration,
-}
-
-/// What a step does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StepKind {
-    /// One HTTP call: `{method, url, headers?, body?, expect_status?}` → `{status, headers, body}`.
-    HttpRequest,
-    /// Its output is its parameters, evaluated.
-    Transform,
-    /// `{if}` → `{result: bool}`.
-    Condition,
-    /// Waits: `{for}` → null.
-    Delay,
-    /// Sends an event into the workspace: `{type, subject?, data?}` → `{id}`.
-    EmitEvent,
-}
-
-impl StepKind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: &'static [Self] =
-        &[Self::HttpRequest, Self::Transform, Self::Condition, Self::Delay, Self::EmitEvent];
-
-    /// What a document writes in `uses`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::HttpRequest => "http.request",
-            Self::Transform => "transform",
-            Self::Condition => "condition",
-            Self::Delay => "delay",
-            Self::EmitEvent => "emit_event",
-        }
-    }
-}
-
-impl fmt::Display for StepKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A `uses` that names no step.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a step that Tidegate knows")]
-pub struct UnknownStepKind(pub String);
-
-impl FromStr for StepKind {
-    type Err = UnknownStepKind;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|kind| kind.as_str() == text).ok_or_else(|| UnknownStepKind(text.to_owned()))
-    }
 }
 
 /// Exponential backoff. Jitter is added where the delay is used: there the randomness is.
@@ -202,9 +151,6 @@ impl Default for RetryPolicy {
         Self { max_attempts: 3, initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(60) }
     }
 }
-
-/// How long an attempt may take where the document does not say.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A cap on runs of one workflow that have the same key.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ pub mod model;
 pub mod ports;
 pub mod run;
 pub mod service;
+pub mod step;
 pub mod trigger;
 
 pub use service::Workflows;

@@ -13,6 +13,7 @@ use crate::definition::{Definition, DefinitionError};
 use crate::error::{CheckError, CreateError, DraftError, PublishError, ReadError, WithdrawError};
 use crate::model::{Document, Expected, Version, VersionDetails, Workflow, WorkflowDetails};
 use crate::ports::{Placement, TriggerCondition, WorkflowsTx};
+use crate::step::StepRegistry;
 use crate::trigger::Trigger;
 
 /// How often the latest version is looked for, where drafts keep coming in while it is published.
@@ -22,6 +23,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Clone)]
 pub struct Workflows {
     store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
+    steps: Arc<StepRegistry>,
     pool: Arc<dyn ComputePool>,
     env: Environment,
 }
@@ -33,10 +35,10 @@ impl std::fmt::Debug for Workflows {
 }
 
 impl Workflows {
-    /// The use cases over `store`.
+    /// The use cases over `store`, for documents whose steps are of the types in `steps`.
     #[must_use]
-    pub fn new(store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>, env: Environment) -> Self {
-        Self { store, pool: Arc::new(Inline), env }
+    pub fn new(store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>, steps: Arc<StepRegistry>, env: Environment) -> Self {
+        Self { store, steps, pool: Arc::new(Inline), env }
     }
 
     /// Compiles documents on `pool`; on the calling thread where nothing is said.
@@ -47,8 +49,8 @@ impl Workflows {
     }
 
     async fn compile(&self, document: &Document) -> Result<Result<Definition, DefinitionError>, StoreError> {
-        let document = document.clone();
-        compute(&*self.pool, move || Definition::compile(&document.source, document.format)).await
+        let (document, steps) = (document.clone(), Arc::clone(&self.steps));
+        compute(&*self.pool, move || Definition::compile(&document.source, document.format, &steps)).await
     }
 
     /// Now, to the microsecond that stores keep, so that what is answered equals what is read later.
@@ -105,7 +107,7 @@ impl Workflows {
         tx: &mut dyn WorkflowsTx,
         document: Document,
     ) -> Result<WorkflowDetails, CreateError> {
-        let definition = Definition::compile(&document.source, document.format)?;
+        let definition = Definition::compile(&document.source, document.format, &self.steps)?;
         self.add_in(tx, &definition, document).await
     }
 

@@ -5,8 +5,40 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidegate_workflows::run::{MAX_DEPTH, StepError};
+use tidegate_workflows::step::{StepOutput, StepType};
 
 use crate::ports::{EmittedEvent, EventEmitter, StepHandler, StepTask};
+
+pub(super) const NAME: &str = "emit_event";
+
+/// The type: what such a step takes and makes.
+pub(super) fn step_type() -> StepType {
+    StepType {
+        with: json!({
+            "type": "object",
+            "required": ["type"],
+            "additionalProperties": false,
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "pattern": "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]*$",
+                    "title": "the type of an event: 1 to 255 visible characters",
+                },
+                "subject": {"type": "string"},
+                "data": {},
+            },
+            "examples": [{"type": "report.ready", "subject": "reports/1", "data": null}],
+        }),
+        output: StepOutput::Schema(json!({
+            "type": "object",
+            "required": ["id"],
+            "properties": {"id": {"type": "string"}},
+        })),
+        ..StepType::effect(NAME, "Sends an event into the workspace.")
+    }
+}
 
 /// Sends events into the run's own workspace.
 pub struct EmitEvent {

@@ -5,10 +5,92 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tidegate_workflows::input::InputProblem;
 use tidegate_workflows::run::StepError;
+use tidegate_workflows::step::{StepOutput, StepType};
 
 use super::body::{self, Reading};
 use crate::ports::{OutboundError, OutboundHttp, OutboundRequest, StepHandler, StepTask};
+
+pub(super) const NAME: &str = "http.request";
+
+/// The type: what such a step takes and makes.
+pub(super) fn step_type() -> StepType {
+    // As a text too, since a text around expressions is one.
+    let status = json!({
+        "type": ["integer", "string"],
+        "minimum": 100,
+        "maximum": 599,
+        "pattern": "^[1-5][0-9][0-9]$",
+        "title": "a whole number from 100 to 599",
+    });
+    StepType {
+        with: json!({
+            "type": "object",
+            "required": ["url"],
+            "additionalProperties": false,
+            "properties": {
+                "method": {"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]},
+                "url": {"type": "string", "description": "Begins with http:// or https://."},
+                "headers": {
+                    "type": "object",
+                    "propertyNames": {"pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "title": "the name of a header"},
+                    "additionalProperties": {
+                        "type": ["string", "number", "boolean"],
+                        "pattern": "^[^\\r\\n\\u0000]*$",
+                        "title": "one line of text",
+                    },
+                },
+                "body": {"description": "An object or a list is sent as JSON, a text as it is."},
+                "expect_status": {
+                    "anyOf": [status, {"type": "array", "minItems": 1, "items": status}],
+                    "description": "Where absent, 200 to 399.",
+                },
+                "as": {
+                    "enum": ["auto", "json", "text", "base64"],
+                    "description": "What the body of the answer becomes; auto, the default, goes by its type.",
+                },
+            },
+            "examples": [{
+                "method": "POST",
+                "url": "https://example.com/hooks",
+                "headers": {"accept": "application/json"},
+                "body": {"n": 1},
+                "expect_status": [200],
+                "as": "json",
+            }],
+        }),
+        check: Some(check),
+        output: StepOutput::Schema(json!({
+            "type": "object",
+            "required": ["status", "headers", "body"],
+            "properties": {"status": {"type": "integer"}, "headers": {"type": "object"}, "body": {}},
+        })),
+        ..StepType::effect(NAME, "Makes one HTTP call.")
+    }
+}
+
+/// What the text around the expressions says by itself: `url` begins as an address does, and a header is one line.
+fn check(with: &Value) -> Vec<InputProblem> {
+    let before = |text: &str| text.split("${{").next().unwrap_or_default().to_owned();
+    let headers = with.get("headers").and_then(Value::as_object).into_iter().flatten();
+    let mut problems: Vec<InputProblem> = headers
+        .filter(|(_, value)| value.as_str().is_some_and(|text| before(text).contains(['\r', '\n', '\0'])))
+        .map(|(name, _)| format!("/headers/{}", name.replace('~', "~0").replace('/', "~1")))
+        .map(|pointer| InputProblem::new(pointer, "expected one line of text"))
+        .collect();
+    let Some(url) = with.get("url").and_then(Value::as_str) else { return problems };
+    let start = before(url);
+    let lower = start.to_ascii_lowercase();
+    let whole = start.len() == url.len();
+    let fits = ["http://", "https://"].iter().any(|scheme| {
+        lower.starts_with(scheme) && (!whole || lower.len() > scheme.len()) || !whole && scheme.starts_with(&lower)
+    });
+    if !fits || start.chars().any(|c| c.is_control() || c == ' ') {
+        problems.push(InputProblem::new("/url", "expected an address that begins with http:// or https://"));
+    }
+    problems
+}
 
 /// Makes HTTP calls.
 pub struct HttpRequest {
@@ -100,10 +182,10 @@ fn request(task: &StepTask) -> Result<OutboundRequest, StepError> {
 /// The statuses that count as success: one, or a list; empty where nothing is said, which means 2xx and 304.
 fn expected(input: &Value) -> Result<Vec<u16>, StepError> {
     let status = |value: &Value| {
-        let status = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        status
-            .and_then(|status| u16::try_from(status).ok())
-            .filter(|status| (100..600).contains(status))
+        // JSON has one kind of number: 200.0 is a status.
+        let number = value.as_f64().or_else(|| value.as_str()?.parse::<u16>().ok().map(f64::from));
+        (100..600)
+            .find(|status: &u16| number == Some(f64::from(*status)))
             .ok_or_else(|| invalid("`expect_status` has to be a status such as 200, or a list of them"))
     };
     match input.get("expect_status") {
@@ -122,5 +204,23 @@ fn failure(error: OutboundError) -> StepError {
         OutboundError::Undecodable(message) => StepError::permanent("answer-unreadable", message),
         OutboundError::TimedOut(after) => StepError::timed_out(after),
         OutboundError::Unreachable(message) => StepError::transient("unreachable", message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_a_whole_number_however_it_is_written() {
+        let statuses = |value: Value| expected(&json!({ "expect_status": value })).map_err(|error| error.code);
+        for same in [json!(204), json!(204.0), json!("204"), json!([204.0])] {
+            assert_eq!(statuses(same.clone()), Ok(vec![204]), "{same}");
+        }
+        assert_eq!(statuses(json!([200, "404"])), Ok(vec![200, 404]));
+        assert_eq!(statuses(Value::Null), Ok(Vec::new()));
+        for wrong in [json!(99), json!(600), json!(200.5), json!("2xx"), json!("2e2"), json!(true), json!([null])] {
+            assert!(statuses(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 }

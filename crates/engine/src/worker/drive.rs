@@ -5,14 +5,20 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_kernel::trace::SPANS;
 use tidegate_workflows::compiled::StepIndex;
-use tidegate_workflows::run::{Command, FactKind, StepError};
+use tidegate_workflows::run::{Command, FactKind, QuarantineReason, StepError};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::{Message, Queued, Worker};
+use crate::live::Undrivable;
 use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
 use crate::ports::StepTask;
+
+/// A step whose type has no handler here.
+#[derive(Debug, thiserror::Error)]
+#[error("this process has no handler for the step type `{0}`")]
+struct NoHandler(String);
 
 impl Worker {
     pub(super) fn apply_fact(&mut self, key: RunKey, kind: FactKind) {
@@ -34,8 +40,15 @@ impl Worker {
                 Command::SetTimer { step, attempt, due } => {
                     self.timers.insert(Timer { due, key, shard: run.tenure.shard, step, attempt });
                 }
-                Command::Execute { step, attempt, uses, input, timeout } => {
-                    let id = run.compiled.step(step).map(|step| step.id.to_string()).unwrap_or_default();
+                Command::Execute { step, attempt, input, timeout } => {
+                    let Some(compiled) = run.compiled.step(step) else { continue };
+                    let Some(handler) = self.handlers.get(&compiled.uses.name) else {
+                        // Somewhere else the type may be known.
+                        let error = NoHandler(compiled.uses.name.clone());
+                        self.give_up(key, Undrivable::new(QuarantineReason::Unsupported, &error));
+                        return;
+                    };
+                    let id = compiled.id.to_string();
                     let task = StepTask {
                         scope: self.scope.enter(key.workspace, run.request_id.clone()),
                         key,
@@ -48,7 +61,15 @@ impl Worker {
                         timeout,
                     };
                     run.queued += 1;
-                    let queued = Queued { key, tenure: run.tenure, step, attempt, uses, task };
+                    let queued = Queued {
+                        key,
+                        tenure: run.tenure,
+                        step,
+                        attempt,
+                        uses: Arc::clone(&compiled.uses),
+                        handler,
+                        task,
+                    };
                     self.queue.entry(key.workspace).or_default().push_back(queued);
                     self.queue_ring.insert(key.workspace, self.known.get(&key.workspace).map_or(1, |w| w.weight));
                 }
@@ -78,33 +99,28 @@ impl Worker {
     }
 
     fn start_attempt(&mut self, queued: Queued) {
-        let Queued { key, tenure, step, attempt, uses, task } = queued;
+        let Queued { key, tenure, step, attempt, uses, handler, task } = queued;
         let Some(run) = self.runs.get_mut(&key).filter(|run| run.tenure == tenure) else { return };
         run.queued = run.queued.saturating_sub(1);
         if !run.awaits(step, attempt) {
             return;
         }
-        let (handlers, sender) = (Arc::clone(&self.handlers), self.sender.clone());
-        let measures = self.measures.attempts_of(uses);
-        let guard = AttemptGuard { sender: Some(sender), key, tenure, step, attempt };
+        let measures = self.measures.attempts_of(&uses.name);
+        let guard = AttemptGuard { sender: Some(self.sender.clone()), key, tenure, step, attempt };
         // Whatever is logged on the way says whose it is.
         let span = tracing::error_span!(
             "attempt", workspace_id = %key.workspace, run = %key.run, step = %task.step, attempt,
             request_id = task.scope.request_id().as_str(),
         );
         let traced = tracing::trace_span!(
-            target: SPANS, parent: run.span.id(), "attempt", otel.name = uses.as_str(), run = %key.run,
+            target: SPANS, parent: run.span.id(), "attempt", otel.name = uses.name, run = %key.run,
             workspace_id = %key.workspace, step = task.step, attempt, error.type = Empty, otel.status_code = Empty,
         );
         let outcome_of = traced.clone();
         let work = async move {
             let began = Instant::now();
-            let outcome = match handlers.get(&uses) {
-                Some(handler) => timeout(task.timeout, handler.execute(&task))
-                    .await
-                    .unwrap_or_else(|_| Err(StepError::timed_out(task.timeout))),
-                None => Err(StepError::permanent("unknown-step", format!("this server does not do {uses}"))),
-            };
+            let outcome = timeout(task.timeout, handler.execute(&task)).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(StepError::timed_out(task.timeout)));
             measures.ended(&outcome, began.elapsed());
             if let Err(error) = &outcome {
                 outcome_of.record("error.type", error.code.as_str());

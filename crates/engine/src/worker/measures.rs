@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
-use tidegate_workflows::compiled::StepKind;
 use tidegate_workflows::run::{RunStatus, StepError};
 
 /// A question that a worker asks its store.
@@ -46,7 +45,7 @@ pub(super) struct Measures {
     committed: Counter,
     start_delay: Histogram,
     ended: HashMap<RunStatus, Counter>,
-    attempts_of: HashMap<&'static str, AttemptMeasures>,
+    attempts_of: HashMap<String, AttemptMeasures>,
 }
 
 /// The statuses that a run can end with.
@@ -129,10 +128,12 @@ impl Measures {
         }
     }
 
-    /// What measures the attempts of steps of this kind.
-    pub(super) fn attempts_of(&mut self, uses: StepKind) -> AttemptMeasures {
-        let uses = uses.as_str();
-        self.attempts_of.entry(uses).or_insert_with(|| AttemptMeasures::of(uses)).clone()
+    /// What measures the attempts of steps of this type. Types are registered when a process starts, so they are few.
+    pub(super) fn attempts_of(&mut self, uses: &str) -> AttemptMeasures {
+        if let Some(known) = self.attempts_of.get(uses) {
+            return known.clone();
+        }
+        self.attempts_of.entry(uses.to_owned()).or_insert_with(|| AttemptMeasures::of(uses)).clone()
     }
 }
 
@@ -144,8 +145,8 @@ pub(super) struct AttemptMeasures {
 }
 
 impl AttemptMeasures {
-    fn of(uses: &'static str) -> Self {
-        let seconds = |outcome: &'static str| metrics::histogram!("engine_attempt_duration_seconds", "uses" => uses, "outcome" => outcome);
+    fn of(uses: &str) -> Self {
+        let seconds = |outcome: &'static str| metrics::histogram!("engine_attempt_duration_seconds", "uses" => uses.to_owned(), "outcome" => outcome);
         Self { completed: seconds("completed"), failed: seconds("failed") }
     }
 

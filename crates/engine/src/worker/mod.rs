@@ -21,6 +21,7 @@ use serde_json::Value;
 use tidegate_kernel::{Environment, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId};
 use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
 use tidegate_workflows::run::{CompiledWorkflows, StepError};
+use tidegate_workflows::step::StepType;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -30,13 +31,14 @@ use crate::config::EngineConfig;
 use crate::endings::RunEndings;
 use crate::fairness::Ring;
 use crate::gates::GateBook;
+use crate::handlers::HandlerMap;
 use crate::live::LiveRun;
 use crate::model::{
     ClaimRequest, Claims, Committed, Holdings, Outlook, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer,
     WorkerId,
 };
 use crate::panics::catch_store;
-use crate::ports::{ContinueTrace, EngineStore, HandlerMap, StepTask};
+use crate::ports::{ContinueTrace, EngineStore, StepHandler, StepTask};
 use crate::shards::{Owned, OwnedShards};
 use measures::{Measures, Question};
 
@@ -141,7 +143,9 @@ struct Queued {
     tenure: Tenure,
     step: StepIndex,
     attempt: u32,
-    uses: tidegate_workflows::compiled::StepKind,
+    /// The type of the step.
+    uses: Arc<StepType>,
+    handler: Arc<dyn StepHandler>,
     task: StepTask,
 }
 
@@ -149,7 +153,7 @@ struct Worker {
     id: WorkerId,
     store: Arc<dyn EngineStore>,
     workflows: Arc<dyn CompiledWorkflows>,
-    handlers: Arc<HandlerMap>,
+    handlers: HandlerMap,
     bus: Box<dyn SignalStream>,
     listening: bool,
     endings: RunEndings,
@@ -221,7 +225,7 @@ impl Worker {
             id: WorkerId(parts.env.uuid_v7()),
             store: parts.store,
             workflows: parts.workflows,
-            handlers: Arc::new(parts.handlers),
+            handlers: parts.handlers,
             bus: parts.bus.subscribe(&[Topic::WorkReady]),
             listening: true,
             endings: parts.endings,

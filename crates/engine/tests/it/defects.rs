@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tidegate_engine::EngineConfig;
-use tidegate_engine::model::RunKey;
+use tidegate_engine::handlers::step_types;
+use tidegate_engine::model::{RunKey, SignalKind};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{Received, RunId, Signal, SignalBus, SignalStream, Topic, WorkflowId, WorkspaceId};
 use tidegate_workflows::definition::{Definition, Format};
-use tidegate_workflows::run::RunStatus;
+use tidegate_workflows::run::{QuarantineReason, RunStatus};
+use tidegate_workflows::step::StepType;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::simulation::{DEFECTIVE, Simulation};
+use crate::simulation::{DEFECTIVE, Simulation, compiled};
 
 const WORKFLOW: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(9));
 
 fn simulation() -> Simulation {
     let document = br#"{"name": "short", "steps": [{"id": "a", "uses": "transform"}]}"#;
-    Simulation::calm(WORKFLOW, Definition::compile(document, Format::Json).unwrap().compiled)
+    Simulation::calm(WORKFLOW, compiled(document))
 }
 
 fn key(n: u128) -> RunKey {
@@ -50,7 +52,35 @@ async fn a_run_that_meets_a_panic_is_set_aside_and_its_neighbours_go_on() {
     for n in 2..6 {
         ends(&simulation, key(n)).await;
     }
-    until("it is set aside", || simulation.store.world.lock().unwrap().quarantine.contains(&key(1))).await;
+    until("it is set aside", || simulation.store.world.lock().unwrap().quarantine.contains_key(&key(1))).await;
+    worker.shutdown().await;
+}
+
+/// Another process knows a type that this one has no handler for.
+#[tokio::test(start_paused = true)]
+async fn a_run_with_a_step_that_nobody_does_here_is_set_aside_for_another_release() {
+    let mut known = step_types().unwrap();
+    known.register(StepType::effect("chat.post", "Posts.")).unwrap();
+    let document = br#"{"name": "post", "steps": [
+        {"id": "a", "uses": "transform"}, {"id": "b", "uses": "chat.post", "needs": ["a"]}, {"id": "c", "uses": "delay", "with": {"for": "1s"}}
+    ]}"#;
+    let unknown = Definition::compile(document, Format::Json, &known).unwrap().compiled;
+    let unknown_workflow = WorkflowId::from_uuid(Uuid::from_u128(10));
+    let mut simulation = simulation().with(unknown_workflow, unknown);
+    let worker = simulation.worker_with(Arc::new(InProcessSignalBus::new()), EngineConfig::default());
+    for n in 1..4 {
+        simulation.store.add(key(n), if n == 2 { unknown_workflow } else { WORKFLOW }, None);
+    }
+    ends(&simulation, key(1)).await;
+    ends(&simulation, key(3)).await;
+    let reason = || simulation.store.world.lock().unwrap().quarantine.get(&key(2)).copied();
+    until("it is set aside", || reason() == Some(QuarantineReason::Unsupported)).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(reason(), Some(QuarantineReason::Unsupported), "it stays there");
+
+    // Whoever gives it up has it tried once more, and it ends without its handler.
+    simulation.store.signal(key(2), SignalKind::Cancel);
+    until("it ends", || simulation.store.world.lock().unwrap().runs[&key(2)].status == RunStatus::Cancelled).await;
     worker.shutdown().await;
 }
 

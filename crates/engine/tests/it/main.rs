@@ -4,5 +4,6 @@
 mod defects;
 mod signals;
 mod simulation;
+mod step_types;
 mod store;
 mod world;

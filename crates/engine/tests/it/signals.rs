@@ -6,11 +6,10 @@ use tidegate_engine::model::Gate;
 use tidegate_engine::{EngineConfig, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{RunId, Signal, SignalBus, Topic, WorkflowId, WorkspaceId};
-use tidegate_workflows::definition::{Definition, Format};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::simulation::Simulation;
+use crate::simulation::{Simulation, compiled};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -18,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 async fn cancel(after: Duration) {
     let workflow = WorkflowId::from_uuid(Uuid::from_u128(9));
     let document = br#"{"name": "wait", "steps": [{"id": "a", "uses": "delay", "with": {"for": "30s"}}]}"#;
-    let compiled = Definition::compile(document, Format::Json).unwrap().compiled;
+    let compiled = compiled(document);
     let bus = InProcessSignalBus::new();
     let mut simulation = Simulation::calm(workflow, compiled);
     let config = EngineConfig { poll: HOUR, idle_poll: HOUR, ..EngineConfig::default() };

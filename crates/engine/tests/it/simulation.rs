@@ -11,16 +11,18 @@ use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use tidegate_engine::handlers::{HandlerMap, step_types};
 use tidegate_engine::model::{Gate, RunKey, SignalKind};
-use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
+use tidegate_engine::ports::{StepHandler, StepTask};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_kernel::{
     Clock, Entropy, Environment, Received, RunId, ScopeIssuer, Signal, SignalBus, SignalStream, StoreError, Topic,
     WorkflowId, WorkspaceId, WorkspaceScope,
 };
-use tidegate_workflows::compiled::{CompiledWorkflow, StepKind};
+use tidegate_workflows::compiled::CompiledWorkflow;
 use tidegate_workflows::definition::{Definition, Format};
 use tidegate_workflows::run::{CompiledWorkflows, RunState, StepError, Transition};
+use tidegate_workflows::step::StepClass;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -97,6 +99,10 @@ impl StepHandler for Moody {
     }
 }
 
+pub(crate) fn compiled(document: &[u8]) -> Arc<CompiledWorkflow> {
+    Definition::compile(document, Format::Json, &step_types().unwrap()).expect("it is a workflow").compiled
+}
+
 fn random_plan(rng: &mut SmallRng) -> Arc<CompiledWorkflow> {
     let steps: Vec<Value> = (0..rng.random_range(1..8))
         .map(|i: usize| {
@@ -116,7 +122,7 @@ fn random_plan(rng: &mut SmallRng) -> Arc<CompiledWorkflow> {
         })
         .collect();
     let document = json!({"name": "random", "steps": steps}).to_string();
-    Definition::compile(document.as_bytes(), Format::Json).expect("the generator makes valid documents").compiled
+    compiled(document.as_bytes())
 }
 
 /// When runs passed a gate, and when they left it.
@@ -158,6 +164,13 @@ impl Simulation {
         Self { workflows: Arc::new(CompiledVersions(HashMap::from([(workflow, compiled)]))), ..simulation }
     }
 
+    /// The same with one more workflow.
+    pub(crate) fn with(self, workflow: WorkflowId, compiled: Arc<CompiledWorkflow>) -> Self {
+        let mut workflows = self.workflows.0.clone();
+        workflows.insert(workflow, compiled);
+        Self { workflows: Arc::new(CompiledVersions(workflows)), ..self }
+    }
+
     fn worker(&mut self) -> EngineHandle {
         let config = EngineConfig { max_runs: 40, max_attempts: 10, batch: 15, ..EngineConfig::default() };
         self.worker_with(Arc::new(Silence), config)
@@ -165,9 +178,11 @@ impl Simulation {
 
     #[expect(clippy::disallowed_methods, reason = "a test stands in for the composition root")]
     pub(crate) fn worker_with(&mut self, bus: Arc<dyn SignalBus>, config: EngineConfig) -> EngineHandle {
-        let mut handlers = HandlerMap::new();
         let moods = SmallRng::seed_from_u64(self.rng.random());
-        handlers.insert(StepKind::HttpRequest, Arc::new(Moody(std::sync::Mutex::new(moods))));
+        let moody: Arc<dyn StepHandler> = Arc::new(Moody(std::sync::Mutex::new(moods)));
+        let steps = step_types().unwrap();
+        let effects = steps.types().filter(|step| matches!(step.class, StepClass::Effect));
+        let handlers = HandlerMap::bind(&steps, effects.map(|step| (step.name.clone(), moody.clone()))).unwrap();
         Engine::start(EngineParts {
             store: self.store.clone(),
             workflows: self.workflows.clone(),
@@ -304,7 +319,7 @@ async fn whatever_happens_every_run_ends_once() {
 async fn a_ready_run_that_commits_late_is_claimed_under_load_too() {
     let workflow = WorkflowId::from_uuid(Uuid::from_u128(9));
     let document = br#"{"name": "short", "steps": [{"id": "a", "uses": "transform"}]}"#;
-    let compiled = Definition::compile(document, Format::Json).unwrap().compiled;
+    let compiled = compiled(document);
     let mut simulation = Simulation::calm(workflow, compiled);
     let worker = simulation.worker();
     let workspace = WorkspaceId::from_uuid(Uuid::from_u128(1));

@@ -133,7 +133,7 @@ impl MemoryStore {
             world.refused.clear();
             world.quarantine.clone()
         };
-        for key in set_aside {
+        for key in set_aside.into_keys() {
             self.signal(key, kind(key));
         }
     }
@@ -148,7 +148,7 @@ impl MemoryStore {
     /// How many runs have not ended and are not in quarantine.
     pub(crate) fn live(&self) -> usize {
         let world = self.world.lock().unwrap();
-        world.runs.iter().filter(|(key, run)| !run.status.is_terminal() && !world.quarantine.contains(*key)).count()
+        world.runs.iter().filter(|(key, run)| !run.status.is_terminal() && !world.quarantine.contains_key(*key)).count()
     }
 
     /// Where the runs are that have not ended.
@@ -296,7 +296,7 @@ impl EngineStore for MemoryStore {
             }
             for (shard, key) in &request.runs {
                 let asked = world.signals.values().any(|s| s.key == *key && s.kind != SignalKind::End);
-                if let Some(tenure) = held.get(shard).filter(|_| asked || !world.quarantine.contains(key)) {
+                if let Some(tenure) = held.get(shard).filter(|_| asked || !world.quarantine.contains_key(key)) {
                     world.ready.retain(|_, ready| ready != key);
                     world.blocked.retain(|_, blocked| blocked != key);
                     claimed.extend(world.lease(*key, *tenure, None));
@@ -345,7 +345,7 @@ impl EngineStore for MemoryStore {
                     world.timers.retain(|(of, _), _| *of != run.key);
                     world.holds.retain(|(of, _)| *of != run.key);
                     world.signals.retain(|id, _| !run.signals.contains(id));
-                    world.quarantine.insert(run.key);
+                    world.quarantine.insert(run.key, run.reason);
                     world.were_aside.insert(run.key);
                     committed.won.push(run.key);
                     world.promote_for(run.key.workspace, &run.left, &mut committed.promoted);
@@ -366,7 +366,7 @@ impl EngineStore for MemoryStore {
             let mut ended = Vec::new();
             for end in runs.iter().filter(|end| world.holds(worker, end.tenure)).collect::<Vec<_>>() {
                 world.signals.remove(&end.signal);
-                if world.quarantine.remove(&end.key) {
+                if world.quarantine.remove(&end.key).is_some() {
                     let run = world.runs.get_mut(&end.key).unwrap();
                     let seq = u32::try_from(run.history.len()).unwrap();
                     run.history.push(TransitionRecord { seq, at: end.at, transition: end.transition.clone() });

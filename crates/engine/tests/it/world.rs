@@ -9,7 +9,7 @@ use tidegate_engine::model::{
 };
 use tidegate_kernel::{RequestId, WorkflowId, WorkspaceId};
 use tidegate_workflows::compiled::StepIndex;
-use tidegate_workflows::run::{RunStatus, Transition, TransitionRecord};
+use tidegate_workflows::run::{QuarantineReason, RunStatus, Transition, TransitionRecord};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ pub(crate) struct World {
     pub(super) holds: BTreeSet<(RunKey, Gate)>,
     pub(super) blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
     pub(crate) signals: BTreeMap<Uuid, RunSignal>,
-    pub(crate) quarantine: BTreeSet<RunKey>,
+    pub(crate) quarantine: BTreeMap<RunKey, QuarantineReason>,
     /// Runs that were in quarantine at some time.
     pub(crate) were_aside: BTreeSet<RunKey>,
     /// Runs of which the store refuses everything.
@@ -111,7 +111,7 @@ impl World {
             trace: None,
             concurrency: run.concurrency.clone(),
             run_limit: None,
-            released: self.quarantine.remove(&key),
+            released: self.quarantine.remove(&key).is_some(),
             holds: self.holds.iter().filter(|(of, _)| *of == key).map(|(_, gate)| gate.clone()).collect(),
             journal,
         })

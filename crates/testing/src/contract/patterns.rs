@@ -21,6 +21,7 @@ use tidegate_workflows::Workflows;
 use tidegate_workflows::ports::WorkflowsTx;
 
 use super::stage::subject;
+use crate::steps::step_types;
 
 pub use counting::*;
 pub use isolation::*;
@@ -54,7 +55,7 @@ impl Subject {
     }
 
     fn workflows(&self) -> Workflows {
-        Workflows::new(Arc::clone(&self.workflows), self.env.clone())
+        Workflows::new(Arc::clone(&self.workflows), step_types(), self.env.clone())
     }
 
     fn suggestions(&self) -> Suggestions {

@@ -24,6 +24,7 @@ use tidegate_workflows::trigger::ports::{DueTriggers, TriggersTx};
 
 use super::stage::subject;
 use crate::silence::Silence;
+use crate::steps::step_types;
 
 pub use checking::*;
 pub use keeping::*;
@@ -49,11 +50,11 @@ subject! {
 
 impl Subject {
     fn service(&self) -> Workflows {
-        Workflows::new(self.workflows.clone(), self.env.clone())
+        Workflows::new(self.workflows.clone(), step_types(), self.env.clone())
     }
 
     fn run_service(&self) -> Runs {
-        Runs::new(self.runs.clone(), Arc::new(Silence), self.env.clone())
+        Runs::new(self.runs.clone(), step_types(), Arc::new(Silence), self.env.clone())
     }
 
     fn trigger_service(&self) -> Triggers {

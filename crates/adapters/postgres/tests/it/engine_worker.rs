@@ -8,21 +8,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tidegate_engine::ports::{HandlerMap, StepHandler, StepTask};
+use tidegate_engine::handlers::HandlerMap;
+use tidegate_engine::ports::{StepHandler, StepTask};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_kernel::{Environment, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::{PgEngineStore, PgStoreConfig};
 use tidegate_testing::contract::Stage;
 use tidegate_testing::contract::engine_store::new_run;
 use tidegate_testing::scope::{system_scope, workspace_scope};
-use tidegate_testing::{Silence, TestDatabase};
-use tidegate_workflows::compiled::{
-    CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, RetryPolicy, StepId, StepIndex, StepKind,
-};
+use tidegate_testing::{Silence, TestDatabase, step_type, step_types};
+use tidegate_workflows::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, RetryPolicy, StepId, StepIndex};
 use tidegate_workflows::expression::ValueTemplate;
 use tidegate_workflows::input::InputSchema;
 use tidegate_workflows::run::ports::RunsTx;
 use tidegate_workflows::run::{CompiledWorkflows, NewRun, RunStatus, Runs, StepError};
+use tidegate_workflows::step::StepClass;
 
 /// One compiled workflow for every workflow.
 struct OneWorkflow(Arc<CompiledWorkflow>);
@@ -39,21 +39,21 @@ impl CompiledWorkflows for OneWorkflow {
     }
 }
 
-fn chain(kinds: &[StepKind]) -> Arc<CompiledWorkflow> {
+fn chain(types: &[&str]) -> Arc<CompiledWorkflow> {
     let index = |i: usize| StepIndex(u16::try_from(i).unwrap());
-    let with = |kind| match kind {
-        StepKind::Delay => json!({"for": "300ms"}),
+    let with = |uses| match uses {
+        "delay" => json!({"for": "300ms"}),
         _ => json!({"n": "${{ inputs.n + 1 }}"}),
     };
-    let steps = kinds
+    let steps = types
         .iter()
         .enumerate()
-        .map(|(i, kind)| CompiledStep {
+        .map(|(i, uses)| CompiledStep {
             id: StepId::new(&format!("s{i}")).unwrap(),
-            uses: *kind,
-            with: ValueTemplate::compile(&with(*kind)).unwrap(),
+            uses: step_type(uses),
+            with: ValueTemplate::compile(&with(*uses)).unwrap(),
             needs: i.checked_sub(1).map(index).into_iter().collect(),
-            dependents: (i + 1 < kinds.len()).then(|| index(i + 1)).into_iter().collect(),
+            dependents: (i + 1 < types.len()).then(|| index(i + 1)).into_iter().collect(),
             condition: None,
             retry: RetryPolicy { initial: Duration::from_millis(50), ..RetryPolicy::default() },
             timeout: Duration::from_secs(30),
@@ -106,10 +106,10 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) async fn new(kinds: &[StepKind]) -> Self {
+    pub(crate) async fn new(types: &[&str]) -> Self {
         let database = TestDatabase::new().await;
         let stage = Stage::on(&database).await;
-        Self { database, stage, compiled: chain(kinds) }
+        Self { database, stage, compiled: chain(types) }
     }
 
     pub(crate) async fn tx(&self, workspace: WorkspaceId) -> Box<dyn RunsTx> {
@@ -127,8 +127,10 @@ impl House {
     async fn worker_with(&self, handler: Arc<Counting>, env: Environment) -> EngineHandle {
         let config = PgStoreConfig { max_connections: 3, ..PgStoreConfig::served(self.database.url()) };
         let store = tidegate_postgres::PgStore::connect(&config, env.clone()).await.unwrap();
-        let mut handlers = HandlerMap::new();
-        handlers.insert(StepKind::HttpRequest, handler);
+        let handler: Arc<dyn StepHandler> = handler;
+        let steps = step_types();
+        let effects = steps.types().filter(|step| matches!(step.class, StepClass::Effect));
+        let handlers = HandlerMap::bind(&steps, effects.map(|step| (step.name.clone(), handler.clone()))).unwrap();
         Engine::start(EngineParts {
             store: Arc::new(PgEngineStore::new(store)),
             workflows: Arc::new(OneWorkflow(self.compiled.clone())),
@@ -196,7 +198,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_of_several_workspaces_end() {
-    let house = House::new(&[StepKind::Transform, StepKind::HttpRequest, StepKind::Delay, StepKind::Transform]).await;
+    let house = House::new(&["transform", "http.request", "delay", "transform"]).await;
     let handler = Arc::new(Counting { fails_first: true, ..Counting::default() });
     let worker = house.worker(handler.clone()).await;
     let (a, b) = (house.new_workspace().await, house.new_workspace().await);
@@ -216,7 +218,7 @@ async fn runs_of_several_workspaces_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_never_exceeded() {
-    let house = House::new(&[StepKind::HttpRequest]).await;
+    let house = House::new(&["http.request"]).await;
     let handler = Arc::new(Counting::default());
     let worker = house.worker(handler.clone()).await;
     let workspace = house.new_workspace().await;
@@ -229,7 +231,7 @@ async fn a_limit_is_never_exceeded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_worker_finishes_what_a_dead_one_had_in_hand() {
-    let house = House::new(&[StepKind::Transform, StepKind::HttpRequest, StepKind::Delay, StepKind::HttpRequest]).await;
+    let house = House::new(&["transform", "http.request", "delay", "http.request"]).await;
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
     let dead = house.worker(stuck.clone()).await;
     let workspace = house.new_workspace().await;
@@ -248,7 +250,7 @@ async fn another_worker_finishes_what_a_dead_one_had_in_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_share_and_one_hands_over_when_it_stops() {
-    let house = House::new(&[StepKind::HttpRequest, StepKind::HttpRequest, StepKind::Transform]).await;
+    let house = House::new(&["http.request", "http.request", "transform"]).await;
     let handler = Arc::new(Counting::default());
     let (first, second) = (house.worker(handler.clone()).await, house.worker(handler.clone()).await);
     let mut all = Vec::new();
@@ -267,7 +269,7 @@ async fn two_workers_share_and_one_hands_over_when_it_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_cancelled_wherever_it_is() {
-    let house = House::new(&[StepKind::HttpRequest]).await;
+    let house = House::new(&["http.request"]).await;
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
     let worker = house.worker(stuck.clone()).await;
     let workspace = house.new_workspace().await;
@@ -276,7 +278,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     while stuck.calls.load(Ordering::SeqCst) < 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let service = Runs::new(house.stage.store.clone(), Arc::new(Silence), house.stage.scene.env.clone());
+    let service = Runs::new(house.stage.store.clone(), step_types(), Arc::new(Silence), house.stage.scene.env.clone());
     for run in runs.iter().rev() {
         service.cancel(&workspace_scope(workspace), *run).await.unwrap();
     }

@@ -11,7 +11,7 @@ use tidegate_kernel::{PageSize, UnitOfWork, WorkflowId, WorkspaceScope};
 use tidegate_tenancy::{AuditFilter, TenancyTx};
 use tidegate_testing::contract::Stage;
 use tidegate_testing::scope::workspace_scope;
-use tidegate_testing::{Silence, TestDatabase};
+use tidegate_testing::{Silence, TestDatabase, step_types};
 use tidegate_use_cases::FollowEvents;
 use tidegate_workflows::Workflows;
 use tidegate_workflows::definition::Format;
@@ -30,7 +30,7 @@ impl Following {
     async fn on(database: &TestDatabase) -> Self {
         let stage = Stage::on(database).await;
         let (store, env) = (stage.store.clone(), stage.scene.env.clone());
-        let runs = Runs::new(store.clone(), Arc::new(Silence), env.clone());
+        let runs = Runs::new(store.clone(), step_types(), Arc::new(Silence), env.clone());
         let triggers = Triggers::new(store.clone(), store.clone(), runs.clone(), env);
         let scope = workspace_scope(stage.scene.ours);
         Self { follower: FollowEvents::new(store, triggers), runs, scope, stage }
@@ -42,7 +42,7 @@ impl Following {
              inputs: {{type: object, properties: {{n: {{type: string}}, key: {{type: string}}}}}}\n\
              triggers: [{{event: {{type: wanted}}, input: {input}}}]\n"
         );
-        let service = Workflows::new(self.stage.store.clone(), self.stage.scene.env.clone());
+        let service = Workflows::new(self.stage.store.clone(), step_types(), self.stage.scene.env.clone());
         let document = Document { format: Format::Yaml, source: source.into_bytes() };
         let id = service.create(&self.scope, document).await.expect("a workflow").workflow.id;
         service.publish(&self.scope, id, &Expected::Any).await.expect("it is published");

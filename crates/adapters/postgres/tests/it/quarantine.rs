@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_kernel::{RunId, WorkspaceId};
-use tidegate_testing::Silence;
 use tidegate_testing::scope::{issuer, request_id, system_scope};
-use tidegate_workflows::compiled::StepKind;
+use tidegate_testing::{Silence, step_types};
 use tidegate_workflows::run::ports::QuarantineDirectory;
 use tidegate_workflows::run::{Quarantine, QuarantineAction, QuarantineReason, QuarantinedRun, RunStatus, Runs};
 
@@ -50,7 +49,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_cannot_be_committed_does_not_hold_up_its_neighbours() {
-    let house = House::new(&[StepKind::Transform, StepKind::HttpRequest]).await;
+    let house = House::new(&["transform", "http.request"]).await;
     let (workspace, other) = (house.new_workspace().await, house.new_workspace().await);
     let runs = house.start(workspace, 9, Some(2)).await;
     let theirs = house.start(other, 3, None).await;
@@ -89,7 +88,7 @@ async fn a_run_that_cannot_be_committed_does_not_hold_up_its_neighbours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_of_a_run_and_cannot_be_read_does_not_hold_up_its_neighbours() {
-    let house = House::new(&[StepKind::Transform]).await;
+    let house = House::new(&["transform"]).await;
     let workspace = house.new_workspace().await;
     let runs = house.start(workspace, 3, None).await;
     house.execute(format!("update run set input = 'broken' where id = '{}'", runs[1].as_uuid())).await;
@@ -106,10 +105,10 @@ async fn what_is_stored_of_a_run_and_cannot_be_read_does_not_hold_up_its_neighbo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_that_ended_and_still_stand_in_queues_are_cleared_away() {
-    let house = House::new(&[StepKind::HttpRequest]).await;
+    let house = House::new(&["http.request"]).await;
     let workspace = house.new_workspace().await;
     let ended = house.start(workspace, 3, Some(1)).await;
-    let service = Runs::new(house.stage.store.clone(), Arc::new(Silence), house.stage.scene.env.clone());
+    let service = Runs::new(house.stage.store.clone(), step_types(), Arc::new(Silence), house.stage.scene.env.clone());
     for run in &ended {
         service.cancel(&tidegate_testing::scope::workspace_scope(workspace), *run).await.expect("it is cancelled");
     }

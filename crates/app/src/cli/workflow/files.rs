@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use tidegate_engine::handlers::step_types;
 use tidegate_workflows::definition::{Definition, DefinitionError, Format, MAX_BYTES, Problem};
+use tidegate_workflows::step::StepRegistry;
 use walkdir::{DirEntry, WalkDir};
 
 use super::super::Failure;
@@ -46,13 +48,18 @@ pub(super) fn found(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Reads and compiles a document; problems with the document are the inner error.
-pub(super) fn compiled(file: &Path) -> Result<Result<Definition, Vec<Problem>>, Failure> {
+pub(super) fn compiled(file: &Path, steps: &StepRegistry) -> Result<Result<Definition, Vec<Problem>>, Failure> {
     let source = read(file).map_err(|error| unreadable(file, &error))?;
     let format = if has_ending(file, "json") { Format::Json } else { Format::Yaml };
-    Ok(Definition::compile(&source, format).map_err(|error| match error {
+    Ok(Definition::compile(&source, format, steps).map_err(|error| match error {
         DefinitionError::Unreadable(problem) => vec![problem],
         DefinitionError::Invalid(problems) => problems,
     }))
+}
+
+/// The step types that this program knows.
+pub(super) fn steps() -> Result<StepRegistry, Failure> {
+    step_types().map_err(|error| Failure::Failed(error.to_string()))
 }
 
 fn has_ending(file: &Path, ending: &str) -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Subcommand;
-use tidegate_workflows::definition::{JSON_SCHEMA, Problem};
+use tidegate_workflows::definition::{Problem, json_schema};
 use tidegate_workflows::trigger::{Schedule, Trigger};
 
 use super::{Failure, print};
@@ -34,6 +34,8 @@ pub(super) enum Workflow {
     },
     /// Print the JSON Schema of documents, for editors
     Schema,
+    /// Print the types of steps as a table in Markdown
+    Steps,
 }
 
 pub(super) fn run(command: &Workflow) -> Result<(), Failure> {
@@ -43,18 +45,22 @@ pub(super) fn run(command: &Workflow) -> Result<(), Failure> {
             schedule(file, from.unwrap_or_else(|| crate::system::environment().now()), *count)
         }
         Workflow::Schema => {
-            print(JSON_SCHEMA.trim_end());
+            print(&format!("{:#}", json_schema(&files::steps()?)));
+            Ok(())
+        }
+        Workflow::Steps => {
+            print(files::steps()?.to_markdown().trim_end());
             Ok(())
         }
     }
 }
 
 fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
-    let files = files::found(paths)?;
+    let (files, steps) = (files::found(paths)?, files::steps()?);
     let mut invalid = 0;
     let mut count = 0;
     for file in &files {
-        if let Err(problems) = files::compiled(file)? {
+        if let Err(problems) = files::compiled(file, &steps)? {
             problems.iter().for_each(|problem| print(&line(file, problem)));
             invalid += 1;
             count += problems.len();
@@ -75,7 +81,7 @@ fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
 }
 
 fn schedule(file: &Path, from: DateTime<Utc>, count: u32) -> Result<(), Failure> {
-    let definition = match files::compiled(file)? {
+    let definition = match files::compiled(file, &files::steps()?)? {
         Ok(definition) => definition,
         Err(problems) => {
             problems.iter().for_each(|problem| print(&line(file, problem)));

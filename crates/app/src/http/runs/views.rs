@@ -111,7 +111,7 @@ pub struct StepBody {
     id: String,
     /// What it does.
     #[schema(value_type = schema::StepKind)]
-    uses: &'static str,
+    uses: String,
     /// Where it is.
     #[schema(value_type = schema::StepStatus)]
     status: &'static str,
@@ -183,7 +183,7 @@ impl From<StepView> for StepBody {
     fn from(step: StepView) -> Self {
         Self {
             id: step.id,
-            uses: step.uses.as_str(),
+            uses: step.uses,
             status: step.status.as_str(),
             attempts: step.attempts.into_iter().map(Into::into).collect(),
             input: step.input,

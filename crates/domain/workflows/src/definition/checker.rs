@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::document::{Content, Mark, Node, mark_of};
+use super::duration::shown_duration;
 use super::names::Names;
 use crate::expression::{Expression, ExpressionError, Piece, TextPart, ValueTemplate, nearest, pieces};
 
@@ -47,6 +48,15 @@ impl<'n> Part<'n> {
             }
             _ => None,
         }
+    }
+
+    /// The member of this name with the place of its key; the last where there are several. The object itself where there is none.
+    pub(super) fn member(&self, name: &str) -> (Mark, Part<'n>) {
+        let found = match &self.node.content {
+            Content::Object(members) => members.iter().rfind(|member| member.key == name),
+            _ => None,
+        };
+        found.map_or_else(|| (self.node.start, self.clone()), |found| (found.at, self.below(&found.key, &found.value)))
     }
 }
 
@@ -101,6 +111,11 @@ impl<'s> Checker<'s> {
     /// Whether no further problem is listed: what it would take to describe one better need not be done.
     pub(super) fn is_full(&self) -> bool {
         self.problems.len() >= MAX_PROBLEMS
+    }
+
+    /// Counts a problem that is not listed.
+    pub(super) fn unlisted(&mut self) {
+        self.unlisted += 1;
     }
 
     /// The known name that `name` is probably a misspelling of.
@@ -310,14 +325,4 @@ pub(super) fn shown(name: &str) -> String {
         text.push('…');
     }
     text
-}
-
-pub(super) fn shown_duration(duration: std::time::Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        s if s > 0 && s % 86_400 == 0 => format!("{}d", s / 86_400),
-        s if s > 0 && s % 3_600 == 0 => format!("{}h", s / 3_600),
-        s if s > 0 && s % 60 == 0 => format!("{}m", s / 60),
-        s => format!("{s}s"),
-    }
 }

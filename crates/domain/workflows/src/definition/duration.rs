@@ -18,9 +18,30 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     number.parse::<u64>().ok()?.checked_mul(millis).map(Duration::from_millis)
 }
 
+/// A duration as a document writes it, to the millisecond.
+pub(crate) fn shown_duration(duration: Duration) -> String {
+    if duration.subsec_millis() > 0 {
+        return format!("{}ms", duration.as_millis());
+    }
+    let seconds = duration.as_secs();
+    match seconds {
+        s if s > 0 && s % 86_400 == 0 => format!("{}d", s / 86_400),
+        s if s > 0 && s % 3_600 == 0 => format!("{}h", s / 3_600),
+        s if s > 0 && s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_what_is_read() {
+        for text in ["1500ms", "0s", "59s", "5m", "90m", "23h", "366d"] {
+            assert_eq!(parse_duration(text).map(shown_duration).as_deref(), Some(text));
+        }
+    }
 
     #[test]
     fn durations_are_a_whole_number_and_a_unit() {

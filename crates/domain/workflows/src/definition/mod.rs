@@ -1,18 +1,20 @@
 //! The workflow document: read, checked and compiled.
 //!
 //! A document either compiles or answers every problem that it has at once, each with its line, its JSON pointer and,
-//! for a misspelt name, the name that was meant. [`JSON_SCHEMA`] is the same language as a JSON Schema; it
-//! says less, because a schema cannot know names.
+//! for a misspelt name, the name that was meant. [`json_schema`] is the same language as a JSON Schema; it
+//! says less, because a schema cannot know names. Which steps there are is said by a [`StepRegistry`].
 
 mod checker;
 mod document;
 mod duration;
 mod graph;
 mod json;
+mod mismatch;
 mod names;
 mod parameters;
 mod parts;
 mod scalar;
+mod schema;
 #[cfg(test)]
 mod schema_tests;
 mod steps;
@@ -26,12 +28,12 @@ use serde_json::Value;
 
 pub use document::MAX_BYTES;
 pub use duration::parse_duration;
+pub(crate) use duration::shown_duration;
+pub use schema::json_schema;
 
 use crate::compiled::CompiledWorkflow;
+use crate::step::StepRegistry;
 use crate::trigger::Trigger;
-
-/// The structure of documents as a JSON Schema (2020-12), for editors. `docs/workflow.schema.json` is a copy.
-pub const JSON_SCHEMA: &str = include_str!("workflow.schema.json");
 
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +83,17 @@ pub enum DefinitionError {
     #[error("the document cannot be read: {}", .0.detail)]
     Unreadable(Problem),
     /// It can be read, and these are its problems; at least one.
-    #[error("the document has {} problems", .0.len())]
+    #[error("the document has {}", told(.0))]
     Invalid(Vec<Problem>),
+}
+
+/// How many problems there are, and the first.
+fn told(problems: &[Problem]) -> String {
+    match problems {
+        [] => "no problems".to_owned(),
+        [only] => format!("a problem at {}: {}", only.pointer, only.detail),
+        [first, ..] => format!("{} problems, the first at {}: {}", problems.len(), first.pointer, first.detail),
+    }
 }
 
 /// A document without problems.
@@ -101,13 +112,13 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Compiles a document.
+    /// Compiles a document whose steps are of these types.
     ///
     /// # Errors
     /// [`DefinitionError`] with all problems.
-    pub fn compile(source: &[u8], format: Format) -> Result<Self, DefinitionError> {
+    pub fn compile(source: &[u8], format: Format, steps: &StepRegistry) -> Result<Self, DefinitionError> {
         let (text, root) = read(source, format).map_err(DefinitionError::Unreadable)?;
-        parts::definition(text, &root).map_err(DefinitionError::Invalid)
+        parts::definition(text, &root, steps).map_err(DefinitionError::Invalid)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compiled::StepKind;
 use crate::expression::{Expression, ExpressionError, Reference, Root, nearest};
+use crate::step::{RegisteredStep, StepOutput};
 
 /// A step as expressions see it.
 #[derive(Debug, Clone)]
@@ -13,16 +13,12 @@ pub(super) struct KnownStep {
 }
 
 impl KnownStep {
-    /// The output that steps of this kind have; a `transform` is asked for its parameters instead.
-    pub(super) fn of(kind: Option<StepKind>, parameters: Option<Vec<String>>) -> Self {
-        let fixed = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-        let output = match kind {
-            Some(StepKind::HttpRequest) => fixed(&["status", "headers", "body"]),
-            Some(StepKind::Condition) => fixed(&["result"]),
-            Some(StepKind::EmitEvent) => fixed(&["id"]),
-            Some(StepKind::Transform) => parameters,
-            Some(StepKind::Delay) | None => None,
-        };
+    /// What steps of a type make, where `parameters` are the names in their `with`.
+    pub(super) fn of(uses: Option<&RegisteredStep>, parameters: Vec<String>) -> Self {
+        let output = uses.and_then(|uses| match uses.step.output {
+            StepOutput::With => Some(parameters),
+            StepOutput::Schema(_) => uses.output.clone(),
+        });
         Self { output }
     }
 }

@@ -1,181 +1,112 @@
-//! What each kind of step takes in `with`.
+//! The `with` of a step, held against the schema of its type.
 
-use std::time::Duration;
+use jsonschema::ValidationError;
+use serde_json::{Map, Value, json};
 
-use serde_json::Value;
-
-use super::checker::{Checker, Fields, Part};
-use super::document::Content;
+use super::checker::{Checker, Part};
+use super::document::{Content, Node};
+use super::mismatch::{Mismatch, Place, mismatches};
 use super::names::Names;
-use super::parts::event_type;
-use crate::compiled::StepKind;
-use crate::expression::{TextPart, ValueTemplate};
-
-/// The longest `delay`.
-const MAX_DELAY: Duration = Duration::from_secs(366 * 86_400);
-
-/// What `as` may say of the body of an answer.
-const READINGS: [&str; 4] = ["auto", "json", "text", "base64"];
-
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+use crate::expression::{Shape, ValueTemplate, shape};
+use crate::input::InputSchema;
+use crate::step::RegisteredStep;
 
 /// The compiled `with` of a step; an empty object where there is none.
 pub(super) fn parameters(
     checker: &mut Checker<'_>,
     step: &Part<'_>,
-    kind: Option<StepKind>,
+    uses: Option<&RegisteredStep>,
     with: Option<Part<'_>>,
     names: &Names<'_>,
 ) -> Option<ValueTemplate> {
     let Some(part) = with else {
-        if let Some(kind) = kind.filter(|kind| *kind != StepKind::Transform) {
-            checker.problem(step, format!("`with` is missing; {kind} needs {}", required(kind)));
+        let empty = json!({});
+        let missing = uses.filter(|uses| !uses.exact.errors(&empty).is_empty());
+        if let Some(uses) = missing {
+            let required = uses.step.with["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let required: Vec<String> = required.map(|name| format!("`{name}`")).collect();
+            let needs = if required.is_empty() { "parameters".to_owned() } else { required.join(", ") };
+            checker.problem(step, format!("`with` is missing; {} needs {needs}", uses.step.name));
             return None;
         }
-        return Some(ValueTemplate::Literal(Value::Object(serde_json::Map::new())));
+        return Some(ValueTemplate::Literal(empty));
     };
     if part.members().is_none() {
         checker.problem(&part, format!("expected an object, this is {}", part.node.describe()));
         return None;
     }
     // A step that is not known may take anything; its expressions are checked all the same.
-    if let Some(kind) = kind {
-        check(checker, &part, kind);
+    if let Some(uses) = uses {
+        check(checker, &part, uses);
     }
     checker.template(&part, names)
 }
 
-const fn required(kind: StepKind) -> &'static str {
-    match kind {
-        StepKind::HttpRequest => "`url`",
-        StepKind::Transform => "nothing",
-        StepKind::Condition => "`if`",
-        StepKind::Delay => "`for`",
-        StepKind::EmitEvent => "`type`",
+/// Checks what is written out; the value of an expression is known when the step runs.
+fn check(checker: &mut Checker<'_>, part: &Part<'_>, uses: &RegisteredStep) {
+    let mut expressions = false;
+    let with = seen(part.node, &mut expressions);
+    let schema: &InputSchema = if expressions { &uses.wide } else { &uses.exact };
+    let errors: Vec<ValidationError<'_>> = schema.errors(&with);
+    let mut found = mismatches(schema.schema(), &errors);
+    let beyond = uses.step.check.map(|check| check(&part.node.to_json())).unwrap_or_default();
+    for problem in beyond {
+        if found.iter().all(|known| known.pointer != problem.pointer) {
+            found.push(Mismatch::at(problem.pointer, problem.detail));
+        }
     }
-}
-
-/// Checks what is written out; a value with `${{ }}` is checked when the step runs.
-fn check(checker: &mut Checker<'_>, part: &Part<'_>, kind: StepKind) {
-    match kind {
-        StepKind::Transform => {}
-        StepKind::HttpRequest => {
-            if let Some(fields) = checker.object(part, &["method", "url", "headers", "body", "expect_status", "as"]) {
-                http_request(checker, &fields);
-            }
+    for Mismatch { pointer, place, detail, names, shows_kind } in found {
+        if checker.is_full() {
+            // Finding its place takes a while.
+            checker.unlisted();
+            continue;
         }
-        StepKind::Condition => {
-            if let Some(fields) = checker.object(part, &["if"])
-                && let Some(part) = fields.require(checker, "if")
-                && !matches!(part.node.content, Content::Scalar(Value::Bool(_)))
-                && !is_hole(&part)
-            {
-                checker.problem(&part, "a condition is true, false or one `${{ … }}`");
+        let (node, pointer) = (part.node.nearest(&pointer), format!("{}{pointer}", part.pointer));
+        let part = Part { node, pointer };
+        match place {
+            Place::Key(key) => {
+                let (at, member) = part.member(&key);
+                let suggestion = checker.nearest(&key, names.iter().map(String::as_str));
+                checker.push(at, &member.pointer, detail, suggestion);
             }
-        }
-        StepKind::Delay => {
-            if let Some(fields) = checker.object(part, &["for"])
-                && let Some(part) = fields.require(checker, "for")
-                && !has_hole(&part)
-            {
-                let _ = checker.duration(&part, MAX_DELAY);
+            // It has its problem already.
+            Place::Value if matches!(node.content, Content::Unfit(_)) => {}
+            Place::Value if shows_kind => {
+                checker.problem(&part, format!("{detail}, this is {}", part.node.describe()));
             }
-        }
-        StepKind::EmitEvent => {
-            if let Some(fields) = checker.object(part, &["type", "subject", "data"]) {
-                if let Some(part) = fields.require(checker, "type")
-                    && !has_hole(&part)
-                {
-                    let _ = event_type(checker, &part);
-                }
-                if let Some(part) = fields.get("subject") {
-                    let _ = checker.text(&part);
-                }
+            Place::Value if names.is_empty() => checker.problem(&part, detail),
+            Place::Value => {
+                let suggestion = part.node.as_text().and_then(|text| meant(checker, text, &names));
+                checker.suggest(&part, detail, suggestion);
             }
         }
     }
 }
 
-fn http_request(checker: &mut Checker<'_>, fields: &Fields<'_>) {
-    if let Some(part) = fields.get("method")
-        && let Some(method) = checker.text(&part)
-        && !has_hole(&part)
-        && !METHODS.contains(&method)
-    {
-        let suggestion = checker
-            .nearest(&method.to_ascii_uppercase(), METHODS)
-            .or_else(|| METHODS.contains(&method.to_ascii_uppercase().as_str()).then(|| method.to_ascii_uppercase()));
-        checker.suggest(&part, format!("expected one of {}", METHODS.join(", ")), suggestion);
-    }
-    if let Some(part) = fields.require(checker, "url")
-        && let Some(url) = checker.text(&part)
-    {
-        let start = url.split("${{").next().unwrap_or_default();
-        let lower = start.to_ascii_lowercase();
-        let whole = start.len() == url.len();
-        let fits = ["http://", "https://"].iter().any(|scheme| {
-            lower.starts_with(scheme) && (!whole || lower.len() > scheme.len()) || !whole && scheme.starts_with(&lower)
-        });
-        if !fits || start.chars().any(|c| c.is_control() || c == ' ') {
-            checker.problem(&part, "expected an address that begins with http:// or https://");
-        }
-    }
-    if let Some(part) = fields.get("headers") {
-        match part.members() {
-            Some(members) => members.iter().for_each(|(name, at, member)| header(checker, name, *at, member)),
-            None if has_hole(&part) => {}
-            None => checker.problem(&part, format!("expected an object, this is {}", part.node.describe())),
-        }
-    }
-    if let Some(part) = fields.get("expect_status")
-        && !has_hole(&part)
-    {
-        match part.items() {
-            Some(items) if items.is_empty() => checker.problem(&part, "expected at least one status"),
-            Some(items) => items.iter().for_each(|item| status(checker, item)),
-            None => status(checker, &part),
-        }
-    }
-    if let Some(part) = fields.get("as")
-        && let Some(reading) = checker.text(&part)
-        && !has_hole(&part)
-        && !READINGS.contains(&reading)
-    {
-        let suggestion = checker.nearest(reading, READINGS);
-        checker.suggest(&part, format!("expected one of {}", READINGS.join(", ")), suggestion);
-    }
+/// The word of `words` that `text` is probably a misspelling of, in capitals or not.
+fn meant(checker: &Checker<'_>, text: &str, words: &[String]) -> Option<String> {
+    let same = words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned();
+    let words = || words.iter().map(String::as_str);
+    same.or_else(|| checker.nearest(text, words())).or_else(|| checker.nearest(&text.to_ascii_uppercase(), words()))
 }
 
-fn status(checker: &mut Checker<'_>, part: &Part<'_>) {
-    if !has_hole(part) {
-        let _ = checker.whole(part, 100..=599);
-    }
-}
-
-fn header(checker: &mut Checker<'_>, name: &str, at: super::document::Mark, part: &Part<'_>) {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        checker.push(at, &part.pointer, "this cannot be the name of a header".to_owned(), None);
-    }
-    match &part.node.content {
-        Content::Scalar(Value::String(text)) if text.contains(['\r', '\n', '\0']) => {
-            checker.problem(part, "the value of a header is one line");
+/// The value as a schema sees it: a text with expressions is one that says no more than whether it becomes any value or a
+/// text.
+fn seen(node: &Node, expressions: &mut bool) -> Value {
+    match &node.content {
+        Content::Scalar(Value::String(text)) if text.contains("${{") => match shape(text) {
+            Shape::Literal(text) => Value::String(text),
+            shape => {
+                *expressions = true;
+                Value::from(if shape == Shape::Whole { "${{ }}" } else { "a text with ${{ }} in it" })
+            }
+        },
+        Content::Scalar(value) => value.clone(),
+        Content::Unfit(_) => Value::Null,
+        Content::List(items) => items.iter().map(|item| seen(item, expressions)).collect(),
+        Content::Object(members) => {
+            let members = members.iter().map(|member| (member.key.clone(), seen(&member.value, expressions)));
+            Value::Object(members.collect::<Map<_, _>>())
         }
-        Content::Scalar(Value::String(_) | Value::Number(_) | Value::Bool(_)) => {}
-        _ => checker.problem(part, format!("expected a text, this is {}", part.node.describe())),
     }
-}
-
-/// Whether the value is a text with `${{ }}`, whose value is known only when the step runs.
-fn has_hole(part: &Part<'_>) -> bool {
-    part.node.as_text().is_some_and(|text| text.contains("${{"))
-}
-
-/// Whether the value is one `${{ }}` and nothing else; where it is malformed, that is told elsewhere.
-fn is_hole(part: &Part<'_>) -> bool {
-    part.node.as_text().is_some_and(|text| match ValueTemplate::check_text(text) {
-        Ok(ValueTemplate::Whole(_)) | Err(_) => true,
-        Ok(ValueTemplate::Text(parts)) => parts.iter().all(|part| matches!(part, TextPart::Hole(_))),
-        Ok(_) => false,
-    })
 }

@@ -12,10 +12,13 @@ use super::{Definition, Problem, steps};
 use crate::compiled::{CURRENT_SEMANTICS, CompiledWorkflow, Concurrency};
 use crate::expression::{Root, ValueTemplate};
 use crate::input::InputSchema;
+use crate::step::StepRegistry;
 use crate::trigger::{CronTrigger, EventTrigger, Schedule, ScheduleError, Trigger};
 
 /// The most triggers of one workflow.
 pub(super) const MAX_TRIGGERS: usize = 20;
+/// The most active runs for one concurrency key.
+pub(super) const MAX_CONCURRENCY: u32 = 1_000;
 /// The most characters in a name.
 pub(super) const MAX_NAME: usize = 100;
 /// The most characters in a description.
@@ -23,10 +26,10 @@ pub(super) const MAX_DESCRIPTION: usize = 2_000;
 
 const FIELDS: [&str; 8] = ["tidegate", "name", "description", "inputs", "triggers", "steps", "outputs", "concurrency"];
 
-pub(super) fn definition(source: &str, root: &Node) -> Result<Definition, Vec<Problem>> {
+pub(super) fn definition(source: &str, root: &Node, registry: &StepRegistry) -> Result<Definition, Vec<Problem>> {
     let mut checker = Checker::new(source);
     checker.unfit(&Part { node: root, pointer: String::new() });
-    let compiled = compile(&mut checker, root);
+    let compiled = compile(&mut checker, root, registry);
     let problems = checker.finish();
     match compiled {
         Some(definition) if problems.is_empty() => Ok(definition),
@@ -41,7 +44,7 @@ pub(super) fn unfit(source: &str, root: &Node) -> Vec<Problem> {
     checker.finish()
 }
 
-fn compile(checker: &mut Checker<'_>, root: &Node) -> Option<Definition> {
+fn compile(checker: &mut Checker<'_>, root: &Node, registry: &StepRegistry) -> Option<Definition> {
     let part = Part { node: root, pointer: String::new() };
     let fields = checker.object(&part, &FIELDS)?;
     let semantics = match fields.get("tidegate") {
@@ -54,7 +57,7 @@ fn compile(checker: &mut Checker<'_>, root: &Node) -> Option<Definition> {
     let declared = inputs.as_ref().and_then(|inputs| InputSchema::declared(inputs.schema()));
 
     let steps_part = fields.require(checker, "steps");
-    let steps = steps_part.and_then(|part| steps::steps(checker, &part, declared.as_ref()));
+    let steps = steps_part.and_then(|part| steps::steps(checker, &part, declared.as_ref(), registry));
     let known = steps.as_ref().map(|steps| steps.known.clone()).unwrap_or_default();
     let names =
         Names { roots: &Root::ALL, place: "outputs", inputs: declared.as_ref(), steps: &known, ended: None, own: None };
@@ -159,7 +162,7 @@ fn concurrency(checker: &mut Checker<'_>, part: &Part<'_>, names: &Names<'_>) ->
         Some(key) => checker.text(&key).and_then(|_| checker.template(&key, names)),
         None => Some(ValueTemplate::Literal(Value::from(""))),
     };
-    let limit = fields.require(checker, "limit").and_then(|limit| checker.whole(&limit, 1..=1_000));
+    let limit = fields.require(checker, "limit").and_then(|limit| checker.whole(&limit, 1..=MAX_CONCURRENCY));
     Some(Concurrency { key: key?, limit: limit? })
 }
 
@@ -210,7 +213,7 @@ fn trigger(checker: &mut Checker<'_>, part: &Part<'_>, inputs: Option<&InputSche
 }
 
 /// The type of an event: visible text of at most 255 characters.
-pub(super) fn event_type(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<String> {
+fn event_type(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<String> {
     let text = checker.text(part)?;
     if text.is_empty() || text.chars().count() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         checker.problem(part, "the type of an event has 1 to 255 visible characters");

@@ -1,133 +1,223 @@
-//! Holds the JSON Schema against the checker: what the schema refuses the checker refuses too, and where the
-//! structure alone decides, they agree.
+//! What a schema can say of a `with`: values that are written out are held against it, expressions are let through where
+//! their value may be right.
 
-use jsonschema::Validator;
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
-use super::checker::shown_duration;
-use super::{Definition, Format, JSON_SCHEMA};
-use crate::compiled::{DEFAULT_TIMEOUT, MAX_STEPS, RetryPolicy, StepId, StepKind};
+use super::{Definition, DefinitionError, Format, json_schema};
+use crate::step::{StepRegistry, StepType};
 
-fn schema() -> Value {
-    serde_json::from_str(JSON_SCHEMA).unwrap()
+/// A registry whose one type takes this.
+fn registry(with: &Value) -> StepRegistry {
+    let mut steps = StepRegistry::default();
+    steps.register(StepType { with: with.clone(), ..StepType::effect("try", "Tries.") }).unwrap();
+    steps
 }
 
-fn accepted(document: &Value) -> bool {
-    Definition::compile(document.to_string().as_bytes(), Format::Json).is_ok()
+/// The problems of a step with this `with`, and whether the published schema has any.
+fn problems(schema: &Value, with: &Value) -> (String, bool) {
+    let steps = registry(schema);
+    let document = json!({"name": "x", "steps": [{"id": "a", "uses": "try", "with": with}]});
+    let published = jsonschema::validator_for(&json_schema(&steps)).unwrap();
+    let mut text = String::new();
+    match Definition::compile(document.to_string().as_bytes(), Format::Json, &steps) {
+        Ok(_) => {}
+        Err(DefinitionError::Unreadable(problem)) => text = problem.detail,
+        Err(DefinitionError::Invalid(problems)) => {
+            for problem in problems {
+                let pointer = problem.pointer.strip_prefix("/steps/0/with").unwrap_or(&problem.pointer);
+                let _ = write!(text, "{pointer} {}", problem.detail);
+                let _ = problem.suggestion.map(|meant| write!(text, " [{meant}?]"));
+                text.push('\n');
+            }
+        }
+    }
+    (text, published.is_valid(&document))
 }
 
-/// A document with every field of the language.
-fn whole() -> Value {
+/// A schema of which nothing is lost when values may be expressions.
+fn plain() -> Value {
     json!({
-        "tidegate": 1, "name": "whole", "description": "all there is",
-        "inputs": {"type": "object", "properties": {"path": {"type": "string"}}},
-        "triggers": [
-            {"cron": "0 9 * * MON", "timezone": "Europe/Berlin", "input": {"path": "a"}},
-            {"event": {"type": "file.modified", "filter": "${{ event.subject != '' }}"}, "input": {}},
-        ],
-        "concurrency": {"key": "${{ inputs.path }}", "limit": 2},
-        "steps": [
-            {"id": "call", "uses": "http.request", "if": true, "timeout": "30s",
-                "with": {"method": "POST", "url": "https://x/y", "headers": {"a": "b"}, "body": {}, "expect_status": [200], "as": "text"},
-                "retry": {"max_attempts": 2, "initial": "1s", "factor": 2, "max": "3s"}},
-            {"id": "shape", "uses": "transform", "needs": ["call"], "with": {"n": 1}},
-            {"id": "check", "uses": "condition", "with": {"if": "${{ 1 > 0 }}"}},
-            {"id": "wait", "uses": "delay", "with": {"for": "5m"}},
-            {"id": "tell", "uses": "emit_event", "with": {"type": "a.b", "subject": "c", "data": null}},
-        ],
-        "outputs": {"n": "${{ steps.shape.output.n }}"},
+        "type": "object",
+        "required": ["to"],
+        "additionalProperties": false,
+        "properties": {
+            "to": {"type": "string", "pattern": "^[a-z]+$", "title": "a name in lower case"},
+            "colour": {"enum": ["red", "green"]},
+            "count": {"type": "integer", "minimum": 1, "maximum": 9},
+            "share": {"type": "number", "exclusiveMinimum": 0},
+            "urgent": {"type": "boolean"},
+            "version": {"const": 1},
+            "note": {"type": "string", "maxLength": 5},
+            "size": {"$ref": "#/$defs/size"},
+            "parts": {"type": "array", "minItems": 1, "maxItems": 3, "uniqueItems": true, "items": {"$ref": "#/$defs/size"}},
+            "tags": {
+                "type": "object",
+                "maxProperties": 2,
+                "propertyNames": {"enum": ["one", "two", "three"]},
+                "additionalProperties": {"type": ["string", "number"]},
+            },
+            "either": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+            "point": {"prefixItems": [{"type": "integer"}, {"type": "integer"}], "items": false},
+            "never": false,
+        },
+        "$defs": {"size": {"type": "integer", "minimum": 0, "title": "a size"}},
     })
 }
 
 #[test]
-fn both_take_the_whole_language() {
-    let schema = schema();
-    jsonschema::draft202012::meta::validate(&schema).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    assert!(validator.is_valid(&whole()) && accepted(&whole()));
-    let kinds: Vec<Value> = StepKind::ALL.iter().map(|kind| json!(kind.as_str())).collect();
-    assert_eq!(schema["$defs"]["step"]["properties"]["uses"]["enum"], json!(kinds));
-}
-
-#[test]
-fn the_schema_names_the_limits_and_defaults_of_the_checker() {
-    let schema = schema();
-    let at = |pointer: &str| schema.pointer(pointer).cloned().unwrap_or_else(|| panic!("there is no {pointer}"));
-    let retry = RetryPolicy::default();
-    for (pointer, expected) in [
-        ("/properties/tidegate/const", json!(crate::compiled::CURRENT_SEMANTICS)),
-        ("/properties/name/maxLength", json!(super::parts::MAX_NAME)),
-        ("/properties/description/maxLength", json!(super::parts::MAX_DESCRIPTION)),
-        ("/properties/triggers/maxItems", json!(super::parts::MAX_TRIGGERS)),
-        ("/properties/steps/maxItems", json!(MAX_STEPS)),
-        ("/$defs/step/properties/id/pattern", json!(format!("^[A-Za-z_][A-Za-z0-9_]{{0,{}}}$", StepId::MAX - 1))),
-        ("/$defs/step/properties/timeout/default", json!(format!("{}s", DEFAULT_TIMEOUT.as_secs()))),
-        ("/$defs/retry/properties/max_attempts/default", json!(retry.max_attempts)),
-        ("/$defs/retry/properties/initial/default", json!(shown_duration(retry.initial))),
-        ("/$defs/retry/properties/max/default", json!(format!("{}s", retry.max.as_secs()))),
+fn what_is_written_out_is_held_against_the_schema() {
+    for (with, expected) in [
+        (json!({"to": "ann"}), ""),
+        (json!({"to": "ann", "count": 9, "share": 0.5, "urgent": true, "version": 1, "size": 0}), ""),
+        (json!({}), " `to` is missing\n"),
+        (json!({"to": "Ann"}), "/to expected a name in lower case\n"),
+        (json!({"to": 1}), "/to expected a name in lower case, this is a number\n"),
+        (
+            json!({"to": "a", "colr": 1}),
+            "/colr there is no field `colr` here; there are colour, count, either, never, note, parts, point, share, size, tags, to, urgent, version [colour?]\n",
+        ),
+        (json!({"to": "a", "colour": "gren"}), "/colour expected one of red, green [green?]\n"),
+        (json!({"to": "a", "colour": "RED"}), "/colour expected one of red, green [red?]\n"),
+        (json!({"to": "a", "colour": []}), "/colour expected one of red, green\n"),
+        (json!({"to": "a", "count": 10}), "/count expected a whole number from 1 to 9\n"),
+        (json!({"to": "a", "count": "1"}), "/count expected a whole number from 1 to 9, this is a text\n"),
+        (json!({"to": "a", "urgent": null}), "/urgent expected true or false, this is nothing\n"),
+        (json!({"to": "a", "version": 2}), "/version expected 1\n"),
+        (json!({"to": "a", "note": "longer"}), "/note expected a text of at most 5 characters\n"),
+        (json!({"to": "a", "size": -1}), "/size expected a size\n"),
+        (json!({"to": "a", "parts": []}), "/parts expected at least 1 item\n"),
+        (
+            json!({"to": "a", "parts": [1, -1, "x"]}),
+            "/parts/1 expected a size\n/parts/2 expected a size, this is a text\n",
+        ),
+        (json!({"to": "a", "parts": [1, 1]}), "/parts the items have to differ from one another\n"),
+        (json!({"to": "a", "tags": {"one": "x", "two": 2}}), ""),
+        (json!({"to": "a", "tags": {"tow": 1}}), "/tags/tow expected one of one, two, three, this is `tow` [two?]\n"),
+        (json!({"to": "a", "tags": {"one": []}}), "/tags/one expected a text or a number, this is a list\n"),
+        (json!({"to": "a", "tags": {"one": 1, "two": 1, "three": 1}}), "/tags expected at most 2 fields\n"),
+        (json!({"to": "a", "either": "x"}), "/either expected a whole number or a list, this is a text\n"),
+        (json!({"to": "a", "either": [1, "x"]}), "/either/1 expected a whole number, this is a text\n"),
+        (json!({"to": "a", "never": 1}), "/never this cannot be here\n"),
+        (json!({"to": "$${{", "note": "a"}), "/to expected a name in lower case\n"),
     ] {
-        assert_eq!(at(pointer), expected, "{pointer}");
+        let (text, published) = problems(&plain(), &with);
+        assert_eq!(text, expected, "{with}");
+        // The published schema reads `$${{` as an expression.
+        assert!(published == text.is_empty() || with["to"] == "$${{", "{with}");
     }
-    assert_eq!(at("/$defs/retry/properties/factor/default").as_f64(), Some(retry.factor));
 }
 
 #[test]
-fn the_committed_copy_is_the_schema() {
-    let copy = include_str!("../../../../../docs/workflow.schema.json");
-    assert!(copy.trim_end() == JSON_SCHEMA.trim_end(), "run `cargo xtask codegen`");
+fn the_value_of_an_expression_is_not_known() {
+    let (whole, text) = ("${{ event.a }}", "a ${{ event.a }}");
+    let base = json!({"to": "a"});
+    for (name, whole_fits, text_fits) in [
+        ("to", true, true),
+        ("colour", true, true),
+        ("note", true, true),
+        ("count", true, false),
+        ("share", true, false),
+        ("urgent", true, false),
+        ("version", true, false),
+        ("size", true, true),
+        ("parts", true, false),
+        ("tags", true, false),
+        ("either", true, false),
+        ("never", false, false),
+        ("other", false, false),
+    ] {
+        for (value, fits) in [(whole, whole_fits), (text, text_fits)] {
+            let mut with = base.clone();
+            with[name] = json!(value);
+            let (told, published) = problems(&plain(), &with);
+            assert_eq!((told.is_empty(), published), (fits, fits), "{with}: {told}");
+        }
+    }
+    for (with, expected) in [
+        (json!({"to": whole, "parts": [1, whole, 2]}), ""),
+        (json!({"to": "a", "parts": [whole, -1]}), "/parts/1 expected a size\n"),
+        (json!({"to": "a", "parts": [1, 2, 3, whole]}), "/parts expected at most 3 items\n"),
+        (json!({"to": "a", "either": ["1", whole]}), "/either/0 expected a whole number, this is a text\n"),
+        (
+            json!({"to": "a", "tags": {"one": whole, "tow": text}}),
+            "/tags/tow expected one of one, two, three, this is `tow` [two?]\n",
+        ),
+        (
+            json!({"too": whole}),
+            " `to` is missing\n/too there is no field `too` here; there are colour, count, either, never, note, parts, point, share, size, tags, to, urgent, version [to?]\n",
+        ),
+    ] {
+        let (told, published) = problems(&plain(), &with);
+        assert_eq!((told.as_str(), published), (expected, expected.is_empty()), "{with}");
+    }
+}
+
+/// What depends on a value that is not known is let through, and what is known is not.
+#[test]
+fn nothing_is_refused_that_may_turn_out_right() {
+    let either = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "oneOf": [
+        {"properties": {"a": {"const": 1}}}, {"properties": {"a": {"const": 2}}},
+    ]});
+    let not = json!({"type": "object", "not": {"properties": {"a": {"type": "string"}}, "required": ["a"]}});
+    let when = json!({"type": "object", "if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]}});
+    let pair = json!({"type": "object", "properties": {"a": {"enum": [[1, 2], {"b": 1}]}}});
+    let open = json!({"type": "object", "anyOf": [{"properties": {"a": {"const": 1}}, "required": ["a"]}, true], "unevaluatedProperties": false});
+    for (schema, wrong) in [
+        (&either, json!({"a": 3})),
+        (&not, json!({"a": "x"})),
+        (&when, json!({"a": 1})),
+        (&pair, json!({"a": [1, 3]})),
+        (&open, json!({"a": 2})),
+    ] {
+        assert_ne!(problems(schema, &wrong).0, "", "{wrong}");
+        let whole = "${{ event.a }}";
+        let within = if wrong["a"].is_array() { json!({"a": [1, whole]}) } else { json!({ "a": whole }) };
+        assert_eq!(problems(schema, &within), (String::new(), true), "{within}");
+    }
 }
 
 #[test]
-fn both_refuse_each_part_that_is_missing_wrong_or_unknown() {
-    let validator = jsonschema::validator_for(&schema()).unwrap();
-    let mut pointers = Vec::new();
-    collect(&whole(), String::new(), &mut pointers);
-    for pointer in pointers {
-        for wrong in [json!("\u{7}? !"), json!(-7), json!([[1]]), json!({"zz": 1}), Value::Bool(true), Value::Null] {
-            compare(&validator, &pointer, |place| *place = wrong.clone());
+fn a_check_of_the_type_tells_what_the_schema_cannot() {
+    let mut steps = StepRegistry::default();
+    let check = |with: &Value| {
+        let long = with["a"].as_str().filter(|text| text.len() > 3 && !text.contains("${{"));
+        long.map(|_| crate::input::InputProblem::new("/a", "too long for this test")).into_iter().collect()
+    };
+    let with = json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "^[a-z]*$"}}});
+    steps.register(StepType { with, check: Some(check), ..StepType::effect("try", "Tries.") }).unwrap();
+    let told = |a: &str| {
+        let document = json!({"name": "x", "steps": [{"id": "a", "uses": "try", "with": {"a": a}}]}).to_string();
+        match Definition::compile(document.as_bytes(), Format::Json, &steps) {
+            Err(DefinitionError::Invalid(problems)) => problems.into_iter().map(|problem| problem.detail).collect(),
+            other => other.map(|_| Vec::new()).unwrap(),
         }
-        compare(&validator, &pointer, |place| {
-            if let Value::Object(map) = place {
-                map.insert("zz".to_owned(), json!(1));
-            }
-        });
-        let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
-        compare(&validator, parent, |place| {
-            if let Value::Object(map) = place {
-                map.remove(key);
-            }
-        });
-    }
+    };
+    assert_eq!(told("abcd"), ["too long for this test"]);
+    assert_eq!(told("ABCD"), ["expected a text that matches `^[a-z]*$`"], "one problem at one place");
+    assert_eq!(told("${{ event.a }}"), Vec::<String>::new());
 }
 
-/// Changes the whole document in one place and holds the two verdicts against each other.
-fn compare(validator: &Validator, pointer: &str, change: impl Fn(&mut Value)) {
-    let mut document = whole();
-    change(document.pointer_mut(pointer).unwrap());
-    let (schema, checker) = (validator.is_valid(&document), accepted(&document));
-    assert!(schema || !checker, "the schema alone refuses {pointer}: {document}");
-    // A schema cannot know names, schedules, schemas and what a text that is an address looks like.
-    let beyond = ["/inputs", "/cron", "/timezone", "/needs", "/id", "/name", "/url", "/headers", "/subject", "/filter"];
-    let named = beyond.iter().any(|part| pointer.contains(part)) || pointer.ends_with("/input") || pointer.is_empty();
-    // What others read of a step is gone with the step, or with its parameters.
-    let steps = ["/steps", "/steps/0"].contains(&pointer) || pointer.starts_with("/steps/1");
-    assert!(
-        checker || !schema || named || steps || pointer.starts_with("/outputs"),
-        "the checker alone refuses {pointer}: {document}"
-    );
+#[test]
+fn a_time_out_has_the_bounds_of_its_type() {
+    let problems = |timeout: &str| {
+        let step = json!({"id": "a", "uses": "http.request", "with": {"url": "http://x"}, "timeout": timeout});
+        let document = json!({"name": "x", "steps": [step]}).to_string();
+        Definition::compile(document.as_bytes(), Format::Json, &crate::step::stand_ins::registry())
+    };
+    assert!(problems("1h").is_ok());
+    let told = problems("61m").unwrap_err();
+    assert!(matches!(&told, DefinitionError::Invalid(all) if all[0].detail == "at most 1h"), "{told:?}");
+    let published = json_schema(&crate::step::stand_ins::registry());
+    let rules = published["$defs"]["step"]["allOf"].as_array().unwrap();
+    let timeouts: Vec<_> = rules.iter().filter_map(|rule| rule.pointer("/then/properties/timeout/default")).collect();
+    assert_eq!(timeouts, ["1m"]);
 }
 
-fn collect(value: &Value, pointer: String, found: &mut Vec<String>) {
-    // What is inside of these is the author's own.
-    let own = ["/inputs", "/body", "/data", "/outputs"].iter().any(|end| pointer.ends_with(end));
-    match value {
-        Value::Object(map) if !own => {
-            map.iter().for_each(|(key, value)| collect(value, format!("{pointer}/{key}"), found));
-        }
-        Value::Array(items) if !own => {
-            items.iter().enumerate().for_each(|(index, value)| collect(value, format!("{pointer}/{index}"), found));
-        }
-        _ => {}
-    }
-    found.push(pointer);
+#[test]
+fn the_published_schema_is_one() {
+    let schema = json_schema(&crate::step::stand_ins::registry());
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap();
 }

@@ -1,34 +1,46 @@
 //! The steps of a document: ids, needs, order, and each step's own fields.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Number, Value};
 
-use super::checker::{Checker, Fields, Part, shown, shown_duration};
+use super::checker::{Checker, Fields, Part, shown};
 use super::document::Content;
+use super::duration::shown_duration;
 use super::graph;
 use super::names::{KnownStep, Names};
 use super::parameters;
 use super::parts::Steps;
-use crate::compiled::{CompiledStep, DEFAULT_TIMEOUT, MAX_STEPS, RetryPolicy, StepId, StepIndex, StepKind};
+use crate::compiled::{CompiledStep, MAX_STEPS, RetryPolicy, StepId, StepIndex};
 use crate::expression::Root;
+use crate::step::{RegisteredStep, StepRegistry, StepType, Timeouts};
 
-/// The longest time-out of an attempt.
-const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
+/// The most attempts of one step.
+pub(super) const MAX_ATTEMPTS: u32 = 100;
+/// The largest factor between two pauses.
+pub(super) const MAX_FACTOR: f64 = 10.0;
+/// The longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(86_400);
 
 const FIELDS: [&str; 7] = ["id", "uses", "with", "needs", "if", "retry", "timeout"];
 
 /// A step whose own fields were read, before its expressions.
-struct Draft<'n> {
+struct Draft<'n, 'r> {
     part: Part<'n>,
     fields: Fields<'n>,
     id: Option<String>,
-    uses: Option<StepKind>,
+    uses: Option<&'r RegisteredStep>,
     needs: Vec<usize>,
 }
 
-pub(super) fn steps(checker: &mut Checker<'_>, part: &Part<'_>, inputs: Option<&BTreeSet<String>>) -> Option<Steps> {
+pub(super) fn steps(
+    checker: &mut Checker<'_>,
+    part: &Part<'_>,
+    inputs: Option<&BTreeSet<String>>,
+    registry: &StepRegistry,
+) -> Option<Steps> {
     let Some(items) = part.items() else {
         checker.problem(part, format!("expected a list of steps, this is {}", part.node.describe()));
         return None;
@@ -43,7 +55,7 @@ pub(super) fn steps(checker: &mut Checker<'_>, part: &Part<'_>, inputs: Option<&
         return None;
     }
     let total = items.len();
-    let mut drafts: Vec<Draft<'_>> = items.into_iter().filter_map(|item| draft(checker, item)).collect();
+    let mut drafts: Vec<Draft<'_, '_>> = items.into_iter().filter_map(|item| draft(checker, item, registry)).collect();
     let mut complete = drafts.len() == total;
     let known = known_steps(checker, &drafts);
     complete &= known.len() == total;
@@ -88,7 +100,7 @@ pub(super) fn steps(checker: &mut Checker<'_>, part: &Part<'_>, inputs: Option<&
     Some(Steps { known, steps })
 }
 
-fn draft<'n>(checker: &mut Checker<'_>, part: Part<'n>) -> Option<Draft<'n>> {
+fn draft<'n, 'r>(checker: &mut Checker<'_>, part: Part<'n>, registry: &'r StepRegistry) -> Option<Draft<'n, 'r>> {
     let fields = checker.object(&part, &FIELDS)?;
     let id = fields.require(checker, "id").and_then(|part| {
         let text = checker.text(&part)?;
@@ -100,27 +112,26 @@ fn draft<'n>(checker: &mut Checker<'_>, part: Part<'n>) -> Option<Draft<'n>> {
     });
     let uses = fields.require(checker, "uses").and_then(|part| {
         let text = checker.text(&part)?;
-        let kind = text.parse::<StepKind>();
-        if kind.is_err() {
-            let known = StepKind::ALL.iter().map(|kind| kind.as_str());
-            let list = known.clone().collect::<Vec<_>>().join(", ");
+        let found = registry.registered(text);
+        if found.is_none() {
+            let list = registry.names().collect::<Vec<_>>().join(", ");
             let detail = format!("there is no step `{}`; there are {list}", shown(text));
-            let suggestion = checker.nearest(text, known);
+            let suggestion = checker.nearest(text, registry.names());
             checker.suggest(&part, detail, suggestion);
         }
-        kind.ok()
+        found
     });
     Some(Draft { part, fields, id, uses, needs: Vec::new() })
 }
 
 /// Every id with what its output has; reports ids that are there twice.
-fn known_steps(checker: &mut Checker<'_>, drafts: &[Draft<'_>]) -> BTreeMap<String, KnownStep> {
+fn known_steps(checker: &mut Checker<'_>, drafts: &[Draft<'_, '_>]) -> BTreeMap<String, KnownStep> {
     let mut known = BTreeMap::new();
     for draft in drafts {
         let Some(id) = &draft.id else { continue };
         let with = draft.fields.get("with").and_then(|with| with.members());
         let names = with.map(|members| members.iter().map(|(key, ..)| (*key).to_owned()).collect());
-        let step = KnownStep::of(draft.uses, Some(names.unwrap_or_default()));
+        let step = KnownStep::of(draft.uses, names.unwrap_or_default());
         if known.insert(id.clone(), step).is_some()
             && let Some(part) = draft.fields.get("id")
         {
@@ -130,7 +141,7 @@ fn known_steps(checker: &mut Checker<'_>, drafts: &[Draft<'_>]) -> BTreeMap<Stri
     known
 }
 
-fn needs(checker: &mut Checker<'_>, draft: &Draft<'_>, indexes: &BTreeMap<&str, usize>) -> Option<Vec<usize>> {
+fn needs(checker: &mut Checker<'_>, draft: &Draft<'_, '_>, indexes: &BTreeMap<&str, usize>) -> Option<Vec<usize>> {
     let Some(part) = draft.fields.get("needs") else { return Some(Vec::new()) };
     let Some(items) = part.items() else {
         checker.problem(&part, format!("expected a list of step ids, this is {}", part.node.describe()));
@@ -164,7 +175,7 @@ fn needs(checker: &mut Checker<'_>, draft: &Draft<'_>, indexes: &BTreeMap<&str, 
     complete.then_some(found)
 }
 
-fn report_cycle(checker: &mut Checker<'_>, drafts: &[Draft<'_>], cycle: &[usize]) {
+fn report_cycle(checker: &mut Checker<'_>, drafts: &[Draft<'_, '_>], cycle: &[usize]) {
     let id = |index: &usize| drafts.get(*index).and_then(|draft| draft.id.as_deref()).unwrap_or("?");
     let mut names: Vec<&str> = cycle.iter().map(id).collect();
     if names.len() > 12 {
@@ -179,14 +190,14 @@ fn report_cycle(checker: &mut Checker<'_>, drafts: &[Draft<'_>], cycle: &[usize]
 /// A step without its place in the order.
 struct Compiled {
     id: StepId,
-    uses: StepKind,
+    uses: Arc<StepType>,
     with: crate::expression::ValueTemplate,
     condition: Option<crate::expression::Expression>,
     retry: RetryPolicy,
     timeout: Duration,
 }
 
-fn compile(checker: &mut Checker<'_>, draft: &Draft<'_>, names: &Names<'_>) -> Option<Compiled> {
+fn compile(checker: &mut Checker<'_>, draft: &Draft<'_, '_>, names: &Names<'_>) -> Option<Compiled> {
     let with = parameters::parameters(checker, &draft.part, draft.uses, draft.fields.get("with"), names);
     let condition = match draft.fields.get("if") {
         Some(part) => checker.condition(&part, names).map(Some),
@@ -196,18 +207,20 @@ fn compile(checker: &mut Checker<'_>, draft: &Draft<'_>, names: &Names<'_>) -> O
         Some(part) => retry(checker, &part),
         None => Some(RetryPolicy::default()),
     };
+    let timeouts = draft.uses.map_or_else(Timeouts::default, |uses| uses.step.timeouts);
     let timeout = match draft.fields.get("timeout") {
         Some(part) => {
-            let timeout = checker.duration(&part, MAX_TIMEOUT);
+            let timeout = checker.duration(&part, timeouts.max);
             if timeout == Some(Duration::ZERO) {
                 checker.problem(&part, "a time-out is longer than nothing");
             }
             timeout
         }
-        None => Some(DEFAULT_TIMEOUT),
+        None => Some(timeouts.default),
     };
     let id = StepId::new(draft.id.as_deref()?)?;
-    Some(Compiled { id, uses: draft.uses?, with: with?, condition: condition?, retry: retry?, timeout: timeout? })
+    let uses = Arc::clone(&draft.uses?.step);
+    Some(Compiled { id, uses, with: with?, condition: condition?, retry: retry?, timeout: timeout? })
 }
 
 fn retry(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<RetryPolicy> {
@@ -215,24 +228,24 @@ fn retry(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<RetryPolicy> {
     let mut policy = RetryPolicy::default();
     let mut complete = true;
     if let Some(part) = fields.get("max_attempts") {
-        complete &= checker.whole(&part, 1..=100).map(|attempts| policy.max_attempts = attempts).is_some();
+        complete &= checker.whole(&part, 1..=MAX_ATTEMPTS).map(|attempts| policy.max_attempts = attempts).is_some();
     }
     if let Some(part) = fields.get("factor") {
         let factor = match &part.node.content {
             Content::Scalar(Value::Number(number)) => Number::as_f64(number),
             _ => None,
         };
-        match factor.filter(|factor| (1.0..=10.0).contains(factor)) {
+        match factor.filter(|factor| (1.0..=MAX_FACTOR).contains(factor)) {
             Some(factor) => policy.factor = factor,
             None => {
-                checker.problem(&part, "expected a number from 1 to 10");
+                checker.problem(&part, format!("expected a number from 1 to {MAX_FACTOR}"));
                 complete = false;
             }
         }
     }
     for (name, place) in [("initial", &mut policy.initial), ("max", &mut policy.max)] {
         if let Some(part) = fields.get(name) {
-            complete &= checker.duration(&part, MAX_TIMEOUT).map(|duration| *place = duration).is_some();
+            complete &= checker.duration(&part, MAX_PAUSE).map(|duration| *place = duration).is_some();
         }
     }
     if policy.max < policy.initial {

@@ -1,13 +1,15 @@
 //! Documents with everything right, and with everything wrong.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Definition, DefinitionError, Format};
-use crate::compiled::{MAX_STEPS, StepIndex, StepKind};
+use crate::compiled::{MAX_STEPS, StepIndex};
 use crate::expression::{Bindings, ValueTemplate};
+use crate::step::{StepRegistry, stand_ins};
 use crate::trigger::Trigger;
 
 const EXAMPLE: &str = r#"
@@ -32,8 +34,13 @@ steps:
 outputs: {n: "${{ steps.shape.output.n }}"}
 "#;
 
+fn compile(source: &[u8], format: Format) -> Result<Definition, DefinitionError> {
+    static STEPS: LazyLock<StepRegistry> = LazyLock::new(stand_ins::registry);
+    Definition::compile(source, format, &STEPS)
+}
+
 fn problems(source: &str, format: Format) -> String {
-    match Definition::compile(source.as_bytes(), format) {
+    match compile(source.as_bytes(), format) {
         Ok(_) => "no problems".to_owned(),
         Err(DefinitionError::Unreadable(p)) => format!("unreadable {}:{}: {}", p.line, p.column, p.detail),
         Err(DefinitionError::Invalid(problems)) => {
@@ -50,13 +57,13 @@ fn problems(source: &str, format: Format) -> String {
 
 #[test]
 fn a_document_becomes_a_plan_in_the_order_of_its_needs() {
-    let definition = Definition::compile(EXAMPLE.as_bytes(), Format::Yaml).unwrap();
+    let definition = compile(EXAMPLE.as_bytes(), Format::Yaml).unwrap();
     let compiled = &definition.compiled;
     let ids: Vec<_> = compiled.steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(ids, ["look", "shape", "big", "wait", "tell"]);
     assert_eq!(compiled.steps[4].needs, [StepIndex(1), StepIndex(3)]);
     assert_eq!(compiled.steps[0].dependents, [StepIndex(1), StepIndex(2), StepIndex(3)]);
-    assert_eq!((compiled.steps[0].uses, compiled.steps[0].retry.max_attempts), (StepKind::HttpRequest, 5));
+    assert_eq!((&*compiled.steps[0].uses.name, compiled.steps[0].retry.max_attempts), ("http.request", 5));
     assert_eq!(compiled.steps[0].timeout.as_secs(), 30);
     assert_eq!(compiled.index_of("wait"), Some(StepIndex(3)));
     assert!(compiled.steps[4].condition.is_some() && compiled.concurrency.as_ref().is_some_and(|c| c.limit == 2));
@@ -66,12 +73,12 @@ fn a_document_becomes_a_plan_in_the_order_of_its_needs() {
 
 #[test]
 fn json_and_yaml_are_the_same_language() {
-    let definition = Definition::compile(EXAMPLE.as_bytes(), Format::Yaml).unwrap();
+    let definition = compile(EXAMPLE.as_bytes(), Format::Yaml).unwrap();
     let text = serde_json::to_string_pretty(&definition.document).unwrap();
-    let again = Definition::compile(text.as_bytes(), Format::Json).unwrap();
+    let again = compile(text.as_bytes(), Format::Json).unwrap();
     assert_eq!(again.document, definition.document);
     let text = definition.document.to_string();
-    assert_eq!(Definition::compile(text.as_bytes(), Format::Yaml).unwrap().document, definition.document);
+    assert_eq!(compile(text.as_bytes(), Format::Yaml).unwrap().document, definition.document);
 }
 
 #[test]
@@ -165,6 +172,12 @@ fn limits_are_told_clearly() {
     let answer = problems(&json!({"name": "names", "steps": steps}).to_string(), Format::Json);
     assert!(answer.ends_with("and 19900 more problems, which are not listed\n"), "{answer}");
 
+    // As much of names that a schema refuses.
+    let headers: serde_json::Map<String, Value> = (0..15_000).map(|n| (format!("B {n}"), json!([]))).collect();
+    let step = json!({"id": "a", "uses": "http.request", "with": {"url": "http://x", "headers": headers}});
+    let answer = problems(&json!({"name": "headers", "steps": [step]}).to_string(), Format::Json);
+    assert!(answer.ends_with("and 29900 more problems, which are not listed\n"), "{answer}");
+
     // Patterns are counted before they are compiled.
     let matching = |count: usize| {
         let condition = ["'a'.matches('^a+$')"; 10].join(" && ");
@@ -221,7 +234,7 @@ fn what_cannot_be_read_says_where() {
         let answer = problems(source, format);
         assert!(answer.starts_with("unreadable") && answer.contains(part), "{part}: {answer}");
     }
-    let bytes = Definition::compile(b"name: \xff", Format::Yaml);
+    let bytes = compile(b"name: \xff", Format::Yaml);
     assert!(matches!(bytes, Err(DefinitionError::Unreadable(p)) if p.detail.contains("UTF-8") && p.column == 7));
 }
 
@@ -248,7 +261,7 @@ fn names_hold_nothing_that_cannot_be_seen_or_stored() {
         let answer = problems(&with_name(bad), Format::Json);
         assert!(answer.starts_with("1:9 /name a name ") && answer.len() < 200, "{answer}");
     }
-    let composed = Definition::compile(with_name("Zoe\u{308}").as_bytes(), Format::Json).unwrap();
+    let composed = compile(with_name("Zoe\u{308}").as_bytes(), Format::Json).unwrap();
     assert_eq!((composed.name.as_str(), &composed.document["name"]), ("Zoë", &json!("Zoe\u{308}")));
 }
 
@@ -261,7 +274,7 @@ steps:
   - {id: b, uses: transform, with: {x: *nothing}}
 ";
     let source = source.replace("*nothing", "&x [1, &y {z: 1}]");
-    let definition = Definition::compile(source.as_bytes(), Format::Yaml).unwrap();
+    let definition = compile(source.as_bytes(), Format::Yaml).unwrap();
     assert_eq!(
         definition.compiled.steps[0].with.evaluate(&Bindings::default()).unwrap(),
         json!({"no": "no", "on": "on", "null": null, "n": 31, "f": 1000.0, "s": "12", "t": "12",
@@ -299,6 +312,9 @@ fn what_would_be_read_as_something_else_is_a_problem_with_its_place() {
         let place = answer.starts_with("2:") && answer.contains("/steps/0/with/k ");
         assert!(place && answer.contains(reason) && answer.lines().count() == 1, "{value}: {answer}");
     }
+    let call = "name: x\nsteps: [{id: a, uses: http.request, with: {url: .inf, method: .nan, expect_status: [1e400]}}]";
+    let answer = problems(call, Format::Yaml);
+    assert_eq!(answer.lines().count(), 3, "one problem at each place: {answer}");
     for value in ["!!str {}", "!!seq {}", "!!map [1]", "!!seq x", "!other x"] {
         let answer = problems(&with(value), Format::Yaml);
         assert!(answer.starts_with("unreadable 2:") && answer.contains("tag"), "{value}: {answer}");
@@ -317,7 +333,7 @@ fn what_would_be_read_as_something_else_is_a_problem_with_its_place() {
 #[test]
 fn quoted_and_tagged_scalars_keep_their_text_or_value() {
     let source = "name: x\nsteps: [{id: a, uses: transform, with: {a: '1e400', b: !!str .inf, c: !!float 1, d: !!int '7', e: 1e30, f: !!null '', g: 12e, h: '<<'}}]";
-    let definition = Definition::compile(source.as_bytes(), Format::Yaml).unwrap();
+    let definition = compile(source.as_bytes(), Format::Yaml).unwrap();
     assert_eq!(
         definition.compiled.steps[0].with.evaluate(&Bindings::default()).unwrap(),
         json!({"a": "1e400", "b": ".inf", "c": 1.0, "d": 7, "e": 1e30, "f": null, "g": "12e", "h": "<<"})
@@ -344,8 +360,8 @@ fn no_member_is_lost() {
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(source in "[-a-e:\\[\\]{}&*!|>'\"%@#?,\\n \\t\\\\ä0-9.$]{0,80}") {
-        let _ = Definition::compile(source.as_bytes(), Format::Yaml);
-        let _ = Definition::compile(source.as_bytes(), Format::Json);
+        let _ = compile(source.as_bytes(), Format::Yaml);
+        let _ = compile(source.as_bytes(), Format::Json);
     }
 
     #[test]
@@ -353,7 +369,7 @@ proptest! {
         let end = (at + length).min(EXAMPLE.len());
         if EXAMPLE.is_char_boundary(at) && EXAMPLE.is_char_boundary(end) {
             let source = format!("{}{with}{}", &EXAMPLE[..at], &EXAMPLE[end..]);
-            match Definition::compile(source.as_bytes(), Format::Yaml) {
+            match compile(source.as_bytes(), Format::Yaml) {
                 Err(DefinitionError::Invalid(problems)) => {
                     let lines = source.lines().count();
                     prop_assert!(!problems.is_empty());

@@ -29,7 +29,7 @@ use evaluate::{Evaluator, Failure};
 
 pub use bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep, json_bytes};
 pub use references::Reference;
-pub(crate) use template::{Piece, pieces};
+pub(crate) use template::{Piece, Shape, pieces, shape};
 pub use template::{TextPart, ValueTemplate};
 
 /// Why a text is not an expression.

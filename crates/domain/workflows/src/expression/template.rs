@@ -223,7 +223,53 @@ pub(crate) enum Piece {
 
 /// The parts of `text`, neighbouring literals joined.
 pub(crate) fn pieces(text: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+    let compiled = |span| match span {
+        Span::Literal(literal) => Piece::Literal(literal),
+        Span::Hole(start, inner) => {
+            let place = start + inner.len() - inner.trim_start().len();
+            let moved = |error: ExpressionError| ExpressionError { offset: place + error.offset, ..error };
+            let expression = Expression::check(inner.trim());
+            Piece::Hole(place, expression.map_err(|errors| errors.into_iter().map(moved).collect()))
+        }
+        Span::Open(at) => Piece::Hole(at, Err(vec![ExpressionError::new(at, "`${{` without its `}}`")])),
+    };
+    spans(text).into_iter().map(compiled).collect()
+}
+
+/// What a text with `${{` in it becomes, as far as that is known before it is compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// This text: `$${{` stands for `${{`.
+    Literal(String),
+    /// Any value.
+    Whole,
+    /// A text.
+    Text,
+}
+
+/// The shape of `text`; of one that is malformed [`Shape::Whole`], of which nothing is known.
+pub(crate) fn shape(text: &str) -> Shape {
+    let mut spans = spans(text);
+    match (spans.pop(), spans.is_empty()) {
+        (None, _) => Shape::Literal(String::new()),
+        (Some(Span::Literal(literal)), true) => Shape::Literal(literal),
+        (Some(Span::Hole(..)), true) | (Some(Span::Open(_)), _) => Shape::Whole,
+        (Some(_), false) => Shape::Text,
+    }
+}
+
+/// One part of a text, with the byte where it starts.
+enum Span<'t> {
+    /// Text as it stands.
+    Literal(String),
+    /// What is between `${{` and `}}`.
+    Hole(usize, &'t str),
+    /// A `${{` without its `}}`.
+    Open(usize),
+}
+
+fn spans(text: &str) -> Vec<Span<'_>> {
+    let mut spans = Vec::new();
     let mut literal = String::new();
     let mut at = 0;
     while let Some(found) = text[at..].find("${{") {
@@ -236,26 +282,21 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece> {
         }
         literal.push_str(&text[at..open]);
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            spans.push(Span::Literal(std::mem::take(&mut literal)));
         }
         let start = open + 3;
         let Some(length) = hole_length(&text[start..]) else {
-            pieces.push(Piece::Hole(open, Err(vec![ExpressionError::new(open, "`${{` without its `}}`")])));
-            return pieces;
+            spans.push(Span::Open(open));
+            return spans;
         };
-        let inner = &text[start..start + length];
-        let place = start + inner.len() - inner.trim_start().len();
-        let moved = |error: ExpressionError| ExpressionError { offset: place + error.offset, ..error };
-        let expression = Expression::check(inner.trim());
-        let expression = expression.map_err(|errors| errors.into_iter().map(moved).collect());
-        pieces.push(Piece::Hole(place, expression));
+        spans.push(Span::Hole(start, &text[start..start + length]));
         at = start + length + 2;
     }
     literal.push_str(&text[at..]);
     if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal));
+        spans.push(Span::Literal(literal));
     }
-    pieces
+    spans
 }
 
 /// How many bytes of `text` come before the `}}` that ends the hole: braces in quotes and of maps do not count.

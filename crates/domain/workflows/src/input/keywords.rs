@@ -22,7 +22,7 @@ pub(super) fn problems(schema: &Value) -> Vec<InputProblem> {
 }
 
 /// Calls `see` for every object in the schema that is a schema itself, with the pointer to it.
-pub(super) fn visit<'v>(schema: &'v Value, pointer: &str, see: &mut impl FnMut(&str, &'v Map<String, Value>)) {
+pub(crate) fn visit<'v>(schema: &'v Value, pointer: &str, see: &mut impl FnMut(&str, &'v Map<String, Value>)) {
     let Some(map) = schema.as_object() else { return };
     see(pointer, map);
     for (keyword, value) in map {

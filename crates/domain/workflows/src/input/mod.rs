@@ -17,6 +17,7 @@ use jsonschema::{Draft, PatternOptions, ValidationError, ValidationOptions, Vali
 use serde_json::{Value, json};
 
 use cost::Part;
+pub(crate) use keywords::visit;
 
 /// One thing that is wrong with an input, or with a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,9 @@ pub struct InputProblem {
 }
 
 impl InputProblem {
-    fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    /// A problem with the part at `pointer`.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
@@ -159,6 +162,17 @@ impl InputSchema {
             return vec![InputProblem::new("", "the input does not meet the schema, and is too large to say where")];
         }
         self.validator.validate(value).err().iter().map(problem).collect()
+    }
+
+    /// The validator's errors in `value`; the first alone where finding all of them takes too many steps.
+    ///
+    /// It is for schemas that no tenant wrote.
+    pub(crate) fn errors<'v>(&'v self, value: &'v Value) -> Vec<ValidationError<'v>> {
+        if self.part.cost(value).list <= MAX_LISTED_STEPS {
+            self.validator.iter_errors(value).collect()
+        } else {
+            self.validator.validate(value).err().into_iter().collect()
+        }
     }
 
     /// The names that the schema declares; `None` where it allows any others.

@@ -11,15 +11,16 @@
 //! - A step that has not ended when its run does is `cancelled`.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::delay::{backoff, parse_delay};
+use super::backoff::backoff;
 use super::model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition, TransitionRecord,
 };
 use super::state::{Corrupt, MAX_RUN_BYTES, Phase, RunState};
-use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, StepIndex, StepKind};
+use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, StepIndex};
 use crate::expression::{MAX_VALUE_DEPTH, is_too_deep};
+use crate::step::StepClass;
 
 /// What a fact leads to. Both are empty when the fact is stale, repeated or of no consequence.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -151,30 +152,33 @@ impl Machine<'_> {
         if !self.state.has_room(&input) {
             return self.fail_at_once(index, too_much());
         }
-        match step.uses {
-            StepKind::Transform => {
-                self.record(Transition::StepCompleted { step: index, attempt: 1, input: None, output: input })
-            }
-            StepKind::Condition => match input.get("if").and_then(Value::as_bool) {
-                Some(result) => {
-                    let output = json!({ "result": result });
-                    self.record(Transition::StepCompleted { step: index, attempt: 1, input: Some(input), output })
+        match &step.uses.class {
+            StepClass::Pure(pure) => match pure.compute(&input).and_then(|output| self.fitting(output)) {
+                Ok(output) => {
+                    let input = (input != output).then_some(input);
+                    self.record(Transition::StepCompleted { step: index, attempt: 1, input, output })
                 }
-                None => {
-                    let error = StepError::permanent("condition", "`if` has to be true or false");
-                    self.fail_at_once(index, error)
-                }
+                Err(error) => self.fail_at_once(index, error),
             },
-            StepKind::Delay => match parse_delay(&input) {
-                Ok(delay) => {
-                    let until = self.at + delay;
+            StepClass::Waits(waits) => match waits.until(&input, self.at) {
+                Ok(until) => {
                     self.decision.commands.push(Command::SetTimer { step: index, attempt: 1, due: until });
                     self.record(Transition::StepWaiting { step: index, input, until })
                 }
                 Err(error) => self.fail_at_once(index, error),
             },
-            StepKind::HttpRequest | StepKind::EmitEvent => self.start_attempt(index, 1, Some(input)),
+            StepClass::Effect => self.start_attempt(index, 1, Some(input)),
         }
+    }
+
+    /// The output, where a run may hold it.
+    fn fitting(&self, output: Value) -> Result<Value, StepError> {
+        // Nobody could read the run again.
+        if is_too_deep(&output) {
+            let message = format!("what the step made nests more than {MAX_VALUE_DEPTH} deep");
+            return Err(StepError::permanent("output-too-deep", message));
+        }
+        if self.state.has_room(&output) { Ok(output) } else { Err(too_much()) }
     }
 
     /// A step that computes fails the same way however often it is tried.
@@ -188,7 +192,6 @@ impl Machine<'_> {
             self.decision.commands.push(Command::Execute {
                 step: index,
                 attempt,
-                uses: step.uses,
                 input: state.input.clone(),
                 timeout: step.timeout,
             });
@@ -202,13 +205,7 @@ impl Machine<'_> {
         attempt: u32,
         outcome: Result<Value, StepError>,
     ) -> Result<(), Corrupt> {
-        let error = match outcome {
-            // Nobody could read the run again.
-            Ok(output) if is_too_deep(&output) => {
-                let message = format!("what the step made nests more than {MAX_VALUE_DEPTH} deep");
-                StepError::permanent("output-too-deep", message)
-            }
-            Ok(output) if !self.state.has_room(&output) => too_much(),
+        let error = match outcome.and_then(|output| self.fitting(output)) {
             Ok(output) => return self.record(Transition::StepCompleted { step, attempt, input: None, output }),
             Err(error) => error,
         };
@@ -226,8 +223,8 @@ impl Machine<'_> {
     }
 
     fn time_came(&mut self, index: StepIndex, attempt: u32) -> Result<(), Corrupt> {
-        match self.compiled.step(index).map(|step| step.uses) {
-            Some(StepKind::Delay) => {
+        match self.compiled.step(index).map(|step| &step.uses.class) {
+            Some(StepClass::Waits(_)) => {
                 self.record(Transition::StepCompleted { step: index, attempt, input: None, output: Value::Null })
             }
             _ => self.start_attempt(index, attempt.saturating_add(1), None),

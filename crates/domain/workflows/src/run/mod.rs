@@ -4,10 +4,10 @@
 //! and commands out; no clock, no IO, no randomness that a run does not carry itself. Its state is nothing but its
 //! transitions applied in order, so a run that was lost with its worker is rebuilt from what was committed.
 
+mod backoff;
 mod cache;
 mod context;
 mod decide;
-mod delay;
 mod model;
 pub mod ports;
 mod quarantine;

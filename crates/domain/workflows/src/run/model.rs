@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_kernel::RunId;
 
-use crate::compiled::{StepIndex, StepKind};
+use crate::compiled::StepIndex;
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* })*) => {$(
@@ -338,8 +338,6 @@ pub enum Command {
         step: StepIndex,
         /// 1 for the first.
         attempt: u32,
-        /// What it does.
-        uses: StepKind,
         /// What it is given.
         input: Value,
         /// How long it may take.

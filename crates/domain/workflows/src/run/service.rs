@@ -13,6 +13,7 @@ use super::ports::RunsTx;
 use super::record::{Run, RunDetails, RunFilter};
 use super::timeline::timeline;
 use crate::compute::{ComputePool, Inline};
+use crate::step::StepRegistry;
 
 /// Why a run could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,7 @@ pub enum CancelError {
 #[derive(Clone)]
 pub struct Runs {
     pub(super) store: Arc<dyn UnitOfWork<dyn RunsTx>>,
+    pub(super) steps: Arc<StepRegistry>,
     pub(super) cache: CompiledCache,
     pub(super) pool: Arc<dyn ComputePool>,
     bus: Arc<dyn SignalBus>,
@@ -62,10 +64,16 @@ impl std::fmt::Debug for Runs {
 }
 
 impl Runs {
-    /// The use cases over `store`; the engine hears of new work through `bus`.
+    /// The use cases over `store`, for documents whose steps are of the types in `steps`; the engine hears of new work through
+    /// `bus`.
     #[must_use]
-    pub fn new(store: Arc<dyn UnitOfWork<dyn RunsTx>>, bus: Arc<dyn SignalBus>, env: Environment) -> Self {
-        Self { store, cache: CompiledCache::default(), pool: Arc::new(Inline), bus, env }
+    pub fn new(
+        store: Arc<dyn UnitOfWork<dyn RunsTx>>,
+        steps: Arc<StepRegistry>,
+        bus: Arc<dyn SignalBus>,
+        env: Environment,
+    ) -> Self {
+        Self { store, steps, cache: CompiledCache::default(), pool: Arc::new(Inline), bus, env }
     }
 
     /// Checks inputs and compiles workflows on `pool`; on the calling thread where nothing is said.

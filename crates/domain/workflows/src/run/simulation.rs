@@ -1,5 +1,7 @@
 //! Random workflows under crashes, late and repeated facts: what must hold of every run.
 
+mod classes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +13,9 @@ use tidegate_kernel::RunId;
 use uuid::Uuid;
 
 use super::*;
-use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, RetryPolicy, StepId, StepIndex, StepKind};
+use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, RetryPolicy, StepId, StepIndex};
 use crate::expression::{Expression, ValueTemplate};
+use crate::step::stand_ins;
 
 fn at(millis: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis)
@@ -33,29 +36,30 @@ fn context() -> RunContext {
 /// A step as a test describes it.
 #[derive(Debug, Clone)]
 struct Sketch {
-    uses: StepKind,
+    uses: &'static str,
     needs: Vec<usize>,
     condition: Option<&'static str>,
     attempts: u32,
 }
 
-fn sketch(uses: StepKind, needs: &[usize]) -> Sketch {
+fn sketch(uses: &'static str, needs: &[usize]) -> Sketch {
     Sketch { uses, needs: needs.to_vec(), condition: None, attempts: 1 }
 }
 
 fn compiled(sketches: &[Sketch]) -> CompiledWorkflow {
     let index = |i: usize| StepIndex(u16::try_from(i).unwrap());
     let with = |uses| match uses {
-        StepKind::Condition => json!({"if": "${{ inputs.n > 0 }}"}),
-        StepKind::Delay => json!({"for": "1s"}),
+        "condition" => json!({"if": "${{ inputs.n > 0 }}"}),
+        "delay" => json!({"for": "1s"}),
         _ => json!({"n": "${{ inputs.n + 1 }}"}),
     };
+    let registry = stand_ins::embedded();
     let steps = sketches
         .iter()
         .enumerate()
         .map(|(i, sketch)| CompiledStep {
             id: StepId::new(&format!("s{i}")).unwrap(),
-            uses: sketch.uses,
+            uses: registry.get(sketch.uses).unwrap().clone(),
             with: ValueTemplate::compile(&with(sketch.uses)).unwrap(),
             needs: sketch.needs.iter().copied().map(index).collect(),
             dependents: (0..sketches.len()).filter(|d| sketches[*d].needs.contains(&i)).map(index).collect(),
@@ -149,11 +153,7 @@ fn refused() -> Result<Value, StepError> {
 
 #[test]
 fn steps_without_effects_end_with_the_run_in_one_decision() {
-    let mut world = World::new(&[
-        sketch(StepKind::Transform, &[]),
-        sketch(StepKind::Condition, &[0]),
-        sketch(StepKind::Transform, &[0, 1]),
-    ]);
+    let mut world = World::new(&[sketch("transform", &[]), sketch("condition", &[0]), sketch("transform", &[0, 1])]);
     let decision = world.apply(FactKind::Admitted);
     assert_eq!(world.ended(), Some(RunStatus::Completed));
     assert_eq!(decision.transitions.len(), 5);
@@ -167,9 +167,9 @@ fn steps_without_effects_end_with_the_run_in_one_decision() {
 #[test]
 fn what_needs_a_skipped_step_runs_and_sees_null() {
     let mut world = World::new(&[
-        Sketch { condition: Some("inputs.n > 1"), ..sketch(StepKind::HttpRequest, &[]) },
-        Sketch { condition: Some("steps.s0.output == null"), ..sketch(StepKind::Transform, &[0]) },
-        Sketch { condition: Some("steps.s0.output != null"), ..sketch(StepKind::Transform, &[0]) },
+        Sketch { condition: Some("inputs.n > 1"), ..sketch("http.request", &[]) },
+        Sketch { condition: Some("steps.s0.output == null"), ..sketch("transform", &[0]) },
+        Sketch { condition: Some("steps.s0.output != null"), ..sketch("transform", &[0]) },
     ]);
     world.apply(FactKind::Admitted);
     assert_eq!(world.ended(), Some(RunStatus::Completed));
@@ -179,7 +179,7 @@ fn what_needs_a_skipped_step_runs_and_sees_null() {
 
 #[test]
 fn a_failed_attempt_is_tried_again_after_a_pause_until_none_is_left() {
-    let mut world = World::new(&[Sketch { attempts: 2, ..sketch(StepKind::HttpRequest, &[]) }]);
+    let mut world = World::new(&[Sketch { attempts: 2, ..sketch("http.request", &[]) }]);
     world.apply(FactKind::Admitted);
     world.end_attempt(refused());
     assert_eq!((world.state.status(), world.status_of(0)), (RunStatus::Waiting, StepStatus::Waiting));
@@ -197,7 +197,7 @@ fn a_failed_attempt_is_tried_again_after_a_pause_until_none_is_left() {
 
 #[test]
 fn an_error_that_stays_is_not_tried_again() {
-    let mut world = World::new(&[Sketch { attempts: 5, ..sketch(StepKind::HttpRequest, &[]) }]);
+    let mut world = World::new(&[Sketch { attempts: 5, ..sketch("http.request", &[]) }]);
     world.apply(FactKind::Admitted);
     world.end_attempt(Err(StepError::permanent("refused-address", "private")));
     assert_eq!(world.ended(), Some(RunStatus::Failed));
@@ -205,7 +205,7 @@ fn an_error_that_stays_is_not_tried_again() {
 
 #[test]
 fn a_step_that_takes_too_long_times_its_run_out() {
-    let mut world = World::new(&[sketch(StepKind::HttpRequest, &[])]);
+    let mut world = World::new(&[sketch("http.request", &[])]);
     world.apply(FactKind::Admitted);
     world.end_attempt(Err(StepError::timed_out(Duration::from_secs(30))));
     assert_eq!((world.ended(), world.status_of(0)), (Some(RunStatus::TimedOut), StepStatus::TimedOut));
@@ -214,10 +214,10 @@ fn a_step_that_takes_too_long_times_its_run_out() {
 #[test]
 fn a_failure_awaits_what_runs_and_gives_up_what_waits() {
     let mut world = World::new(&[
-        sketch(StepKind::HttpRequest, &[]),
-        Sketch { attempts: 3, ..sketch(StepKind::HttpRequest, &[]) },
-        sketch(StepKind::Delay, &[]),
-        sketch(StepKind::Transform, &[1]),
+        sketch("http.request", &[]),
+        Sketch { attempts: 3, ..sketch("http.request", &[]) },
+        sketch("delay", &[]),
+        sketch("transform", &[1]),
     ]);
     world.apply(FactKind::Admitted);
     world.end_attempt(refused());
@@ -233,7 +233,7 @@ fn a_failure_awaits_what_runs_and_gives_up_what_waits() {
 
 #[test]
 fn a_delay_ends_by_its_time() {
-    let mut world = World::new(&[sketch(StepKind::Delay, &[]), sketch(StepKind::Transform, &[0])]);
+    let mut world = World::new(&[sketch("delay", &[]), sketch("transform", &[0])]);
     let decision = world.apply(FactKind::Admitted);
     let due = at(1) + TimeDelta::seconds(1);
     assert_eq!(decision.commands, [Command::SetTimer { step: StepIndex(0), attempt: 1, due }]);
@@ -244,7 +244,7 @@ fn a_delay_ends_by_its_time() {
 
 #[test]
 fn a_cancelled_run_ends_at_once_and_stays_ended() {
-    let mut world = World::new(&[sketch(StepKind::HttpRequest, &[]), sketch(StepKind::Transform, &[0])]);
+    let mut world = World::new(&[sketch("http.request", &[]), sketch("transform", &[0])]);
     world.apply(FactKind::Admitted);
     world.apply(FactKind::CancelRequested);
     assert_eq!(world.ended(), Some(RunStatus::Cancelled));
@@ -256,7 +256,7 @@ fn a_cancelled_run_ends_at_once_and_stays_ended() {
 
 #[test]
 fn an_expression_without_a_value_fails_its_step() {
-    let mut world = World::new(&[Sketch { condition: Some("inputs.missing"), ..sketch(StepKind::Transform, &[]) }]);
+    let mut world = World::new(&[Sketch { condition: Some("inputs.missing"), ..sketch("transform", &[]) }]);
     world.apply(FactKind::Admitted);
     assert_eq!(world.ended(), Some(RunStatus::Failed));
     assert_eq!(timeline(&world.compiled, &world.history)[0].error.as_ref().unwrap().code, "expression");
@@ -265,7 +265,7 @@ fn an_expression_without_a_value_fails_its_step() {
 #[test]
 fn an_output_that_could_not_be_read_again_fails_its_step() {
     for (levels, status) in [(100, RunStatus::Completed), (101, RunStatus::Failed)] {
-        let mut world = World::new(&[sketch(StepKind::HttpRequest, &[])]);
+        let mut world = World::new(&[sketch("http.request", &[])]);
         world.apply(FactKind::Admitted);
         let output = (0..levels).fold(json!(1), |inner, _| json!([inner]));
         let decision = world.end_attempt(Ok(output));
@@ -279,7 +279,7 @@ fn an_output_that_could_not_be_read_again_fails_its_step() {
 
 #[test]
 fn a_run_holds_no_more_than_its_worker_can() {
-    let steps = vec![sketch(StepKind::HttpRequest, &[]); 20];
+    let steps = vec![sketch("http.request", &[]); 20];
     let mut world = World::new(&steps);
     world.apply(FactKind::Admitted);
     let mut made = 0;
@@ -299,7 +299,7 @@ fn a_run_holds_no_more_than_its_worker_can() {
 
 #[test]
 fn rules_of_a_later_release_are_left_to_it() {
-    let mut compiled = compiled(&[sketch(StepKind::Transform, &[])]);
+    let mut compiled = compiled(&[sketch("transform", &[])]);
     compiled.semantics = CURRENT_SEMANTICS + 1;
     let mut state = RunState::new(&compiled);
     let fact = Fact { at: at(0), kind: FactKind::Admitted };
@@ -308,7 +308,7 @@ fn rules_of_a_later_release_are_left_to_it() {
 
 #[test]
 fn transitions_that_do_not_follow_are_refused() {
-    let compiled = compiled(&[sketch(StepKind::Transform, &[])]);
+    let compiled = compiled(&[sketch("transform", &[])]);
     let record = |seq, transition| TransitionRecord { seq, at: at(0), transition };
     let skipped = Transition::StepSkipped { step: StepIndex(0) };
     assert!(RunState::replay(&compiled, &[record(0, skipped.clone())]).is_err());
@@ -316,8 +316,8 @@ fn transitions_that_do_not_follow_are_refused() {
     assert!(RunState::replay(&compiled, &[record(0, Transition::RunStarted), record(1, skipped)]).is_ok());
 }
 
-fn kinds() -> impl Strategy<Value = StepKind> {
-    prop::sample::select(StepKind::ALL)
+fn kinds() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&["http.request", "transform", "condition", "delay", "emit_event", "double", "next_minute"])
 }
 
 prop_compose! {
@@ -328,7 +328,7 @@ prop_compose! {
             needs.sort_unstable();
             needs.dedup();
             let condition = match condition { 0 => Some("inputs.n > 1"), 1 => Some("inputs.n == 1"), _ => None };
-            Sketch { uses: *uses, needs, condition, attempts: *attempts }
+            Sketch { uses, needs, condition, attempts: *attempts }
         }).collect()
     }
 }

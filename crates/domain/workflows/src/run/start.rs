@@ -228,7 +228,8 @@ impl Runs {
 
     /// Compiles a document that was kept.
     pub(crate) async fn compile(&self, document: Document) -> Result<Result<Definition, DefinitionError>, StoreError> {
-        compute(&*self.pool, move || Definition::compile(&document.source, document.format)).await
+        let steps = Arc::clone(&self.steps);
+        compute(&*self.pool, move || Definition::compile(&document.source, document.format, &steps)).await
     }
 
     /// The version that is published, read in a transaction of its own.

@@ -248,7 +248,6 @@ impl RunState {
                 (StepStatus::Running, _) => Some(Command::Execute {
                     step,
                     attempt: state.attempt,
-                    uses: compiled_step.uses,
                     input: state.input.clone(),
                     timeout: compiled_step.timeout,
                 }),

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::model::{StepError, StepErrorKind, StepStatus, Transition, TransitionRecord};
-use crate::compiled::{CompiledWorkflow, StepKind};
+use crate::compiled::CompiledWorkflow;
+use crate::step::StepClass;
 
 /// One attempt of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +27,8 @@ pub struct AttemptView {
 pub struct StepView {
     /// Its id in the document.
     pub id: String,
-    /// What it does.
-    pub uses: StepKind,
+    /// The name of its type.
+    pub uses: String,
     /// Where it is.
     pub status: StepStatus,
     /// Its attempts, in order.
@@ -66,7 +67,7 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
         .iter()
         .map(|step| StepView {
             id: step.id.to_string(),
-            uses: step.uses,
+            uses: step.uses.name.clone(),
             status: StepStatus::Pending,
             attempts: Vec::new(),
             input: None,
@@ -84,7 +85,8 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
                 }
             }
         }
-        let Some(view) = transition.step().and_then(|step| views.get_mut(step.get())) else { continue };
+        let Some(step) = transition.step() else { continue };
+        let Some(view) = views.get_mut(step.get()) else { continue };
         match transition {
             Transition::StepStarted { attempt, input, .. } => {
                 view.status = StepStatus::Running;
@@ -100,8 +102,9 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
             Transition::StepCompleted { attempt, input, output, .. } => {
                 view.status = StepStatus::Completed;
                 view.end_attempt(*attempt, *at, StepStatus::Completed, None);
-                // A transform's output is what it was given.
-                let given = input.clone().or_else(|| (view.uses == StepKind::Transform).then(|| output.clone()));
+                // What was computed and has no input recorded is what it was given.
+                let pure = compiled.step(step).is_some_and(|step| matches!(step.uses.class, StepClass::Pure(_)));
+                let given = input.clone().or_else(|| pure.then(|| output.clone()));
                 view.input = view.input.take().or(given);
                 view.output = Some(output.clone());
             }

@@ -180,7 +180,9 @@ mod tests {
              inputs: {{type: object, properties: {{b: {{type: integer}}}}}}\ntriggers:\n{}\n",
             triggers.join("\n")
         );
-        let definition = Definition::compile(source.as_bytes(), Format::Yaml).unwrap();
+        let definition =
+            Definition::compile(source.as_bytes(), Format::Yaml, &crate::step::StepRegistry::built_in().unwrap())
+                .unwrap();
         let workflow = WorkflowId::from_uuid(Uuid::from_u128(1));
         let placed = Placed { name: definition.name, triggers: definition.triggers };
         let waiting = (0..).zip(after).map(|(ordinal, after)| ListeningTrigger {

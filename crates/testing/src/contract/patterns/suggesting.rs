@@ -10,6 +10,7 @@ use tidegate_workflows::trigger::Trigger;
 use uuid::Uuid;
 
 use super::{Subject, together, touch};
+use crate::steps::step_types;
 
 fn rules(suggestions: &[tidegate_events::suggestion::Suggestion]) -> Vec<(&str, i64)> {
     suggestions.iter().map(|suggestion| (suggestion.rule.as_str(), suggestion.confidence)).collect()
@@ -172,7 +173,7 @@ pub async fn applying_makes_one_draft_or_nothing(subject: &Subject) {
     assert_eq!((applied.workflow.name.as_str(), applied.workflow.published), ("Remind about b when a changes", None));
     let kept = subject.workflows().get(&ours, applied.workflow.id).await.expect("the workflow is there");
     assert_eq!(kept.document, applied.document);
-    let definition = Definition::compile(&kept.document.source, Format::Json).expect("it is a workflow");
+    let definition = Definition::compile(&kept.document.source, Format::Json, &step_types()).expect("it is a workflow");
     let listens = |trigger: &Trigger| matches!(trigger, Trigger::Event(event) if event.kind == "file.modified");
     assert!(definition.triggers.len() == 1 && definition.triggers.iter().all(listens), "{definition:?}");
 

@@ -17,6 +17,7 @@ use tidegate_workflows::trigger::Triggers;
 use super::{Subject, document, event};
 use crate::scope::workspace_scope;
 use crate::silence::Silence;
+use crate::steps::step_types;
 
 /// Needs a connection for itself before it does what it is asked to do.
 struct Greedy {
@@ -46,8 +47,10 @@ impl ComputePool for Greedy {
 pub async fn no_connection_is_held_while_an_input_is_checked(subject: &Subject) {
     let scope = subject.scope();
     let pool = Arc::new(Greedy { store: subject.runs.clone(), workspace: subject.ours, done: AtomicUsize::new(0) });
-    let service = Workflows::new(subject.workflows.clone(), subject.env.clone()).computing_on(pool.clone());
-    let runs = Runs::new(subject.runs.clone(), Arc::new(Silence), subject.env.clone()).computing_on(pool.clone());
+    let service =
+        Workflows::new(subject.workflows.clone(), step_types(), subject.env.clone()).computing_on(pool.clone());
+    let runs = Runs::new(subject.runs.clone(), step_types(), Arc::new(Silence), subject.env.clone())
+        .computing_on(pool.clone());
     let triggers = Triggers::new(subject.triggers.clone(), subject.due.clone(), runs.clone(), subject.env.clone());
     let follower = FollowEvents::new(subject.following.clone(), triggers.clone());
 

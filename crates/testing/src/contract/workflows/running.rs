@@ -10,6 +10,7 @@ use tidegate_workflows::run::{NewRun, Run, RunFilter, RunStatus};
 
 use super::{Subject, document};
 use crate::contract::engine_store::new_run;
+use crate::steps::step_types;
 
 impl Subject {
     async fn begin(&self, scope: &WorkspaceScope) -> Box<dyn RunsTx> {
@@ -182,7 +183,7 @@ pub async fn what_is_published_can_be_started(subject: &Subject) {
         let mut names = Vec::new();
         for version in 1..=2 {
             let document = tx.versions().document(id, version).await.expect("an answer");
-            let compile = |document: Document| Definition::compile(&document.source, document.format);
+            let compile = |document: Document| Definition::compile(&document.source, document.format, &step_types());
             names.push(document.map(|document| compile(document).expect("it compiles").name));
         }
         (startable, names)

@@ -11,10 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use tidegate_engine::handlers::HandlerMap;
 use tidegate_engine::jobs::{
     JobError, JobHandler, JobKinds, JobOptions, JobRunnerConfig, JobRunnerParts, JobStore, JobTask, JobsTx, run_jobs,
 };
-use tidegate_engine::ports::HandlerMap;
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{
@@ -199,7 +199,7 @@ impl House {
         let engine = Engine::start(EngineParts {
             store: engine,
             workflows: Arc::new(NoWorkflows),
-            handlers: HandlerMap::new(),
+            handlers: HandlerMap::default(),
             bus: self.bus.clone(),
             endings: RunEndings::default(),
             shards: shards.clone(),

@@ -1,13 +1,10 @@
-//! Times that a run waits for: backoff with jitter.
+//! The pause before another attempt: backoff with jitter.
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tidegate_kernel::RunId;
 
-use super::model::StepError;
 use crate::compiled::{RetryPolicy, StepIndex};
-use crate::definition::parse_duration;
 
 /// The pause after the failed attempt `attempt`, or `None` when none is left: the policy's delay, of which a part between
 /// one half and all is waited ("equal jitter": Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015).
@@ -18,17 +15,6 @@ pub(super) fn backoff(policy: &RetryPolicy, run: RunId, step: StepIndex, attempt
     let seed = high ^ low.rotate_left(17) ^ (u64::from(step.0) << 32) ^ u64::from(attempt);
     Some(delay.mul_f64(0.5 + 0.5 * unit(seed)))
 }
-
-/// How long a `delay` step waits: its parameter `for`, such as `5m`.
-pub(super) fn parse_delay(input: &Value) -> Result<Duration, StepError> {
-    let delay = input.get("for").and_then(Value::as_str).and_then(parse_duration).filter(|delay| *delay <= MAX_DELAY);
-    delay.ok_or_else(|| {
-        StepError::permanent("delay", "`for` has to be a duration of at most 366 days, such as 500ms, 1s, 5m, 2h or 3d")
-    })
-}
-
-/// The longest delay.
-const MAX_DELAY: Duration = Duration::from_secs(366 * 86_400);
 
 /// A number in `0.0..1.0` from a seed: the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 fn unit(seed: u64) -> f64 {
