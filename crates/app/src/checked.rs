@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use tidegate_billing::Catalogue;
 use tidegate_engine::upkeep::Retention;
 use tidegate_kernel::UserId;
+use tidegate_mail::SmtpMailer;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_redis::Redis;
 
@@ -34,6 +35,8 @@ pub struct CheckedSettings {
     pub(crate) erase_after: TimeDelta,
     /// How long records are kept.
     pub(crate) retention: Retention,
+    /// The mail server, where there is one. No connection was made.
+    pub(crate) smtp: Option<SmtpMailer>,
 }
 
 impl CheckedSettings {
@@ -56,14 +59,21 @@ impl CheckedSettings {
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
             outbound,
             erase_after: span(settings.erase_after)?,
+            smtp: smtp(settings)?,
             retention: Retention {
                 sessions: span(settings.keep_sessions)?,
                 account_events: span(settings.keep_account_events)?,
                 usage: span(settings.keep_usage)?,
                 dedupe_keys: span(settings.keep_dedupe_keys)?,
+                kept_mails: span(settings.keep_mails)?,
             },
         })
     }
+}
+
+fn smtp(settings: &Settings) -> Result<Option<SmtpMailer>, StartError> {
+    let (Some(url), Some(from)) = (&settings.smtp_url, &settings.mail_from) else { return Ok(None) };
+    SmtpMailer::new(url, from).map(Some).map_err(|error| StartError::Setting(format!("SMTP_URL: {error}")))
 }
 
 fn span(duration: Duration) -> Result<TimeDelta, StartError> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use tidegate_engine::jobs::{JobKindError, JobKinds, JobRunnerConfig, JobRunnerParts, run_jobs};
+use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobRunnerConfig, JobRunnerParts, run_jobs};
 use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
 use tidegate_kernel::{Environment, ScopeIssuer, Urgency};
 use tidegate_postgres::{PgEngineStore, PgStore};
+use tidegate_tenancy::SendMail;
 
 use crate::Services;
+use crate::mail::SendMails;
 
 /// Every kind.
 ///
@@ -18,10 +20,12 @@ pub(crate) fn kinds(
     issuer: &ScopeIssuer,
     env: &Environment,
     retention: Retention,
+    mails: SendMails,
 ) -> Result<JobKinds, JobKindError> {
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
     let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
-    upkeep::register(JobKinds::default(), &upkeep)
+    let kinds = JobKinds::default().register::<SendMail>(JobOptions::default(), mails)?;
+    upkeep::register(kinds, &upkeep)
 }
 
 /// Does jobs until the server stops.

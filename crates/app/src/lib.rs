@@ -9,6 +9,7 @@ mod detection;
 mod engine;
 pub mod http;
 mod jobs;
+mod mail;
 pub mod measures;
 pub mod secrets;
 pub mod server;

@@ -116,6 +116,18 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_KEEP_DEDUPE_KEYS", default_value = "32d", value_name = "DURATION", value_parser = at_least::<32>)]
     pub keep_dedupe_keys: Duration,
 
+    /// How long mails are kept where no mail server is set
+    #[arg(long, env = "TIDEGATE_KEEP_MAILS", default_value = "30d", value_name = "DURATION", value_parser = at_least::<1>)]
+    pub keep_mails: Duration,
+
+    /// Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; without it mails are kept in the database
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, requires = "mail_from")]
+    pub smtp_url: Option<String>,
+
+    /// Sender of mails, such as `Tidegate <no-reply@example.org>`
+    #[arg(long, env = "TIDEGATE_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+
     /// Origin whose pages may call the API from a browser, such as `https://console.example.org`; may be repeated
     #[arg(long = "cors-origin", env = "TIDEGATE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors_origins: Vec<String>,

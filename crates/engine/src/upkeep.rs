@@ -25,14 +25,22 @@ pub enum Expired {
     UsageRecords,
     /// Keys by which runs were started.
     DedupeKeys,
+    /// Mails that were kept instead of sent.
+    KeptMails,
     /// Answers to requests that callers named by a key. They say themselves until when they are kept.
     IdempotencyKeys,
 }
 
 impl Expired {
     /// All kinds of records.
-    pub const ALL: &'static [Self] =
-        &[Self::Sessions, Self::AccountEvents, Self::UsageRecords, Self::DedupeKeys, Self::IdempotencyKeys];
+    pub const ALL: &'static [Self] = &[
+        Self::Sessions,
+        Self::AccountEvents,
+        Self::UsageRecords,
+        Self::DedupeKeys,
+        Self::KeptMails,
+        Self::IdempotencyKeys,
+    ];
 }
 
 /// What upkeep needs of a store. Every method is one transaction.
@@ -64,6 +72,8 @@ pub struct Retention {
     pub usage: TimeDelta,
     /// Keys by which runs were started.
     pub dedupe_keys: TimeDelta,
+    /// Mails that were kept instead of sent.
+    pub kept_mails: TimeDelta,
 }
 
 impl Retention {
@@ -73,6 +83,7 @@ impl Retention {
             Expired::AccountEvents => self.account_events,
             Expired::UsageRecords => self.usage,
             Expired::DedupeKeys => self.dedupe_keys,
+            Expired::KeptMails => self.kept_mails,
             Expired::IdempotencyKeys => TimeDelta::zero(),
         }
     }
@@ -99,6 +110,8 @@ payloads! {
     RemoveUsage = "usage.remove";
     /// Removes old dedupe keys.
     RemoveDedupeKeys = "dedupe_keys.remove";
+    /// Removes mails that were kept.
+    RemoveKeptMails = "kept_mails.remove";
     /// Removes answers that are not kept any more.
     RemoveIdempotencyKeys = "idempotency_keys.remove";
     /// Makes partitions ahead.
@@ -174,6 +187,7 @@ pub fn register(kinds: JobKinds, parts: &UpkeepParts) -> Result<JobKinds, JobKin
         .register_recurring("17 3 * * *", &RemoveSessions {}, options, remove(Expired::Sessions))?
         .register_recurring("27 3 * * *", &RemoveAccountEvents {}, options, remove(Expired::AccountEvents))?
         .register_recurring("37 3 * * *", &RemoveUsage {}, options, remove(Expired::UsageRecords))?
+        .register_recurring("42 3 * * *", &RemoveKeptMails {}, options, remove(Expired::KeptMails))?
         .register_recurring("47 * * * *", &RemoveDedupeKeys {}, options, remove(Expired::DedupeKeys))?
         .register_recurring("57 * * * *", &RemoveIdempotencyKeys {}, options, remove(Expired::IdempotencyKeys))?
         .register_recurring("7 */6 * * *", &MakePartitions {}, options, parts.clone())

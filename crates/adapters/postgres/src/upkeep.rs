@@ -68,6 +68,7 @@ const ANSWERS: &str = delete_before!(
     "t.workspace_id, t.actor_id, t.digest",
     "old.workspace_id, old.actor_id, old.digest"
 );
+const MAILS: &str = delete_before!("kept_mail", "at", "id", "t.id", "old.id");
 const PERSONAL_ANSWERS: &str = delete_before!(
     "person_idempotency_key",
     "kept_until",
@@ -112,6 +113,7 @@ impl Upkeep for PgStore {
                 let of_workspaces = delete(tx.sqlx(), ANSWERS, before, limit).await?;
                 of_workspaces.max(delete(tx.sqlx(), PERSONAL_ANSWERS, before, limit).await?)
             }
+            Expired::KeptMails => delete(tx.sqlx(), MAILS, before, limit).await?,
             Expired::UsageRecords => delete(tx.sqlx(), USAGE, before, limit).await?,
             Expired::DedupeKeys => 0,
         };

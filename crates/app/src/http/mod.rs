@@ -10,6 +10,7 @@ pub mod body;
 pub mod caller;
 pub mod cors;
 pub mod cursor;
+pub mod dev;
 pub mod envelope;
 pub mod events;
 pub mod fallback;
@@ -61,6 +62,7 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(members::configure)
         .configure(api_keys::configure)
         .configure(jobs::configure)
+        .configure(dev::configure)
         .configure(patterns::configure)
         .configure(suggestions::configure)
         .configure(audit::configure)

@@ -4,5 +4,6 @@
 mod command_line;
 mod demo;
 mod logs;
+mod mail;
 mod traces;
 mod unreadable;

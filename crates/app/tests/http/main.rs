@@ -14,6 +14,7 @@ mod import;
 mod jobs;
 mod limits;
 mod login;
+mod mail;
 mod manner;
 mod members;
 mod monitoring;

@@ -147,7 +147,10 @@ impl TestApp {
     /// What the database holds, apart from what a server writes without being asked. Two that are equal show that the
     /// requests in between changed nothing.
     pub async fn contents(&self) -> BTreeMap<String, String> {
-        self.database.contents(&["shard", "worker", "usage_counter", "usage_recorder", "job_schedule"]).await
+        let machinery = ["shard", "worker", "usage_counter", "usage_recorder", "job_schedule"];
+        // Jobs come with their cause and go when they are done.
+        let background = ["job", "job_ready", "job_later", "job_lease", "kept_mail"];
+        self.database.contents(&[machinery, background].concat()).await
     }
 
     /// Stops the server as SIGTERM would.

@@ -6,6 +6,7 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("_sqlx_migrations", &[], "the migrator's own record"),
     ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
     ("job_schedule", &["tidegate_engine"], "when the installation's own recurring jobs are due"),
+    ("kept_mail", &["tidegate_directory"], "mails to people, who may be members of many workspaces"),
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
     ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),

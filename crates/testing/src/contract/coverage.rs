@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 10] = [
+const ACROSS_WORKSPACES: [&str; 11] = [
     "EventBacklog",
     "DueTriggers",
     "CallLedger",
@@ -15,6 +15,7 @@ const ACROSS_WORKSPACES: [&str; 10] = [
     "JobStore",
     "DeadJobs",
     "Upkeep",
+    "MailOutbox",
     "InstallationFigures",
 ];
 

@@ -32,6 +32,7 @@ macro_rules! obligations {
                     one_of_many_claims_a_key
                     a_claim_is_answered_by_its_caller_alone
                     an_answer_is_kept
+                    a_mail_is_kept_once
                 }
                 events {
                     positions_are_dense
@@ -168,6 +169,7 @@ macro_rules! obligations {
                     old_account_events_are_removed
                     old_usage_is_removed
                     old_dedupe_keys_are_forgotten
+                    kept_mails_are_removed
                     answers_are_removed_when_their_time_is_over
                     partitions_are_there_ahead
                 }

@@ -3,6 +3,7 @@
 mod directory;
 mod idempotency;
 mod keys;
+mod mail;
 mod members;
 mod workspaces;
 
@@ -11,8 +12,8 @@ use tidegate_kernel::{
     ApiKeyId, IdempotencyTx, PermissionSet, PersonScope, SessionId, UnitOfWork, UserId, WorkspaceId,
 };
 use tidegate_tenancy::{
-    ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, Membership, Name, PasswordHash, Person,
-    PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
+    ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, MailOutbox, Membership, Name, PasswordHash,
+    Person, PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
 };
 
 use super::stage::subject;
@@ -21,6 +22,7 @@ use crate::scope::{person_scope, system_scope, workspace_scope};
 pub use directory::*;
 pub use idempotency::*;
 pub use keys::*;
+pub use mail::*;
 pub use members::*;
 pub use workspaces::*;
 
@@ -31,6 +33,8 @@ subject! {
     personal: Personal = store,
     /// What belongs to a workspace.
     tenancy: Tenancy = store,
+    /// Mails that are kept.
+    outbox: dyn MailOutbox = store,
     /// Keys of requests in a workspace.
     idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
     /// Keys of requests of a person in no workspace.

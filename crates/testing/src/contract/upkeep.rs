@@ -5,11 +5,12 @@ use serde_json::json;
 use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter};
 use tidegate_engine::upkeep::{Expired, Upkeep};
 use tidegate_kernel::{
-    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyTx, PermissionSet, RunId, SessionId, Terms, UnitOfWork,
-    UserId, WorkflowId, WorkspaceId,
+    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyTx, JobId, PermissionSet, RunId, SessionId, Terms,
+    UnitOfWork, UserId, WorkflowId, WorkspaceId,
 };
 use tidegate_tenancy::{
-    AccountEvent, Client, Digest, Directory, DirectoryTx, Email, Name, PasswordHash, Person, Session, TokenState,
+    AccountEvent, Client, Digest, Directory, DirectoryTx, Email, Mail, MailOutbox, Name, PasswordHash, Person, Session,
+    TokenState,
 };
 use tidegate_workflows::run::ports::{KeyClaim, RunsTx};
 
@@ -27,6 +28,8 @@ subject! {
     billing: dyn UnitOfWork<dyn BillingTx> = store,
     /// Keys of runs.
     runs: dyn UnitOfWork<dyn RunsTx> = store,
+    /// Mails that are kept.
+    outbox: dyn MailOutbox = store,
     /// Keys of requests.
     idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
 }
@@ -139,6 +142,26 @@ pub async fn old_dedupe_keys_are_forgotten(subject: &Subject) {
     for workspace in [subject.ours, subject.theirs] {
         assert_eq!((claim(workspace, "old", now).await, claim(workspace, "young", now).await), (true, false));
     }
+}
+
+/// Mails that were kept are removed by their age.
+pub async fn kept_mails_are_removed(subject: &Subject) {
+    let mail = Mail {
+        to: Email::new("ada@example.org").expect("an address"),
+        name: "Ada".to_owned(),
+        subject: "s".to_owned(),
+        text: "t".to_owned(),
+        html: "h".to_owned(),
+    };
+    for years in [12, 11] {
+        subject.clock.set(subject.years_ago(years));
+        let id = JobId::generate(&subject.env);
+        subject.outbox.keep(&system_scope(), id, &mail).await.expect("a mail is kept");
+    }
+    let before = subject.years_ago(11) - TimeDelta::days(1);
+    assert_eq!(subject.remove(Expired::KeptMails, before, 10).await, 1);
+    assert_eq!(subject.remove(Expired::KeptMails, before, 10).await, 0);
+    assert_eq!(subject.remove(Expired::KeptMails, before + TimeDelta::days(2), 10).await, 1);
 }
 
 /// Answers are removed when they are not kept any more, whosever they are.

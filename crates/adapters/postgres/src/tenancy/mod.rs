@@ -4,6 +4,7 @@ mod account_log;
 mod api_key;
 mod audit_trail;
 mod member;
+mod outbox;
 mod people;
 mod personal;
 mod sessions;

@@ -4,6 +4,7 @@ mod account;
 mod api_key;
 mod audit;
 mod email;
+mod mail;
 mod member;
 mod role;
 mod secret;
@@ -17,6 +18,7 @@ pub use account::{
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
 pub use audit::{AuditFilter, AuditRecord};
 pub use email::Email;
+pub use mail::{Mail, MailMessage, SendMail};
 pub use member::{Member, Membership};
 pub use role::{Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
@@ -47,6 +49,16 @@ pub(crate) mod testing {
                 let block = Sha256::digest(self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes());
                 chunk.copy_from_slice(&block[..chunk.len()]);
             }
+        }
+    }
+
+    /// Somebody.
+    pub(crate) fn person() -> super::Person {
+        super::Person {
+            id: tidegate_kernel::UserId::generate(&environment()),
+            email: super::Email::new("ada@example.org").unwrap(),
+            name: super::Name::new("Ada").unwrap(),
+            created_at: DateTime::UNIX_EPOCH,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod directory;
+mod mail;
 mod security;
 mod workspace;
 
@@ -10,6 +11,7 @@ pub use directory::{
     AccountEvent, AccountLog, Directory, DirectoryTx, Located, Locator, PersonRepository, SessionRepository,
     SigningKeyRepository, Succession, TokenState,
 };
+pub use mail::{KeptMail, MailError, MailOutbox, MailTexts, Mailer};
 pub use security::{HashError, InvalidToken, PasswordHasher, PreparedSigner, TokenSigner, Verification};
 pub use workspace::{
     ApiKeyRepository, AuditTrailRepository, MemberRepository, Tenancy, TenancyTx, WorkspaceRepository,

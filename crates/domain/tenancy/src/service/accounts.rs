@@ -11,7 +11,7 @@ use tidegate_kernel::{
 use crate::error::{LoginError, RefreshError, RegisterError, SessionError};
 use crate::model::{
     ACCESS_TOKEN_LIFE, AccessClaims, Client, Email, LiveSession, LoginTokens, Name, Password, Person, REFRESH_GRACE,
-    RefreshToken, Session,
+    RefreshToken, SendMail, Session,
 };
 use crate::ports::{AccountEvent, Directory, PasswordHasher, PreparedSigner, TokenSigner, TokenState, Verification};
 use crate::service::now;
@@ -66,6 +66,7 @@ impl Accounts {
         }
         let event = AccountEvent { user: person.id, action: "account.registered", details: json!({}) };
         tx.account_log().record(event, request_id).await?;
+        tx.jobs().enqueue(&SendMail::welcome(&person)?).await?;
         tx.commit().await?;
         Ok(person)
     }

@@ -11,7 +11,7 @@ use tidegate_kernel::{
 };
 
 use crate::error::MemberError;
-use crate::model::{Member, Membership, Person, Role};
+use crate::model::{Member, Membership, Person, Role, SendMail};
 use crate::ports::{Directory, Tenancy};
 use crate::service::now;
 
@@ -71,6 +71,7 @@ impl Members {
         scope.require(Permission::MembersWrite)?;
         may_touch(scope, &role)?;
         let membership = Membership { workspace: scope.workspace(), user, role, joined_at: now(&self.env) };
+        let person = self.people(&[user]).await?.remove(&user);
         let mut tx = self.tenancy.begin(scope).await?;
         if !tx.workspace().lock().await? {
             return Err(MemberError::NotFound);
@@ -80,6 +81,9 @@ impl Members {
         }
         let details = json!({ "role": membership.role.name() });
         tx.audit().record(AuditEntry::new("member.added", user).with(details)).await?;
+        if let (Some(person), Some(workspace)) = (person, tx.workspace().get().await?) {
+            tx.jobs().enqueue(&SendMail::member_added(&person, &workspace.name, &membership.role)?).await?;
+        }
         tx.commit().await?;
         self.signals.publish(Signal::new(Topic::MembershipChanged, &user));
         Ok(())

@@ -61,9 +61,9 @@ impl KindMeasures {
     }
 
     /// So many jobs of the kind were counted just now.
-    pub(super) fn count<'c>(&self, counts: impl Iterator<Item = &'c JobCount> + Clone, now: DateTime<Utc>) {
+    pub(super) fn count(&self, counts: &[&JobCount], now: DateTime<Utc>) {
         for (status, gauge) in &self.jobs {
-            let count = counts.clone().find(|count| count.status == *status);
+            let count = counts.iter().find(|count| count.status == *status);
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; there are not that many jobs")]
             gauge.set(count.map_or(0.0, |count| count.jobs as f64));
             if let Some(age) = self.ages.get(status) {

@@ -135,7 +135,8 @@ impl Runner {
         };
         let now = self.env.now();
         for (kind, queue) in &self.queues {
-            queue.measures.count(counts.iter().filter(|count| count.kind == **kind), now);
+            let own: Vec<&JobCount> = counts.iter().filter(|count| count.kind == **kind).collect();
+            queue.measures.count(&own, now);
         }
         let unknown = counts.iter().filter(|count| !self.queues.contains_key(count.kind.as_str()));
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; there are not that many jobs")]

@@ -1,0 +1,127 @@
+//! Words mails by templates (minijinja). HTML is escaped by the name of the file.
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use tidegate_tenancy::{Email, Mail, MailError, MailMessage, MailTexts, SendMail};
+
+/// The language of everybody for whom there is no other.
+const DEFAULT: &str = "en";
+
+/// The files of a language.
+macro_rules! files {
+    ($language:literal: $($file:literal)*) => {
+        [$((concat!($language, "/", $file), include_str!(concat!("../templates/", $language, "/", $file)))),*]
+    };
+}
+
+/// Every language with its files.
+const LANGUAGES: &[(&str, &[(&str, &str)])] =
+    &[("en", &files!("en": "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html"))];
+
+/// The texts of mails.
+#[derive(Debug)]
+pub struct Texts(Environment<'static>);
+
+impl Texts {
+    /// The texts that are built in.
+    ///
+    /// # Errors
+    /// [`MailError::Permanent`] where a template cannot be read: a defect.
+    pub fn built_in() -> Result<Self, MailError> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_auto_escape_callback(|name| match name.rsplit_once('.') {
+            Some((_, "html")) => AutoEscape::Html,
+            _ => AutoEscape::None,
+        });
+        for (name, text) in LANGUAGES.iter().flat_map(|(_, files)| *files) {
+            templates.add_template(name, text).map_err(|error| defect(&error))?;
+        }
+        Ok(Self(templates))
+    }
+
+    fn render(&self, language: &str, kind: &str, mail: &SendMail) -> Result<String, MailError> {
+        let template = self.0.get_template(&format!("{language}/{}.{kind}", mail.message.name()));
+        let (workspace, role) = match &mail.message {
+            MailMessage::Welcome => ("", ""),
+            MailMessage::MemberAdded { workspace, role } => (workspace.as_str(), role.as_str()),
+        };
+        let values = context! { language, to => mail.to.as_str(), name => mail.name.as_str(), workspace, role };
+        template.and_then(|template| template.render(values)).map_err(|error| defect(&error))
+    }
+}
+
+fn defect(error: &minijinja::Error) -> MailError {
+    MailError::Permanent(format!("the text of the mail has a defect: {error:#}"))
+}
+
+/// The language of which there are texts: the one that is asked for, its language without the region, or the default.
+fn language(asked: Option<&str>) -> &'static str {
+    let known = |asked: &str| LANGUAGES.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(asked));
+    let asked = asked.unwrap_or(DEFAULT);
+    let plain = asked.split(['-', '_']).next().unwrap_or_default();
+    known(asked).or_else(|| known(plain)).unwrap_or(DEFAULT)
+}
+
+impl MailTexts for Texts {
+    fn word(&self, mail: &SendMail) -> Result<Mail, MailError> {
+        let to = Email::new(&mail.to).map_err(|error| MailError::Permanent(format!("the address: {error}")))?;
+        let language = language(mail.language.as_deref());
+        let text = self.render(language, "txt", mail)?;
+        let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
+        Ok(Mail {
+            to,
+            name: mail.name.clone(),
+            subject: subject.trim().to_owned(),
+            text: text.trim_start().to_owned(),
+            html: self.render(language, "html", mail)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail(name: &str, message: MailMessage) -> SendMail {
+        SendMail { to: "ada@example.org".to_owned(), name: name.to_owned(), language: None, message }
+    }
+
+    #[test]
+    fn every_language_has_every_message() {
+        for (language, files) in LANGUAGES {
+            for message in MailMessage::NAMES {
+                for kind in ["txt", "html"] {
+                    let name = format!("{language}/{message}.{kind}");
+                    assert!(files.iter().any(|(file, _)| *file == name), "{name} is missing");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mail_is_worded_and_what_people_write_stays_text() {
+        let texts = Texts::built_in().unwrap();
+        let message = MailMessage::MemberAdded { workspace: "<b>R&D</b>".to_owned(), role: "viewer".to_owned() };
+        let worded = texts.word(&mail("Ada", message)).unwrap();
+        assert_eq!(worded.subject, "You are a member of <b>R&D</b>");
+        assert!(worded.text.contains("Hello Ada") && worded.text.contains("<b>R&D</b>"), "{}", worded.text);
+        assert!(worded.html.contains("&lt;b&gt;R&amp;D&lt;") && !worded.html.contains("<b>R&D"), "{}", worded.html);
+        assert!(worded.html.contains("lang=\"en\"") && worded.html.trim_end().ends_with("</html>"));
+        let worded = texts.word(&mail("Ada", MailMessage::Welcome)).unwrap();
+        assert!(!worded.subject.is_empty() && worded.text.contains("ada@example.org"));
+    }
+
+    #[test]
+    fn a_language_without_texts_falls_back() {
+        for asked in [None, Some("en"), Some("EN-gb"), Some("tlh"), Some("")] {
+            assert_eq!(language(asked), "en", "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_for_good() {
+        let texts = Texts::built_in().unwrap();
+        let nobody = SendMail { to: "nobody".to_owned(), ..mail("Ada", MailMessage::Welcome) };
+        assert!(matches!(texts.word(&nobody), Err(MailError::Permanent(_))));
+    }
+}
