@@ -1,10 +1,12 @@
 //! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour; Prometheus judges
-//! the metrics and the rules, and a collector of OpenTelemetry's takes the traces.
+//! the metrics and the rules, a collector of OpenTelemetry's takes the traces, and a mail server of Python's the mails.
 //!
 //! A document that our own tests like may still be one that nobody can use. What is installed is in `xtask/peers/`, versions
 //! and all; it goes to `target/peers/` and stays there, so that only the first time needs the network.
 
+mod companion;
 mod install;
+mod mail;
 mod prometheus;
 mod server;
 mod traces;
@@ -18,6 +20,7 @@ use serde_json::Value;
 use crate::failure::{Context, Failure};
 use crate::shell;
 use install::Installed;
+use mail::MailServer;
 use server::Server;
 use traces::Collector;
 
@@ -34,7 +37,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     typescript(&installed, &document)?;
     python(&installed, &document)?;
     let collector = Collector::start(&installed)?;
-    let server = Server::start(&installed.folder.join("server"), collector.address())?;
+    let mails = MailServer::start(&installed)?;
+    let server = Server::start(&installed.folder.join("server"), collector.address(), mails.environment())?;
     let tour = installed.node.join("out/tour.js");
     step("the tour in TypeScript", Command::new("node").arg(tour).arg(server.address()))?;
     let mut tour = installed.python_program("python3");
@@ -42,6 +46,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     step("the tour in Python", &mut tour)?;
     // After the tours, so that there is something to measure.
     prometheus::check_metrics(&server)?;
+    mails.check()?;
     collector.check()
 }
 

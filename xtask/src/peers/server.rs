@@ -18,8 +18,13 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Builds the program, and starts it on a free port with its data in `folder`; its traces go to `collector`.
-    pub(super) fn start(folder: &Path, collector: &str) -> Result<Self, Failure> {
+    /// Builds the program, and starts it on a free port with its data in `folder`; its traces go to `collector`,
+    /// its mails where `mail` says.
+    pub(super) fn start(
+        folder: &Path,
+        collector: &str,
+        mail: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, Failure> {
         println!("peers: a server");
         let program = shell::built("tidegate", shell::DEV, &["-p", "tidegate"])?;
         if folder.exists() {
@@ -34,6 +39,7 @@ impl Server {
             .arg(folder.join("data"))
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
             .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+            .envs(mail)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)

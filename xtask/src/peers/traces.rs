@@ -1,26 +1,15 @@
 //! A collector made with OpenTelemetry's own package for Python, and what it has to have got of the tours.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::companion::Companion;
 use super::install::Installed;
-use super::source;
 use crate::failure::{Context, Failure};
 
-/// How long spans may take to come.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A collector that listens. It ends when this does, since its input ends then.
-pub(super) struct Collector {
-    child: Child,
-    address: String,
-    spans: PathBuf,
-}
+/// A collector that listens.
+pub(super) struct Collector(Companion);
 
 impl Collector {
     /// Starts it on a free port.
@@ -28,57 +17,18 @@ impl Collector {
         println!("peers: a collector of traces");
         let spans = installed.folder.join("spans.jsonl");
         fs::write(&spans, "").context(format_args!("emptying {}", spans.display()))?;
-        let mut child = installed
-            .python_program("python3")
-            .arg(source("python/collector.py"))
-            .arg(&spans)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting the collector")?;
-        let output = child.stdout.take().ok_or_else(|| Failure::failed("the collector has no output"))?;
-        let mut address = String::new();
-        BufReader::new(output).read_line(&mut address).context("reading the collector's address")?;
-        Ok(Self { child, address: address.trim().to_owned(), spans })
+        Companion::start(installed, "collector.py", &spans.clone(), spans).map(Self)
     }
 
     /// `http://HOST:PORT`.
     pub(super) fn address(&self) -> &str {
-        &self.address
+        self.0.address()
     }
 
     /// Waits until the spans of the tours have come: a request, the run that it started, and a transaction of the request.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        println!("peers: the traces of the tours");
-        let since = Instant::now();
-        loop {
-            let spans = read(&self.spans)?;
-            if is_whole(&spans) {
-                return Ok(());
-            }
-            if since.elapsed() > PATIENCE {
-                let spans: Vec<String> = spans.iter().map(Value::to_string).collect();
-                return Err(Failure::failed(format!(
-                    "no trace has a request, its run and a transaction:\n{}",
-                    spans.join("\n")
-                )));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        self.0.wait("the traces of the tours", is_whole)
     }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-fn read(file: &Path) -> Result<Vec<Value>, Failure> {
-    let text = fs::read_to_string(file).context(format_args!("reading {}", file.display()))?;
-    // The last line may be on its way.
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Whether a run and a transaction are children of the same request, in one trace.

@@ -1,0 +1,55 @@
+//! A mail server of others, and what it has to have got of the tours.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::companion::Companion;
+use super::install::Installed;
+use crate::failure::{Context, Failure};
+
+/// A mail server that asks for STARTTLS and a log-in.
+pub(super) struct MailServer {
+    companion: Companion,
+    folder: PathBuf,
+}
+
+impl MailServer {
+    /// Starts it on a free port.
+    pub(super) fn start(installed: &Installed) -> Result<Self, Failure> {
+        println!("peers: a mail server");
+        let folder = installed.folder.join("mail");
+        fs::create_dir_all(&folder).context(format_args!("making {}", folder.display()))?;
+        let companion = Companion::start(installed, "mailbox.py", &folder, folder.join("mails.jsonl"))?;
+        Ok(Self { companion, folder })
+    }
+
+    /// What a server is told to send mails to it.
+    pub(super) fn environment(&self) -> [(&'static str, String); 3] {
+        let certificates = self.folder.join("ca.pem").display().to_string();
+        [
+            ("SMTP_URL", format!("smtp://tidegate:p%40ss@localhost:{}", self.companion.address())),
+            ("TIDEGATE_MAIL_FROM", "Tidegate <no-reply@example.org>".to_owned()),
+            ("SSL_CERT_FILE", certificates),
+        ]
+    }
+
+    /// Waits until the mails of the tours have come.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.companion.wait("the mails of the tours", |mails| mails.iter().any(is_whole))
+    }
+}
+
+/// Whether a mail came encrypted, from who was to send it, and can be read by another program.
+fn is_whole(mail: &Value) -> bool {
+    let text = |name: &str| mail[name].as_str().unwrap_or_default();
+    mail["tls"] == true
+        && text("user") == "tidegate"
+        && text("from") == "Tidegate <no-reply@example.org>"
+        && text("id").ends_with("@example.org>")
+        && mail["defects"].as_array().is_some_and(Vec::is_empty)
+        && text("text").starts_with("Hello ")
+        && text("html").contains("</html>")
+        && !text("subject").is_empty()
+}
