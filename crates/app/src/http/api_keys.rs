@@ -100,7 +100,8 @@ impl SecretBody for CreatedApiKey {
 
 /// Make an API key. Its secret is in this answer and nowhere else.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")), request_body = CreateApiKey,
+    params(("ws" = String, Path, description = "Id or slug of the workspace")),
+    request_body(content = CreateApiKey, example = json!({ "name": "importer", "scopes": ["events:write"] })),
     responses((status = 201, description = "The key with its secret", body = CreatedApiKey)))]
 #[post("/workspaces/{ws}/api-keys")]
 pub async fn create(

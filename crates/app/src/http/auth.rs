@@ -159,7 +159,9 @@ pub struct SessionView {
 }
 
 /// Make an account.
-#[utoipa::path(tag = "auth", request_body = RegisterRequest,
+#[utoipa::path(tag = "auth",
+    request_body(content = RegisterRequest,
+        example = json!({ "email": "ada@example.org", "password": "an umbrella in march", "name": "Ada" })),
     responses((status = 201, description = "The person", body = User)))]
 #[post("/auth/register")]
 pub async fn register(
@@ -178,7 +180,9 @@ pub async fn register(
 }
 
 /// Log in.
-#[utoipa::path(tag = "auth", request_body = LoginRequest,
+#[utoipa::path(tag = "auth",
+    request_body(content = LoginRequest,
+        example = json!({ "email": "ada@example.org", "password": "an umbrella in march" })),
     responses((status = 200, description = "Tokens", body = Tokens)))]
 #[post("/auth/login")]
 pub async fn login(
@@ -200,7 +204,9 @@ pub async fn login(
 /// Exchange a refresh token for the next pair.
 ///
 /// It is good once. Used again within 10 seconds, before its successor, it gets the same successor; otherwise it ends the session.
-#[utoipa::path(tag = "auth", request_body = RefreshRequest,
+#[utoipa::path(tag = "auth",
+    request_body(content = RefreshRequest,
+        example = json!({ "refresh_token": "the one from the last log-in or refresh" })),
     responses((status = 200, description = "Tokens", body = Tokens)))]
 #[post("/auth/refresh")]
 pub async fn refresh(

@@ -88,7 +88,8 @@ pub async fn list(
 #[utoipa::path(tag = "members", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("user" = String, Path, description = "The member")),
-    request_body(content = UpdateMember, content_type = "application/merge-patch+json"),
+    request_body(content = UpdateMember, content_type = "application/merge-patch+json",
+        example = json!({ "role": "member" })),
     responses((status = 200, description = "The member as it is now", body = MemberView)))]
 #[patch("/workspaces/{ws}/members/{user}")]
 pub async fn change_role(

@@ -117,7 +117,8 @@ pub struct OwnWorkspaceView {
 }
 
 /// Found a workspace; whoever does is its owner.
-#[utoipa::path(tag = "workspaces", security(("bearer" = [])), request_body = CreateWorkspace,
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])),
+    request_body(content = CreateWorkspace, example = json!({ "name": "Acme" })),
     responses((status = 201, description = "The workspace", body = WorkspaceView)))]
 #[post("/workspaces")]
 pub async fn create(
@@ -160,7 +161,8 @@ pub async fn get_one(services: web::Data<Services>, Entered(scope): Entered) -> 
 
 /// Change a workspace's name or slug.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
-    request_body(content = UpdateWorkspace, content_type = "application/merge-patch+json"),
+    request_body(content = UpdateWorkspace, content_type = "application/merge-patch+json",
+        example = json!({ "name": "Acme and sons" })),
     responses((status = 200, description = "The workspace as it is now", body = WorkspaceView)))]
 #[patch("/workspaces/{ws}")]
 pub async fn update(

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tidegate_kernel::WorkspaceId;
 
-use crate::authorization::examples::dead_job;
+use crate::authorization::world::dead_job;
 use crate::support::TestApp;
 
 #[tokio::test]

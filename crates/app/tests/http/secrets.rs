@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::authorization::examples::{Actor, Example, World};
+use crate::authorization::world::{Actor, World};
 use crate::support::Person;
 
 /// Whether a member of an answer is a secret by its name.
@@ -68,8 +68,7 @@ async fn every_answer_with_a_secret_is_marked_and_kept_without_it() {
     let world = World::new().await;
     let app = &world.app;
     let ada = app.person("Ada").await;
-    let document = app.get("/api/v1/openapi.json").send().await.expect(200);
-    let operations = operations_with_secrets(&document);
+    let operations = operations_with_secrets(&world.document);
     let known: Vec<&str> = operations.iter().map(|(operation, _)| operation.as_str()).collect();
     for operation in ["POST /api/v1/auth/login", "POST /api/v1/auth/refresh", "POST /api/v1/workspaces/{ws}/api-keys"] {
         assert!(known.contains(&operation), "{operation} is not found in {known:?}");
@@ -83,7 +82,7 @@ async fn every_answer_with_a_secret_is_marked_and_kept_without_it() {
             continue;
         }
         let place = world.place(&operation).await;
-        let example = Example::of(&operation, &place);
+        let example = world.example(&operation, &place);
         let answer = world.call_named(&example, &place, Actor::Owner, Some("the same")).await;
         assert!(answer.status.is_success(), "{operation}: {}", answer.json());
         assert_eq!(answer.header("cache-control"), "no-store", "{operation} is not marked as secret");

@@ -6,7 +6,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_events::IngestReport;
 use tidegate_events::cloud_event::{self, Body, MAX_BATCH_ITEMS, MAX_BODY_BYTES, Unreadable};
 use tidegate_kernel::{Permission, Position};
@@ -176,6 +176,19 @@ impl IngestView {
     }
 }
 
+/// Examples for the OpenAPI document.
+fn one_example() -> Value {
+    json!({ "specversion": "1.0", "id": "1", "source": "/editor", "type": "file.modified", "subject": "src/lib.rs" })
+}
+
+fn batch_example() -> Value {
+    json!([one_example()])
+}
+
+fn lines_example() -> String {
+    format!("{}\n", one_example())
+}
+
 /// Take in events.
 ///
 /// One CloudEvent 1.0, a batch, or NDJSON. Each event gets its own verdict; sending the same again is safe, since an event is
@@ -184,9 +197,9 @@ impl IngestView {
 #[utoipa::path(tag = "events", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"), BinaryMode),
     request_body(content(
-        (NewCloudEvent = "application/cloudevents+json"),
-        (CloudEventBatch = "application/cloudevents-batch+json"),
-        (schema::Bytes = "application/x-ndjson"),
+        (NewCloudEvent = "application/cloudevents+json", example = one_example),
+        (CloudEventBatch = "application/cloudevents-batch+json", example = batch_example),
+        (schema::Bytes = "application/x-ndjson", example = lines_example),
         (schema::Bytes = "application/octet-stream"),
     )),
     responses(

@@ -173,6 +173,22 @@ fn a_list_names_its_items_and_no_reference_leads_nowhere() {
 }
 
 #[test]
+fn every_body_and_every_header_that_is_needed_has_an_example() {
+    let document: Value = serde_json::from_str(&json()).unwrap();
+    for (operation, described) in operations(&document) {
+        if let Some(content) = described["requestBody"]["content"].as_object() {
+            let advice = "write `request_body(content = …, example = json!(…))` at its handler";
+            assert!(content.values().any(|media| media.get("example").is_some()), "{operation}: {advice}");
+        }
+        for parameter in described["parameters"].as_array().into_iter().flatten() {
+            let needed = parameter["required"] == true && parameter["in"] != "path";
+            let name = &parameter["name"];
+            assert!(!needed || parameter.get("example").is_some(), "{operation}: write `example = …` at {name}");
+        }
+    }
+}
+
+#[test]
 fn events_are_sent_in_every_content_type() {
     let document: Value = serde_json::from_str(&json()).unwrap();
     let ingest = &document["paths"]["/api/v1/workspaces/{ws}/events"]["post"];

@@ -78,7 +78,8 @@ fn run_id(text: &str) -> Result<RunId, Problem> {
 }
 
 /// Starts a run of a workflow's published version.
-#[utoipa::path(tag = "runs", security(("bearer" = [])), request_body = StartRunBody,
+#[utoipa::path(tag = "runs", security(("bearer" = [])),
+    request_body(content = StartRunBody, example = json!({ "input": { "name": "Ada" } })),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("wf" = String, Path, description = "Id of the workflow"), StartQuery),
     responses((status = 201, description = "The run was started", body = RunView),

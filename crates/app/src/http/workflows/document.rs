@@ -5,11 +5,22 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use serde_json::{Value, json};
 use tidegate_workflows::definition::{Format, MAX_BYTES};
 use tidegate_workflows::model::Document;
 
 use crate::http::body::{media_type, read};
 use crate::http::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
+
+/// An example for the OpenAPI document.
+pub(super) fn yaml_example() -> &'static str {
+    "name: Greet\nsteps:\n  - id: greet\n    uses: transform\n    with:\n      greeting: Hello\n"
+}
+
+/// The same in JSON.
+pub(super) fn json_example() -> Value {
+    json!({ "name": "Greet", "steps": [{ "id": "greet", "uses": "transform", "with": { "greeting": "Hello" } }] })
+}
 
 /// A workflow document as it was sent, in YAML or JSON by its content type.
 #[derive(Debug)]

@@ -66,7 +66,8 @@ pub struct Rollback {
 /// Create a workflow; its first version is a draft.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"), SendQuery),
-    request_body(content((schema::Bytes = "application/yaml"), (Object = "application/json"))),
+    request_body(content((schema::Bytes = "application/yaml", example = document::yaml_example),
+        (Object = "application/json", example = document::json_example))),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView),
         (status = 200, description = "The document has no problems (`dry_run`)", body = CheckView)))]
 #[post("/workspaces/{ws}/workflows")]
@@ -131,8 +132,10 @@ pub async fn get_one(
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read; needed without `dry_run`"), SendQuery),
-    request_body(content((schema::Bytes = "application/yaml"), (Object = "application/json"))),
+        ("If-Match" = Option<String>, Header, example = "\"1\"",
+            description = "The ETag that was read; needed without `dry_run`"), SendQuery),
+    request_body(content((schema::Bytes = "application/yaml", example = document::yaml_example),
+        (Object = "application/json", example = document::json_example))),
     responses((status = 200, description = "The workflow with the new draft", body = WorkflowDetailsView)))]
 #[put("/workspaces/{ws}/workflows/{wf}")]
 pub async fn draft(
@@ -186,7 +189,7 @@ pub async fn publish(
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("wf" = String, Path, description = "The workflow"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
-    request_body = Rollback,
+    request_body(content = Rollback, example = json!({ "version": 1 })),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
 #[post("/workspaces/{ws}/workflows/{wf}/rollback")]
 pub async fn rollback(
@@ -223,7 +226,7 @@ pub async fn unpublish(
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("ws" = String, Path, description = "Id or slug of the workspace"),
         ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = String, Header, description = "The ETag that was read")),
+        ("If-Match" = String, Header, example = "\"1\"", description = "The ETag that was read")),
     responses((status = 204, description = "Deleted"),
         (status = 412, description = "The workflow has changed since it was read"),
         (status = 428, description = "`If-Match` is missing")))]

@@ -3,24 +3,13 @@
 use serde_json::Value;
 use tidegate_kernel::{RunId, WorkspaceId};
 
-use super::examples::{World, dead_job};
+use super::table::Table;
+use super::world::{Place, World, dead_job, request};
 use super::{Operations, operations};
-use crate::support::{Answer, Person, TestApp};
+use crate::support::{Person, TestApp};
 
-/// Of each caller the status; of an operator it is what the operation answers when all is well.
-const TABLE: &[(&str, [u16; 4])] = &[
-    ("GET /api/v1/monitoring/business", [401, 403, 404, 200]),
-    ("GET /api/v1/monitoring/cache/stats", [401, 403, 404, 200]),
-    ("GET /api/v1/monitoring/database/pool", [401, 403, 404, 200]),
-    ("GET /api/v1/monitoring/jobs", [401, 403, 404, 200]),
-    ("POST /api/v1/monitoring/jobs/{job}/discard", [401, 403, 404, 204]),
-    ("POST /api/v1/monitoring/jobs/{job}/redrive", [401, 403, 404, 202]),
-    ("GET /api/v1/monitoring/metrics", [401, 403, 404, 200]),
-    ("GET /api/v1/monitoring/quarantine", [401, 403, 404, 200]),
-    ("POST /api/v1/monitoring/quarantine/{run}/end", [401, 403, 404, 202]),
-    ("POST /api/v1/monitoring/quarantine/{run}/release", [401, 403, 404, 202]),
-    ("GET /health/detailed", [401, 403, 404, 200]),
-];
+/// The table's name.
+pub const TABLE: &str = "operators";
 
 /// A server that one person operates, and a run in quarantine.
 struct House {
@@ -38,67 +27,68 @@ impl House {
     }
 
     /// A run that waits for an hour, with its workspace; the engine is said to have set it aside.
-    async fn quarantined(&self) -> (RunId, WorkspaceId, super::examples::Place) {
+    async fn quarantined(&self) -> (RunId, WorkspaceId) {
         let place = self.world.place("POST /api/v1/workspaces/{ws}/runs/{run}/cancel").await;
         let run: RunId = place.id("run").parse().expect("a run's id");
-        let workspace: WorkspaceId = place.workspace.parse().expect("a workspace's id");
+        self.set_aside(run).await;
+        (run, place.workspace.parse().expect("a workspace's id"))
+    }
+
+    async fn set_aside(&self, run: RunId) {
         let sql = format!(
             "insert into run_quarantine (workspace_id, run_id, shard, reason, error, at)
              select workspace_id, id, shard, 'refused', 'the database refused it', now() from run where id = '{}'",
             run.as_uuid()
         );
         self.world.app.database.run(sql).await;
-        (run, workspace, place)
     }
 
-    async fn call(&self, operation: &str, run: RunId, token: Option<&str>) -> Answer {
-        self.call_on(operation, &run.to_string(), token).await
-    }
-
-    /// The operation on whatever its path names.
-    async fn call_on(&self, operation: &str, thing: &str, token: Option<&str>) -> Answer {
-        let (method, path) = operation.split_once(' ').expect("a method and a path");
-        let path = path.replace("{run}", thing).replace("{job}", thing);
-        let request = self.app.request(method.parse().expect("a method"), &path);
-        match token {
-            Some(token) => request.bearer(token).send().await,
-            None => request.send().await,
+    /// What the operation needs.
+    async fn place(&self, operation: &str) -> Place {
+        let place = self.world.place(operation).await;
+        if operation.contains("{run}") {
+            self.set_aside(place.id("run").parse().expect("a run's id")).await;
         }
+        place
+    }
+
+    /// What the operation answers to each kind of caller.
+    async fn statuses(&self, operation: &str) -> [u16; 4] {
+        let place = self.place(operation).await;
+        let example = self.world.example(operation, &place);
+        let before = self.world.audit_entries(&place).await;
+        let mut statuses = [0; 4];
+        let callers = [None, Some(place.key()), Some(self.world.owner_token()), Some(self.operator.token.as_str())];
+        for (token, status) in callers.into_iter().zip(&mut statuses) {
+            let answer = request(&self.app, &example, token).send().await;
+            assert!(!answer.status.is_server_error(), "{operation}: {}", answer.json());
+            if answer.status.is_client_error() {
+                assert_eq!(self.world.audit_entries(&place).await, before, "{operation}");
+                assert!(!answer.json().to_string().contains(&place.workspace), "{operation}: {}", answer.json());
+            }
+            *status = answer.status.as_u16();
+        }
+        if !operation.starts_with("GET ") {
+            let after = self.world.audit_entries(&place).await;
+            assert_eq!(after, before + 1, "{operation} leaves an entry in the tenant's log");
+        }
+        statuses
     }
 }
 
 #[tokio::test]
 async fn only_operators_operate() {
     let house = House::new().await;
-    let known: Vec<String> = operations(&house.app, Operations::OfOperators).await;
-    let listed: Vec<&str> = TABLE.iter().map(|(operation, _)| *operation).collect();
-    assert_eq!(known, listed);
-    for (operation, expected) in TABLE {
-        let (run, workspace, place) = house.quarantined().await;
-        let thing = match operation.contains("{job}") {
-            true => dead_job(&house.world.app, workspace.as_uuid()).await.to_string(),
-            false => run.to_string(),
-        };
-        let before = house.world.audit_entries(&place).await;
-        let owner = house.world.owner_token();
-        for (token, status) in
-            [None, Some(place.key()), Some(owner), Some(house.operator.token.as_str())].iter().zip(expected)
-        {
-            let answer = house.call_on(operation, &thing, *token).await;
-            assert_eq!(answer.status.as_u16(), *status, "{operation}: {}", answer.json());
-            if *status == 404 {
-                assert_eq!(house.world.audit_entries(&place).await, before, "{operation}");
-                assert!(!answer.json().to_string().contains(&workspace.to_string()));
-            }
-        }
-        if !operation.starts_with("GET ") {
-            assert_eq!(
-                house.world.audit_entries(&place).await,
-                before + 1,
-                "{operation} leaves an entry in the tenant's log"
-            );
-        }
+    let actors = ["anonymous", "API key", "person", "operator"];
+    let mut table = Table::new(TABLE, "Who gets what of operating the installation", &actors);
+    for operation in operations(&house.world.document, Operations::OfOperators) {
+        let statuses = house.statuses(&operation).await;
+        // What no table may ever say.
+        assert_eq!(statuses[..3], [401, 403, 404], "{operation} is for operators alone");
+        assert!((200..300).contains(&statuses[3]), "the example of {operation} does not work even for an operator");
+        table.row(&operation, statuses);
     }
+    table.check();
 }
 
 #[tokio::test]
@@ -108,8 +98,12 @@ async fn a_run_that_is_not_in_quarantine_cannot_be_operated() {
     let alive: RunId = place.id("run").parse().expect("a run's id");
     let nobodys = RunId::generate(&tidegate::system::environment());
     for run in [alive, nobodys] {
-        for (operation, _) in TABLE.iter().filter(|(operation, _)| operation.contains("{run}")) {
-            house.call(operation, run, Some(&house.operator.token)).await.expect_problem(404, "not-found");
+        let operations = operations(&house.world.document, Operations::OfOperators);
+        for operation in operations.iter().filter(|operation| operation.contains("{run}")) {
+            let mut example = house.world.example(operation, &place);
+            example.path = example.path.replace(place.id("run"), &run.to_string());
+            let answer = request(&house.app, &example, Some(&house.operator.token)).send().await;
+            answer.expect_problem(404, "not-found");
         }
     }
     let path = "/api/v1/monitoring/quarantine/made-up/end";
@@ -122,8 +116,8 @@ async fn the_quarantine_is_listed_by_pages_and_shows_in_health_and_measurements(
     let token = &house.operator.token;
     let healthy = house.app.get("/health/detailed").bearer(token).send().await.expect(200);
     assert_eq!(component(&healthy, "runs"), "ok");
-    let (first, ours, _) = house.quarantined().await;
-    let (second, theirs, _) = house.quarantined().await;
+    let (first, ours) = house.quarantined().await;
+    let (second, theirs) = house.quarantined().await;
     let path = "/api/v1/monitoring/quarantine?limit=1";
     let page = house.app.get(path).bearer(token).send().await.expect(200);
     assert_eq!(page["items"][0]["run_id"], first.to_string());

@@ -2,24 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::authorization::examples::{Actor, Example, Place, World};
-
-/// Operations outside of workspaces that take JSON, with a body that they would take.
-fn outside(operation: &str) -> Option<Value> {
-    match operation {
-        "POST /api/v1/auth/register" => {
-            Some(json!({ "email": "new@example.org", "password": "an umbrella in march", "name": "New" }))
-        }
-        "POST /api/v1/auth/login" => Some(json!({ "email": "owner@example.org", "password": "an umbrella in march" })),
-        "POST /api/v1/auth/refresh" => Some(json!({ "refresh_token": "tgr_none" })),
-        "POST /api/v1/workspaces" => Some(json!({ "name": "Another" })),
-        _ => None,
-    }
-}
+use crate::authorization::examples::Example;
+use crate::authorization::world::{Actor, Place, World};
 
 /// Every operation that takes JSON, from the document, with the media type; workflow documents are another matter.
-async fn operations(world: &World) -> Vec<(String, String)> {
-    let document = world.app.get("/api/v1/openapi.json").send().await.expect(200);
+fn operations(world: &World) -> Vec<(String, String)> {
+    let document = &world.document;
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().expect("there are paths") {
         for (method, operation) in item.as_object().expect("a path has operations") {
@@ -35,29 +23,21 @@ async fn operations(world: &World) -> Vec<(String, String)> {
     found
 }
 
-fn example(operation: &str, place: &Place) -> (Example, Value) {
-    match outside(operation) {
-        Some(body) => {
-            let (method, path) = operation.split_once(' ').expect("a method and a path");
-            let method = method.parse().expect("a method of the document");
-            (Example { method, path: path.to_owned(), body: None, if_match: None }, body)
-        }
-        None => {
-            let example = Example::of(operation, place);
-            let body = example.body.as_ref().and_then(|(_, body)| serde_json::from_str(body).ok());
-            (example, body.expect("the example has a JSON body"))
-        }
-    }
+/// The example of an operation, and its body.
+fn example(world: &World, operation: &str, place: &Place) -> (Example, Value) {
+    let example = world.example(operation, place);
+    let body = example.body.as_ref().and_then(|(_, body)| serde_json::from_str(body).ok());
+    (example, body.expect("the example has a JSON body"))
 }
 
 #[tokio::test]
 async fn every_operation_refuses_a_body_that_is_not_what_it_takes() {
     let world = World::new().await;
-    let operations = operations(&world).await;
+    let operations = operations(&world);
     assert!(operations.len() >= 9, "{operations:?}");
     for (operation, media) in operations {
         let place = world.place(&operation).await;
-        let (mut example, valid) = example(&operation, &place);
+        let (mut example, valid) = example(&world, &operation, &place);
         let with = |name: &str, value: Value| {
             let mut body = valid.clone();
             body[name] = value;
@@ -104,7 +84,7 @@ async fn every_operation_refuses_a_body_that_is_not_what_it_takes() {
                 "json" => "application/merge-patch+json",
                 other => other,
             };
-            example.body = Some((media, body));
+            example.body = Some((media.to_owned(), body));
             let answer = world.call(&example, &place, Actor::Owner).await;
             assert_eq!(answer.status.as_u16(), status, "{operation}, {media}: {shown}: {}", answer.json());
             let problem = answer.expect_problem(status, code);

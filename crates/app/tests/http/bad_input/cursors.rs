@@ -9,7 +9,7 @@ use tidegate_kernel::WorkspaceId;
 use tidegate_tenancy::Role;
 use tidegate_testing::TestClock;
 
-use crate::authorization::examples::dead_job;
+use crate::authorization::world::dead_job;
 use crate::support::{Person, TestApp, text};
 
 /// A workspace in which every list has two items at least.

@@ -1,0 +1,275 @@
+//! The server and the people of the matrix, and places with what an operation needs.
+
+use serde_json::{Value, json};
+use tidegate_kernel::{JobId, WorkspaceId};
+use tidegate_tenancy::Role;
+
+use super::examples::Example;
+use crate::support::{Answer, Person, Request, TestApp, text};
+
+/// A kind of caller of operations in workspaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    Anonymous,
+    OtherTenant,
+    KeyWithoutScope,
+    Viewer,
+    Member,
+    Admin,
+    Owner,
+}
+
+impl Actor {
+    /// Every kind, in the order of the tables: whoever may least asks first, so that whoever may finds the place untouched.
+    pub const ALL: [Self; 7] = [
+        Self::Anonymous,
+        Self::OtherTenant,
+        Self::KeyWithoutScope,
+        Self::Viewer,
+        Self::Member,
+        Self::Admin,
+        Self::Owner,
+    ];
+
+    /// The table's head.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::OtherTenant => "other tenant",
+            Self::KeyWithoutScope => "key without the scope",
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// The server and the people of the matrix.
+pub struct World {
+    pub app: TestApp,
+    /// The OpenAPI document that the server gives out.
+    pub document: Value,
+    owner: Person,
+    stranger: Person,
+    admin: Person,
+    member: Person,
+    viewer: Person,
+}
+
+/// A fresh workspace with what an operation needs.
+pub struct Place {
+    /// `ws_…`
+    pub workspace: String,
+    /// Ids by the name of their path parameter.
+    ids: Vec<(String, String)>,
+    key: String,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let app = TestApp::spawn().await;
+        let (owner, stranger) = (app.person("owner").await, app.person("stranger").await);
+        let (admin, member, viewer) =
+            (app.person("admin").await, app.person("member").await, app.person("viewer").await);
+        app.workspace(&stranger, "Elsewhere").await;
+        let document = app.get("/api/v1/openapi.json").send().await.expect(200);
+        Self { app, document, owner, stranger, admin, member, viewer }
+    }
+
+    /// The example of `operation` at `place`.
+    pub fn example(&self, operation: &str, place: &Place) -> Example {
+        Example::of(&self.document, operation, place)
+    }
+
+    /// The token of somebody who owns the workspaces of all places.
+    pub fn owner_token(&self) -> &str {
+        &self.owner.token
+    }
+
+    /// A workspace of the owner's, with everybody in it and with what `operation` names in its path.
+    pub async fn place(&self, operation: &str) -> Place {
+        let app = &self.app;
+        let workspace = app.workspace(&self.owner, "A workspace").await;
+        for (person, role) in [(&self.admin, Role::ADMIN), (&self.member, Role::MEMBER), (&self.viewer, Role::VIEWER)] {
+            app.join(&workspace, person, role).await;
+        }
+        let other_scope = if operation.contains("/events") { "audit:read" } else { "events:read" };
+        let (_, key) = app.api_key(&self.owner, &workspace, &[other_scope]).await;
+        let mut ids = Vec::new();
+        for name in parameters(operation).filter(|name| *name != "ws") {
+            ids.push((name.to_owned(), self.thing(name, &workspace).await));
+        }
+        if let [(_, workflow)] = ids.as_slice()
+            && (operation.ends_with("/workflows/{wf}/runs") || operation.ends_with("/workflows/{wf}/unpublish"))
+        {
+            self.publish(&workspace, workflow).await;
+        }
+        Place { workspace, ids, key }
+    }
+
+    async fn publish(&self, workspace: &str, workflow: &str) {
+        let path = format!("/api/v1/workspaces/{workspace}/workflows/{workflow}/publish");
+        self.app.post(&path).bearer(&self.owner.token).send().await.expect(200);
+    }
+
+    /// The id of something that a path parameter can name.
+    async fn thing(&self, parameter: &str, workspace: &str) -> String {
+        let app = &self.app;
+        let make = async |path: &str, body: Value| {
+            let made = app
+                .post(&format!("/api/v1/workspaces/{workspace}{path}"))
+                .bearer(&self.owner.token)
+                .json(&body)
+                .send()
+                .await
+                .expect(201);
+            text(&made["id"])
+        };
+        match parameter {
+            "user" => {
+                let person = app.person(&format!("somebody-{workspace}")).await;
+                app.join(workspace, &person, Role::VIEWER).await;
+                person.id
+            }
+            "session" => {
+                let again = app.log_in(&self.owner.email, &self.owner.id).await;
+                let list = app.get("/api/v1/auth/sessions").bearer(&again.token).send().await.expect(200);
+                let sessions = list["items"].as_array().expect("a list of sessions");
+                let own = sessions.iter().find(|session| session["current"] == true).expect("it is among them");
+                text(&own["id"])
+            }
+            "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,
+            "version" => "1".to_owned(),
+            "evt" => {
+                let event = json!({ "specversion": "1.0", "id": "1", "source": "/matrix", "type": "asked" });
+                let path = format!("/api/v1/workspaces/{workspace}/events");
+                let sent = app.post(&path).bearer(&self.owner.token);
+                sent.body("application/cloudevents+json", event.to_string()).send().await.expect(202);
+                let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
+                text(&list["items"][0]["event_id"])
+            }
+            "wf" => make("/workflows", workflow("to be named")).await,
+            "sug" => {
+                app.change_together(&self.owner, workspace, "a", "b", 3).await;
+                let path = format!("/api/v1/workspaces/{workspace}/suggestions");
+                let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
+                text(&list["items"][0]["id"])
+            }
+            "run" => {
+                // It waits long enough to be found alive.
+                let wait = json!([{ "id": "wait", "uses": "delay", "with": { "for": "1h" } }]);
+                let workflow = make("/workflows", json!({ "name": "to be run", "steps": wait })).await;
+                self.publish(workspace, &workflow).await;
+                make(&format!("/workflows/{workflow}/runs"), json!({})).await
+            }
+            "job" => {
+                let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");
+                dead_job(app, workspace.as_uuid()).await.to_string()
+            }
+            other => panic!("say in `World::thing` how {{{other}}} comes to be"),
+        }
+    }
+
+    /// How many entries the audit log of the place has; asked of the database, since a deleted workspace answers nobody.
+    pub async fn audit_entries(&self, place: &Place) -> i64 {
+        let workspace: WorkspaceId = place.workspace.parse().expect("a workspace's id");
+        let workspace = workspace.as_uuid();
+        self.app.database.count(format!("select count(*) from audit_entry where workspace_id = '{workspace}'")).await
+    }
+
+    /// Both of them logged in once more: the person whose things are in the places, and the other one.
+    pub async fn logged_in_again(&self) -> (Person, Person) {
+        let (owner, stranger) = (&self.owner, &self.stranger);
+        (self.app.log_in(&owner.email, &owner.id).await, self.app.log_in(&stranger.email, &stranger.id).await)
+    }
+
+    /// Makes the request as `actor`.
+    pub async fn call(&self, example: &Example, place: &Place, actor: Actor) -> Answer {
+        self.call_named(example, place, actor, None).await
+    }
+
+    /// Makes the request as `actor`, named by an `Idempotency-Key`.
+    pub async fn call_named(&self, example: &Example, place: &Place, actor: Actor, key: Option<&str>) -> Answer {
+        let request = request(&self.app, example, self.token(place, actor));
+        match key {
+            Some(key) => request.header("idempotency-key", key).send().await,
+            None => request.send().await,
+        }
+    }
+
+    /// What `actor` shows for who they are.
+    fn token<'a>(&'a self, place: &'a Place, actor: Actor) -> Option<&'a str> {
+        match actor {
+            Actor::Anonymous => None,
+            Actor::OtherTenant => Some(&self.stranger.token),
+            Actor::KeyWithoutScope => Some(&place.key),
+            Actor::Viewer => Some(&self.viewer.token),
+            Actor::Member => Some(&self.member.token),
+            Actor::Admin => Some(&self.admin.token),
+            Actor::Owner => Some(&self.owner.token),
+        }
+    }
+}
+
+/// The request of an example to a server, with a token or without.
+pub fn request(app: &TestApp, example: &Example, token: Option<&str>) -> Request {
+    let mut request = app.request(example.method.clone(), &example.path);
+    if let Some((content_type, body)) = &example.body {
+        request = request.body(content_type, body.clone());
+    }
+    for (name, value) in &example.headers {
+        request = request.header(name, value);
+    }
+    match token {
+        Some(token) => request.bearer(token),
+        None => request,
+    }
+}
+
+/// A job of a workspace that has failed for good, of a kind that nobody does.
+pub async fn dead_job(app: &TestApp, workspace: uuid::Uuid) -> JobId {
+    let job = JobId::generate(&tidegate::system::environment());
+    let sql = format!(
+        "insert into job (workspace_id, id, shard, kind, payload, priority, is_unique, attempts, last_error, created_at,
+             cancelled, request_id)
+         values ('{workspace}', '{id}', 0, 'test.fail', '{{}}', 1, false, 3, 'it failed', now(), false, 'r');
+         insert into job_dead (workspace_id, job_id, shard, kind, attempts, error, at)
+         values ('{workspace}', '{id}', 0, 'test.fail', 3, 'it failed', now())",
+        id = job.as_uuid()
+    );
+    app.database.run(sql).await;
+    job
+}
+
+/// A workflow document.
+fn workflow(name: &str) -> Value {
+    json!({ "name": name, "steps": [{ "id": "shape", "uses": "transform" }] })
+}
+
+/// The path parameters of an operation.
+pub fn parameters(operation: &str) -> impl Iterator<Item = &str> {
+    operation.split(['{', '}']).skip(1).step_by(2)
+}
+
+impl Place {
+    /// The path with the ids of what is here.
+    pub fn fill(&self, path: &str) -> String {
+        let with_workspace = path.replace("{ws}", &self.workspace);
+        self.ids.iter().fold(with_workspace, |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
+    }
+
+    /// The secret of an API key of the workspace.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The id that fills the path parameter `name`.
+    pub fn id(&self, name: &str) -> &str {
+        self.ids
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, id)| id.as_str())
+            .expect("the parameter is in the path")
+    }
+}
