@@ -29,14 +29,18 @@ pub use owning::*;
 pub use quarantine::*;
 
 subject! {
-    /// The store.
-    engine: dyn EngineStore = engine,
-    /// Where operators find what was set aside.
-    quarantine: dyn QuarantineDirectory = store,
-    /// Where runs come from, and how callers see them.
-    runs: dyn UnitOfWork<dyn RunsTx> = store,
-    /// What the engine's work counts for.
-    billing: dyn UnitOfWork<dyn BillingTx> = store,
+    about {
+        /// The store.
+        engine: dyn EngineStore = engine,
+        /// Where operators find what was set aside.
+        quarantine: dyn QuarantineDirectory = store,
+    }
+    beside {
+        /// Where runs come from, and how callers see them.
+        runs: dyn UnitOfWork<dyn RunsTx> = store,
+        /// What the engine's work counts for.
+        billing: dyn UnitOfWork<dyn BillingTx> = store,
+    }
 }
 
 impl Subject {

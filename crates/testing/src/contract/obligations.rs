@@ -115,6 +115,7 @@ macro_rules! obligations {
                     a_dedupe_key_is_free_again
                     runs_are_listed_newest_first
                     asking_for_an_end_changes_no_run
+                    nothing_is_asked_of_a_run_outside_quarantine
                     what_is_published_can_be_started
                     another_tenants_runs_do_not_exist
                     no_connection_is_held_while_an_input_is_checked
@@ -195,7 +196,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use crate::contract::coverage::files;
+    use super::super::coverage::files;
 
     /// Suites of ports that have nothing to do with PostgreSQL, which are run where they have their adapters.
     const OTHERS: [&str; 2] = ["rate_limiter", "signal_bus"];
