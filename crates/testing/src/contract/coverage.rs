@@ -15,7 +15,7 @@ const THROUGH_A_SERVICE: [(&str, &str); 2] =
     [("PatternCounters::apply", "pattern::detection::count"), ("WorkflowRepository::add", "Workflows::create")];
 
 /// Source files below `folder`, in no order.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
     let all = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
     all.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
