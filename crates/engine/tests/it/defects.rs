@@ -73,7 +73,7 @@ async fn a_run_with_a_step_that_nobody_does_here_is_set_aside_for_another_releas
     }
     ends(&simulation, key(1)).await;
     ends(&simulation, key(3)).await;
-    let reason = || simulation.store.world.lock().unwrap().quarantine.get(&key(2)).copied();
+    let reason = || simulation.store.world.lock().unwrap().quarantine.get(&key(2)).map(|run| run.reason);
     until("it is set aside", || reason() == Some(QuarantineReason::Unsupported)).await;
     sleep(Duration::from_secs(60)).await;
     assert_eq!(reason(), Some(QuarantineReason::Unsupported), "it stays there");

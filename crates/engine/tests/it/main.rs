@@ -1,6 +1,7 @@
 //! Workers in simulated time, over a store in memory that fails, is slow, and loses answers.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
+mod contract;
 mod defects;
 mod signals;
 mod simulation;

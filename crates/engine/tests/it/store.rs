@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
 use tidegate_engine::model::{
     ClaimRequest, Claims, Committed, ForcedEnd, Gate, Holding, Holdings, Outlook, ReadyWorkspace, RunCommit, RunKey,
     RunSignal, SetAside, ShardId, SignalKind, Tenure, Timer, WorkerId,
 };
 use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
-use tidegate_kernel::{StoreError, SystemScope, WorkflowId, WorkspaceId};
+use tidegate_kernel::{StoreError, SystemScope, TraceContext, WorkflowId, WorkspaceId};
 use tidegate_workflows::run::{RunStatus, TransitionRecord};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -79,10 +80,21 @@ impl MemoryStore {
     }
 
     pub(crate) fn add(&self, key: RunKey, workflow: WorkflowId, concurrency: Option<(Gate, u32)>) {
+        self.add_with(key, workflow, concurrency, json!({}), None);
+    }
+
+    pub(crate) fn add_with(
+        &self,
+        key: RunKey,
+        workflow: WorkflowId,
+        concurrency: Option<(Gate, u32)>,
+        input: Value,
+        trace: Option<TraceContext>,
+    ) {
         let world = &mut *self.world.lock().unwrap();
         let shard = ShardId(i16::try_from(key.workspace.as_uuid().as_u128() % 4).unwrap());
         let status = RunStatus::Pending;
-        world.runs.insert(key, Kept { workflow, concurrency, status, history: Vec::new(), shard });
+        world.runs.insert(key, Kept { workflow, input, trace, concurrency, status, history: Vec::new(), shard });
         world.make_ready(key);
     }
 
@@ -196,8 +208,8 @@ impl EngineStore for MemoryStore {
     ) -> Result<Holdings, StoreError> {
         self.call(|world| {
             let now = Instant::now();
+            world.workers.retain(|_, until| *until > now);
             world.workers.insert(worker, now + ttl);
-            world.workers.retain(|_, until| *until >= now);
             let share = world.shards.len().div_ceil(world.workers.len());
             let mut holdings = Holdings::default();
             for tenure in keep {
@@ -211,7 +223,7 @@ impl EngineStore for MemoryStore {
             for id in ids {
                 let shard = world.shards.get_mut(&id).unwrap();
                 let kept = holdings.tenures.iter().any(|tenure| tenure.shard == id);
-                let free = shard.owner == Some(worker) || shard.until.is_none_or(|until| until < now);
+                let free = shard.owner == Some(worker) || shard.until.is_none_or(|until| until <= now);
                 if kept || !free || holdings.tenures.len() >= share {
                     continue;
                 }
@@ -219,6 +231,7 @@ impl EngineStore for MemoryStore {
                 shard.epoch += 1;
                 let epoch = shard.epoch;
                 world.recover(id, epoch);
+                world.retry_unsupported(id);
                 world.unblock(id);
                 holdings.tenures.push(Tenure { shard: id, epoch });
                 let mut counts: BTreeMap<(WorkspaceId, Gate), u32> = BTreeMap::new();
@@ -341,12 +354,7 @@ impl EngineStore for MemoryStore {
             for run in runs {
                 let leased = world.leases.get(&run.key).is_some_and(|lease| lease.tenure == run.tenure);
                 if leased && world.holds(worker, run.tenure) {
-                    world.leases.remove(&run.key);
-                    world.timers.retain(|(of, _), _| *of != run.key);
-                    world.holds.retain(|(of, _)| *of != run.key);
-                    world.signals.retain(|id, _| !run.signals.contains(id));
-                    world.quarantine.insert(run.key, run.reason);
-                    world.were_aside.insert(run.key);
+                    world.put_aside(run);
                     committed.won.push(run.key);
                     world.promote_for(run.key.workspace, &run.left, &mut committed.promoted);
                 }

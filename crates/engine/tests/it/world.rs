@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::DateTime;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_engine::model::{
-    After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSignal, ShardId, Tenure, Timer, WorkerId,
+    After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer, WorkerId,
 };
-use tidegate_kernel::{RequestId, WorkflowId, WorkspaceId};
+use tidegate_kernel::{RequestId, TraceContext, WorkflowId, WorkspaceId};
 use tidegate_workflows::compiled::StepIndex;
-use tidegate_workflows::run::{QuarantineReason, RunStatus, Transition, TransitionRecord};
+use tidegate_workflows::run::{QuarantineReason, QuarantinedRun, RunStatus, Transition, TransitionRecord};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ pub(super) struct Shard {
 
 pub(crate) struct Kept {
     pub(crate) workflow: WorkflowId,
+    pub(crate) input: Value,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) concurrency: Option<(Gate, u32)>,
     pub(crate) status: RunStatus,
     pub(crate) history: Vec<TransitionRecord>,
@@ -45,7 +47,7 @@ pub(crate) struct World {
     pub(super) holds: BTreeSet<(RunKey, Gate)>,
     pub(super) blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
     pub(crate) signals: BTreeMap<Uuid, RunSignal>,
-    pub(crate) quarantine: BTreeMap<RunKey, QuarantineReason>,
+    pub(crate) quarantine: BTreeMap<RunKey, QuarantinedRun>,
     /// Runs that were in quarantine at some time.
     pub(crate) were_aside: BTreeSet<RunKey>,
     /// Runs of which the store refuses everything.
@@ -88,7 +90,7 @@ impl World {
         if self.leases.contains_key(&key) {
             return None;
         }
-        if self.runs[&key].status.is_terminal() {
+        if self.runs.get(&key)?.status.is_terminal() {
             self.forget(key);
             return None;
         }
@@ -104,11 +106,11 @@ impl World {
             version: 1,
             trigger: json!({"kind": "api"}),
             event: json!(null),
-            input: json!({}),
+            input: run.input.clone(),
             depth: 0,
             request_id: RequestId::new("simulation").unwrap(),
             created_at: DateTime::UNIX_EPOCH,
-            trace: None,
+            trace: run.trace.clone(),
             concurrency: run.concurrency.clone(),
             run_limit: None,
             released: self.quarantine.remove(&key).is_some(),
@@ -178,6 +180,33 @@ impl World {
             for _ in 0..departure.places {
                 self.promote(workspace, &departure.gate, promoted);
             }
+        }
+    }
+
+    /// The run leaves its gates and its timers, and is in quarantine.
+    pub(super) fn put_aside(&mut self, run: &SetAside) {
+        self.leases.remove(&run.key);
+        self.timers.retain(|(of, _), _| *of != run.key);
+        self.holds.retain(|(of, _)| *of != run.key);
+        self.signals.retain(|id, _| !run.signals.contains(id));
+        let aside = QuarantinedRun {
+            workspace: run.key.workspace,
+            run: run.key.run,
+            reason: run.reason,
+            error: run.error.replace('\0', "\u{fffd}"),
+            at: run.at,
+        };
+        self.quarantine.insert(run.key, aside);
+        self.were_aside.insert(run.key);
+    }
+
+    /// What was set aside for another release is ready again.
+    pub(super) fn retry_unsupported(&mut self, shard: ShardId) {
+        let unsupported = |(_, run): &(&RunKey, &QuarantinedRun)| run.reason == QuarantineReason::Unsupported;
+        let all: Vec<RunKey> = self.quarantine.iter().filter(unsupported).map(|(key, _)| *key).collect();
+        for key in all.into_iter().filter(|key| self.runs[key].shard == shard).collect::<Vec<_>>() {
+            self.quarantine.remove(&key);
+            self.make_ready(key);
         }
     }
 

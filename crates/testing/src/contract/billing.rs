@@ -10,12 +10,16 @@ use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
 subject! {
-    /// Plans and usage.
-    billing: dyn UnitOfWork<dyn BillingTx> = store,
-    /// Where API calls are counted.
-    ledger: dyn CallLedger = store,
-    /// Where events are counted.
-    events: dyn UnitOfWork<dyn EventsTx> = store,
+    about {
+        /// Plans and usage.
+        billing: dyn UnitOfWork<dyn BillingTx> = store,
+        /// Where API calls are counted.
+        ledger: dyn CallLedger = store,
+    }
+    beside {
+        /// Where events are counted.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
+    }
 }
 
 impl Subject {

@@ -1,103 +1,126 @@
-//! Every method of a repository port is tried by some obligation: one that is added without any fails here.
+//! Every method of a port is tried by the suite of that very port: one that is added without any obligation fails here.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ports;
+mod suite;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Ports of a store that no transaction gives out.
-const ACROSS_WORKSPACES: [&str; 11] = [
-    "EventBacklog",
-    "DueTriggers",
-    "CallLedger",
-    "EngineStore",
-    "WorkspaceErasure",
-    "QuarantineDirectory",
-    "JobStore",
-    "DeadJobs",
-    "Upkeep",
-    "MailOutbox",
-    "InstallationFigures",
-];
+use ports::Ports;
+use suite::Suite;
 
 /// Methods that obligations reach through what uses them in production.
-const THROUGH_A_SERVICE: [(&str, &str); 4] = [
-    ("PatternCounters::apply", "pattern::detection::count"),
-    ("PatternRepository::list", "Patterns::list"),
-    ("WorkflowRepository::add", "Workflows::create"),
-    ("WorkflowRepository::list", "Workflows::list"),
-];
+const THROUGH_A_SERVICE: [(&str, &str); 2] =
+    [("PatternCounters::apply", "pattern::detection::count"), ("WorkflowRepository::add", "Workflows::create")];
 
-/// Files below `folder`, in no order.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+/// Source files below `folder`, in no order.
+fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let all = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    all.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-fn crates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+fn parsed(file: &Path) -> syn::File {
+    let text = fs::read_to_string(file).expect("a source file");
+    syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// What the sources of domains and of the engine say of traits.
-#[derive(Default)]
-struct Ports {
-    /// The methods of each trait.
-    methods: BTreeMap<String, BTreeSet<String>>,
-    /// By what name transactions give out a trait.
-    accessors: BTreeMap<String, BTreeSet<String>>,
+/// The sources below some folders of `crates/`.
+fn sources(folders: &[&str]) -> Vec<syn::File> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    folders.iter().flat_map(|folder| files(&crates.join(folder))).map(|file| parsed(&file)).collect()
 }
 
-impl Ports {
-    fn read(text: &str) -> Self {
-        let (mut ports, mut current) = (Self::default(), None);
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("pub trait ") {
-                current = rest.split([':', ' ', '<']).next().map(str::to_owned);
-            } else if line == "}" {
-                current = None;
-            }
-            let (Some(port), Some(method)) = (&current, line.strip_prefix("    ")) else { continue };
-            let Some((name, rest)) =
-                method.strip_prefix("async ").unwrap_or(method).strip_prefix("fn ").and_then(|f| f.split_once('('))
-            else {
-                continue;
-            };
-            if let Some((_, given)) = rest.split_once("-> &mut dyn ") {
-                ports.accessors.entry(given.trim_end_matches(';').to_owned()).or_default().insert(name.to_owned());
-            } else {
-                ports.methods.entry(port.clone()).or_default().insert(name.to_owned());
-            }
-        }
-        ports
-    }
+fn ports() -> Ports {
+    let declared = sources(&["domain", "engine/src", "use-cases/src"]);
+    Ports::read(&declared, &sources(&["adapters/postgres/src", "adapters/redis/src"]))
+}
+
+/// Every public module of the contract, with its sources.
+fn suites() -> Vec<(String, Vec<syn::File>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/contract");
+    let modules = parsed(&folder.join("mod.rs")).items.into_iter().filter_map(|item| match item {
+        syn::Item::Mod(module) if matches!(module.vis, syn::Visibility::Public(_)) => Some(module.ident.to_string()),
+        _ => None,
+    });
+    let read = |suite: String| {
+        let parts = folder.join(&suite);
+        let parts = if parts.is_dir() { files(&parts) } else { Vec::new() };
+        let all = std::iter::once(folder.join(format!("{suite}.rs"))).chain(parts);
+        (suite, all.map(|file| parsed(&file)).collect())
+    };
+    modules.map(read).collect()
 }
 
 #[test]
-fn every_method_of_a_port_is_tried() {
-    let sources = ["domain", "engine/src"].map(|folder| files(&crates().join(folder))).concat();
-    let sources = sources.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
-    let text: String = sources.map(|file| fs::read_to_string(file).expect("a source file")).collect();
-    let ports = Ports::read(&text);
-    let tried: String = files(&crates().join("testing/src/contract"))
-        .iter()
-        .map(|file| fs::read_to_string(file).expect("a source file").split_whitespace().collect::<String>())
-        .collect();
-    let mut missing = BTreeSet::new();
-    let nothing = BTreeSet::new();
-    for (port, methods) in &ports.methods {
-        let accessors = ports.accessors.get(port).unwrap_or(&nothing);
-        for method in methods {
-            let direct = if ACROSS_WORKSPACES.contains(&port.as_str()) {
-                tried.contains(&format!(".{method}("))
-            } else if accessors.is_empty() {
-                continue;
-            } else {
-                accessors.iter().any(|accessor| tried.contains(&format!(".{accessor}().{method}(")))
-            };
-            if !direct {
-                missing.insert(format!("{port}::{method}"));
-            }
-        }
+fn every_method_of_a_port_is_tried_by_its_own_suite() {
+    let ports = ports();
+    let (mut methods, mut tried) = (ports.methods_of_adapters(), BTreeSet::new());
+    for (name, files) in suites() {
+        let suite = Suite::read(&ports, &files);
+        let calls = suite.tried();
+        assert!(!calls.is_empty(), "{name} tries nothing of {:?}", suite.about);
+        methods.extend(ports.methods_of(&suite.about));
+        tried.extend(calls);
     }
-    let known = THROUGH_A_SERVICE.map(|(method, _)| method.to_owned()).into();
+    let missing: BTreeSet<String> = methods.difference(&tried).cloned().collect();
+    let known = BTreeSet::from(THROUGH_A_SERVICE.map(|(method, _)| method.to_owned()));
     assert_eq!(missing, known, "methods that no obligation tries, beside those that are known");
+}
+
+/// What a suite with this body of a case tries of two ports that both have a method `keep`.
+fn tried(body: &str) -> Vec<String> {
+    let declared = "
+        pub trait Boxes { fn keep(&mut self); }
+        pub trait Jars { fn keep(&mut self); fn open(&self) -> Box<dyn Lids>; }
+        pub trait Lids { async fn turn(&mut self); }
+        pub trait AboveTx { fn boxes(&mut self) -> &mut dyn Boxes; }
+        pub trait ShelfTx: AboveTx {}
+        pub type Shelf = dyn UnitOfWork<dyn ShelfTx, SystemScope>;
+    ";
+    let suite = format!(
+        "subject! {{
+            about {{ shelf: Shelf = store, lids: dyn Lids = store, }}
+            beside {{ #[doc = \"Beside.\"] jars: dyn Jars = store, }}
+        }}
+        struct Hand<'a> {{ subject: &'a Subject }}
+        impl Subject {{ async fn begin(&self) -> Box<dyn ShelfTx> {{ unknown() }} }}
+        pub async fn case(subject: &Subject, hand: &Hand<'_>) {{ {body} }}"
+    );
+    let parse = |text: &str| syn::parse_file(text).expect("sources of a test");
+    let (ports, files) = (Ports::read(&[parse(declared)], &[]), [parse(&suite)]);
+    Suite::read(&ports, &files).tried().into_iter().filter(|method| !method.starts_with("UnitOfWork")).collect()
+}
+
+#[test]
+fn a_call_counts_for_the_trait_that_it_is_made_on() {
+    for body in [
+        "let mut tx = subject.shelf.begin(&scope).await.expect(\"begins\"); tx.boxes().keep();",
+        "hand.subject.begin().await.boxes().keep()",
+        "let turn = async |tx: &mut Box<dyn ShelfTx>| tx.boxes().keep();",
+        "assert_eq!(subject.begin().await.boxes().keep(), 1, \"{body}\");",
+        "for mut tx in [subject.begin().await] { if true { tx.boxes().keep(); } }",
+    ] {
+        assert_eq!(tried(body), ["Boxes::keep"], "{body}");
+    }
+    assert_eq!(tried("let lids = Arc::clone(&subject.lids); lids.turn().await;"), ["Lids::turn"]);
+    assert_eq!(tried("subject.jars.open().turn().await"), ["Lids::turn"], "what another port answers has its own type");
+}
+
+#[test]
+fn a_call_on_anything_else_does_not_count() {
+    for body in [
+        "subject.jars.keep()",
+        "subject.lids.keep()",
+        "service.boxes().keep()",
+        "subject.service().boxes().keep()",
+        "let tx = service(); tx.boxes().keep();",
+        "{ let mut tx = subject.begin().await; } tx.boxes().keep();",
+        "let mut tx = subject.begin().await; let tx = other(); tx.boxes().keep();",
+        "// subject.begin().await.boxes().keep()\n",
+        "let text = \"subject.begin().await.boxes().keep()\";",
+    ] {
+        assert_eq!(tried(body), Vec::<String>::new(), "{body}");
+    }
 }

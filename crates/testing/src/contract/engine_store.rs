@@ -4,19 +4,19 @@ mod claiming;
 mod committing;
 mod owning;
 mod quarantine;
+mod world;
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tidegate_billing::{BillingTx, Meter};
 use tidegate_engine::model::{
     After, ClaimRequest, ClaimedRun, Holdings, Outlook, RunCommit, RunKey, RunSummary, ShardId, Share, Tenure, WorkerId,
 };
 use tidegate_engine::ports::EngineStore;
-use tidegate_kernel::{Environment, RunId, SystemScope, UnitOfWork, WorkflowId, WorkspaceId};
+use tidegate_kernel::{Environment, RunId, SystemScope, WorkflowId, WorkspaceId};
 use tidegate_workflows::compiled::StepIndex;
-use tidegate_workflows::run::ports::{QuarantineDirectory, RunsTx};
+use tidegate_workflows::run::ports::QuarantineDirectory;
 use tidegate_workflows::run::{NewRun, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
 
@@ -27,60 +27,49 @@ pub use claiming::*;
 pub use committing::*;
 pub use owning::*;
 pub use quarantine::*;
+pub use world::EngineWorld;
 
 subject! {
-    /// The store.
-    engine: dyn EngineStore = engine,
-    /// Where operators find what was set aside.
-    quarantine: dyn QuarantineDirectory = store,
-    /// Where runs come from, and how callers see them.
-    runs: dyn UnitOfWork<dyn RunsTx> = store,
-    /// What the engine's work counts for.
-    billing: dyn UnitOfWork<dyn BillingTx> = store,
+    about {
+        /// The store.
+        engine: dyn EngineStore = engine,
+        /// Where operators find what was set aside.
+        quarantine: dyn QuarantineDirectory = store,
+    }
+    beside {
+        /// Where runs come from, and what callers see and want of them.
+        world: dyn EngineWorld = store,
+    }
 }
 
 impl Subject {
-    async fn begin(&self, workspace: WorkspaceId) -> Box<dyn RunsTx> {
-        self.runs.begin(&workspace_scope(workspace)).await.expect("a transaction begins")
-    }
-
     /// A new run, ready.
     async fn run(&self, workspace: WorkspaceId, concurrency: Option<(&str, u32)>) -> RunKey {
         let workflow = WorkflowId::from_uuid(workspace.as_uuid());
         let concurrency = concurrency.map(|(key, limit)| (key.to_owned(), limit));
         let run = NewRun { concurrency, ..new_run(&self.env, workflow) };
-        let mut tx = self.begin(workspace).await;
-        tx.runs().add(&run).await.expect("a run is added");
-        tx.commit().await.expect("it commits");
+        self.world.add(&workspace_scope(workspace), &run).await;
         RunKey { workspace, run: run.id }
     }
 
     /// Asks for the end of a run.
     async fn cancel(&self, key: RunKey) {
-        let mut tx = self.begin(key.workspace).await;
-        tx.runs().request_cancel(key.run, self.env.now()).await.expect("a signal is left");
-        tx.commit().await.expect("it commits");
+        self.world.cancel(key, self.env.now()).await;
     }
 
     /// How callers see the run.
     async fn status(&self, key: RunKey) -> RunStatus {
-        let mut tx = self.begin(key.workspace).await;
-        tx.runs().find(key.run).await.expect("a run is read").expect("it is there").status
+        self.world.status(key).await
     }
 
     /// The names of its transitions.
     async fn history(&self, key: RunKey) -> Vec<String> {
-        let mut tx = self.begin(key.workspace).await;
-        let transitions = tx.runs().transitions(key.run).await.expect("transitions are read");
-        transitions.iter().map(|record| record.transition.kind().to_owned()).collect()
+        self.world.history(key).await.iter().map(|record| record.transition.kind().to_owned()).collect()
     }
 
     /// How many runs and steps a workspace has used, in the month of [`at`].
     async fn used(&self, workspace: WorkspaceId) -> [i64; 2] {
-        let mut tx = self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins");
-        let periods = [Meter::Runs, Meter::Steps].map(|meter| (meter, meter.period(at(0)).start));
-        let used = tx.usage().used(&periods).await.expect("usage is read");
-        [used[0], used[1]]
+        self.world.used(workspace, at(0)).await
     }
 }
 
@@ -197,6 +186,12 @@ fn step(run: &ClaimedRun, from_seq: u32, records: Vec<TransitionRecord>) -> RunC
 fn summary(status: RunStatus) -> RunSummary {
     let finished_at = status.is_terminal().then(|| at(9));
     RunSummary { status, started_at: Some(at(0)), finished_at, outputs: None, error: None }
+}
+
+/// A commit that ends a run whose history has `from_seq` transitions.
+fn end(run: &ClaimedRun, from_seq: u32) -> RunCommit {
+    let summary = Some(summary(RunStatus::Completed));
+    RunCommit { after: After::End, summary, ..step(run, from_seq, vec![ended(from_seq)]) }
 }
 
 /// A commit that begins and ends a run.

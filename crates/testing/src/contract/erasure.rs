@@ -11,12 +11,16 @@ use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
 subject! {
-    /// The port.
-    erasure: dyn WorkspaceErasure = store,
-    /// Where workspaces are deleted.
-    tenancy: dyn UnitOfWork<dyn TenancyTx> = store,
-    /// Something that they have.
-    events: dyn UnitOfWork<dyn EventsTx> = store,
+    about {
+        /// The port.
+        erasure: dyn WorkspaceErasure = store,
+    }
+    beside {
+        /// Where workspaces are deleted.
+        tenancy: dyn UnitOfWork<dyn TenancyTx> = store,
+        /// Something that they have.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
+    }
 }
 
 impl Subject {

@@ -13,12 +13,14 @@ pub use adding::*;
 pub use reading::*;
 
 subject! {
-    /// Adds and lists.
-    events: dyn UnitOfWork<dyn EventsTx> = store,
-    /// Reads behind the insert.
-    feed: dyn UnitOfWork<dyn FeedTx> = store,
-    /// Finds work.
-    backlog: dyn EventBacklog = store,
+    about {
+        /// Adds and lists.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
+        /// Reads behind the insert.
+        feed: dyn UnitOfWork<dyn FeedTx> = store,
+        /// Finds work.
+        backlog: dyn EventBacklog = store,
+    }
 }
 
 impl Subject {

@@ -25,16 +25,20 @@ pub use keeping::*;
 pub use running::*;
 
 subject! {
-    /// Where the runner finds jobs.
-    jobs: dyn JobStore = engine,
-    /// Who owns the shards.
-    engine: dyn EngineStore = engine,
-    /// The jobs of a workspace.
-    workspaces: dyn UnitOfWork<dyn JobsTx> = store,
-    /// The jobs of the installation.
-    installation: dyn UnitOfWork<dyn InstallationJobsTx, SystemScope> = store,
-    /// Dead jobs of everybody.
-    dead: dyn DeadJobs = store,
+    about {
+        /// Where the runner finds jobs.
+        jobs: dyn JobStore = engine,
+        /// The jobs of a workspace.
+        workspaces: dyn UnitOfWork<dyn JobsTx> = store,
+        /// The jobs of the installation.
+        installation: dyn UnitOfWork<dyn InstallationJobsTx, SystemScope> = store,
+        /// Dead jobs of everybody.
+        dead: dyn DeadJobs = store,
+    }
+    beside {
+        /// Who owns the shards.
+        engine: dyn EngineStore = engine,
+    }
 }
 
 /// What the jobs of these cases are given.

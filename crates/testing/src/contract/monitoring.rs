@@ -13,16 +13,20 @@ use super::stage::subject;
 use crate::scope::system_scope;
 
 subject! {
-    /// The port.
-    figures: dyn InstallationFigures = store,
-    /// Where runs are kept.
-    runs: dyn UnitOfWork<dyn RunsTx> = store,
-    /// Where events are kept and followed.
-    events: dyn UnitOfWork<dyn EventsTx> = store,
-    /// The same with cursors.
-    feed: dyn UnitOfWork<dyn FeedTx> = store,
-    /// Where API calls are counted.
-    ledger: dyn CallLedger = store,
+    about {
+        /// The port.
+        figures: dyn InstallationFigures = store,
+    }
+    beside {
+        /// Where runs are kept.
+        runs: dyn UnitOfWork<dyn RunsTx> = store,
+        /// Where events are kept and followed.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
+        /// The same with cursors.
+        feed: dyn UnitOfWork<dyn FeedTx> = store,
+        /// Where API calls are counted.
+        ledger: dyn CallLedger = store,
+    }
 }
 
 const CONSUMERS: [&str; 2] = ["fast", "slow"];

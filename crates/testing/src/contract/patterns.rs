@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_events::pattern::{Detection, DetectionTx, Pattern, PatternFilter, PatternKind, Patterns, PatternsTx};
+use tidegate_events::pattern::{Detection, DetectionTx, Pattern, PatternFilter, PatternKind, PatternsTx};
 use tidegate_events::suggestion::{
     Catalogue, Suggestion, SuggestionFilter, SuggestionStatus, Suggestions, SuggestionsTx,
 };
@@ -29,18 +29,22 @@ pub use real::*;
 pub use suggesting::*;
 
 subject! {
-    /// Adds events.
-    events: dyn UnitOfWork<dyn EventsTx> = store,
-    /// Counts events.
-    detection: dyn UnitOfWork<dyn DetectionTx> = store,
-    /// Lists patterns.
-    patterns: dyn UnitOfWork<dyn PatternsTx> = store,
-    /// Lists and answers suggestions.
-    suggestions: dyn UnitOfWork<dyn SuggestionsTx> = store,
-    /// Applies suggestions.
-    apply: dyn UnitOfWork<dyn ApplySuggestionTx> = store,
-    /// Keeps workflows.
-    workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
+    about {
+        /// Counts events.
+        detection: dyn UnitOfWork<dyn DetectionTx> = store,
+        /// Lists patterns.
+        patterns: dyn UnitOfWork<dyn PatternsTx> = store,
+        /// Lists and answers suggestions.
+        suggestions: dyn UnitOfWork<dyn SuggestionsTx> = store,
+    }
+    beside {
+        /// Adds events.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
+        /// Applies suggestions.
+        apply: dyn UnitOfWork<dyn ApplySuggestionTx> = store,
+        /// Keeps workflows.
+        workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
+    }
 }
 
 impl Subject {
@@ -84,11 +88,11 @@ impl Subject {
 
     /// Every pattern in the order of the list, read in pages of `size`, and the watermark of the last page.
     async fn patterns(&self, scope: &WorkspaceScope, filter: &PatternFilter, size: u32) -> (Vec<Pattern>, Position) {
-        let service = Patterns::new(Arc::clone(&self.patterns));
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let size = PageSize::new(size).expect("a size that is allowed");
-            let listed = service.list(scope, filter, after, size).await.expect("patterns are listed");
+            let mut tx = self.patterns.begin(scope).await.expect("a transaction begins");
+            let listed = tx.patterns().list(filter, after, size).await.expect("patterns are listed");
             all.extend(listed.page.items);
             after = listed.page.next;
             if after.is_none() {
@@ -104,8 +108,9 @@ impl Subject {
 
     async fn offered(&self, scope: &WorkspaceScope) -> Vec<Suggestion> {
         let filter = SuggestionFilter { statuses: vec![SuggestionStatus::Open], min_confidence: 0 };
-        let listed = self.suggestions().list(scope, &filter, None, PageSize::default()).await;
-        listed.expect("suggestions are listed").page.items
+        let mut tx = self.suggestions.begin(scope).await.expect("a transaction begins");
+        let listed = tx.suggestions().list(&filter, None, PageSize::default()).await.expect("suggestions are listed");
+        listed.page.items
     }
 }
 

@@ -62,20 +62,29 @@ impl Scene {
     }
 }
 
-/// What a suite is about: its ports, each by the name of what is asked of it, and with what implements it on PostgreSQL.
+/// The ports of a suite, each by the name of what is asked of it, and with what implements it on PostgreSQL: those that
+/// the suite is about, whose methods it has to try, and those beside them, through which it sets up what it needs.
 macro_rules! subject {
-    ($($(#[$about:meta])* $port:ident: $kind:ty = $source:ident,)*) => {
+    (
+        about { $($(#[$about:meta])* $port:ident: $kind:ty = $source:ident,)* }
+        $(beside { $($(#[$beside:meta])* $other:ident: $sort:ty = $origin:ident,)* })?
+    ) => {
         /// The ports under test, and the scene in which they are tried.
         #[derive(Clone)]
         pub struct Subject {
             $($(#[$about])* pub $port: std::sync::Arc<$kind>,)*
+            $($($(#[$beside])* pub $other: std::sync::Arc<$sort>,)*)?
             /// The time and the two workspaces.
             pub scene: $crate::contract::Scene,
         }
 
         impl From<$crate::contract::Stage> for Subject {
             fn from(stage: $crate::contract::Stage) -> Self {
-                Self { $($port: stage.$source.clone(),)* scene: stage.scene }
+                Self {
+                    $($port: stage.$source.clone(),)*
+                    $($($other: stage.$origin.clone(),)*)?
+                    scene: stage.scene,
+                }
             }
         }
 

@@ -27,18 +27,20 @@ pub use members::*;
 pub use workspaces::*;
 
 subject! {
-    /// People and log-ins.
-    directory: Directory = store,
-    /// What is a person's own.
-    personal: Personal = store,
-    /// What belongs to a workspace.
-    tenancy: Tenancy = store,
-    /// Mails that are kept.
-    outbox: dyn MailOutbox = store,
-    /// Keys of requests in a workspace.
-    idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
-    /// Keys of requests of a person in no workspace.
-    own_idempotency: dyn UnitOfWork<dyn IdempotencyTx, PersonScope> = store,
+    about {
+        /// People and log-ins.
+        directory: Directory = store,
+        /// What is a person's own.
+        personal: Personal = store,
+        /// What belongs to a workspace.
+        tenancy: Tenancy = store,
+        /// Mails that are kept.
+        outbox: dyn MailOutbox = store,
+        /// Keys of requests in a workspace.
+        idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
+        /// Keys of requests of a person in no workspace.
+        own_idempotency: dyn UnitOfWork<dyn IdempotencyTx, PersonScope> = store,
+    }
 }
 
 impl Subject {

@@ -18,20 +18,24 @@ use super::stage::subject;
 use crate::scope::{request_id, scope_with, system_scope, workspace_scope};
 
 subject! {
-    /// The port.
-    upkeep: dyn Upkeep = store,
-    /// Log-ins and account events.
-    directory: Directory = store,
-    /// Where API calls are counted.
-    ledger: dyn CallLedger = store,
-    /// What was used.
-    billing: dyn UnitOfWork<dyn BillingTx> = store,
-    /// Keys of runs.
-    runs: dyn UnitOfWork<dyn RunsTx> = store,
-    /// Mails that are kept.
-    outbox: dyn MailOutbox = store,
-    /// Keys of requests.
-    idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
+    about {
+        /// The port.
+        upkeep: dyn Upkeep = store,
+    }
+    beside {
+        /// Log-ins and account events.
+        directory: Directory = store,
+        /// Where API calls are counted.
+        ledger: dyn CallLedger = store,
+        /// What was used.
+        billing: dyn UnitOfWork<dyn BillingTx> = store,
+        /// Keys of runs.
+        runs: dyn UnitOfWork<dyn RunsTx> = store,
+        /// Mails that are kept.
+        outbox: dyn MailOutbox = store,
+        /// Keys of requests.
+        idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
+    }
 }
 
 impl Subject {

@@ -32,20 +32,24 @@ pub use running::*;
 pub use triggering::*;
 
 subject! {
-    /// Adds events.
-    events: dyn UnitOfWork<dyn EventsTx> = store,
-    /// Keeps workflows.
-    workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
-    /// Keeps runs.
-    runs: dyn UnitOfWork<dyn RunsTx> = store,
-    /// Keeps triggers.
-    triggers: dyn UnitOfWork<dyn TriggersTx> = store,
-    /// Finds triggers that are due.
-    due: dyn DueTriggers = store,
-    /// Lets events be followed.
-    following: dyn UnitOfWork<dyn EventTriggersTx> = store,
-    /// Reads the audit log.
-    tenancy: Tenancy = store,
+    about {
+        /// Keeps workflows.
+        workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
+        /// Keeps runs.
+        runs: dyn UnitOfWork<dyn RunsTx> = store,
+        /// Keeps triggers.
+        triggers: dyn UnitOfWork<dyn TriggersTx> = store,
+        /// Finds triggers that are due.
+        due: dyn DueTriggers = store,
+    }
+    beside {
+        /// Adds events.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
+        /// Lets events be followed.
+        following: dyn UnitOfWork<dyn EventTriggersTx> = store,
+        /// Reads the audit log.
+        tenancy: Tenancy = store,
+    }
 }
 
 impl Subject {

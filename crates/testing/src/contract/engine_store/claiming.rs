@@ -7,7 +7,7 @@ use tidegate_kernel::{TraceContext, WorkflowId};
 use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{RunStatus, Transition};
 
-use super::{Hand, Subject, TTL, at, completed, ended, new_run, record, step, summary, whole};
+use super::{Hand, Subject, TTL, at, completed, end, new_run, record, step, summary, whole};
 
 /// A run is leased once, in the order of its workspace's queue, and never more than asked for.
 pub async fn a_run_is_claimed_once(subject: &Subject) {
@@ -35,9 +35,7 @@ pub async fn a_run_keeps_its_trace(subject: &Subject) {
     for trace in [trace.expect("a place in a trace").into(), None] {
         let scope = subject.scope().with_trace(trace.clone());
         let run = new_run(&subject.env, WorkflowId::generate(&subject.env));
-        let mut tx = subject.runs.begin(&scope).await.expect("a transaction begins");
-        tx.runs().add(&run).await.expect("a run is added");
-        tx.commit().await.expect("it commits");
+        subject.world.add(&scope, &run).await;
         let claimed = hand.take(subject.ours, 1).await;
         assert_eq!(claimed.iter().map(|run| (run.key.run, &run.trace)).collect::<Vec<_>>(), [(run.id, &trace)]);
     }
@@ -65,9 +63,7 @@ pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     let over = RunCommit { cleared: vec![StepIndex(0)], ..step(&back, 2, vec![completed(2)]) };
     assert_eq!(hand.commit(&[over]).await, [key]);
     assert_eq!(hand.look(None, at(2_001)).await.timers, [later], "a time that has been met is over");
-    let end =
-        RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(&back, 3, vec![ended(3)]) };
-    assert_eq!(hand.commit(&[end]).await, [key]);
+    assert_eq!(hand.commit(&[end(&back, 3)]).await, [key]);
     assert_eq!(hand.look(None, at(2_001)).await.timers, [], "nothing is left of an ended run");
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nor can it be claimed");
 }
@@ -114,9 +110,7 @@ pub async fn a_look_has_the_first_timers(subject: &Subject) {
     assert_eq!(first, expected[..usize::from(most)]);
     let rest = hand.look(first.last().map(|timer| timer.due), at(2_000)).await.timers;
     assert_eq!(rest, expected[usize::from(most) - 1..]);
-    let end =
-        RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(&run, 1, vec![ended(1)]) };
-    assert_eq!(hand.commit(&[end]).await, [key]);
+    assert_eq!(hand.commit(&[end(&run, 1)]).await, [key]);
     assert_eq!(hand.look(None, at(2_000)).await.timers, []);
 }
 
@@ -130,9 +124,7 @@ pub async fn an_end_is_asked_for_in_ones_own_workspace(subject: &Subject) {
     let theirs = subject.run(subject.theirs, None).await;
     subject.cancel(RunKey { workspace: subject.ours, run: theirs.run }).await;
     assert_eq!(hand.look(None, at(0)).await.signals, [], "another tenant's run is none");
-    let mut tx = subject.begin(subject.ours).await;
-    tx.runs().request_cancel_all(subject.env.now()).await.expect("all are asked to end");
-    tx.commit().await.expect("it commits");
+    subject.world.cancel_all(subject.ours, subject.env.now()).await;
     let mut asked: Vec<_> = hand.look(None, at(0)).await.signals.iter().map(|signal| signal.key).collect();
     asked.sort_unstable();
     ours.sort_unstable();

@@ -3,7 +3,7 @@
 use tidegate_engine::model::{After, Departure, Gate, RunCommit, RunKey};
 use tidegate_workflows::run::{RunStatus, Transition};
 
-use super::{Hand, Subject, TTL, completed, ended, record, step, summary, whole};
+use super::{Hand, Subject, TTL, completed, end, record, step, whole};
 
 /// A repeated or stale commit changes nothing, however often it comes.
 pub async fn a_repeated_commit_changes_nothing(subject: &Subject) {
@@ -15,8 +15,7 @@ pub async fn a_repeated_commit_changes_nothing(subject: &Subject) {
     assert_eq!(hand.commit(std::slice::from_ref(&begin)).await, [key]);
     assert_eq!(hand.commit(std::slice::from_ref(&begin)).await, []);
     assert_eq!(subject.status(key).await, RunStatus::Running);
-    let end =
-        RunCommit { after: After::End, summary: Some(summary(RunStatus::Completed)), ..step(&run, 2, vec![ended(2)]) };
+    let end = end(&run, 2);
     let stale = RunCommit { from_seq: 1, ..end.clone() };
     assert_eq!(hand.commit(&[stale]).await, []);
     assert_eq!(hand.commit(std::slice::from_ref(&end)).await, [key]);
@@ -48,11 +47,7 @@ pub async fn a_gate_is_passed_in_order(subject: &Subject) {
     let first = hand.take(workspace, 10).await;
     assert_eq!(first.iter().map(|run| run.key).collect::<Vec<_>>(), [keys[0]], "what is blocked is not ready");
     assert_eq!(first[0].holds, std::slice::from_ref(&gate));
-    let end = RunCommit {
-        after: After::End,
-        left: vec![Departure { gate: gate.clone(), places: 1 }],
-        ..step(&first[0], 1, vec![ended(1)])
-    };
+    let end = RunCommit { left: vec![Departure { gate: gate.clone(), places: 1 }], ..end(&first[0], 1) };
     let committed = subject.engine.commit(&hand.scope, hand.id, &[end]).await.expect("commits");
     assert_eq!(committed.promoted, [(first[0].tenure.shard, keys[1], gate.clone())]);
     let next = hand.take(workspace, 10).await;
@@ -104,7 +99,7 @@ pub async fn a_gate_is_its_workspaces_own(subject: &Subject) {
     assert_eq!(hand.commit(&[pass(&ours[0]), block, pass(&theirs)]).await.len(), 3);
     for (run, promoted) in [(&theirs, None), (&ours[0], Some(ours[1].key))] {
         let left = vec![Departure { gate: Gate::workspace(), places: 1 }];
-        let end = RunCommit { after: After::End, left, ..step(run, 1, vec![ended(1)]) };
+        let end = RunCommit { left, ..end(run, 1) };
         let committed = subject.engine.commit(&hand.scope, hand.id, &[end]).await.expect("commits");
         assert_eq!(committed.promoted.iter().map(|(_, key, _)| *key).collect::<Vec<_>>(), Vec::from_iter(promoted));
     }

@@ -5,6 +5,8 @@ use tidegate_engine::model::Share;
 use super::{Hand, INSTANT, Subject, TTL, at, whole};
 
 /// A shard has one owner, and every change of owner raises its epoch.
+///
+/// Served only: on an embedded PostgreSQL whoever asks owns every shard, because no other process can be there.
 pub async fn a_shard_has_one_owner(subject: &Subject) {
     let mut first = Hand::holding(subject, 1, TTL).await;
     let all = first.tenures.len();

@@ -39,6 +39,8 @@ pub async fn a_key_is_unique_until_its_job_begins(subject: &Subject) {
 }
 
 /// A job that a transaction is enqueueing again begins only after that has ended, and no other waits for it.
+///
+/// Served only: on an embedded PostgreSQL nothing is claimed while a transaction is open.
 pub async fn what_is_wanted_again_begins_after_whoever_wants_it(subject: &Subject) {
     let wanted = subject.enqueue(subject.ours, &note("a").unique("k")).await.id();
     let other = subject.enqueue(subject.ours, &note("b")).await.id();

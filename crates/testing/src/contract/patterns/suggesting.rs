@@ -126,7 +126,8 @@ pub async fn suggestions_are_listed_by_confidence(subject: &Subject) {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let two = PageSize::new(2).expect("a size that is allowed");
-        let listed = subject.suggestions().list(&scope, &filter, after, two).await.expect("a page is listed");
+        let mut tx = subject.suggestions.begin(&scope).await.expect("a transaction begins");
+        let listed = tx.suggestions().list(&filter, after, two).await.expect("a page is listed");
         all.extend(listed.page.items.iter().map(|item| SuggestionPlace { confidence: item.confidence, id: item.id }));
         after = listed.page.next;
         if after.is_none() {

@@ -210,8 +210,9 @@ pub async fn a_list_has_the_workspaces_own_newest_first(subject: &Subject) {
         subject.create(&foreign, name, "").await;
     }
     let two = PageSize::new(2).expect("a page of two");
-    let first = subject.service().list(&scope, None, two).await.expect("workflows are listed");
-    let rest = subject.service().list(&scope, first.next, two).await.expect("workflows are listed");
+    let mut tx = subject.workflows.begin(&scope).await.expect("a transaction begins");
+    let first = tx.workflows().list(None, two).await.expect("workflows are listed");
+    let rest = tx.workflows().list(first.next, two).await.expect("workflows are listed");
     let listed: Vec<_> = first.items.iter().chain(&rest.items).map(|workflow| workflow.id).collect();
     assert_eq!((listed, rest.next), (ids, None));
 }

@@ -6,7 +6,7 @@ use tidegate_kernel::{PageSize, RunId, WorkflowId, WorkspaceScope};
 use tidegate_workflows::definition::Definition;
 use tidegate_workflows::model::{Document, Expected};
 use tidegate_workflows::run::ports::{KeyClaim, RunsTx, Startable};
-use tidegate_workflows::run::{NewRun, Run, RunFilter, RunStatus};
+use tidegate_workflows::run::{NewRun, QuarantineAction, Run, RunFilter, RunStatus};
 
 use super::{Subject, document};
 use crate::contract::engine_store::new_run;
@@ -171,6 +171,21 @@ pub async fn asking_for_an_end_changes_no_run(subject: &Subject) {
     tx.runs().request_cancel_all(subject.env.now()).await.expect("all are asked to end");
     tx.commit().await.expect("it commits");
     assert_eq!(subject.runs(&scope).await, before);
+}
+
+/// MUST refuse what is wanted of a run that is not in quarantine, or not there. What becomes of one that is in quarantine
+/// is in the suite of the engine's store.
+pub async fn nothing_is_asked_of_a_run_outside_quarantine(subject: &Subject) {
+    let (scope, foreign) = (subject.scope(), subject.foreign());
+    let id = subject.add_run(&scope, WorkflowId::generate(&subject.env)).await;
+    for (scope, id) in [(&scope, id), (&foreign, id), (&scope, RunId::generate(&subject.env))] {
+        for action in [QuarantineAction::Release, QuarantineAction::End] {
+            let mut tx = subject.begin(scope).await;
+            let asked = tx.runs().request_in_quarantine(id, action, subject.env.now()).await.expect("an answer");
+            assert!(!asked, "{action:?}");
+            tx.commit().await.expect("it commits");
+        }
+    }
 }
 
 /// What can be started is what is published; versions that are there have a document.

@@ -25,8 +25,7 @@ impl Subject {
 
     /// What is due in the two workspaces.
     pub(super) async fn due(&self) -> Vec<(WorkspaceId, TimeTrigger)> {
-        let mut due =
-            self.trigger_service().due(&system_scope(), self.env.now(), 1_000).await.expect("due triggers are found");
+        let mut due = self.due.due(&system_scope(), self.env.now(), 1_000).await.expect("due triggers are found");
         due.retain(|(workspace, _)| self.knows(*workspace));
         due
     }
@@ -136,7 +135,7 @@ pub async fn the_longest_due_comes_first(subject: &Subject) {
     subject.at("01:00:00");
     let due: Vec<_> = subject.due().await.into_iter().map(|(workspace, _)| workspace).collect();
     assert_eq!(due, [subject.theirs, subject.ours]);
-    let one = subject.trigger_service().due(&system_scope(), subject.env.now(), 1).await;
+    let one = subject.due.due(&system_scope(), subject.env.now(), 1).await;
     assert_eq!(one.expect("due triggers are found").len(), 1);
 }
 
@@ -150,7 +149,7 @@ pub async fn a_flood_of_due_triggers_leaves_room(subject: &Subject) {
     subject.at("01:00:00");
     let mut seen = Vec::new();
     for _ in 0..2 {
-        let due = subject.trigger_service().due(&system_scope(), subject.env.now(), 2).await;
+        let due = subject.due.due(&system_scope(), subject.env.now(), 2).await;
         let due = due.expect("due triggers are found");
         assert_eq!(due.len(), 2);
         seen.extend(due.into_iter().map(|(workspace, _)| workspace));
