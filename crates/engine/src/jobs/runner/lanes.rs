@@ -28,6 +28,7 @@ pub(super) struct KindQueue {
     name: &'static str,
     pub(super) kind: Kind,
     pub(super) measures: KindMeasures,
+    /// Workspaces that have jobs and may begin some.
     ring: Ring<WorkspaceId>,
     lanes: HashMap<WorkspaceId, BTreeMap<JobPriority, Known>>,
     /// How many attempts each workspace has in hand.
@@ -60,7 +61,21 @@ impl KindQueue {
             // A job below the bound came late: its transaction began before those of jobs that were claimed.
             known.bound = known.bound.min(first.saturating_sub(1));
         }
-        self.ring.insert(lane.workspace, 1);
+        self.enter(lane.workspace);
+    }
+
+    /// Gives a workspace turns, where it has jobs and room.
+    fn enter(&mut self, workspace: WorkspaceId) {
+        let has_work = self.lanes.get(&workspace).is_some_and(|lanes| lanes.values().any(|known| known.has_work));
+        if has_work && self.room(workspace) > 0 {
+            self.ring.insert(workspace, 1);
+        }
+    }
+
+    /// How many attempts more a workspace may make at once.
+    fn room(&self, workspace: WorkspaceId) -> usize {
+        let running = self.running.get(&workspace).copied().unwrap_or(0);
+        self.kind.options.per_workspace().saturating_sub(running)
     }
 
     /// What to claim next, up to `most` jobs.
@@ -69,11 +84,9 @@ impl KindQueue {
         if free == 0 || self.ring.is_empty() {
             return Vec::new();
         }
-        let cap = self.kind.options.per_workspace();
         let mut claims = Vec::new();
         for (workspace, share) in self.ring.share(u32::try_from(free).unwrap_or(u32::MAX)) {
-            let running = self.running.get(&workspace).copied().unwrap_or(0);
-            let room = u32::try_from(cap.saturating_sub(running)).unwrap_or(u32::MAX);
+            let room = u32::try_from(self.room(workspace)).unwrap_or(u32::MAX);
             let first = self.lanes.get(&workspace).and_then(|lanes| lanes.iter().find(|(_, known)| known.has_work));
             let (Some((priority, known)), 1..) = (first, share.min(room)) else { continue };
             let lane = Lane { shard: known.shard, workspace, kind: self.name.to_owned(), priority: *priority };
@@ -98,6 +111,10 @@ impl KindQueue {
     pub(super) fn began(&mut self, workspace: WorkspaceId) {
         *self.running.entry(workspace).or_default() += 1;
         self.total += 1;
+        if self.room(workspace) == 0 {
+            // It would only take the turns of others.
+            self.ring.remove(workspace);
+        }
     }
 
     pub(super) fn ended(&mut self, workspace: WorkspaceId) {
@@ -108,6 +125,7 @@ impl KindQueue {
                 self.running.remove(&workspace);
             }
         }
+        self.enter(workspace);
     }
 
     pub(super) fn forget(&mut self, shard: ShardId) {
@@ -130,5 +148,86 @@ impl KindQueue {
             }
             !lanes.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::{JobError, JobHandler, JobKinds, JobOptions, JobTask};
+    use async_trait::async_trait;
+    use serde::{Deserialize, Serialize};
+    use tidegate_kernel::JobPayload;
+    use uuid::Uuid;
+
+    #[derive(Serialize, Deserialize)]
+    struct Nothing {}
+
+    impl JobPayload for Nothing {
+        const KIND: &'static str = "test.nothing";
+    }
+
+    struct Handler;
+
+    #[async_trait]
+    impl JobHandler<Nothing> for Handler {
+        async fn run(&self, _: &JobTask, _: Nothing) -> Result<(), JobError> {
+            Ok(())
+        }
+    }
+
+    fn queue(concurrency: usize) -> KindQueue {
+        let options = JobOptions { concurrency, ..JobOptions::default() };
+        let mut kinds = JobKinds::default().register::<Nothing>(options, Handler).unwrap().kinds;
+        KindQueue::new(Nothing::KIND, kinds.remove(Nothing::KIND).unwrap())
+    }
+
+    fn workspace(n: u128) -> WorkspaceId {
+        WorkspaceId::from_uuid(Uuid::from_u128(n))
+    }
+
+    fn lane(n: u128) -> Lane {
+        let kind = Nothing::KIND.to_owned();
+        Lane { shard: ShardId(0), workspace: workspace(n), kind, priority: JobPriority::Normal }
+    }
+
+    /// Claims what can be, of lanes that never end, and says how much of which workspace.
+    fn claim(queue: &mut KindQueue) -> Vec<(u128, u32)> {
+        let claims = queue.share(usize::MAX);
+        for claim in &claims {
+            queue.claimed(claim, claim.quantum, 0);
+            (0..claim.quantum).for_each(|_| queue.began(claim.lane.workspace));
+        }
+        claims.iter().map(|claim| (claim.lane.workspace.as_uuid().as_u128(), claim.quantum)).collect()
+    }
+
+    #[test]
+    fn a_workspace_that_is_full_takes_no_turn_of_another() {
+        let mut queue = queue(16);
+        queue.has_work(&lane(1), None, false);
+        assert_eq!(claim(&mut queue), [(1, 12)], "it leaves a quarter to others");
+        assert_eq!(claim(&mut queue), [], "and waits");
+        queue.has_work(&lane(1), None, false);
+        queue.has_work(&lane(2), None, false);
+        assert_eq!(claim(&mut queue), [(2, 4)], "another one begins at once");
+        // That was all of it.
+        queue.claimed(&LaneClaim { lane: lane(2), bound: 0, quantum: 1 }, 0, 0);
+        queue.ended(workspace(1));
+        assert_eq!(claim(&mut queue), [(1, 1)], "what ends makes room");
+    }
+
+    #[test]
+    fn the_first_priority_goes_first_and_a_late_job_is_found_below_the_bound() {
+        let mut queue = queue(2);
+        queue.has_work(&lane(1), None, false);
+        queue.has_work(&Lane { priority: JobPriority::High, ..lane(1) }, None, false);
+        let first = queue.share(1).remove(0);
+        assert_eq!((first.lane.priority, first.quantum), (JobPriority::High, 1));
+        queue.claimed(&first, 0, 0);
+        let second = queue.share(1).remove(0);
+        assert_eq!(second.lane.priority, JobPriority::Normal);
+        queue.claimed(&second, 1, 90);
+        queue.has_work(&lane(1), Some(70), false);
+        assert_eq!(queue.share(1)[0].bound, 69);
     }
 }
