@@ -39,6 +39,8 @@ create table job (
     -- Somebody took it back while it was being done.
     cancelled boolean not null,
     request_id text not null,
+    -- The trace in which it was enqueued (W3C Trace Context).
+    traceparent text check (length(traceparent) = 55),
     primary key (workspace_id, id),
     check (not is_unique or unique_key is not null)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);

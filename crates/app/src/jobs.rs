@@ -10,6 +10,7 @@ use tidegate_tenancy::SendMail;
 
 use crate::Services;
 use crate::mail::SendMails;
+use crate::telemetry::traces;
 
 /// Every kind.
 ///
@@ -37,6 +38,7 @@ pub(crate) async fn work(services: Services) {
         kinds: services.job_kinds.clone(),
         shards: services.shards.clone(),
         bus: services.signals.clone(),
+        continue_trace: traces::continue_trace,
         env: services.env.clone(),
         scope: services.issuer.system("background jobs").with_urgency(Urgency::Background),
         config: JobRunnerConfig::default(),

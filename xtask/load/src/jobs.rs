@@ -138,6 +138,7 @@ impl House {
             kinds,
             shards,
             bus: self.bus.clone(),
+            continue_trace: |_, _| {},
             env: self.env.clone(),
             scope: self.issuer.system("a benchmark"),
             config: JobRunnerConfig::default(),

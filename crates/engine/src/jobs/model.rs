@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{JobId, JobPriority, JobStatus, RequestId, WorkspaceId};
+use tidegate_kernel::{JobId, JobPriority, JobStatus, RequestId, TraceContext, WorkspaceId};
 use uuid::Uuid;
 
 use crate::model::{ShardId, Tenure};
@@ -118,6 +118,8 @@ pub struct ClaimedJob {
     pub since: DateTime<Utc>,
     /// The request that enqueued it.
     pub request_id: RequestId,
+    /// The trace in which it was enqueued.
+    pub trace: Option<TraceContext>,
 }
 
 /// How an attempt ended.

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tidegate_engine::jobs::{ClaimedJob, JobClaim, JobKey, Lane};
 use tidegate_engine::model::{ShardId, Tenure, WorkerId};
-use tidegate_kernel::{JobId, JobPriority, RequestId, StoreError, WorkspaceId};
+use tidegate_kernel::{JobId, JobPriority, RequestId, StoreError, TraceContext, WorkspaceId};
 
 use super::columns;
 use crate::engine::{fence, unreadable};
@@ -41,11 +41,11 @@ const CLAIM: &str = "
         on conflict (workspace_id, job_id) do nothing
         returning workspace_id, job_id)
     select t.workspace_id, t.job_id, t.shard, t.epoch, t.kind, t.priority, t.seq, t.is_unique, t.attempts, t.since,
-        j.payload, j.request_id
+        j.payload, j.request_id, j.traceparent
     from leased l
     join taken t on t.workspace_id = l.workspace_id and t.job_id = l.job_id
     cross join lateral (
-        select j.payload, j.request_id from job j
+        select j.payload, j.request_id, j.traceparent from job j
         where j.workspace_id = t.workspace_id and j.id >= t.job_id and j.id <= t.job_id order by j.id limit 1) j
     order by t.seq";
 
@@ -100,6 +100,7 @@ fn read(row: &PgRow) -> Result<ClaimedJob, StoreError> {
     let shard = ShardId(row.try_get("shard").map_err(store_error)?);
     let workspace = WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?);
     let attempts: i32 = row.try_get("attempts").map_err(store_error)?;
+    let trace: Option<String> = row.try_get("traceparent").map_err(store_error)?;
     let request_id: String = row.try_get("request_id").map_err(store_error)?;
     Ok(ClaimedJob {
         key: JobKey { workspace, job: JobId::from_uuid(row.try_get("job_id").map_err(store_error)?) },
@@ -114,6 +115,7 @@ fn read(row: &PgRow) -> Result<ClaimedJob, StoreError> {
         payload: row.try_get("payload").map_err(store_error)?,
         attempts: u32::try_from(attempts).map_err(unreadable)?,
         since: row.try_get("since").map_err(store_error)?,
+        trace: trace.as_deref().and_then(TraceContext::new),
         request_id: RequestId::new(&request_id).ok_or_else(|| unreadable("a request id that is none"))?,
     })
 }

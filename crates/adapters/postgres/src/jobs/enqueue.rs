@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_engine::jobs::{INSTALLATION, Lane, Recurrence};
 use tidegate_engine::model::ShardId;
-use tidegate_kernel::{Enqueued, JobId, Jobs, NewJob, Signal, StoreError, Topic, WorkspaceId};
+use tidegate_kernel::{Enqueued, JobId, Jobs, NewJob, Signal, StoreError, Topic, TraceContext, WorkspaceId};
 use uuid::Uuid;
 
 use super::OwnsJobs;
@@ -16,8 +16,8 @@ use crate::transaction::{Machinery, PgTx};
 const ENQUEUE: &str = "
     with added as (
         insert into job (workspace_id, id, shard, kind, payload, priority, unique_key, is_unique, attempts, run_at,
-            created_at, cancelled, request_id)
-        select $1, $2, s.shard, $4, $5, $6, $7, $7 is not null, 0, $8, $9, false, $10 from slot s where s.slot = $3
+            created_at, cancelled, request_id, traceparent)
+        select $1, $2, s.shard, $4, $5, $6, $7, $7 is not null, 0, $8, $9, false, $10, $11 from slot s where s.slot = $3
         on conflict (workspace_id, kind, unique_key) where is_unique do update set unique_key = excluded.unique_key
         returning id, shard),
     queued as (
@@ -48,6 +48,7 @@ impl<G: OwnsJobs> Jobs for PgTx<G> {
     async fn enqueue(&mut self, job: &NewJob) -> Result<Enqueued, StoreError> {
         let (owner, id, now) = (self.context.owner(), self.env.uuid_v7(), self.env.now());
         let request_id = self.context.request_id().to_owned();
+        let trace = self.context.trace().map(TraceContext::to_string);
         let (found, shard): (Uuid, i16) = sqlx::query_as(ENQUEUE)
             .bind(owner.as_uuid())
             .bind(id)
@@ -59,6 +60,7 @@ impl<G: OwnsJobs> Jobs for PgTx<G> {
             .bind(job.run_at)
             .bind(now)
             .bind(request_id)
+            .bind(trace)
             .fetch_one(self.sqlx())
             .await
             .map_err(store_error)?;

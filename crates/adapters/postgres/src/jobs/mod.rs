@@ -15,7 +15,7 @@ use tidegate_engine::jobs::{
     ClaimedJob, EndedJob, INSTALLATION, JobClaim, JobCount, JobKey, JobOutlook, JobStore, Recurrence,
 };
 use tidegate_engine::model::{ShardId, Tenure, WorkerId};
-use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_kernel::{StoreError, SystemScope, TraceContext, Transaction, WorkspaceId};
 use uuid::Uuid;
 
 use crate::engine::PgEngineStore;
@@ -29,6 +29,10 @@ pub(crate) trait OwnsJobs: Send + Sync {
     fn owner(&self) -> WorkspaceId;
     /// The request that the transaction is part of.
     fn request_id(&self) -> &str;
+    /// The trace that it is part of.
+    fn trace(&self) -> Option<&TraceContext> {
+        None
+    }
 }
 
 impl OwnsJobs for Tenant {
@@ -38,6 +42,10 @@ impl OwnsJobs for Tenant {
 
     fn request_id(&self) -> &str {
         self.request_id.as_str()
+    }
+
+    fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 }
 

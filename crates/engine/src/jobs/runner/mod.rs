@@ -25,6 +25,7 @@ use super::model::{ClaimedJob, EndedJob, JobClaim, JobCount, JobKey, JobOutcome,
 use super::ports::JobStore;
 use crate::model::{ShardId, Tenure, WorkerId};
 use crate::panics::catch_store;
+use crate::ports::ContinueTrace;
 use crate::shards::{Owned, OwnedShards};
 
 /// Settings of a runner.
@@ -64,6 +65,8 @@ pub struct JobRunnerParts {
     pub shards: OwnedShards,
     /// Who says that there are jobs.
     pub bus: Arc<dyn SignalBus>,
+    /// Makes the span of a job a part of the trace in which it was enqueued.
+    pub continue_trace: ContinueTrace,
     /// Time and randomness.
     pub env: Environment,
     /// The proof that this may work across tenants.
@@ -123,6 +126,7 @@ struct Runner {
     shards: OwnedShards,
     bus: Box<dyn SignalStream>,
     listening: bool,
+    continue_trace: ContinueTrace,
     env: Environment,
     scope: Arc<SystemScope>,
     config: JobRunnerConfig,
@@ -172,6 +176,7 @@ impl Runner {
             shards: parts.shards,
             bus: parts.bus.subscribe(&[Topic::JobReady]),
             listening: true,
+            continue_trace: parts.continue_trace,
             env: parts.env,
             scope: Arc::new(parts.scope),
             config: parts.config,

@@ -8,8 +8,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use tidegate_kernel::StoreError;
+use tidegate_kernel::trace::SPANS;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::super::kinds::{JobError, JobOptions, JobTask};
 use super::super::model::{ClaimedJob, INSTALLATION, JobClaim, JobOutcome, JobOutlook};
@@ -153,6 +155,14 @@ impl Runner {
             "job", kind = name, job = %key.job, workspace_id = %key.workspace, attempt = task.attempt,
             request_id = task.request_id.as_str(),
         );
+        let traced = tracing::trace_span!(
+            target: SPANS, parent: None, "job", otel.name = name, job = %key.job, workspace_id = %key.workspace,
+            attempt = task.attempt, error.type = Empty, otel.status_code = Empty,
+        );
+        if let (false, Some(trace)) = (traced.is_disabled(), &job.trace) {
+            (self.continue_trace)(&traced, trace);
+        }
+        let outcome_of = traced.clone();
         let (sender, env) = (self.sender.clone(), self.env.clone());
         let work = async move {
             let result = if job.attempts >= options.retry.max_attempts {
@@ -169,12 +179,14 @@ impl Runner {
             let [jitter] = env.random::<1>();
             let outcome = outcome(&options, task.attempt, result, env.now(), f64::from(jitter) / 255.0);
             if let JobOutcome::Retry { error, .. } | JobOutcome::Dead { error } = &outcome {
+                outcome_of.record("error.type", "job");
+                outcome_of.record("otel.status_code", "ERROR");
                 tracing::warn!(error, dead = matches!(outcome, JobOutcome::Dead { .. }), "a job failed");
             }
             // Nobody hears it where the runner has ended meanwhile.
             let _ = sender.send(Message::Ended { key, tenure, outcome });
         };
-        let attempt = Some(tokio::spawn(work.instrument(span)).abort_handle());
+        let attempt = Some(tokio::spawn(work.instrument(span).instrument(traced)).abort_handle());
         self.in_hand.insert(key, InHand { tenure, kind: name, attempt, begun: Instant::now() });
         if let Some(queue) = self.queues.get_mut(name) {
             queue.began(key.workspace);

@@ -1,9 +1,10 @@
 //! Enqueueing in the transaction of the cause.
 
 use tidegate_engine::jobs::{INSTALLATION, JobOutcome, LaneClaim, Recurrence};
-use tidegate_kernel::{Enqueued, JobPriority, JobStatus};
+use tidegate_kernel::{Enqueued, JobPriority, JobStatus, TraceContext};
 
 use super::{Hand, Note, Subject, TTL, ids, later, minutes, note};
+use crate::scope::workspace_scope;
 
 /// A job is there if and only if its cause has committed, and reads back as it was enqueued.
 pub async fn a_job_commits_with_its_cause(subject: &Subject) {
@@ -19,6 +20,19 @@ pub async fn a_job_commits_with_its_cause(subject: &Subject) {
     assert_eq!((read, claimed[0].attempts), (Note("kept".to_owned()), 0));
     assert_eq!(claimed[0].lane.priority, JobPriority::High);
     assert_eq!(claimed[0].request_id, crate::scope::request_id());
+}
+
+/// A job keeps the trace of its cause; one without a trace has none.
+pub async fn a_job_keeps_its_trace(subject: &Subject) {
+    let trace = TraceContext::new("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let scope = workspace_scope(subject.ours).with_trace(trace.clone());
+    let mut tx = subject.workspaces.begin(&scope).await.expect("a transaction begins");
+    tx.jobs().enqueue(&note("a")).await.expect("a job is enqueued");
+    tx.commit().await.expect("it commits");
+    subject.enqueue(subject.ours, &note("b")).await;
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let claimed = hand.take(subject.ours, 10).await;
+    assert_eq!(claimed.iter().map(|job| job.trace.clone()).collect::<Vec<_>>(), [trace, None]);
 }
 
 /// While a job waits to begin, no second one with its key is added, in its workspace and kind alone; from then on one is.

@@ -18,7 +18,7 @@ use tidegate_engine::jobs::{
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{
-    JobId, JobPayload, JobStatus, NewJob, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
+    JobId, JobPayload, JobStatus, NewJob, StoreError, TraceContext, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
 };
 use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
 use tidegate_testing::TestDatabase;
@@ -215,7 +215,9 @@ impl House {
         let config = JobRunnerConfig { poll, idle_poll: poll, ..JobRunnerConfig::default() };
         let stop = CancellationToken::new();
         let bus = self.bus.clone();
-        let parts = JobRunnerParts { store, kinds, shards, bus, env, scope: system_scope(), config };
+        let continue_trace = |_: &tracing::Span, _: &TraceContext| {};
+        let scope = system_scope();
+        let parts = JobRunnerParts { store, kinds, shards, bus, continue_trace, env, scope, config };
         let runner = tokio::spawn(run_jobs(parts, stop.clone()));
         Process { engine, stop, runner }
     }
