@@ -62,8 +62,8 @@ async fn lists(app: &TestApp) -> Vec<String> {
         let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
         parameters.iter().any(|parameter| parameter["name"] == "cursor")
     };
-    // Those of operators have their own test.
-    let ours = |path: &str| !path.contains("/monitoring/");
+    // Those of operators have their own test; a served database shows no mails.
+    let ours = |path: &str| !path.contains("/monitoring/") && !path.contains("/dev/");
     paths.iter().filter(|(path, item)| ours(path) && paged(item)).map(|(path, _)| path.clone()).collect()
 }
 
