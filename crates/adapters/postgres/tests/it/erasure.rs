@@ -52,6 +52,13 @@ const FILL: &[&str] = &[
     "insert into gate_hold values (:w, gen_random_uuid(), 'g', 1)",
     "insert into blocked (workspace_id, gate, run_id, shard) values (:w, 'g', gen_random_uuid(), 1)",
     "insert into run_quarantine values (:w, gen_random_uuid(), 1, 'refused', 'an error', now())",
+    "insert into job (workspace_id, id, shard, kind, payload, priority, is_unique, attempts, created_at, cancelled, request_id)
+     select :w, gen_random_uuid(), 1, 'k', '{}', 1, false, 0, now(), false, 'r' from generate_series(1, 5)",
+    "insert into job_ready (workspace_id, job_id, shard, kind, priority, is_unique, attempts, since)
+     values (:w, gen_random_uuid(), 1, 'k', 1, false, 0, now())",
+    "insert into job_later values (:w, gen_random_uuid(), 1, 'k', 1, now() + interval '1 year', false, 0)",
+    "insert into job_lease values (:w, gen_random_uuid(), 1, 1, 'k', 1, 0)",
+    "insert into job_dead values (:w, gen_random_uuid(), 1, 'k', 1, 'an error', now())",
     "insert into run_signal values (:w, gen_random_uuid(), gen_random_uuid(), 1, 'cancel', now())",
     "insert into pattern_totals values (:w, 1, 1, 1, 0)",
     "insert into pattern_term select :w, gen_random_uuid(), n::text from generate_series(1, 1500) n",
