@@ -4,17 +4,32 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate_engine::jobs::{JobError, JobHandler, JobTask};
-use tidegate_kernel::{JobId, StoreError, SystemScope};
-use tidegate_tenancy::{Mail, MailError, MailOutbox, MailTexts, Mailer, SendMail};
+use tidegate_kernel::{JobId, Page, PageSize, StoreError, SystemScope};
+use tidegate_tenancy::{KeptMail, Mail, MailError, MailOutbox, MailTexts, Mailer, SendMail};
 
 /// Keeps mails in the database, where there is no mail server.
-pub(crate) struct KeepingMailer {
-    pub(crate) outbox: Arc<dyn MailOutbox>,
-    pub(crate) scope: Arc<SystemScope>,
+pub(crate) struct KeptMails {
+    outbox: Arc<dyn MailOutbox>,
+    scope: SystemScope,
+}
+
+impl KeptMails {
+    /// In `outbox`, which `scope` opens.
+    pub(crate) fn new(outbox: Arc<dyn MailOutbox>, scope: SystemScope) -> Self {
+        Self { outbox, scope }
+    }
+
+    /// Mails, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be read.
+    pub(crate) async fn list(&self, after: Option<JobId>, size: PageSize) -> Result<Page<KeptMail, JobId>, StoreError> {
+        self.outbox.list(&self.scope, after, size).await
+    }
 }
 
 #[async_trait]
-impl Mailer for KeepingMailer {
+impl Mailer for KeptMails {
     async fn send(&self, id: JobId, mail: &Mail) -> Result<(), MailError> {
         let kept = self.outbox.keep(&self.scope, id, mail).await;
         kept.map_err(|error: StoreError| MailError::Transient(error.to_string()))

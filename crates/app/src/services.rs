@@ -11,12 +11,12 @@ use tidegate_events::Events;
 use tidegate_events::pattern::Patterns;
 use tidegate_events::suggestion::{Catalogue, Suggestions};
 use tidegate_in_process::{InProcessRateLimiter, InProcessSignalBus};
-use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus, SystemScope};
+use tidegate_kernel::{Environment, RateLimiter, ScopeIssuer, SignalBus};
 use tidegate_mail::Texts;
 use tidegate_outbound_http::GuardedHttp;
 use tidegate_postgres::PgStore;
 use tidegate_redis::{Redis, RedisError, RedisRateLimiter, RedisSignalBus};
-use tidegate_tenancy::{MailOutbox, Mailer};
+use tidegate_tenancy::Mailer;
 use tidegate_use_cases::{ApplySuggestion, DeleteWorkspace, PlanQuota};
 use tidegate_workflows::Workflows;
 use tidegate_workflows::run::{Quarantine, Runs};
@@ -27,7 +27,7 @@ use crate::compute::BlockingPool;
 use crate::engine;
 use crate::http::cursor::Cursors;
 use crate::jobs;
-use crate::mail::{KeepingMailer, SendMails};
+use crate::mail::{KeptMails, SendMails};
 use crate::measures::monitor::Monitor;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
@@ -82,9 +82,7 @@ pub struct Services {
     /// The kinds of background jobs that this process does.
     pub(crate) job_kinds: JobKinds,
     /// Mails that were kept instead of sent.
-    pub(crate) outbox: Arc<dyn MailOutbox>,
-    /// Opens them.
-    pub(crate) outbox_scope: Arc<SystemScope>,
+    pub(crate) kept_mails: Arc<KeptMails>,
     /// The shards that this process owns.
     pub(crate) shards: OwnedShards,
     /// Who does the steps with effects.
@@ -148,11 +146,10 @@ impl Services {
         let outbound = Arc::new(checked.outbound);
         let handlers = engine::handlers(&steps, outbound.clone(), events.clone(), Arc::clone(&signals), env.clone())
             .map_err(setting)?;
-        let outbox_scope = Arc::new(issuer.system("mails that are kept"));
-        let kept = KeepingMailer { outbox: store.clone(), scope: Arc::clone(&outbox_scope) };
+        let kept_mails = Arc::new(KeptMails::new(store.clone(), issuer.system("mails that are kept")));
         let mailer: Arc<dyn Mailer> = match checked.smtp {
             Some(smtp) => Arc::new(smtp),
-            None => Arc::new(kept),
+            None => kept_mails.clone(),
         };
         let mails = SendMails { texts: Arc::new(Texts::built_in().map_err(setting)?), mailer };
         let calls = Arc::new(CallMeter::new(store.clone(), env.clone()));
@@ -170,8 +167,7 @@ impl Services {
             )),
             jobs: Arc::new(JobQueue::new(&store, issuer.system("jobs of everybody, for operators"), env.clone())),
             job_kinds: jobs::kinds(&store, &issuer, &env, checked.retention, mails).map_err(setting)?,
-            outbox: store.clone(),
-            outbox_scope,
+            kept_mails,
             shards: OwnedShards::default(),
             run_endings: RunEndings::across(signals.clone()),
             handlers,

@@ -289,6 +289,8 @@ impl PgStore {
             turn = back;
             match begun {
                 Ok(transaction) => return Ok((transaction, turn)),
+                // Whoever shares one connection does not ask again without a turn.
+                Err(_) if self.gate.is_some() && turn.is_none() => return Err(sqlx::Error::WorkerCrashed),
                 Err(error) if is_away(&error) && closed < pool.sqlx.options().get_max_connections() => closed += 1,
                 Err(error) => return Err(error),
             }

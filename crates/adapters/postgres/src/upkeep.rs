@@ -18,64 +18,24 @@ const SESSIONS: &str = "
 const ACCOUNT_EVENTS: &str = "
     delete from account_event where id = any (array(select id from account_event where id < $1 order by id limit $2))";
 
-/// Rows that are found by an index on their time, and then addressed by their `$key`: row comparisons keep to its index.
+/// Rows that are found by an index on their time, and then addressed by their key: row comparisons keep to its index.
 macro_rules! delete_before {
-    ($table:literal, $time:literal, $key:literal, $of_row:literal, $of_old:literal) => {
+    ($table:literal, $time:literal, $first:literal $(, $key:literal)*) => {
         concat!(
-            "with old as materialized (select ",
-            $key,
-            " from ",
-            $table,
-            " where ",
-            $time,
-            " < $1 order by ",
-            $time,
-            " limit $2) delete from ",
-            $table,
-            " t using old where (",
-            $of_row,
-            ") >= (",
-            $of_old,
-            ") and (",
-            $of_row,
-            ") <= (",
-            $of_old,
-            ") and t.",
-            $time,
-            " < $1"
+            "with old as materialized (select ", $first $(, ", ", $key)*, " from ", $table,
+            " where ", $time, " < $1 order by ", $time, " limit $2)
+             delete from ", $table, " t using old where (t.", $first $(, ", t.", $key)*,
+            ") >= (old.", $first $(, ", old.", $key)*, ") and (t.", $first $(, ", t.", $key)*,
+            ") <= (old.", $first $(, ", old.", $key)*, ") and t.", $time, " < $1"
         )
     };
 }
-const USAGE: &str = delete_before!(
-    "usage_counter",
-    "period_start",
-    "workspace_id, meter, period_start",
-    "t.workspace_id, t.meter, t.period_start",
-    "old.workspace_id, old.meter, old.period_start"
-);
-const RECORDERS: &str = delete_before!("usage_recorder", "at", "recorder", "t.recorder", "old.recorder");
-const DEDUPE_KEYS: &str = delete_before!(
-    "run_key",
-    "created_at",
-    "workspace_id, workflow_id, dedupe_key",
-    "t.workspace_id, t.workflow_id, t.dedupe_key",
-    "old.workspace_id, old.workflow_id, old.dedupe_key"
-);
-const ANSWERS: &str = delete_before!(
-    "idempotency_key",
-    "kept_until",
-    "workspace_id, actor_id, digest",
-    "t.workspace_id, t.actor_id, t.digest",
-    "old.workspace_id, old.actor_id, old.digest"
-);
-const MAILS: &str = delete_before!("kept_mail", "at", "id", "t.id", "old.id");
-const PERSONAL_ANSWERS: &str = delete_before!(
-    "person_idempotency_key",
-    "kept_until",
-    "user_id, digest",
-    "t.user_id, t.digest",
-    "old.user_id, old.digest"
-);
+const USAGE: &str = delete_before!("usage_counter", "period_start", "workspace_id", "meter", "period_start");
+const RECORDERS: &str = delete_before!("usage_recorder", "at", "recorder");
+const DEDUPE_KEYS: &str = delete_before!("run_key", "created_at", "workspace_id", "workflow_id", "dedupe_key");
+const ANSWERS: &str = delete_before!("idempotency_key", "kept_until", "workspace_id", "actor_id", "digest");
+const MAILS: &str = delete_before!("kept_mail", "at", "id");
+const PERSONAL_ANSWERS: &str = delete_before!("person_idempotency_key", "kept_until", "user_id", "digest");
 
 async fn delete(
     connection: &mut PgConnection,

@@ -74,7 +74,7 @@ pub async fn kept_mail(
     }
     let binding = ("dev", "mail");
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.outbox.list(&services.outbox_scope, after, page_size(query.limit)?).await?;
+    let page = services.kept_mails.list(after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(services.cursors.list(page.map(KeptMailView::from), &binding)))

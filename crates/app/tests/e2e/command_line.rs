@@ -8,6 +8,7 @@ use tidegate_testing::TestDatabase;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::demo::tidegate;
+use crate::server::listening;
 
 const SECRET: &str = "a secret for tests that is long enough";
 
@@ -184,10 +185,8 @@ async fn log_lines_for_machines_carry_the_request_and_the_workspace() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    let mut out = BufReader::new(server.stdout.take().expect("its output is piped")).lines();
+    let (base, _out) = listening(&mut server).await;
     let mut log = BufReader::new(server.stderr.take().expect("its log is piped")).lines();
-    let first = out.next_line().await.expect("its output is text").expect("it says where it listens");
-    let base = first.strip_prefix("listening on ").expect("it says where it listens").to_owned();
     tidegate_outbound_http::install_tls();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let post = async |path: &str, token: &str, body: Value| -> Value {

@@ -3,8 +3,9 @@
 use std::process::Stdio;
 
 use tidegate_testing::TestDatabase;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::server::listening;
 
 /// The program, without what the developer has set.
 pub fn tidegate() -> Command {
@@ -24,14 +25,8 @@ async fn serve(database: &TestDatabase, plan: &str) -> (Child, String) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    let out = server.stdout.take().expect("its output is piped");
-    let mut lines = BufReader::new(out).lines();
-    loop {
-        let line = lines.next_line().await.expect("its output is text").expect("it says where it listens");
-        if let Some(url) = line.strip_prefix("listening on ") {
-            return (server, url.to_owned());
-        }
-    }
+    let (url, _) = listening(&mut server).await;
+    (server, url)
 }
 
 /// Runs the demo to its end: the exit code and what it said.

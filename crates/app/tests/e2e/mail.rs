@@ -4,10 +4,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{sleep, timeout};
 
 use crate::demo::tidegate;
+use crate::server::listening;
 
 #[tokio::test]
 async fn whoever_tries_it_on_their_own_machine_reads_its_mails() {
@@ -19,13 +19,7 @@ async fn whoever_tries_it_on_their_own_machine_reads_its_mails() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    let mut lines = BufReader::new(server.stdout.take().expect("its output is piped")).lines();
-    let url = loop {
-        let line = lines.next_line().await.expect("its output is text").expect("it says where it listens");
-        if let Some(url) = line.strip_prefix("listening on ") {
-            break url.to_owned();
-        }
-    };
+    let (url, _out) = listening(&mut server).await;
     let client = reqwest::Client::new();
     let new = json!({ "email": "ada@example.org", "password": "an umbrella in march", "name": "Ada <b>" });
     let made = client.post(format!("{url}/api/v1/auth/register")).json(&new).send().await.expect("an answer");

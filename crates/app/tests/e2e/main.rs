@@ -5,5 +5,6 @@ mod command_line;
 mod demo;
 mod logs;
 mod mail;
+mod server;
 mod traces;
 mod unreadable;

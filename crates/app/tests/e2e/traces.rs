@@ -13,10 +13,10 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::{Value, json};
 use tidegate_testing::TestDatabase;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::demo::tidegate;
+use crate::server::listening;
 
 /// A span that was received.
 #[derive(Debug, Clone)]
@@ -140,9 +140,7 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
-        let mut out = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
-        let first = out.next_line().await.expect("its output is text").expect("it says where it listens");
-        let url = first.strip_prefix("listening on ").expect("it says where it listens").to_owned();
+        let (url, _) = listening(&mut child).await;
         tidegate_outbound_http::install_tls();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { child, url, client, _database: database }

@@ -4,10 +4,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tidegate_testing::TestDatabase;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::demo::tidegate;
+use crate::server::listening;
 
 /// Sends bytes on a connection of its own; what is answered until the server closes it.
 async fn send(address: &str, bytes: &[u8]) -> String {
@@ -31,10 +32,9 @@ async fn requests_that_cannot_be_read_are_counted_and_told_of_once() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the server starts");
-    let mut out = BufReader::new(server.stdout.take().expect("its output is piped")).lines();
     let mut log = server.stderr.take().expect("its log is piped");
-    let first = out.next_line().await.expect("its output is text").expect("it says where it listens");
-    let address = first.strip_prefix("listening on http://").expect("it says where it listens").to_owned();
+    let (url, _out) = listening(&mut server).await;
+    let address = url.strip_prefix("http://").expect("an address").to_owned();
 
     let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(200_000));
     for (bytes, status) in [

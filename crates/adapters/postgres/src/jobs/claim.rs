@@ -2,11 +2,12 @@
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tidegate_engine::jobs::{ClaimedJob, JobClaim, JobKey, Lane};
+use tidegate_engine::jobs::{ClaimedJob, EndedJob, JobClaim, JobKey, JobOutcome, Lane};
 use tidegate_engine::model::{ShardId, Tenure, WorkerId};
 use tidegate_kernel::{JobId, JobPriority, RequestId, StoreError, TraceContext, WorkspaceId};
 
 use super::columns;
+use super::finish::finish;
 use crate::engine::{fence, unreadable};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
@@ -41,11 +42,11 @@ const CLAIM: &str = "
         on conflict (workspace_id, job_id) do nothing
         returning workspace_id, job_id)
     select t.workspace_id, t.job_id, t.shard, t.epoch, t.kind, t.priority, t.seq, t.is_unique, t.attempts, t.since,
-        j.payload, j.request_id, j.traceparent
+        j.payload, j.request_id, j.traceparent, j.cancelled
     from leased l
     join taken t on t.workspace_id = l.workspace_id and t.job_id = l.job_id
     cross join lateral (
-        select j.payload, j.request_id, j.traceparent from job j
+        select j.payload, j.request_id, j.traceparent, j.cancelled from job j
         where j.workspace_id = t.workspace_id and j.id >= t.job_id and j.id <= t.job_id order by j.id limit 1) j
     order by t.seq";
 
@@ -80,9 +81,15 @@ pub(super) async fn claim(
         .await
         .map_err(store_error)?;
     let mut unique = Vec::new();
+    let mut cancelled = Vec::new();
     let mut claimed = Vec::with_capacity(rows.len());
     for row in &rows {
         let job = read(row)?;
+        if row.try_get("cancelled").map_err(store_error)? {
+            // It was taken back while a worker did it that has died since.
+            cancelled.push(EndedJob { key: job.key, tenure: job.tenure, outcome: JobOutcome::Done });
+            continue;
+        }
         if row.try_get("is_unique").map_err(store_error)? {
             unique.push(job.key);
         }
@@ -92,6 +99,9 @@ pub(super) async fn claim(
         let (workspaces, jobs) = columns(unique.iter());
         let query = sqlx::query(BEGIN_UNIQUE).bind(workspaces).bind(jobs);
         query.execute(tx.sqlx()).await.map_err(store_error)?;
+    }
+    if !cancelled.is_empty() {
+        finish(tx, worker, &cancelled, tx.env.now()).await?;
     }
     Ok(claimed)
 }

@@ -28,6 +28,8 @@ const ENQUEUE: &str = "
         select $1, a.id, a.shard, $4, $6, $8, $7 is not null, 0 from added a where a.id = $2 and $8 is not null)
     select id, shard from added";
 
+/// Holds a job for whoever cancels it: nobody claims it with its key, ends it or enqueues it again meanwhile.
+const HOLD: &str = "select id from job where workspace_id = $1 and id = $2 for update";
 const CANCEL_READY: &str = "delete from job_ready where workspace_id = $1 and job_id = $2";
 const CANCEL_LATER: &str = "delete from job_later where workspace_id = $1 and job_id = $2";
 const FORGET: &str = "delete from job where workspace_id = $1 and id = $2";
@@ -76,8 +78,13 @@ impl<G: OwnsJobs> Jobs for PgTx<G> {
 
     async fn cancel(&mut self, job: JobId) -> Result<bool, StoreError> {
         let owner = self.context.owner().as_uuid();
+        let held = sqlx::query(HOLD).bind(owner).bind(job.as_uuid());
+        if held.fetch_optional(self.sqlx()).await.map_err(store_error)?.is_none() {
+            return Ok(false);
+        }
         let mut changed = 0;
-        for sql in [CANCEL_READY, CANCEL_LATER] {
+        // In the order in which a job goes, so that one that goes on at this moment is met.
+        for sql in [CANCEL_LATER, CANCEL_READY] {
             let query = sqlx::query(sql).bind(owner).bind(job.as_uuid());
             changed += query.execute(self.sqlx()).await.map_err(store_error)?.rows_affected();
         }

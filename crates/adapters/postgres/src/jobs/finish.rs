@@ -16,7 +16,7 @@ const RETRY: i16 = 1;
 const DEAD: i16 = 2;
 
 /// Only jobs whose lease is given up here are touched. A job that was cancelled while it was being done is forgotten, however it
-/// ended.
+/// ended: its row is locked before it is looked at, so that whoever cancels it at this moment has done so or not.
 const FINISH: &str = "
     with ended as materialized (
         select e.*, l.place, l.kind, l.priority, l.attempts
@@ -31,14 +31,18 @@ const FINISH: &str = "
         delete from job_lease l using ended e
         where l.ctid = e.place and l.workspace_id = e.workspace_id and l.job_id = e.job_id
         returning e.*),
+    locked as materialized (
+        select f.*, j.cancelled from freed f cross join lateral (
+            select j.cancelled from job j where j.workspace_id = f.workspace_id and j.id >= f.job_id and j.id <= f.job_id
+            order by j.id limit 1 for update) j),
     gone as (
-        delete from job j using freed f
+        delete from job j using locked f
         where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)
-          and (f.outcome = 0 or j.cancelled)),
+          and (f.outcome = 0 or f.cancelled)),
     failed as (
-        update job j set attempts = f.attempts + 1, last_error = f.error from freed f
+        update job j set attempts = f.attempts + 1, last_error = f.error from locked f
         where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)
-          and f.outcome <> 0 and not j.cancelled
+          and f.outcome <> 0 and not f.cancelled
         returning f.*),
     scheduled as (
         insert into job_later (workspace_id, job_id, shard, kind, priority, run_at, is_unique, attempts)
@@ -86,21 +90,38 @@ pub(super) async fn finish(
     Ok(written.into_iter().map(key).collect())
 }
 
-/// Of what is leased in these shards, the jobs that are not in hand are ready again.
-const RECOVER: &str = "
-    with found as materialized (
-        select l.* from unnest($1::smallint[], $2::bigint[]) as t (shard, epoch)
-        cross join lateral (
-            select l.workspace_id, l.job_id, l.ctid as place from job_lease l
-            where l.shard = t.shard and l.epoch = t.epoch order by l.epoch offset 0) l
-        where (l.workspace_id, l.job_id) not in (select * from unnest($3::uuid[], $4::uuid[]))),
-    freed as (
-        delete from job_lease l using found f
-        where l.ctid = f.place and l.workspace_id = f.workspace_id and l.job_id = f.job_id
-        returning l.*)
-    insert into job_ready (workspace_id, job_id, shard, kind, priority, is_unique, attempts, since)
-    select workspace_id, job_id, shard, kind, priority, false, attempts, now() from freed
-    on conflict (workspace_id, job_id) do nothing";
+/// Leases of some shards that are given up: those of which `$which` holds. Their jobs are ready again after `$attempts`.
+macro_rules! give_up {
+    ($which:literal, $attempts:literal) => {
+        concat!(
+            "with found as materialized (
+                 select l.* from unnest($1::smallint[], $2::bigint[]) as t (shard, epoch)
+                 cross join lateral (
+                     select l.workspace_id, l.job_id, l.ctid as place from job_lease l
+                     where l.shard = t.shard and l.epoch <= t.epoch and (",
+            $which,
+            ") order by l.epoch offset 0) l),
+             freed as (
+                 delete from job_lease l using found f
+                 where l.ctid = f.place and l.workspace_id = f.workspace_id and l.job_id = f.job_id
+                 returning l.*)
+             insert into job_ready (workspace_id, job_id, shard, kind, priority, is_unique, attempts, since)
+             select workspace_id, job_id, shard, kind, priority, false, ",
+            $attempts,
+            ", now() from freed on conflict (workspace_id, job_id) do nothing"
+        )
+    };
+}
+
+/// Of what is leased in these shards, the jobs that are not in hand.
+const RECOVER: &str = give_up!(
+    "l.epoch = t.epoch and (l.workspace_id, l.job_id) not in (select * from unnest($3::uuid[], $4::uuid[]))",
+    "attempts"
+);
+
+/// What is leased in shards that change hands. An attempt whose worker has died counts as one that failed; one that a worker gave
+/// back on its way out does not.
+const REQUEUE: &str = give_up!("l.epoch < t.epoch or $3", "attempts + (not $3)::int");
 
 pub(super) async fn recover(
     tx: &mut PgTx<Machinery>,
@@ -120,23 +141,6 @@ pub(super) async fn recover(
         .map(drop)
         .map_err(store_error)
 }
-
-/// What is leased in shards that change hands is ready again. An attempt whose worker has died counts as one that failed; one
-/// that a worker gave back on its way out does not.
-const REQUEUE: &str = "
-    with found as materialized (
-        select l.* from unnest($1::smallint[], $2::bigint[]) as t (shard, epoch)
-        cross join lateral (
-            select l.workspace_id, l.job_id, l.ctid as place from job_lease l
-            where l.shard = t.shard and l.epoch <= t.epoch and (l.epoch < t.epoch or $3)
-            order by l.epoch offset 0) l),
-    freed as (
-        delete from job_lease l using found f
-        where l.ctid = f.place and l.workspace_id = f.workspace_id and l.job_id = f.job_id
-        returning l.*)
-    insert into job_ready (workspace_id, job_id, shard, kind, priority, is_unique, attempts, since)
-    select workspace_id, job_id, shard, kind, priority, false, attempts + (not $3)::int, now() from freed
-    on conflict (workspace_id, job_id) do nothing";
 
 /// Makes ready what is leased in these shards: under older epochs, or under these too where they are `given_back`.
 pub(crate) async fn requeue(

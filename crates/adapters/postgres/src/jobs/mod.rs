@@ -26,9 +26,13 @@ pub(crate) use finish::requeue;
 /// A transaction in which the jobs are those of one workspace, or of the installation.
 pub(crate) trait OwnsJobs: Send + Sync {
     /// The workspace, or [`INSTALLATION`].
-    fn owner(&self) -> WorkspaceId;
+    fn owner(&self) -> WorkspaceId {
+        INSTALLATION
+    }
     /// The request that the transaction is part of.
-    fn request_id(&self) -> &str;
+    fn request_id(&self) -> &str {
+        "installation"
+    }
     /// The trace that it is part of.
     fn trace(&self) -> Option<&TraceContext> {
         None
@@ -49,35 +53,15 @@ impl OwnsJobs for Tenant {
     }
 }
 
-impl OwnsJobs for Directory {
-    fn owner(&self) -> WorkspaceId {
-        INSTALLATION
-    }
-
-    fn request_id(&self) -> &str {
-        "installation"
-    }
-}
+impl OwnsJobs for Directory {}
 
 impl OwnsJobs for Person {
-    fn owner(&self) -> WorkspaceId {
-        INSTALLATION
-    }
-
     fn request_id(&self) -> &str {
         self.request_id.as_str()
     }
 }
 
-impl OwnsJobs for Machinery {
-    fn owner(&self) -> WorkspaceId {
-        INSTALLATION
-    }
-
-    fn request_id(&self) -> &str {
-        "installation"
-    }
-}
+impl OwnsJobs for Machinery {}
 
 /// Keys as two arrays.
 fn columns<'k>(keys: impl Iterator<Item = &'k JobKey>) -> (Vec<Uuid>, Vec<Uuid>) {

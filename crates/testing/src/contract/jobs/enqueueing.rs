@@ -106,6 +106,37 @@ pub async fn a_job_is_cancelled(subject: &Subject) {
     assert!(subject.find(subject.ours, dead).await.is_some());
 }
 
+/// Whoever cancels a job at the moment in which it fails has it gone.
+///
+/// Served only: on an embedded PostgreSQL no end is written while a transaction is open.
+pub async fn a_job_that_is_cancelled_as_it_fails_is_gone(subject: &Subject) {
+    let id = subject.enqueue(subject.ours, &note("a")).await.id();
+    let hand = Hand::holding(subject, 1, TTL).await;
+    let claimed = hand.take(subject.ours, 1).await;
+    let mut tx = subject.begin(subject.ours).await;
+    assert!(tx.jobs().cancel(id).await.expect("a job is cancelled"));
+    let again = subject.env.now();
+    let mut failing = std::pin::pin!(hand.finish(&claimed[0], later(again)));
+    let moment = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(moment, &mut failing).await.is_err(), "it waits for whoever cancels");
+    tx.commit().await.expect("it commits");
+    let ended = failing.await;
+    assert_eq!(ended, [claimed[0].key]);
+    assert_eq!(subject.find(subject.ours, id).await, None);
+    assert_eq!(hand.look_at(again + minutes(1)).await.lanes, []);
+}
+
+/// A job that was cancelled while a worker did it that has died since is not done again.
+pub async fn a_cancelled_job_goes_with_its_worker(subject: &Subject) {
+    let id = subject.enqueue(subject.ours, &note("a")).await.id();
+    let asleep = Hand::holding(subject, 1, std::time::Duration::ZERO).await;
+    assert_eq!(ids(&asleep.take(subject.ours, 1).await), [id]);
+    assert!(subject.cancel(subject.ours, id).await);
+    let awake = Hand::holding(subject, 2, TTL).await;
+    assert_eq!(awake.take(subject.ours, 10).await, []);
+    assert_eq!(subject.find(subject.ours, id).await, None);
+}
+
 /// Each time of a recurring job enqueues one, however many ask and however many times were missed; a changed pattern counts
 /// from now on.
 pub async fn a_recurring_job_comes_once(subject: &Subject) {
