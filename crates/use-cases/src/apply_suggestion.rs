@@ -118,6 +118,6 @@ impl ApplySuggestion {
 }
 
 /// Both slices have the audit log, and it is the same.
-fn audit(tx: &mut dyn ApplySuggestionTx) -> &mut dyn AuditLog {
+fn audit(tx: &mut dyn ApplySuggestionTx) -> Box<dyn AuditLog + '_> {
     SuggestionsTx::audit(tx)
 }

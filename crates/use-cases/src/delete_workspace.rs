@@ -14,9 +14,9 @@ use tidegate_workflows::run::ports::RunRepository;
 /// What deleting a workspace needs of a store: parts of both domains in one transaction.
 pub trait DeleteWorkspaceTx: TenancyTx {
     /// What starts workflows by itself.
-    fn placements(&mut self) -> &mut dyn TriggerPlacements;
+    fn placements(&mut self) -> Box<dyn TriggerPlacements + '_>;
     /// Runs.
-    fn runs(&mut self) -> &mut dyn RunRepository;
+    fn runs(&mut self) -> Box<dyn RunRepository + '_>;
 }
 
 /// Deletes workspaces.

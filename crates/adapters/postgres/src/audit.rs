@@ -16,23 +16,26 @@ pub(crate) fn actor_columns(actor: Actor) -> (&'static str, Option<Uuid>) {
     }
 }
 
+/// [`AuditLog`] in one transaction.
+pub(crate) struct PgAuditLog<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl AuditLog for PgTx<Tenant> {
+impl AuditLog for PgAuditLog<'_> {
     async fn record(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
-        let (actor_kind, actor_id) = actor_columns(self.context.actor);
+        let (actor_kind, actor_id) = actor_columns(self.0.context.actor);
         let query = sqlx::query(
             "insert into audit_entry (workspace_id, id, at, actor_kind, actor_id, action, resource, details, request_id)
              values ($1, $2, $3, $4, $5, $6, $7, $8::json, $9)",
         )
-        .bind(self.workspace().as_uuid())
-        .bind(self.env.uuid_v7())
-        .bind(self.env.now())
+        .bind(self.0.workspace().as_uuid())
+        .bind(self.0.env.uuid_v7())
+        .bind(self.0.env.now())
         .bind(actor_kind)
         .bind(actor_id)
         .bind(entry.action)
         .bind(entry.resource)
         .bind(entry.details.to_string())
-        .bind(self.context.request_id.as_str().to_owned());
-        query.execute(self.sqlx()).await.map(drop).map_err(store_error)
+        .bind(self.0.context.request_id.as_str().to_owned());
+        query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
     }
 }

@@ -17,13 +17,16 @@ struct PlanRow {
     version: i32,
 }
 
+/// [`PlanRepository`] in one transaction.
+pub(crate) struct PgPlanRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl PlanRepository for PgTx<Tenant> {
+impl PlanRepository for PgPlanRepository<'_> {
     async fn plan_or(&mut self, default: &PlanVersion, now: DateTime<Utc>) -> Result<PlanVersion, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let read = "select plan, version from workspace_plan where workspace_id = $1";
         let mut row: Option<PlanRow> =
-            sqlx::query_as(read).bind(workspace).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+            sqlx::query_as(read).bind(workspace).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         if row.is_none() {
             // Of two who ask first, one inserts, and the other waits for it and then reads what it has inserted.
             sqlx::query(
@@ -34,20 +37,23 @@ impl PlanRepository for PgTx<Tenant> {
             .bind(&default.name)
             .bind(default.version)
             .bind(now)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
-            row = sqlx::query_as(read).bind(workspace).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+            row = sqlx::query_as(read).bind(workspace).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         }
         let row = row.ok_or_else(|| StoreError::Internal("the plan that was just inserted is not there".into()))?;
         Ok(PlanVersion { name: row.plan, version: row.version })
     }
 }
 
+/// [`UsageRepository`] in one transaction.
+pub(crate) struct PgUsageRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl UsageRepository for PgTx<Tenant> {
+impl UsageRepository for PgUsageRepository<'_> {
     async fn used(&mut self, periods: &[(Meter, DateTime<Utc>)]) -> Result<Vec<i64>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         // Events are counted with their positions: in the head for its period, in event_period for those before.
         sqlx::query_scalar(
             "select coalesce(case when p.meter = 'events'
@@ -60,7 +66,7 @@ impl UsageRepository for PgTx<Tenant> {
         .bind(workspace)
         .bind(periods.iter().map(|(meter, _)| meter.as_str()).collect::<Vec<_>>())
         .bind(periods.iter().map(|(_, start)| *start).collect::<Vec<_>>())
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)
     }

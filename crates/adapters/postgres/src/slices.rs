@@ -17,15 +17,27 @@ use tidegate_tenancy::{
 };
 use tidegate_use_cases::{ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx};
 use tidegate_workflows::ports::{TriggerPlacements, WorkflowRepository, WorkflowsTx};
-use tidegate_workflows::run::ports::{PublishedVersions, RunRepository, RunsTx};
+use tidegate_workflows::run::ports::{RunRepository, RunsTx};
 use tidegate_workflows::trigger::ports::{TriggerRepository, TriggersTx};
 
+use crate::audit::PgAuditLog;
+use crate::billing::{PgPlanRepository, PgUsageRepository};
+use crate::engine::PgRunRepository;
+use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
+use crate::idempotency::PgIdempotencyRepository;
+use crate::jobs::{PgInstallationLog, PgJobRepository};
+use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::store::PgStore;
+use crate::tenancy::{
+    PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
+    PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
+};
 use crate::transaction::{Directory, Person, PgTx, Tenant};
+use crate::workflows::{PgTriggerPlacements, PgTriggerRepository, PgWorkflowRepository};
 
 macro_rules! slices {
     ($($transaction:ident opened by $scope:ident with $begin:ident {
-        $($slice:ident { $($name:ident: $repository:ident),* })*
+        $($slice:ident { $($name:ident: $port:ident as $repository:ident),* })*
     })*) => {$($(
         #[async_trait]
         impl UnitOfWork<dyn $slice, $scope> for PgStore {
@@ -35,8 +47,8 @@ macro_rules! slices {
         }
 
         impl $slice for PgTx<$transaction> {
-            $(fn $name(&mut self) -> &mut dyn $repository {
-                self
+            $(fn $name(&mut self) -> Box<dyn $port + '_> {
+                Box::new($repository(self))
             })*
         }
     )*)*};
@@ -45,44 +57,44 @@ macro_rules! slices {
 slices! {
     Tenant opened by WorkspaceScope with begin_tenant {
         TenancyTx {
-            workspace: WorkspaceRepository,
-            members: MemberRepository,
-            api_keys: ApiKeyRepository,
-            audit_trail: AuditTrailRepository,
-            audit: AuditLog
+            workspace: WorkspaceRepository as PgWorkspaceRepository,
+            members: MemberRepository as PgMemberRepository,
+            api_keys: ApiKeyRepository as PgApiKeyRepository,
+            audit_trail: AuditTrailRepository as PgAuditTrailRepository,
+            audit: AuditLog as PgAuditLog
         }
-        IdempotencyTx { idempotency: IdempotencyRepository }
-        EventsTx { events: EventRepository }
-        FeedTx { feed: EventFeed, consumers: EventConsumers }
+        IdempotencyTx { idempotency: IdempotencyRepository as PgIdempotencyRepository }
+        EventsTx { events: EventRepository as PgEventRepository }
+        FeedTx { feed: EventFeed as PgEventFeed, consumers: EventConsumers as PgEventConsumers }
         DetectionTx {
-            feed: EventFeed,
-            consumers: EventConsumers,
-            counters: PatternCounters,
-            suggestions: SuggestionLedger
+            feed: EventFeed as PgEventFeed,
+            consumers: EventConsumers as PgEventConsumers,
+            counters: PatternCounters as PgPatternCounters,
+            suggestions: SuggestionLedger as PgSuggestionLedger
         }
-        PatternsTx { patterns: PatternRepository }
-        SuggestionsTx { suggestions: SuggestionRepository, audit: AuditLog }
-        WorkflowsTx { workflows: WorkflowRepository, placements: TriggerPlacements, audit: AuditLog }
-        RunsTx { runs: RunRepository, versions: PublishedVersions, audit: AuditLog }
-        TriggersTx { triggers: TriggerRepository, documents: WorkflowRepository }
-        BillingTx { plan: PlanRepository, usage: UsageRepository }
+        PatternsTx { patterns: PatternRepository as PgPatternRepository }
+        SuggestionsTx { suggestions: SuggestionRepository as PgSuggestionRepository, audit: AuditLog as PgAuditLog }
+        WorkflowsTx { workflows: WorkflowRepository as PgWorkflowRepository, placements: TriggerPlacements as PgTriggerPlacements, audit: AuditLog as PgAuditLog }
+        RunsTx { runs: RunRepository as PgRunRepository, workflows: WorkflowRepository as PgWorkflowRepository, audit: AuditLog as PgAuditLog }
+        TriggersTx { triggers: TriggerRepository as PgTriggerRepository, documents: WorkflowRepository as PgWorkflowRepository }
+        BillingTx { plan: PlanRepository as PgPlanRepository, usage: UsageRepository as PgUsageRepository }
         ApplySuggestionTx {}
-        DeleteWorkspaceTx { placements: TriggerPlacements, runs: RunRepository }
+        DeleteWorkspaceTx { placements: TriggerPlacements as PgTriggerPlacements, runs: RunRepository as PgRunRepository }
         EventTriggersTx {}
-        JobsTx { queue: JobRepository, audit: AuditLog }
+        JobsTx { queue: JobRepository as PgJobRepository, audit: AuditLog as PgAuditLog }
     }
     Person opened by PersonScope with begin_person {
-        PersonTx { personal: PersonalRepository }
-        IdempotencyTx { idempotency: IdempotencyRepository }
+        PersonTx { personal: PersonalRepository as PgPersonalRepository }
+        IdempotencyTx { idempotency: IdempotencyRepository as PgIdempotencyRepository }
     }
     Directory opened by SystemScope with begin_directory {
         DirectoryTx {
-            people: PersonRepository,
-            sessions: SessionRepository,
-            locator: Locator,
-            signing_keys: SigningKeyRepository,
-            account_log: AccountLog
+            people: PersonRepository as PgPersonRepository,
+            sessions: SessionRepository as PgSessionRepository,
+            locator: Locator as PgLocator,
+            signing_keys: SigningKeyRepository as PgSigningKeyRepository,
+            account_log: AccountLog as PgAccountLog
         }
-        InstallationJobsTx { queue: JobRepository, operations: InstallationLog }
+        InstallationJobsTx { queue: JobRepository as PgJobRepository, operations: InstallationLog as PgInstallationLog }
     }
 }

@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::error::store_error;
 use crate::gate::Turn;
-use crate::jobs::OwnsJobs;
+use crate::jobs::{OwnsJobs, PgJobs};
 
 /// An open transaction. `G` is what it was opened for, and decides which ports it implements.
 ///
@@ -133,8 +133,8 @@ impl PgTx<Machinery> {
 
 #[async_trait]
 impl<G: OwnsJobs> Transaction for PgTx<G> {
-    fn jobs(&mut self) -> &mut dyn Jobs {
-        self
+    fn jobs(&mut self) -> Box<dyn Jobs + '_> {
+        Box::new(PgJobs(self))
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

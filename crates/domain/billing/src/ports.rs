@@ -11,9 +11,9 @@ use crate::plan::PlanVersion;
 /// The slice of a store that plans and usage need.
 pub trait BillingTx: Transaction {
     /// The workspace's plan.
-    fn plan(&mut self) -> &mut dyn PlanRepository;
+    fn plan(&mut self) -> Box<dyn PlanRepository + '_>;
     /// What the workspace has used.
-    fn usage(&mut self) -> &mut dyn UsageRepository;
+    fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
 }
 
 /// The plan of one workspace.

@@ -10,7 +10,7 @@ use crate::model::{Allowance, ConsumerName, Event, EventFilter, Outcome, StoredE
 /// The slice of a store that ingest and lists need.
 pub trait EventsTx: Transaction {
     /// The workspace's events.
-    fn events(&mut self) -> &mut dyn EventRepository;
+    fn events(&mut self) -> Box<dyn EventRepository + '_>;
 }
 
 /// New events for one workspace, to be added together.
@@ -160,9 +160,9 @@ pub trait EventConsumers: Send {
 /// The slice of a store that a reader behind the insert needs; readers that write results add theirs in a slice of their own.
 pub trait FeedTx: Transaction {
     /// The workspace's events in order.
-    fn feed(&mut self) -> &mut dyn EventFeed;
+    fn feed(&mut self) -> Box<dyn EventFeed + '_>;
     /// How far readers have come.
-    fn consumers(&mut self) -> &mut dyn EventConsumers;
+    fn consumers(&mut self) -> Box<dyn EventConsumers + '_>;
 }
 
 /// Finds work for a consumer across workspaces.

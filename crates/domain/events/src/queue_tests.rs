@@ -30,6 +30,8 @@ struct Store {
 
 struct Tx(Arc<Store>);
 
+struct Kept<'t>(&'t Store);
+
 struct Fake(Arc<Store>);
 
 #[async_trait]
@@ -42,7 +44,7 @@ impl UnitOfWork<dyn EventsTx> for Fake {
 
 #[async_trait]
 impl Transaction for Tx {
-    fn jobs(&mut self) -> &mut dyn Jobs {
+    fn jobs(&mut self) -> Box<dyn Jobs + '_> {
         panic!("the queue of events enqueues no job")
     }
 
@@ -52,13 +54,13 @@ impl Transaction for Tx {
 }
 
 impl EventsTx for Tx {
-    fn events(&mut self) -> &mut dyn EventRepository {
-        self
+    fn events(&mut self) -> Box<dyn EventRepository + '_> {
+        Box::new(Kept(&self.0))
     }
 }
 
 #[async_trait]
-impl EventRepository for Tx {
+impl EventRepository for Kept<'_> {
     async fn add(&mut self, addition: &Addition<'_>) -> Result<Added, StoreError> {
         let store = &self.0;
         if store.failures.load(Ordering::SeqCst) > 0 {

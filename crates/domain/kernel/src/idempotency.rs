@@ -86,5 +86,5 @@ pub trait IdempotencyRepository: Send {
 /// The slice of a store that keeps answers.
 pub trait IdempotencyTx: Transaction {
     /// The actor's keys.
-    fn idempotency(&mut self) -> &mut dyn IdempotencyRepository;
+    fn idempotency(&mut self) -> Box<dyn IdempotencyRepository + '_>;
 }

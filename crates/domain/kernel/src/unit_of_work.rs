@@ -25,7 +25,7 @@ pub trait UnitOfWork<Tx: ?Sized, Scope: ?Sized = WorkspaceScope>: Send + Sync {
 #[async_trait]
 pub trait Transaction: Send {
     /// The queue of background work: what is enqueued here is done if and only if this transaction commits.
-    fn jobs(&mut self) -> &mut dyn Jobs;
+    fn jobs(&mut self) -> Box<dyn Jobs + '_>;
 
     /// Makes all changes durable and visible at once.
     ///

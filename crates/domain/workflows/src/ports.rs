@@ -12,11 +12,11 @@ pub const NAME_CONSTRAINT: &str = "workflow_name";
 /// The slice of a store that the use cases of workflows work on.
 pub trait WorkflowsTx: Transaction {
     /// Workflows and their versions.
-    fn workflows(&mut self) -> &mut dyn WorkflowRepository;
+    fn workflows(&mut self) -> Box<dyn WorkflowRepository + '_>;
     /// What starts them by itself.
-    fn placements(&mut self) -> &mut dyn TriggerPlacements;
+    fn placements(&mut self) -> Box<dyn TriggerPlacements + '_>;
     /// Who did what.
-    fn audit(&mut self) -> &mut dyn AuditLog;
+    fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
 /// The workflows of one workspace.

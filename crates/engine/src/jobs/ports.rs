@@ -101,9 +101,9 @@ pub trait JobRepository: Send {
 /// The slice of a store in which people look after a workspace's jobs.
 pub trait JobsTx: Transaction {
     /// The workspace's jobs.
-    fn queue(&mut self) -> &mut dyn JobRepository;
+    fn queue(&mut self) -> Box<dyn JobRepository + '_>;
     /// The workspace's audit log.
-    fn audit(&mut self) -> &mut dyn AuditLog;
+    fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
 /// What operators did with the installation's jobs.
@@ -122,9 +122,9 @@ pub trait InstallationLog: Send {
 /// The slice of a store in which operators look after the installation's jobs.
 pub trait InstallationJobsTx: Transaction {
     /// The installation's jobs.
-    fn queue(&mut self) -> &mut dyn JobRepository;
+    fn queue(&mut self) -> Box<dyn JobRepository + '_>;
     /// What operators did.
-    fn operations(&mut self) -> &mut dyn InstallationLog;
+    fn operations(&mut self) -> Box<dyn InstallationLog + '_>;
 }
 
 /// Dead jobs of everybody, for operators.

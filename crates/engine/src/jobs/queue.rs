@@ -114,7 +114,7 @@ impl JobQueue {
         action: JobAction,
     ) -> Result<Option<Job>, JobQueueError> {
         let mut tx = self.workspaces.begin(scope).await?;
-        let found = apply(tx.queue(), job, action, self.env.now()).await?;
+        let found = apply(&mut *tx.queue(), job, action, self.env.now()).await?;
         tx.audit().record(AuditEntry::new(action.audited(), job)).await?;
         tx.commit().await?;
         Ok(found)
@@ -149,7 +149,7 @@ impl JobQueue {
             return self.act_in(&operator.enter(workspace), job, action).await;
         }
         let mut tx = self.installation.begin(&self.system).await?;
-        let found = apply(tx.queue(), job, action, self.env.now()).await?;
+        let found = apply(&mut *tx.queue(), job, action, self.env.now()).await?;
         tx.operations().record_operation(operator.user(), action.audited(), job, operator.request_id()).await?;
         tx.commit().await?;
         Ok(found)

@@ -75,7 +75,7 @@ fn tried(body: &str) -> Vec<String> {
         pub trait Boxes { fn keep(&mut self); }
         pub trait Jars { fn keep(&mut self); fn open(&self) -> Box<dyn Lids>; }
         pub trait Lids { async fn turn(&mut self); }
-        pub trait AboveTx { fn boxes(&mut self) -> &mut dyn Boxes; }
+        pub trait AboveTx { fn boxes(&mut self) -> Box<dyn Boxes + '_>; }
         pub trait ShelfTx: AboveTx {}
         pub type Shelf = dyn UnitOfWork<dyn ShelfTx, SystemScope>;
     ";

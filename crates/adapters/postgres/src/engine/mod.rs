@@ -18,7 +18,8 @@ mod look;
 mod quarantine;
 mod runs;
 mod shards;
-mod versions;
+
+pub(crate) use runs::PgRunRepository;
 
 use std::time::Duration;
 

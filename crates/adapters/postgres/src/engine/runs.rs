@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{list, unreadable};
 use crate::error::store_error;
-use crate::transaction::PgTx;
+use crate::transaction::{PgTx, Tenant};
 
 const CLAIM_KEY: &str = "
     insert into run_key (workspace_id, workflow_id, dedupe_key, run_id, input_digest, created_at)
@@ -56,21 +56,24 @@ const FIND: &str = "
     select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
     from run where workspace_id = $1 and id >= $2 and id <= $2 order by id limit 1";
 
-impl PgTx {
+/// [`RunRepository`] in one transaction.
+pub(crate) struct PgRunRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
+impl PgRunRepository<'_> {
     /// Whether the run was inserted.
     async fn insert_run(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
         if self.try_insert(sql, run).await? {
             return Ok(true);
         }
         // The workspace may have no slot. If another transaction gives it one at this moment, the next look sees that one.
-        let workspace = self.workspace().as_uuid();
-        sqlx::query(PLACE).bind(workspace).execute(self.sqlx()).await.map_err(store_error)?;
+        let workspace = self.0.workspace().as_uuid();
+        sqlx::query(PLACE).bind(workspace).execute(self.0.sqlx()).await.map_err(store_error)?;
         self.try_insert(sql, run).await
     }
 
     async fn try_insert(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let (request_id, trace) = (self.context.request_id.clone(), self.context.trace.clone());
+        let workspace = self.0.workspace().as_uuid();
+        let (request_id, trace) = (self.0.context.request_id.clone(), self.0.context.trace.clone());
         let event = (!run.event.is_null()).then(|| bytes(&run.event)).transpose()?;
         let limit = run.concurrency.as_ref().map(|(_, limit)| i32::try_from(*limit)).transpose();
         let done = sqlx::query(sql)
@@ -88,7 +91,7 @@ impl PgTx {
             .bind(request_id.as_str())
             .bind(run.created_at)
             .bind(trace.as_ref().map(TraceContext::as_str))
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
         Ok(done.rows_affected() == 1)
@@ -96,7 +99,7 @@ impl PgTx {
 }
 
 #[async_trait]
-impl RunRepository for PgTx {
+impl RunRepository for PgRunRepository<'_> {
     async fn claim_key(
         &mut self,
         workflow: WorkflowId,
@@ -106,7 +109,7 @@ impl RunRepository for PgTx {
         now: DateTime<Utc>,
         since: DateTime<Utc>,
     ) -> Result<KeyClaim, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let mine: Option<(Uuid,)> = sqlx::query_as(CLAIM_KEY)
             .bind(workspace)
             .bind(workflow.as_uuid())
@@ -115,7 +118,7 @@ impl RunRepository for PgTx {
             .bind(input.as_slice())
             .bind(now)
             .bind(since)
-            .fetch_optional(self.sqlx())
+            .fetch_optional(self.0.sqlx())
             .await
             .map_err(store_error)?;
         if mine.is_some() {
@@ -128,7 +131,7 @@ impl RunRepository for PgTx {
         .bind(workspace)
         .bind(workflow.as_uuid())
         .bind(key)
-        .fetch_one(self.sqlx())
+        .fetch_one(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let input = digest.try_into().map_err(|_| unreadable("a digest of another length"))?;
@@ -145,18 +148,18 @@ impl RunRepository for PgTx {
     }
 
     async fn find(&mut self, id: RunId) -> Result<Option<Run>, StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let row = sqlx::query(FIND).bind(workspace).bind(id.as_uuid()).fetch_optional(self.sqlx()).await;
+        let workspace = self.0.workspace().as_uuid();
+        let row = sqlx::query(FIND).bind(workspace).bind(id.as_uuid()).fetch_optional(self.0.sqlx()).await;
         row.map_err(store_error)?.as_ref().map(run).transpose()
     }
 
     async fn transitions(&mut self, id: RunId) -> Result<Vec<TransitionRecord>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let rows: Vec<(i32, DateTime<Utc>, Vec<u8>)> =
             sqlx::query_as("select seq, at, body from step_event where workspace_id = $1 and run_id = $2 order by seq")
                 .bind(workspace)
                 .bind(id.as_uuid())
-                .fetch_all(self.sqlx())
+                .fetch_all(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         rows.into_iter()
@@ -173,12 +176,12 @@ impl RunRepository for PgTx {
         after: Option<RunId>,
         size: PageSize,
     ) -> Result<Page<Run, RunId>, StoreError> {
-        list::list(self, filter, after, size).await
+        list::list(self.0, filter, after, size).await
     }
 
     async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let signal = self.env.uuid_v7();
+        let workspace = self.0.workspace().as_uuid();
+        let signal = self.0.env.uuid_v7();
         sqlx::query(
             "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
              select workspace_id, $3, id, shard, 'cancel', $4 from (
@@ -188,14 +191,14 @@ impl RunRepository for PgTx {
         .bind(id.as_uuid())
         .bind(signal)
         .bind(at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
     }
 
     async fn request_cancel_all(&mut self, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         sqlx::query(
             "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
              select $1, gen_random_uuid(), r.id, r.shard, 'cancel', $2
@@ -207,7 +210,7 @@ impl RunRepository for PgTx {
         )
         .bind(workspace)
         .bind(at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
@@ -219,8 +222,8 @@ impl RunRepository for PgTx {
         action: QuarantineAction,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let signal = self.env.uuid_v7();
+        let workspace = self.0.workspace().as_uuid();
+        let signal = self.0.env.uuid_v7();
         let kind = match action {
             QuarantineAction::Release => "release",
             QuarantineAction::End => "end",
@@ -234,7 +237,7 @@ impl RunRepository for PgTx {
         .bind(signal)
         .bind(kind)
         .bind(at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(|done| done.rows_affected() > 0)
         .map_err(store_error)

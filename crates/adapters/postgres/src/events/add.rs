@@ -15,10 +15,13 @@ struct AddedRow {
     outcome: Vec<i64>,
 }
 
+/// [`EventRepository`] in one transaction.
+pub(crate) struct PgEventRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl EventRepository for PgTx<Tenant> {
+impl EventRepository for PgEventRepository<'_> {
     async fn add(&mut self, addition: &Addition<'_>) -> Result<Added, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let events = &addition.events;
         macro_rules! column {
             ($event:ident => $value:expr) => {
@@ -61,7 +64,7 @@ impl EventRepository for PgTx<Tenant> {
             Payload::Json(text) | Payload::Text(text) => Some(text.as_bytes()),
             Payload::Binary(bytes) => Some(bytes.as_ref()),
         }))
-        .fetch_one(self.sqlx())
+        .fetch_one(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let outcomes = row.outcome.into_iter().map(|place| match place {
@@ -73,7 +76,7 @@ impl EventRepository for PgTx<Tenant> {
     }
 
     async fn head(&mut self) -> Result<Position, StoreError> {
-        list::head(self).await
+        list::head(self.0).await
     }
 
     async fn list(
@@ -82,10 +85,10 @@ impl EventRepository for PgTx<Tenant> {
         before: Option<EventId>,
         size: PageSize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        list::list(self, filter, before, size).await
+        list::list(self.0, filter, before, size).await
     }
 
     async fn find(&mut self, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
-        list::find(self, ids).await
+        list::find(self.0, ids).await
     }
 }

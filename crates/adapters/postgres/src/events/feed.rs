@@ -62,16 +62,19 @@ async fn until(
     Ok(up_to)
 }
 
+/// [`EventFeed`] in one transaction.
+pub(crate) struct PgEventFeed<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl EventFeed for PgTx<Tenant> {
+impl EventFeed for PgEventFeed<'_> {
     async fn head(&mut self) -> Result<Position, StoreError> {
-        list::head(self).await
+        list::head(self.0).await
     }
 
     async fn read(&mut self, after: Position, up_to: Position, limit: u32) -> Result<Vec<Event>, StoreError> {
-        let mut query = range(FACTS, self.workspace(), after, up_to);
+        let mut query = range(FACTS, self.0.workspace(), after, up_to);
         query.push(" order by id limit ").push_bind(i64::from(limit));
-        let rows: Vec<FactsRow> = query.build_query_as().fetch_all(self.sqlx()).await.map_err(store_error)?;
+        let rows: Vec<FactsRow> = query.build_query_as().fetch_all(self.0.sqlx()).await.map_err(store_error)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
@@ -82,10 +85,10 @@ impl EventFeed for PgTx<Tenant> {
         types: Option<&[String]>,
         max_bytes: usize,
     ) -> Result<WholeEvents, StoreError> {
-        let up_to = until(self, after, up_to, types, max_bytes).await?;
-        let mut query = range(WHOLE, self.workspace(), after, up_to);
+        let up_to = until(self.0, after, up_to, types, max_bytes).await?;
+        let mut query = range(WHOLE, self.0.workspace(), after, up_to);
         of_types(&mut query, types);
-        let rows: Vec<WholeRow> = query.build_query_as().fetch_all(self.sqlx()).await.map_err(store_error)?;
+        let rows: Vec<WholeRow> = query.build_query_as().fetch_all(self.0.sqlx()).await.map_err(store_error)?;
         let mut whole = WholeEvents { events: Vec::with_capacity(rows.len()), damaged: Vec::new(), up_to };
         for row in rows {
             let (id, position) = row.place();
@@ -102,22 +105,25 @@ impl EventFeed for PgTx<Tenant> {
     }
 }
 
+/// [`EventConsumers`] in one transaction.
+pub(crate) struct PgEventConsumers<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl EventConsumers for PgTx<Tenant> {
+impl EventConsumers for PgEventConsumers<'_> {
     async fn cursor(&mut self, consumer: ConsumerName) -> Result<Position, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let position: Option<i64> =
             sqlx::query_scalar("select position from event_consumer where workspace_id = $1 and consumer = $2")
                 .bind(workspace)
                 .bind(consumer.0)
-                .fetch_optional(self.sqlx())
+                .fetch_optional(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         Ok(position.map_or(Position::START, Position))
     }
 
     async fn advance(&mut self, consumer: ConsumerName, from: Position, to: Position) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let statement = if from == Position::START {
             "insert into event_consumer (workspace_id, consumer, position) values ($1, $2, $4)
              on conflict (workspace_id, consumer) do update set position = excluded.position
@@ -126,7 +132,7 @@ impl EventConsumers for PgTx<Tenant> {
             "update event_consumer set position = $4 where workspace_id = $1 and consumer = $2 and position = $3"
         };
         let query = sqlx::query(statement).bind(workspace).bind(consumer.0).bind(from.0).bind(to.0);
-        let done = query.execute(self.sqlx()).await.map_err(store_error)?;
+        let done = query.execute(self.0.sqlx()).await.map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
 }

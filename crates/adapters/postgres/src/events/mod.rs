@@ -4,3 +4,6 @@ mod add;
 mod feed;
 mod list;
 mod row;
+
+pub(crate) use add::PgEventRepository;
+pub(crate) use feed::{PgEventConsumers, PgEventFeed};

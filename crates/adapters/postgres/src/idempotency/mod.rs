@@ -49,7 +49,7 @@ fn headers(answer: &KeptAnswer) -> String {
 }
 
 /// Whose keys a transaction works on.
-trait Owner {
+pub(crate) trait Owner: Send + Sync {
     /// What is said to the owner's table. The first parameters are the owner's ids.
     const STATEMENTS: &'static Statements;
 
@@ -57,22 +57,22 @@ trait Owner {
     fn owner(&self) -> Result<(Uuid, Option<Uuid>), StoreError>;
 }
 
-impl Owner for PgTx<Tenant> {
+impl Owner for Tenant {
     const STATEMENTS: &'static Statements = &OF_ACTOR;
 
     fn owner(&self) -> Result<(Uuid, Option<Uuid>), StoreError> {
-        match self.context.actor {
+        match self.actor {
             Actor::System => Err(StoreError::Internal("Tidegate itself names no requests".into())),
-            actor => Ok((self.workspace().as_uuid(), actor_columns(actor).1)),
+            actor => Ok((self.workspace.as_uuid(), actor_columns(actor).1)),
         }
     }
 }
 
-impl Owner for PgTx<Person> {
+impl Owner for Person {
     const STATEMENTS: &'static Statements = &OF_PERSON;
 
     fn owner(&self) -> Result<(Uuid, Option<Uuid>), StoreError> {
-        Ok((self.user().as_uuid(), None))
+        Ok((self.user.as_uuid(), None))
     }
 }
 
@@ -85,41 +85,41 @@ fn query<'q>(statement: &'static str, (first, second): (Uuid, Option<Uuid>)) -> 
     }
 }
 
+/// [`IdempotencyRepository`] in one transaction.
+pub(crate) struct PgIdempotencyRepository<'c, G>(pub(crate) &'c mut PgTx<G>);
+
 #[async_trait]
-impl<G: Send + Sync> IdempotencyRepository for PgTx<G>
-where
-    Self: Owner,
-{
+impl<G: Owner> IdempotencyRepository for PgIdempotencyRepository<'_, G> {
     async fn claim(
         &mut self,
         key: &IdempotencyKey,
         fingerprint: &Fingerprint,
         terms: Terms,
     ) -> Result<Claim, StoreError> {
-        let owner = self.owner()?;
-        let forget = sqlx::query(Self::STATEMENTS.forget).bind(owner.0).bind(terms.now);
-        forget.execute(self.sqlx()).await.map_err(store_error)?;
-        let inserted = query(Self::STATEMENTS.insert, owner)
+        let owner = self.0.context.owner()?;
+        let forget = sqlx::query(G::STATEMENTS.forget).bind(owner.0).bind(terms.now);
+        forget.execute(self.0.sqlx()).await.map_err(store_error)?;
+        let inserted = query(G::STATEMENTS.insert, owner)
             .bind(key.0.as_slice())
             .bind(fingerprint.0.as_slice())
             .bind(terms.claimed_until)
             .bind(terms.kept_until)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
         if inserted.rows_affected() == 1 {
             return Ok(Claim::Ours(terms.claimed_until));
         }
-        let read = query(Self::STATEMENTS.read, owner).bind(key.0.as_slice());
-        let row = read.fetch_one(self.sqlx()).await.map_err(store_error)?;
+        let read = query(G::STATEMENTS.read, owner).bind(key.0.as_slice());
+        let row = read.fetch_one(self.0.sqlx()).await.map_err(store_error)?;
         if let Some(claim) = KeyRow::from_row(&row).map_err(store_error)?.claim(fingerprint, terms.now)? {
             return Ok(claim);
         }
-        query(Self::STATEMENTS.take_over, owner)
+        query(G::STATEMENTS.take_over, owner)
             .bind(key.0.as_slice())
             .bind(terms.claimed_until)
             .bind(terms.kept_until)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
         Ok(Claim::Ours(terms.claimed_until))
@@ -131,23 +131,23 @@ where
         claimed_until: DateTime<Utc>,
         answer: &KeptAnswer,
     ) -> Result<(), StoreError> {
-        query(Self::STATEMENTS.finish, self.owner()?)
+        query(G::STATEMENTS.finish, self.0.context.owner()?)
             .bind(key.0.as_slice())
             .bind(claimed_until)
             .bind(i32::from(answer.status))
             .bind(headers(answer))
             .bind(answer.body.as_slice())
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)
     }
 
     async fn release(&mut self, key: &IdempotencyKey, claimed_until: DateTime<Utc>) -> Result<(), StoreError> {
-        query(Self::STATEMENTS.release, self.owner()?)
+        query(G::STATEMENTS.release, self.0.context.owner()?)
             .bind(key.0.as_slice())
             .bind(claimed_until)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)

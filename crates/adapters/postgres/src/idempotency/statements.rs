@@ -1,7 +1,7 @@
 //! What is said to the two tables of keys.
 
 /// The statements of one owner's table: its ids come first, then the digest of the key, then the rest.
-pub(super) struct Statements {
+pub(crate) struct Statements {
     /// Takes away what is kept no longer than until a time, whoever of the workspace has it: of the owner's ids the first.
     pub(super) forget: &'static str,
     /// Claims a key that nobody has: fingerprint, claimed until, kept until.

@@ -45,12 +45,15 @@ fn slot(owner: WorkspaceId, job: Uuid) -> i16 {
     (i16::from(high & 3) << 8) | i16::from(low)
 }
 
+/// [`Jobs`] in one transaction.
+pub(crate) struct PgJobs<'c, G>(pub(crate) &'c mut PgTx<G>);
+
 #[async_trait]
-impl<G: OwnsJobs> Jobs for PgTx<G> {
+impl<G: OwnsJobs> Jobs for PgJobs<'_, G> {
     async fn enqueue(&mut self, job: &NewJob) -> Result<Enqueued, StoreError> {
-        let (owner, id, now) = (self.context.owner(), self.env.uuid_v7(), self.env.now());
-        let request_id = self.context.request_id().to_owned();
-        let trace = self.context.trace().map(TraceContext::to_string);
+        let (owner, id, now) = (self.0.context.owner(), self.0.env.uuid_v7(), self.0.env.now());
+        let request_id = self.0.context.request_id().to_owned();
+        let trace = self.0.context.trace().map(TraceContext::to_string);
         let (found, shard): (Uuid, i16) = sqlx::query_as(ENQUEUE)
             .bind(owner.as_uuid())
             .bind(id)
@@ -63,34 +66,34 @@ impl<G: OwnsJobs> Jobs for PgTx<G> {
             .bind(now)
             .bind(request_id)
             .bind(trace)
-            .fetch_one(self.sqlx())
+            .fetch_one(self.0.sqlx())
             .await
             .map_err(store_error)?;
         // One that waits may have been passed over while this transaction held it.
         if job.run_at.is_none_or(|at| at <= now) {
             let lane =
                 Lane { shard: ShardId(shard), workspace: owner, kind: job.kind.to_owned(), priority: job.priority };
-            self.announce(Signal::new(Topic::JobReady, &lane));
+            self.0.announce(Signal::new(Topic::JobReady, &lane));
         }
         let job = JobId::from_uuid(found);
         Ok(if found == id { Enqueued::Added(job) } else { Enqueued::Waiting(job) })
     }
 
     async fn cancel(&mut self, job: JobId) -> Result<bool, StoreError> {
-        let owner = self.context.owner().as_uuid();
+        let owner = self.0.context.owner().as_uuid();
         let held = sqlx::query(HOLD).bind(owner).bind(job.as_uuid());
-        if held.fetch_optional(self.sqlx()).await.map_err(store_error)?.is_none() {
+        if held.fetch_optional(self.0.sqlx()).await.map_err(store_error)?.is_none() {
             return Ok(false);
         }
         let mut changed = 0;
         // In the order in which a job goes, so that one that goes on at this moment is met.
         for sql in [CANCEL_LATER, CANCEL_READY] {
             let query = sqlx::query(sql).bind(owner).bind(job.as_uuid());
-            changed += query.execute(self.sqlx()).await.map_err(store_error)?.rows_affected();
+            changed += query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected();
         }
         let last = if changed > 0 { FORGET } else { CANCEL_RUNNING };
         let query = sqlx::query(last).bind(owner).bind(job.as_uuid());
-        Ok(query.execute(self.sqlx()).await.map_err(store_error)?.rows_affected() > 0)
+        Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() > 0)
     }
 }
 
@@ -131,7 +134,7 @@ pub(super) async fn recur(
             run_at: None,
             priority: tidegate_kernel::JobPriority::default(),
         };
-        tx.enqueue(&job).await?;
+        PgJobs(tx).enqueue(&job).await?;
     }
     let kinds: Vec<&str> = recurrences.iter().map(|recurrence| recurrence.kind).collect();
     sqlx::query_scalar(NEXT_TICK).bind(kinds).fetch_one(tx.sqlx()).await.map_err(store_error)

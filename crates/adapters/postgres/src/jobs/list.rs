@@ -79,8 +79,11 @@ const REDRIVE: &str = "
 const BURY: &str = "delete from job_dead where workspace_id = $1 and job_id = $2";
 const DISCARD: &str = "delete from job where workspace_id = $1 and id = $2";
 
+/// [`JobRepository`] in one transaction.
+pub(crate) struct PgJobRepository<'c, G>(pub(crate) &'c mut PgTx<G>);
+
 #[async_trait]
-impl<G: OwnsJobs> JobRepository for PgTx<G> {
+impl<G: OwnsJobs> JobRepository for PgJobRepository<'_, G> {
     async fn list(
         &mut self,
         filter: &JobFilter,
@@ -93,7 +96,7 @@ impl<G: OwnsJobs> JobRepository for PgTx<G> {
             (false, _) => LIST_STATUSES,
         };
         let mut query = sqlx::query(text)
-            .bind(self.context.owner().as_uuid())
+            .bind(self.0.context.owner().as_uuid())
             .bind(after.map_or(Uuid::max(), |after| after.as_uuid()))
             .bind(i64::from(size.get()) + 1);
         if !(filter.statuses.is_empty() && filter.kinds.is_empty()) {
@@ -105,39 +108,42 @@ impl<G: OwnsJobs> JobRepository for PgTx<G> {
         if !filter.statuses.is_empty() {
             query = query.bind(filter.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>());
         }
-        let rows = query.fetch_all(self.sqlx()).await.map_err(store_error)?;
+        let rows = query.fetch_all(self.0.sqlx()).await.map_err(store_error)?;
         let jobs = rows.iter().map(job).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_overfetch(jobs, size, |job| job.key.job))
     }
 
     async fn find(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let query = sqlx::query(FIND).bind(self.context.owner().as_uuid()).bind(id.as_uuid());
-        query.fetch_optional(self.sqlx()).await.map_err(store_error)?.as_ref().map(job).transpose()
+        let query = sqlx::query(FIND).bind(self.0.context.owner().as_uuid()).bind(id.as_uuid());
+        query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?.as_ref().map(job).transpose()
     }
 
     async fn redrive(&mut self, job: JobId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let workspace = self.context.owner();
+        let workspace = self.0.context.owner();
         let query = sqlx::query_as(REDRIVE).bind(workspace.as_uuid()).bind(job.as_uuid()).bind(now);
-        let revived: Option<(i16, String, i16)> = query.fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        let revived: Option<(i16, String, i16)> = query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         let Some((shard, kind, rank)) = revived else { return Ok(false) };
         let lane = Lane { shard: ShardId(shard), workspace, kind, priority: priority(rank)? };
-        self.announce(Signal::new(Topic::JobReady, &lane));
+        self.0.announce(Signal::new(Topic::JobReady, &lane));
         Ok(true)
     }
 
     async fn discard(&mut self, job: JobId) -> Result<bool, StoreError> {
-        let owner = self.context.owner().as_uuid();
+        let owner = self.0.context.owner().as_uuid();
         let buried = sqlx::query(BURY).bind(owner).bind(job.as_uuid());
-        if buried.execute(self.sqlx()).await.map_err(store_error)?.rows_affected() == 0 {
+        if buried.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 0 {
             return Ok(false);
         }
         let query = sqlx::query(DISCARD).bind(owner).bind(job.as_uuid());
-        query.execute(self.sqlx()).await.map(|done| done.rows_affected() > 0).map_err(store_error)
+        query.execute(self.0.sqlx()).await.map(|done| done.rows_affected() > 0).map_err(store_error)
     }
 }
 
+/// [`InstallationLog`] in one transaction.
+pub(crate) struct PgInstallationLog<'c>(pub(crate) &'c mut PgTx<Directory>);
+
 #[async_trait]
-impl InstallationLog for PgTx<Directory> {
+impl InstallationLog for PgInstallationLog<'_> {
     async fn record_operation(
         &mut self,
         operator: UserId,
@@ -149,13 +155,13 @@ impl InstallationLog for PgTx<Directory> {
             "insert into account_event (id, user_id, at, action, details, request_id)
              values ($1, $2, $3, $4, json_build_object('job', $5::text), $6)",
         )
-        .bind(self.env.uuid_v7())
+        .bind(self.0.env.uuid_v7())
         .bind(operator.as_uuid())
-        .bind(self.env.now())
+        .bind(self.0.env.now())
         .bind(action)
         .bind(job.to_string())
         .bind(request_id.as_str());
-        query.execute(self.sqlx()).await.map(drop).map_err(store_error)
+        query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
     }
 }
 

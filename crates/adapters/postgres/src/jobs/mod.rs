@@ -9,6 +9,9 @@ mod finish;
 mod list;
 mod look;
 
+pub(crate) use enqueue::PgJobs;
+pub(crate) use list::{PgInstallationLog, PgJobRepository};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_engine::jobs::{

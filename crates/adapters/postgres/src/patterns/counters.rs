@@ -45,13 +45,16 @@ fn link(
     Some(Link { actor, place, session: session.map(Term::from_uuid) })
 }
 
+/// [`PatternCounters`] in one transaction.
+pub(crate) struct PgPatternCounters<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl PatternCounters for PgTx<Tenant> {
+impl PatternCounters for PgPatternCounters<'_> {
     async fn members(&mut self, sessions: &BTreeSet<Term>) -> Result<Vec<Member>, StoreError> {
         if sessions.is_empty() {
             return Ok(Vec::new());
         }
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let most = i64::try_from(MAX_SESSION_SUBJECTS + 1).unwrap_or(i64::MAX);
         let sessions: Vec<Uuid> = sessions.iter().map(|session| session.as_uuid()).collect();
         let rows: Vec<MemberRow> = sqlx::query_as(
@@ -64,7 +67,7 @@ impl PatternCounters for PgTx<Tenant> {
         .bind(workspace)
         .bind(sessions)
         .bind(most)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let member = |row: MemberRow| Member {
@@ -80,7 +83,7 @@ impl PatternCounters for PgTx<Tenant> {
         if links.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let rows: Vec<GapRow> = sqlx::query_as(
             "select u.nth, b.at as before_at, b.subject as before_subject, b.event_id as before_event, b.session as before_session,
                     a.at as after_at, a.subject as after_subject, a.event_id as after_event, a.session as after_session
@@ -99,7 +102,7 @@ impl PatternCounters for PgTx<Tenant> {
         .bind(links.iter().map(|link| link.place.at).collect::<Vec<_>>())
         .bind(links.iter().map(|link| link.place.subject.as_uuid()).collect::<Vec<_>>())
         .bind(links.iter().map(|link| link.place.event.as_uuid()).collect::<Vec<_>>())
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let mut gaps = BTreeMap::new();
@@ -116,7 +119,7 @@ impl PatternCounters for PgTx<Tenant> {
     }
 
     async fn counted(&mut self, days: &BTreeSet<DayKey>) -> Result<BTreeSet<DayKey>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let asked: Vec<&DayKey> = days.iter().collect();
         let known: Vec<i64> = sqlx::query_scalar(
             "select u.nth from unnest($2::text[], $3::uuid[], $4::date[]) with ordinality u (dimension, value, day, nth)
@@ -127,7 +130,7 @@ impl PatternCounters for PgTx<Tenant> {
         .bind(asked.iter().map(|key| key.dimension.as_str()).collect::<Vec<_>>())
         .bind(asked.iter().map(|key| key.value.as_uuid()).collect::<Vec<_>>())
         .bind(asked.iter().map(|key| key.day).collect::<Vec<NaiveDate>>())
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let key = |nth: i64| usize::try_from(nth - 1).ok().and_then(|nth| asked.get(nth)).map(|key| **key);
@@ -135,13 +138,13 @@ impl PatternCounters for PgTx<Tenant> {
     }
 
     async fn apply(&mut self, delta: &Delta) -> Result<Vec<PatternKey>, StoreError> {
-        let workspace = self.workspace();
-        apply::texts(self.sqlx(), workspace, delta).await.map_err(store_error)?;
-        apply::days(self.sqlx(), workspace, delta).await.map_err(store_error)?;
-        apply::members(self.sqlx(), workspace, delta).await.map_err(store_error)?;
-        apply::links(self.sqlx(), workspace, delta).await.map_err(store_error)?;
-        apply::subjects(self.sqlx(), workspace, delta).await.map_err(store_error)?;
-        apply::totals(self.sqlx(), workspace, delta).await.map_err(store_error)?;
-        apply::patterns(self.sqlx(), workspace, delta).await.map_err(store_error)
+        let workspace = self.0.workspace();
+        apply::texts(self.0.sqlx(), workspace, delta).await.map_err(store_error)?;
+        apply::days(self.0.sqlx(), workspace, delta).await.map_err(store_error)?;
+        apply::members(self.0.sqlx(), workspace, delta).await.map_err(store_error)?;
+        apply::links(self.0.sqlx(), workspace, delta).await.map_err(store_error)?;
+        apply::subjects(self.0.sqlx(), workspace, delta).await.map_err(store_error)?;
+        apply::totals(self.0.sqlx(), workspace, delta).await.map_err(store_error)?;
+        apply::patterns(self.0.sqlx(), workspace, delta).await.map_err(store_error)
     }
 }

@@ -11,16 +11,19 @@ use super::facts::{FactsRow, Known, facts_of, sightings};
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
+/// [`PatternRepository`] in one transaction.
+pub(crate) struct PgPatternRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl PatternRepository for PgTx<Tenant> {
+impl PatternRepository for PgPatternRepository<'_> {
     async fn list(
         &mut self,
         filter: &PatternFilter,
         after: Option<PatternPlace>,
         size: PageSize,
     ) -> Result<ListedPatterns, StoreError> {
-        self.hold_snapshot().await?;
-        let watermark = self.detected().await?;
+        self.0.hold_snapshot().await?;
+        let watermark = self.0.detected().await?;
         let mut kinds = filter.kinds.clone();
         kinds.sort_unstable();
         kinds.dedup();
@@ -31,8 +34,8 @@ impl PatternRepository for PgTx<Tenant> {
         known.sort_unstable_by_key(|pattern| std::cmp::Reverse(place(pattern)));
         let page = Page::from_overfetch(known, size, place);
         let keys: Vec<_> = page.items.iter().map(|pattern| (pattern.key, &pattern.facts)).collect();
-        let workspace = self.workspace();
-        let mut seen = sightings(self.sqlx(), workspace, &keys).await?.into_iter();
+        let workspace = self.0.workspace();
+        let mut seen = sightings(self.0.sqlx(), workspace, &keys).await?.into_iter();
         let page = page.map(|known| {
             let seen = seen.next().unwrap_or_default();
             Pattern {
@@ -53,7 +56,7 @@ fn place(pattern: &Known) -> PatternPlace {
     PatternPlace { support: pattern.support, id: pattern.id }
 }
 
-impl PgTx<Tenant> {
+impl PgPatternRepository<'_> {
     /// One more than `size` patterns of `kind`.
     async fn strongest(
         &mut self,
@@ -83,7 +86,7 @@ impl PgTx<Tenant> {
                  order by p.support desc, p.id desc limit $6"
             ),
         };
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let rows: Vec<FactsRow> = sqlx::query_as(text)
             .bind(workspace)
             .bind(MIN_SUPPORT)
@@ -91,18 +94,18 @@ impl PgTx<Tenant> {
             .bind(after.map_or(Uuid::max(), |place| place.id.as_uuid()))
             .bind(min_confidence)
             .bind(i64::from(size.get()) + 1)
-            .fetch_all(self.sqlx())
+            .fetch_all(self.0.sqlx())
             .await
             .map_err(store_error)?;
         rows.into_iter().map(Known::try_from).collect()
     }
 
     async fn oversized_sessions(&mut self) -> Result<i64, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let count: Option<i64> =
             sqlx::query_scalar("select oversized_sessions from pattern_totals where workspace_id = $1")
                 .bind(workspace)
-                .fetch_optional(self.sqlx())
+                .fetch_optional(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         Ok(count.unwrap_or(0))

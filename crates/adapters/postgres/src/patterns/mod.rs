@@ -6,6 +6,10 @@ mod facts;
 mod list;
 mod suggestions;
 
+pub(crate) use counters::PgPatternCounters;
+pub(crate) use list::PgPatternRepository;
+pub(crate) use suggestions::{PgSuggestionLedger, PgSuggestionRepository};
+
 use tidegate_kernel::{Position, StoreError};
 
 use crate::error::store_error;

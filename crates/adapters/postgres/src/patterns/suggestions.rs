@@ -74,10 +74,13 @@ impl SuggestionRow {
     }
 }
 
+/// [`SuggestionLedger`] in one transaction.
+pub(crate) struct PgSuggestionLedger<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl SuggestionLedger for PgTx<Tenant> {
+impl SuggestionLedger for PgSuggestionLedger<'_> {
     fn workspace(&self) -> WorkspaceId {
-        self.workspace()
+        self.0.workspace()
     }
 
     async fn candidates(
@@ -85,7 +88,7 @@ impl SuggestionLedger for PgTx<Tenant> {
         patterns: &[PatternKey],
         subjects: &BTreeSet<Term>,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let workspace = self.workspace();
+        let workspace = self.0.workspace();
         let ids: Vec<Uuid> = patterns.iter().map(|key| key.id(workspace).as_uuid()).collect();
         let rows: Vec<FactsRow> = sqlx::query_as(facts_of!(
             "(select unnest($2::uuid[]) as id
@@ -99,7 +102,7 @@ impl SuggestionLedger for PgTx<Tenant> {
         .bind(workspace.as_uuid())
         .bind(ids)
         .bind(subjects.iter().map(|subject| subject.as_uuid()).collect::<Vec<_>>())
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let candidate = |row: FactsRow| {
@@ -110,8 +113,8 @@ impl SuggestionLedger for PgTx<Tenant> {
     }
 
     async fn offer(&mut self, offers: &[Offer]) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
-        let now = self.env.now();
+        let workspace = self.0.workspace().as_uuid();
+        let now = self.0.env.now();
         let facts: Vec<Vec<u8>> = offers
             .iter()
             .map(|offer| serde_json::to_vec(&offer.candidate.facts))
@@ -141,27 +144,30 @@ impl SuggestionLedger for PgTx<Tenant> {
         .bind(facts)
         .bind(offers.iter().map(|offer| offer.good).collect::<Vec<_>>())
         .bind(now)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
     }
 }
 
+/// [`SuggestionRepository`] in one transaction.
+pub(crate) struct PgSuggestionRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl SuggestionRepository for PgTx<Tenant> {
+impl SuggestionRepository for PgSuggestionRepository<'_> {
     async fn list(
         &mut self,
         filter: &SuggestionFilter,
         after: Option<SuggestionPlace>,
         size: PageSize,
     ) -> Result<ListedSuggestions, StoreError> {
-        self.hold_snapshot().await?;
-        let watermark = self.detected().await?;
+        self.0.hold_snapshot().await?;
+        let watermark = self.0.detected().await?;
         let mut statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
         statuses.sort_unstable();
         statuses.dedup();
-        let workspace = self.workspace();
+        let workspace = self.0.workspace();
         let mut rows: Vec<SuggestionRow> = Vec::new();
         // A query per status, so that each reads its index in order.
         for status in statuses {
@@ -177,7 +183,7 @@ impl SuggestionRepository for PgTx<Tenant> {
             .bind(after.map_or(i64::MAX, |place| place.confidence))
             .bind(after.map_or(Uuid::max(), |place| place.id.as_uuid()))
             .bind(i64::from(size.get()) + 1)
-            .fetch_all(self.sqlx())
+            .fetch_all(self.0.sqlx())
             .await
             .map_err(store_error)?;
             rows.append(&mut found);
@@ -191,12 +197,12 @@ impl SuggestionRepository for PgTx<Tenant> {
     }
 
     async fn find(&mut self, id: SuggestionId) -> Result<Option<Suggestion>, StoreError> {
-        let workspace = self.workspace();
+        let workspace = self.0.workspace();
         let row: Option<SuggestionRow> =
             sqlx::query_as(suggestion_rows!("where s.workspace_id = $1 and s.id = $2 for update of s"))
                 .bind(workspace.as_uuid())
                 .bind(id.as_uuid())
-                .fetch_optional(self.sqlx())
+                .fetch_optional(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         Ok(self.with_evidence(row.into_iter().collect()).await?.pop())
@@ -208,7 +214,7 @@ impl SuggestionRepository for PgTx<Tenant> {
         status: SuggestionStatus,
         workflow: Option<WorkflowId>,
     ) -> Result<bool, StoreError> {
-        let (workspace, now) = (self.workspace().as_uuid(), self.env.now());
+        let (workspace, now) = (self.0.workspace().as_uuid(), self.0.env.now());
         let done = sqlx::query(
             "update suggestion set status = $3, workflow_id = $4, answered_at = $5
              where workspace_id = $1 and id = $2 and answered_at is null",
@@ -218,14 +224,14 @@ impl SuggestionRepository for PgTx<Tenant> {
         .bind(status.as_str())
         .bind(workflow.map(|workflow| workflow.as_uuid()))
         .bind(now)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn event_types(&mut self, events: &[EventId], subject: &str) -> Result<Vec<String>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         sqlx::query_scalar(
             "select distinct e.type from event e
              where e.workspace_id = $1 and e.id = any ($2) and e.subject = $3 order by e.type limit 5",
@@ -233,13 +239,13 @@ impl SuggestionRepository for PgTx<Tenant> {
         .bind(workspace)
         .bind(events.iter().map(EventId::as_uuid).collect::<Vec<_>>())
         .bind(subject)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)
     }
 }
 
-impl PgTx<Tenant> {
+impl PgSuggestionRepository<'_> {
     async fn with_evidence(&mut self, rows: Vec<SuggestionRow>) -> Result<Vec<Suggestion>, StoreError> {
         let keys: Vec<Option<PatternKey>> = rows.iter().map(SuggestionRow::key).collect();
         let mut suggestions: Vec<Suggestion> =
@@ -252,8 +258,8 @@ impl PgTx<Tenant> {
                 places.push(nth);
             }
         }
-        let workspace = self.workspace();
-        let seen = sightings(self.sqlx(), workspace, &patterns).await?;
+        let workspace = self.0.workspace();
+        let seen = sightings(self.0.sqlx(), workspace, &patterns).await?;
         for (nth, seen) in places.into_iter().zip(seen) {
             if let Some(suggestion) = suggestions.get_mut(nth) {
                 suggestion.evidence = seen.evidence;

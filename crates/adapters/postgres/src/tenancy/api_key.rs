@@ -31,10 +31,13 @@ impl From<row::Model> for ApiKey {
     }
 }
 
+/// [`ApiKeyRepository`] in one transaction.
+pub(crate) struct PgApiKeyRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl ApiKeyRepository for PgTx<Tenant> {
+impl ApiKeyRepository for PgApiKeyRepository<'_> {
     async fn insert(&mut self, key: &ApiKey, digest: &Digest) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let row = row::ActiveModel {
             workspace_id: ActiveValue::Set(workspace),
             id: ActiveValue::Set(key.id.as_uuid()),
@@ -48,34 +51,34 @@ impl ApiKeyRepository for PgTx<Tenant> {
             last_used_at: ActiveValue::Set(key.last_used_at),
             revoked_at: ActiveValue::Set(key.revoked_at),
         };
-        PgTx::insert(self, row).await.map_err(orm_error)?;
+        self.0.insert(row).await.map_err(orm_error)?;
         sqlx::query("insert into locator (workspace_id, kind, digest, object_id) values ($1, $2, $3, $4)")
             .bind(workspace)
             .bind(API_KEY)
             .bind(digest.as_bytes().as_slice())
             .bind(key.id.as_uuid())
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)
     }
 
     async fn find(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        let query = self.select::<row::Entity>().filter(row::Column::Id.eq(id.as_uuid()));
-        Ok(query.one(self).await.map_err(orm_error)?.map(ApiKey::from))
+        let query = self.0.select::<row::Entity>().filter(row::Column::Id.eq(id.as_uuid()));
+        Ok(query.one(&*self.0).await.map_err(orm_error)?.map(ApiKey::from))
     }
 
     async fn list(&mut self, before: Option<ApiKeyId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
-        let mut query = self.select::<row::Entity>().filter(row::Column::RevokedAt.is_null());
+        let mut query = self.0.select::<row::Entity>().filter(row::Column::RevokedAt.is_null());
         if let Some(before) = before {
             query = query.filter(row::Column::Id.lt(before.as_uuid()));
         }
         let query = query.order_by_desc(row::Column::Id).limit(u64::from(limit));
-        Ok(query.all(self).await.map_err(orm_error)?.into_iter().map(ApiKey::from).collect())
+        Ok(query.all(&*self.0).await.map_err(orm_error)?.into_iter().map(ApiKey::from).collect())
     }
 
     async fn revoke(&mut self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let mut ids: Vec<Uuid> = sqlx::query_scalar(
             "with recursive line as (
                 select id from api_key where workspace_id = $1 and id = $2 and revoked_at is null
@@ -87,7 +90,7 @@ impl ApiKeyRepository for PgTx<Tenant> {
         .bind(workspace)
         .bind(id.as_uuid())
         .bind(now)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         // Ids rise with the time, and a key is made before those that it makes.
@@ -97,7 +100,7 @@ impl ApiKeyRepository for PgTx<Tenant> {
     }
 
     async fn revoke_created_by(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<ApiKeyId>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "update api_key set revoked_at = $3 where workspace_id = $1 and created_by = $2 and revoked_at is null
              returning id",
@@ -105,7 +108,7 @@ impl ApiKeyRepository for PgTx<Tenant> {
         .bind(workspace)
         .bind(user.as_uuid())
         .bind(now)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         self.forget(&ids).await?;
@@ -116,23 +119,24 @@ impl ApiKeyRepository for PgTx<Tenant> {
         let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
         let older = Condition::any().add(row::Column::LastUsedAt.is_null()).add(row::Column::LastUsedAt.lt(hour));
         let query = self
+            .0
             .update::<row::Entity>()
             .col_expr(row::Column::LastUsedAt, Expr::value(hour))
             .filter(row::Column::Id.eq(id.as_uuid()))
             .filter(older);
-        query.exec(self).await.map(drop).map_err(orm_error)
+        query.exec(&*self.0).await.map(drop).map_err(orm_error)
     }
 }
 
-impl PgTx<Tenant> {
+impl PgApiKeyRepository<'_> {
     /// Takes keys out of the locator: nobody finds them any more.
     async fn forget(&mut self, keys: &[Uuid]) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         sqlx::query("delete from locator where workspace_id = $1 and kind = $2 and object_id = any ($3)")
             .bind(workspace)
             .bind(API_KEY)
             .bind(keys)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)

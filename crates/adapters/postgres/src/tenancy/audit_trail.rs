@@ -45,16 +45,19 @@ impl TryFrom<AuditRow> for AuditRecord {
     }
 }
 
+/// [`AuditTrailRepository`] in one transaction.
+pub(crate) struct PgAuditTrailRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl AuditTrailRepository for PgTx<Tenant> {
+impl AuditTrailRepository for PgAuditTrailRepository<'_> {
     async fn list(
         &mut self,
         filter: &AuditFilter,
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        let mut query = statement(self.workspace().as_uuid(), filter, before, limit);
-        let rows: Vec<AuditRow> = query.build_query_as().fetch_all(self.sqlx()).await.map_err(store_error)?;
+        let mut query = statement(self.0.workspace().as_uuid(), filter, before, limit);
+        let rows: Vec<AuditRow> = query.build_query_as().fetch_all(self.0.sqlx()).await.map_err(store_error)?;
         rows.into_iter().map(AuditRecord::try_from).collect()
     }
 }

@@ -11,6 +11,16 @@ mod sessions;
 mod signing_keys;
 mod workspace;
 
+pub(crate) use account_log::PgAccountLog;
+pub(crate) use api_key::PgApiKeyRepository;
+pub(crate) use audit_trail::PgAuditTrailRepository;
+pub(crate) use member::PgMemberRepository;
+pub(crate) use people::PgPersonRepository;
+pub(crate) use personal::PgPersonalRepository;
+pub(crate) use sessions::PgSessionRepository;
+pub(crate) use signing_keys::{PgLocator, PgSigningKeyRepository};
+pub(crate) use workspace::PgWorkspaceRepository;
+
 use tidegate_kernel::StoreError;
 use tidegate_tenancy::InvalidText;
 

@@ -35,8 +35,11 @@ struct CredentialsRow {
     password_hash: String,
 }
 
+/// [`PersonRepository`] in one transaction.
+pub(crate) struct PgPersonRepository<'c>(pub(crate) &'c mut PgTx<Directory>);
+
 #[async_trait]
-impl PersonRepository for PgTx<Directory> {
+impl PersonRepository for PgPersonRepository<'_> {
     async fn insert(&mut self, person: &Person, hash: &PasswordHash) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "insert into person (id, email, name, password_hash, created_at) values ($1, $2, $3, $4, $5)
@@ -47,14 +50,14 @@ impl PersonRepository for PgTx<Directory> {
         .bind(person.name.as_str())
         .bind(hash.as_phc())
         .bind(person.created_at);
-        Ok(query.execute(self.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
+        Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
     }
 
     async fn find(&mut self, ids: &[UserId]) -> Result<Vec<Person>, StoreError> {
         let ids: Vec<Uuid> = ids.iter().map(UserId::as_uuid).collect();
         let rows: Vec<PersonRow> = sqlx::query_as("select id, email, name, created_at from person where id = any ($1)")
             .bind(ids)
-            .fetch_all(self.sqlx())
+            .fetch_all(self.0.sqlx())
             .await
             .map_err(store_error)?;
         Ok(rows.into_iter().map(Person::from).collect())
@@ -64,7 +67,7 @@ impl PersonRepository for PgTx<Directory> {
         let row: Option<CredentialsRow> =
             sqlx::query_as("select id, email, name, created_at, password_hash from person where email = $1")
                 .bind(email.as_str())
-                .fetch_optional(self.sqlx())
+                .fetch_optional(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         Ok(row.map(|row| (row.person.into(), PasswordHash::from_phc(row.password_hash))))
@@ -75,7 +78,7 @@ impl PersonRepository for PgTx<Directory> {
             .bind(user.as_uuid())
             .bind(old.as_phc())
             .bind(new.as_phc())
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)

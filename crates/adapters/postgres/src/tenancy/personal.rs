@@ -20,10 +20,13 @@ struct OwnWorkspaceRow {
     joined_at: DateTime<Utc>,
 }
 
+/// [`PersonalRepository`] in one transaction.
+pub(crate) struct PgPersonalRepository<'c>(pub(crate) &'c mut PgTx<Person>);
+
 #[async_trait]
-impl PersonalRepository for PgTx<Person> {
+impl PersonalRepository for PgPersonalRepository<'_> {
     async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
-        let user = self.user();
+        let user = self.0.user();
         let query = match workspace {
             WorkspaceRef::Id(id) => sqlx::query_as(
                 "select m.workspace_id, m.role, m.joined_at from membership m join workspace w using (workspace_id)
@@ -41,7 +44,7 @@ impl PersonalRepository for PgTx<Person> {
             .bind(SLUG),
         };
         let row: Option<(Uuid, String, DateTime<Utc>)> =
-            query.fetch_optional(self.sqlx()).await.map_err(store_error)?;
+            query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         row.map(|(workspace, text, joined_at)| {
             Ok(Membership { workspace: WorkspaceId::from_uuid(workspace), user, role: role(&text)?, joined_at })
         })
@@ -63,11 +66,11 @@ impl PersonalRepository for PgTx<Person> {
                 and ($2::timestamptz is null or (m.joined_at, m.workspace_id) > ($2, $3))
              order by m.joined_at, m.workspace_id limit $4",
         )
-        .bind(self.user().as_uuid())
+        .bind(self.0.user().as_uuid())
         .bind(joined_at)
         .bind(id)
         .bind(i64::from(limit))
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         rows.into_iter().map(|row| Ok((row.workspace.try_into()?, role(&row.role)?, row.joined_at))).collect()

@@ -53,8 +53,11 @@ fn salt_of(bytes: Vec<u8>) -> Result<SuccessorSalt, StoreError> {
     bytes.try_into().map_err(|_| StoreError::Internal("the salt of a refresh token does not have 32 bytes".into()))
 }
 
+/// [`SessionRepository`] in one transaction.
+pub(crate) struct PgSessionRepository<'c>(pub(crate) &'c mut PgTx<Directory>);
+
 #[async_trait]
-impl SessionRepository for PgTx<Directory> {
+impl SessionRepository for PgSessionRepository<'_> {
     async fn insert(&mut self, session: &Session, token: &Digest) -> Result<(), StoreError> {
         sqlx::query(
             "with family as (
@@ -71,7 +74,7 @@ impl SessionRepository for PgTx<Directory> {
         .bind(session.client.address.map(|address| address.to_string()))
         .bind(session.client.user_agent.as_deref())
         .bind(token.as_bytes().as_slice())
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
@@ -86,7 +89,7 @@ impl SessionRepository for PgTx<Directory> {
         )
         .bind(id.as_uuid())
         .bind(now)
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(row.map(|row| LiveSession { session: row.session.into(), person: row.person.into() }))
@@ -101,7 +104,7 @@ impl SessionRepository for PgTx<Directory> {
              from session where id = (select session_id from refresh_token where digest = $1) for no key update",
         )
         .bind(token.as_bytes().as_slice())
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let Some(session) = row.map(Session::from) else { return Ok(None) };
@@ -116,7 +119,7 @@ impl SessionRepository for PgTx<Directory> {
         .bind(token.as_bytes().as_slice())
         .bind(now)
         .bind(session.id.as_uuid())
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         if used.is_some() {
@@ -125,7 +128,7 @@ impl SessionRepository for PgTx<Directory> {
         let row: (Option<DateTime<Utc>>, Option<Vec<u8>>) =
             sqlx::query_as("select used_at, successor_salt from refresh_token where digest = $1")
                 .bind(token.as_bytes().as_slice())
-                .fetch_one(self.sqlx())
+                .fetch_one(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         let succession = match row {
@@ -153,7 +156,7 @@ impl SessionRepository for PgTx<Directory> {
         .bind(token.as_bytes().as_slice())
         .bind(session.refreshed_at)
         .bind(session.expires_at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
@@ -166,7 +169,7 @@ impl SessionRepository for PgTx<Directory> {
         .bind(user.as_uuid())
         .bind(id.as_uuid())
         .bind(now);
-        Ok(query.execute(self.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
+        Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
     }
 
     async fn list_live(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<Session>, StoreError> {
@@ -177,7 +180,7 @@ impl SessionRepository for PgTx<Directory> {
         )
         .bind(user.as_uuid())
         .bind(now)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(rows.into_iter().map(Session::from).collect())

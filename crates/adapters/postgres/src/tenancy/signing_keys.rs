@@ -32,12 +32,15 @@ impl TryFrom<SigningKeyRow> for SigningKey {
     }
 }
 
+/// [`SigningKeyRepository`] in one transaction.
+pub(crate) struct PgSigningKeyRepository<'c>(pub(crate) &'c mut PgTx<Directory>);
+
 #[async_trait]
-impl SigningKeyRepository for PgTx<Directory> {
+impl SigningKeyRepository for PgSigningKeyRepository<'_> {
     async fn list(&mut self) -> Result<Vec<SigningKey>, StoreError> {
         let rows: Vec<SigningKeyRow> =
             sqlx::query_as("select kid, salt, public_key, created_at from signing_key order by created_at desc, kid")
-                .fetch_all(self.sqlx())
+                .fetch_all(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         rows.into_iter().map(SigningKey::try_from).collect()
@@ -49,7 +52,7 @@ impl SigningKeyRepository for PgTx<Directory> {
             .bind(key.salt.as_slice())
             .bind(key.public_key.as_slice())
             .bind(key.created_at)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)
@@ -57,7 +60,7 @@ impl SigningKeyRepository for PgTx<Directory> {
 
     async fn lock(&mut self) -> Result<(), StoreError> {
         sqlx::query("select pg_advisory_xact_lock(hashtext('tidegate signing_key'))")
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)
@@ -66,7 +69,7 @@ impl SigningKeyRepository for PgTx<Directory> {
     async fn prune(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query("delete from signing_key where created_at < $1")
             .bind(before)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map(drop)
             .map_err(store_error)
@@ -77,14 +80,17 @@ impl SigningKeyRepository for PgTx<Directory> {
 pub(super) const API_KEY: &str = "api_key";
 pub(super) const SLUG: &str = "slug";
 
+/// [`Locator`] in one transaction.
+pub(crate) struct PgLocator<'c>(pub(crate) &'c mut PgTx<Directory>);
+
 #[async_trait]
-impl Locator for PgTx<Directory> {
+impl Locator for PgLocator<'_> {
     async fn api_key(&mut self, digest: &Digest) -> Result<Option<Located>, StoreError> {
         let row: Option<(Uuid, Uuid)> =
             sqlx::query_as("select workspace_id, object_id from locator where kind = $1 and digest = $2")
                 .bind(API_KEY)
                 .bind(digest.as_bytes().as_slice())
-                .fetch_optional(self.sqlx())
+                .fetch_optional(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         Ok(row.map(|(workspace, key)| Located {
@@ -97,7 +103,7 @@ impl Locator for PgTx<Directory> {
         let row: Option<Uuid> = sqlx::query_scalar("select workspace_id from locator where kind = $1 and digest = $2")
             .bind(SLUG)
             .bind(Digest::of(slug.as_str()).as_bytes().as_slice())
-            .fetch_optional(self.sqlx())
+            .fetch_optional(self.0.sqlx())
             .await
             .map_err(store_error)?;
         Ok(row.map(WorkspaceId::from_uuid))

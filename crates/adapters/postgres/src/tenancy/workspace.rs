@@ -31,10 +31,13 @@ impl TryFrom<WorkspaceRow> for Workspace {
     }
 }
 
-impl PgTx<Tenant> {
+/// [`WorkspaceRepository`] in one transaction.
+pub(crate) struct PgWorkspaceRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
+impl PgWorkspaceRepository<'_> {
     /// Takes a slug for the workspace; `false` where it is taken. Needs the workspace's row.
     async fn take_slug(&mut self, slug: &Slug) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let taken = sqlx::query(
             "insert into locator (workspace_id, kind, digest, object_id) values ($1, $2, $3, $1)
              on conflict (kind, digest) do nothing",
@@ -42,14 +45,14 @@ impl PgTx<Tenant> {
         .bind(workspace)
         .bind(SLUG)
         .bind(Digest::of(slug.as_str()).as_bytes().as_slice())
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(taken.rows_affected() == 1)
     }
 
     async fn free_slug(&mut self, slug: Option<&Slug>) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         sqlx::query(
             "delete from locator where workspace_id = $1 and kind = $2 and object_id = $1
                 and ($3::bytea is null or digest <> $3)",
@@ -57,7 +60,7 @@ impl PgTx<Tenant> {
         .bind(workspace)
         .bind(SLUG)
         .bind(slug.map(|kept| Digest::of(kept.as_str()).as_bytes().to_vec()))
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
@@ -65,9 +68,9 @@ impl PgTx<Tenant> {
 }
 
 #[async_trait]
-impl WorkspaceRepository for PgTx<Tenant> {
+impl WorkspaceRepository for PgWorkspaceRepository<'_> {
     async fn insert(&mut self, workspace: &Workspace) -> Result<bool, StoreError> {
-        let id = self.workspace().as_uuid();
+        let id = self.0.workspace().as_uuid();
         // The row first, since the locator refers to it; where the slug is taken, a second attempt finds its row there.
         sqlx::query(
             "insert into workspace (workspace_id, name, slug, created_at) values ($1, $2, $3, $4)
@@ -77,26 +80,26 @@ impl WorkspaceRepository for PgTx<Tenant> {
         .bind(workspace.name.as_str())
         .bind(workspace.slug.as_str())
         .bind(workspace.created_at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map_err(store_error)?;
         self.take_slug(&workspace.slug).await
     }
 
     async fn get(&mut self) -> Result<Option<Workspace>, StoreError> {
-        let id = self.workspace().as_uuid();
+        let id = self.0.workspace().as_uuid();
         let row: Option<WorkspaceRow> = sqlx::query_as(
             "select workspace_id, name, slug, created_at from workspace where workspace_id = $1 and deleted_at is null",
         )
         .bind(id)
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         row.map(Workspace::try_from).transpose()
     }
 
     async fn update(&mut self, change: &WorkspaceChange) -> Result<Option<bool>, StoreError> {
-        let Some(current) = WorkspaceRepository::get(self).await? else { return Ok(None) };
+        let Some(current) = self.get().await? else { return Ok(None) };
         if let Some(slug) = &change.slug
             && *slug != current.slug
         {
@@ -105,7 +108,7 @@ impl WorkspaceRepository for PgTx<Tenant> {
             }
             self.free_slug(Some(slug)).await?;
         }
-        let id = self.workspace().as_uuid();
+        let id = self.0.workspace().as_uuid();
         let updated = sqlx::query(
             "update workspace set name = coalesce($2, name), slug = coalesce($3, slug)
              where workspace_id = $1 and deleted_at is null",
@@ -113,19 +116,19 @@ impl WorkspaceRepository for PgTx<Tenant> {
         .bind(id)
         .bind(change.name.as_ref().map(Name::as_str))
         .bind(change.slug.as_ref().map(Slug::as_str))
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok((updated.rows_affected() == 1).then_some(true))
     }
 
     async fn delete(&mut self, deletion: &WorkspaceDeletion) -> Result<bool, StoreError> {
-        let id = self.workspace().as_uuid();
+        let id = self.0.workspace().as_uuid();
         let deleted =
             sqlx::query("update workspace set deleted_at = $2 where workspace_id = $1 and deleted_at is null")
                 .bind(id)
                 .bind(deletion.deleted_at)
-                .execute(self.sqlx())
+                .execute(self.0.sqlx())
                 .await
                 .map_err(store_error)?;
         if deleted.rows_affected() == 0 {
@@ -137,7 +140,7 @@ impl WorkspaceRepository for PgTx<Tenant> {
         .bind(id)
         .bind(deletion.deleted_at)
         .bind(deletion.erase_at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map_err(store_error)?;
         self.free_slug(None).await?;
@@ -145,13 +148,13 @@ impl WorkspaceRepository for PgTx<Tenant> {
     }
 
     async fn lock(&mut self) -> Result<bool, StoreError> {
-        let id = self.workspace().as_uuid();
+        let id = self.0.workspace().as_uuid();
         // Not `for update`: that would hold out every audit entry, whose foreign key takes a key share.
         let row: Option<Uuid> = sqlx::query_scalar(
             "select workspace_id from workspace where workspace_id = $1 and deleted_at is null for no key update",
         )
         .bind(id)
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(row.is_some())

@@ -4,6 +4,10 @@ mod placements;
 mod repository;
 mod triggers;
 
+pub(crate) use placements::PgTriggerPlacements;
+pub(crate) use repository::PgWorkflowRepository;
+pub(crate) use triggers::PgTriggerRepository;
+
 use tidegate_kernel::StoreError;
 
 /// A row that no version of this program writes.

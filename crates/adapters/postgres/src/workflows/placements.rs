@@ -8,15 +8,18 @@ use tidegate_workflows::ports::{Placement, TriggerCondition, TriggerPlacements};
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
+/// [`TriggerPlacements`] in one transaction.
+pub(crate) struct PgTriggerPlacements<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl TriggerPlacements for PgTx<Tenant> {
+impl TriggerPlacements for PgTriggerPlacements<'_> {
     async fn place(&mut self, workflow: WorkflowId, version: i32, triggers: &[Placement]) -> Result<(), StoreError> {
-        let (workspace, workflow) = (self.workspace().as_uuid(), workflow.as_uuid());
+        let (workspace, workflow) = (self.0.workspace().as_uuid(), workflow.as_uuid());
         for statement in [
             "delete from cron_trigger where workspace_id = $1 and workflow_id = $2",
             "delete from event_trigger where workspace_id = $1 and workflow_id = $2",
         ] {
-            sqlx::query(statement).bind(workspace).bind(workflow).execute(self.sqlx()).await.map_err(store_error)?;
+            sqlx::query(statement).bind(workspace).bind(workflow).execute(self.0.sqlx()).await.map_err(store_error)?;
         }
         let times: Vec<(i16, DateTime<Utc>)> = triggers
             .iter()
@@ -35,7 +38,7 @@ impl TriggerPlacements for PgTx<Tenant> {
             .bind(version)
             .bind(times.iter().map(|(ordinal, _)| *ordinal).collect::<Vec<_>>())
             .bind(times.iter().map(|(_, at)| *at).collect::<Vec<_>>())
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
         }
@@ -58,7 +61,7 @@ impl TriggerPlacements for PgTx<Tenant> {
             .bind(version)
             .bind(events.iter().map(|(ordinal, _)| *ordinal).collect::<Vec<_>>())
             .bind(events.iter().map(|(_, kind)| *kind).collect::<Vec<_>>())
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
         }
@@ -66,11 +69,11 @@ impl TriggerPlacements for PgTx<Tenant> {
     }
 
     async fn clear(&mut self) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         for statement in
             ["delete from cron_trigger where workspace_id = $1", "delete from event_trigger where workspace_id = $1"]
         {
-            sqlx::query(statement).bind(workspace).execute(self.sqlx()).await.map_err(store_error)?;
+            sqlx::query(statement).bind(workspace).execute(self.0.sqlx()).await.map_err(store_error)?;
         }
         Ok(())
     }

@@ -65,11 +65,14 @@ impl From<VersionRow> for Version {
     }
 }
 
-impl PgTx<Tenant> {
+/// [`WorkflowRepository`] in one transaction.
+pub(crate) struct PgWorkflowRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
+impl PgWorkflowRepository<'_> {
     /// A statement whose first eight parameters are the workspace and what of a workflow can change behind its id.
     fn with_columns<'q>(&self, statement: &'static str, workflow: &'q Workflow) -> Query<'q, Postgres, PgArguments> {
         sqlx::query(statement)
-            .bind(self.workspace().as_uuid())
+            .bind(self.0.workspace().as_uuid())
             .bind(workflow.id.as_uuid())
             .bind(&workflow.name)
             .bind(workflow.description.as_ref().map(String::as_bytes))
@@ -81,7 +84,7 @@ impl PgTx<Tenant> {
 }
 
 #[async_trait]
-impl WorkflowRepository for PgTx<Tenant> {
+impl WorkflowRepository for PgWorkflowRepository<'_> {
     async fn add(&mut self, workflow: &Workflow, document: &Document) -> Result<(), StoreError> {
         let insert =
             "insert into workflow (workspace_id, id, name, description, revision, latest_version, published_version,
@@ -89,7 +92,7 @@ impl WorkflowRepository for PgTx<Tenant> {
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         self.with_columns(insert, workflow)
             .bind(workflow.created_at)
-            .execute(self.sqlx())
+            .execute(self.0.sqlx())
             .await
             .map_err(store_error)?;
         let version = Version { number: workflow.latest, name: workflow.name.clone(), created_at: workflow.created_at };
@@ -97,16 +100,16 @@ impl WorkflowRepository for PgTx<Tenant> {
     }
 
     async fn find(&mut self, id: WorkflowId) -> Result<Option<Workflow>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let query = sqlx::query_as::<_, WorkflowRow>(workflow_rows!("and w.id = $2"));
-        let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         Ok(row.map(Into::into))
     }
 
     async fn lock(&mut self, id: WorkflowId) -> Result<Option<Workflow>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let query = sqlx::query_as::<_, WorkflowRow>(workflow_rows!("and w.id = $2 for update"));
-        let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.sqlx()).await.map_err(store_error)?;
+        let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         Ok(row.map(Into::into))
     }
 
@@ -115,12 +118,12 @@ impl WorkflowRepository for PgTx<Tenant> {
         after: Option<WorkflowId>,
         size: PageSize,
     ) -> Result<Page<Workflow, WorkflowId>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let rows: Vec<WorkflowRow> = sqlx::query_as(workflow_rows!("and w.id < $2 order by w.id desc limit $3"))
             .bind(workspace)
             .bind(after.map_or(Uuid::max(), |id| id.as_uuid()))
             .bind(i64::from(size.get()) + 1)
-            .fetch_all(self.sqlx())
+            .fetch_all(self.0.sqlx())
             .await
             .map_err(store_error)?;
         let page = Page::from_overfetch(rows, size, |row| WorkflowId::from_uuid(row.id));
@@ -131,12 +134,12 @@ impl WorkflowRepository for PgTx<Tenant> {
         let update = "update workflow set name = $3, description = $4, revision = $5, latest_version = $6, published_version = $7,
                  updated_at = $8
              where workspace_id = $1 and id = $2 and deleted_at is null";
-        let done = self.with_columns(update, workflow).execute(self.sqlx()).await.map_err(store_error)?;
+        let done = self.with_columns(update, workflow).execute(self.0.sqlx()).await.map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn add_version(&mut self, id: WorkflowId, version: &Version, document: &Document) -> Result<(), StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         sqlx::query(
             "insert into workflow_version (workspace_id, workflow_id, version, name, format, source, created_at)
              values ($1, $2, $3, $4, $5, $6, $7)",
@@ -148,14 +151,14 @@ impl WorkflowRepository for PgTx<Tenant> {
         .bind(document.format.as_str())
         .bind(&document.source)
         .bind(version.created_at)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map(drop)
         .map_err(store_error)
     }
 
     async fn version(&mut self, id: WorkflowId, version: i32) -> Result<Option<(Version, Document)>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let row: Option<VersionRow> = sqlx::query_as(
             "select version, name, created_at from workflow_version
              where workspace_id = $1 and workflow_id = $2 and version = $3",
@@ -163,7 +166,7 @@ impl WorkflowRepository for PgTx<Tenant> {
         .bind(workspace)
         .bind(id.as_uuid())
         .bind(version)
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let Some(row) = row else { return Ok(None) };
@@ -173,7 +176,7 @@ impl WorkflowRepository for PgTx<Tenant> {
     }
 
     async fn delete(&mut self, id: WorkflowId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let done = sqlx::query(
             "update workflow set deleted_at = $3, updated_at = $3, published_version = null, revision = revision + 1
              where workspace_id = $1 and id = $2 and deleted_at is null",
@@ -181,21 +184,21 @@ impl WorkflowRepository for PgTx<Tenant> {
         .bind(workspace)
         .bind(id.as_uuid())
         .bind(now)
-        .execute(self.sqlx())
+        .execute(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn document(&mut self, id: WorkflowId, version: i32) -> Result<Option<Document>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let row: Option<(String, Vec<u8>)> = sqlx::query_as(
             "select format, source from workflow_version where workspace_id = $1 and workflow_id = $2 and version = $3",
         )
         .bind(workspace)
         .bind(id.as_uuid())
         .bind(version)
-        .fetch_optional(self.sqlx())
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let document = |(format, source): (String, Vec<u8>)| {
@@ -211,7 +214,7 @@ impl WorkflowRepository for PgTx<Tenant> {
         before: Option<i32>,
         size: PageSize,
     ) -> Result<Page<Version, i32>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let rows: Vec<VersionRow> = sqlx::query_as(
             "select version, name, created_at from workflow_version
              where workspace_id = $1 and workflow_id = $2 and version < $3
@@ -221,7 +224,7 @@ impl WorkflowRepository for PgTx<Tenant> {
         .bind(id.as_uuid())
         .bind(before.unwrap_or(i32::MAX))
         .bind(i64::from(size.get()) + 1)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         Ok(Page::from_overfetch(rows, size, |row| row.version).map(Into::into))

@@ -90,10 +90,13 @@ const DUE_IN_TURN: &str = "
         (select s.workspace_id from spots s where s.n = $4) as last
     from turn";
 
+/// [`TriggerRepository`] in one transaction.
+pub(crate) struct PgTriggerRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
+
 #[async_trait]
-impl TriggerRepository for PgTx<Tenant> {
+impl TriggerRepository for PgTriggerRepository<'_> {
     async fn advance(&mut self, trigger: &TimeTrigger, next: Option<DateTime<Utc>>) -> Result<bool, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let statement = match next {
             Some(_) => {
                 "update cron_trigger set next_fire = $6
@@ -113,21 +116,21 @@ impl TriggerRepository for PgTx<Tenant> {
         if let Some(next) = next {
             query = query.bind(next);
         }
-        let done = query.execute(self.sqlx()).await.map_err(store_error)?;
+        let done = query.execute(self.0.sqlx()).await.map_err(store_error)?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn awaited(&mut self) -> Result<Vec<String>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         sqlx::query_scalar("select distinct event_type from event_trigger where workspace_id = $1")
             .bind(workspace)
-            .fetch_all(self.sqlx())
+            .fetch_all(self.0.sqlx())
             .await
             .map_err(store_error)
     }
 
     async fn listening(&mut self, types: &[String]) -> Result<Vec<ListeningTrigger>, StoreError> {
-        let workspace = self.workspace().as_uuid();
+        let workspace = self.0.workspace().as_uuid();
         let rows: Vec<ListeningRow> = sqlx::query_as(
             "select e.* from (select distinct unnest($2::text[]) as event_type) t cross join lateral (
                  select workflow_id, ordinal, version, event_type, after_position from event_trigger
@@ -137,7 +140,7 @@ impl TriggerRepository for PgTx<Tenant> {
         )
         .bind(workspace)
         .bind(types)
-        .fetch_all(self.sqlx())
+        .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
         let trigger = |row: ListeningRow| ListeningTrigger {

@@ -18,13 +18,13 @@ pub const DETECTION: ConsumerName = ConsumerName("patterns");
 /// What detection needs of a store, in one transaction.
 pub trait DetectionTx: Transaction {
     /// The events.
-    fn feed(&mut self) -> &mut dyn EventFeed;
+    fn feed(&mut self) -> Box<dyn EventFeed + '_>;
     /// The cursor.
-    fn consumers(&mut self) -> &mut dyn EventConsumers;
+    fn consumers(&mut self) -> Box<dyn EventConsumers + '_>;
     /// The counters.
-    fn counters(&mut self) -> &mut dyn PatternCounters;
+    fn counters(&mut self) -> Box<dyn PatternCounters + '_>;
     /// The suggestions that follow from them.
-    fn suggestions(&mut self) -> &mut dyn SuggestionLedger;
+    fn suggestions(&mut self) -> Box<dyn SuggestionLedger + '_>;
 }
 
 /// How far one step of detection got.
@@ -97,8 +97,8 @@ impl Detection {
             return Ok(Step { events: 0, more: true, oldest: None });
         }
         let batch = Batch::new(&events);
-        let (delta, shown) = count(tx.counters(), &batch).await?;
-        offers::refresh(&self.catalogue, tx.suggestions(), &delta, &shown).await?;
+        let (delta, shown) = count(&mut *tx.counters(), &batch).await?;
+        offers::refresh(&self.catalogue, &mut *tx.suggestions(), &delta, &shown).await?;
         tx.commit().await?;
         Ok(Step { events: events.len(), more: to < head, oldest: events.first().map(|event| event.received_at) })
     }

@@ -10,7 +10,7 @@ use super::ports::PatternRepository;
 /// What listing patterns needs of a store.
 pub trait PatternsTx: Transaction {
     /// Patterns as they are read.
-    fn patterns(&mut self) -> &mut dyn PatternRepository;
+    fn patterns(&mut self) -> Box<dyn PatternRepository + '_>;
 }
 
 /// Why patterns could not be listed.

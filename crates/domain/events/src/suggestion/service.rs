@@ -13,9 +13,9 @@ use super::ports::SuggestionRepository;
 /// What listing and dismissing need of a store.
 pub trait SuggestionsTx: Transaction {
     /// The suggestions.
-    fn suggestions(&mut self) -> &mut dyn SuggestionRepository;
+    fn suggestions(&mut self) -> Box<dyn SuggestionRepository + '_>;
     /// The audit log.
-    fn audit(&mut self) -> &mut dyn AuditLog;
+    fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
 /// Why suggestions could not be listed.

@@ -33,7 +33,7 @@ pub type Personal = dyn UnitOfWork<dyn PersonTx, PersonScope>;
 /// The slice of a store that shows a person what is theirs across workspaces.
 pub trait PersonTx: Transaction {
     /// The person's memberships.
-    fn personal(&mut self) -> &mut dyn PersonalRepository;
+    fn personal(&mut self) -> Box<dyn PersonalRepository + '_>;
 }
 
 /// The memberships of the person whom the transaction was opened for, and of nobody else.

@@ -16,15 +16,15 @@ pub type Directory = dyn UnitOfWork<dyn DirectoryTx, SystemScope>;
 /// The slice of a store that knows people and log-ins.
 pub trait DirectoryTx: Transaction {
     /// People and their passwords.
-    fn people(&mut self) -> &mut dyn PersonRepository;
+    fn people(&mut self) -> Box<dyn PersonRepository + '_>;
     /// Log-ins.
-    fn sessions(&mut self) -> &mut dyn SessionRepository;
+    fn sessions(&mut self) -> Box<dyn SessionRepository + '_>;
     /// Where keys and slugs lead.
-    fn locator(&mut self) -> &mut dyn Locator;
+    fn locator(&mut self) -> Box<dyn Locator + '_>;
     /// The keys that sign access tokens.
-    fn signing_keys(&mut self) -> &mut dyn SigningKeyRepository;
+    fn signing_keys(&mut self) -> Box<dyn SigningKeyRepository + '_>;
     /// What people did to their own accounts.
-    fn account_log(&mut self) -> &mut dyn AccountLog;
+    fn account_log(&mut self) -> Box<dyn AccountLog + '_>;
 }
 
 /// People and their passwords.

@@ -16,15 +16,15 @@ pub type Tenancy = dyn UnitOfWork<dyn TenancyTx>;
 /// The slice of a store that holds a workspace, its members and its keys.
 pub trait TenancyTx: Transaction {
     /// The workspace itself.
-    fn workspace(&mut self) -> &mut dyn WorkspaceRepository;
+    fn workspace(&mut self) -> Box<dyn WorkspaceRepository + '_>;
     /// Its members.
-    fn members(&mut self) -> &mut dyn MemberRepository;
+    fn members(&mut self) -> Box<dyn MemberRepository + '_>;
     /// Its API keys.
-    fn api_keys(&mut self) -> &mut dyn ApiKeyRepository;
+    fn api_keys(&mut self) -> Box<dyn ApiKeyRepository + '_>;
     /// Its audit log, to read.
-    fn audit_trail(&mut self) -> &mut dyn AuditTrailRepository;
+    fn audit_trail(&mut self) -> Box<dyn AuditTrailRepository + '_>;
     /// Its audit log, to write.
-    fn audit(&mut self) -> &mut dyn AuditLog;
+    fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
 /// The workspace of the transaction.

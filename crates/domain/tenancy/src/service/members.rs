@@ -81,7 +81,8 @@ impl Members {
         }
         let details = json!({ "role": membership.role.name() });
         tx.audit().record(AuditEntry::new("member.added", user).with(details)).await?;
-        if let (Some(person), Some(workspace)) = (person, tx.workspace().get().await?) {
+        let workspace = tx.workspace().get().await?;
+        if let (Some(person), Some(workspace)) = (person, workspace) {
             tx.jobs().enqueue(&SendMail::member_added(&person, &workspace.name, &membership.role)?).await?;
         }
         tx.commit().await?;

@@ -7,16 +7,16 @@ use tidegate_kernel::{AuditLog, Page, PageSize, RunId, StoreError, SystemScope, 
 use super::model::TransitionRecord;
 use super::quarantine::{QuarantineAction, QuarantineKey, QuarantinedRun};
 use super::record::{NewRun, Run, RunFilter};
-use crate::model::Document;
+use crate::ports::WorkflowRepository;
 
 /// The slice of a store that the use cases of runs work on.
 pub trait RunsTx: Transaction {
     /// Runs.
-    fn runs(&mut self) -> &mut dyn RunRepository;
-    /// What runs follow.
-    fn versions(&mut self) -> &mut dyn PublishedVersions;
+    fn runs(&mut self) -> Box<dyn RunRepository + '_>;
+    /// Workflows, whose versions runs execute.
+    fn workflows(&mut self) -> Box<dyn WorkflowRepository + '_>;
     /// Who did what.
-    fn audit(&mut self) -> &mut dyn AuditLog;
+    fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
 /// Whether a dedupe key was free.
@@ -100,23 +100,4 @@ pub trait QuarantineDirectory: Send + Sync {
 
     /// How many there are, at most `most`.
     async fn count(&self, scope: &SystemScope, most: u32) -> Result<u32, StoreError>;
-}
-
-/// What of a workflow can be started now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Startable {
-    /// This version is published.
-    Version(i32),
-    /// None is.
-    Unpublished,
-}
-
-/// What runs of one workspace's workflows follow.
-#[async_trait]
-pub trait PublishedVersions: Send {
-    /// What of the workflow can be started, or `None` where the workspace has no such workflow.
-    async fn startable(&mut self, workflow: WorkflowId) -> Result<Option<Startable>, StoreError>;
-
-    /// The document of a version; `None` where the workspace has no such version.
-    async fn document(&mut self, workflow: WorkflowId, version: i32) -> Result<Option<Document>, StoreError>;
 }

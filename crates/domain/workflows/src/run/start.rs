@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tidegate_kernel::{Forbidden, Permission, RunId, StoreError, WorkflowId, WorkspaceScope};
 
 use super::context::{CompiledWorkflows, RunOrigin};
-use super::ports::{KeyClaim, RunsTx, Startable};
+use super::ports::{KeyClaim, RunsTx};
 use super::record::{MAX_DEPTH, NewRun, Run, digest};
 use super::service::Runs;
 use crate::compiled::CompiledWorkflow;
@@ -252,7 +252,7 @@ impl CompiledWorkflows for Runs {
         if let Some(compiled) = self.cache.get(workflow, version) {
             return Ok(Some(compiled));
         }
-        let document = self.store.begin(scope).await?.versions().document(workflow, version).await?;
+        let document = self.store.begin(scope).await?.workflows().document(workflow, version).await?;
         let Some(document) = document else { return Ok(None) };
         // It compiled when it was kept, so this is a server older than the document.
         let definition = self.compile(document).await?.map_err(|error| StoreError::Internal(Box::new(error)))?;
@@ -327,11 +327,8 @@ fn concurrency(
 
 /// The version that is published.
 async fn startable(tx: &mut dyn RunsTx, workflow: WorkflowId) -> Result<i32, StartError> {
-    match tx.versions().startable(workflow).await? {
-        None => Err(StartError::NotFound),
-        Some(Startable::Unpublished) => Err(StartError::Unpublished),
-        Some(Startable::Version(version)) => Ok(version),
-    }
+    let workflow = tx.workflows().find(workflow).await?.ok_or(StartError::NotFound)?;
+    workflow.published.ok_or(StartError::Unpublished)
 }
 
 /// What was asked for, of a run that was not kept.

@@ -10,9 +10,9 @@ use crate::run::ports::RunsTx;
 /// The slice of a store in which a trigger starts a run.
 pub trait TriggersTx: RunsTx {
     /// Where triggers are placed.
-    fn triggers(&mut self) -> &mut dyn TriggerRepository;
+    fn triggers(&mut self) -> Box<dyn TriggerRepository + '_>;
     /// Workflows, for the documents that triggers are written in.
-    fn documents(&mut self) -> &mut dyn WorkflowRepository;
+    fn documents(&mut self) -> Box<dyn WorkflowRepository + '_>;
 }
 
 /// A trigger that waits for a time.

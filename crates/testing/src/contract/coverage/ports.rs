@@ -168,10 +168,13 @@ impl Port {
     }
 }
 
-/// The trait behind `&mut dyn Trait`.
+/// The trait behind `Box<dyn Trait + '_>`: what borrows its transaction.
 fn given_out(answer: &syn::Type) -> Option<String> {
-    let syn::Type::Reference(syn::TypeReference { mutability: Some(_), elem, .. }) = answer else { return None };
-    let syn::Type::TraitObject(object) = &**elem else { return None };
-    let TypeParamBound::Trait(bound) = object.bounds.first()? else { return None };
+    let syn::Type::Path(path) = answer else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Box")?;
+    let PathArguments::AngleBracketed(of) = &last.arguments else { return None };
+    let GenericArgument::Type(syn::Type::TraitObject(object)) = of.args.first()? else { return None };
+    let borrows = object.bounds.iter().any(|bound| matches!(bound, TypeParamBound::Lifetime(_)));
+    let TypeParamBound::Trait(bound) = object.bounds.first().filter(|_| borrows)? else { return None };
     bound.path.segments.last().map(|name| name.ident.to_string())
 }

@@ -97,7 +97,7 @@ pub async fn an_abandoned_step_changes_nothing(subject: &Subject) {
         assert!(tx.consumers().advance(DETECTION, Position::START, Position(6)).await.expect("the cursor moves"));
         let events = tx.feed().read(Position::START, Position(6), 10).await.expect("events are read");
         let batch = tidegate_events::pattern::Batch::new(&events);
-        tidegate_events::pattern::detection::count(tx.counters(), &batch).await.expect("the batch is counted");
+        tidegate_events::pattern::detection::count(&mut *tx.counters(), &batch).await.expect("the batch is counted");
     }
     let (found, watermark) = subject.patterns(&scope, &PatternFilter::default(), 50).await;
     assert_eq!((found.len(), watermark), (0, Position::START));

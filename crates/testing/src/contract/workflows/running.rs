@@ -3,14 +3,12 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{PageSize, RunId, WorkflowId, WorkspaceScope};
-use tidegate_workflows::definition::Definition;
-use tidegate_workflows::model::{Document, Expected};
-use tidegate_workflows::run::ports::{KeyClaim, RunsTx, Startable};
+use tidegate_workflows::model::Expected;
+use tidegate_workflows::run::ports::{KeyClaim, RunsTx};
 use tidegate_workflows::run::{NewRun, QuarantineAction, Run, RunFilter, RunStatus};
 
 use super::{Subject, document};
 use crate::contract::engine_store::new_run;
-use crate::steps::step_types;
 
 impl Subject {
     async fn begin(&self, scope: &WorkspaceScope) -> Box<dyn RunsTx> {
@@ -188,34 +186,16 @@ pub async fn nothing_is_asked_of_a_run_outside_quarantine(subject: &Subject) {
     }
 }
 
-/// What can be started is what is published; versions that are there have a document.
-pub async fn what_is_published_can_be_started(subject: &Subject) {
+/// A run that is added for a published version is kept only while that version is published.
+pub async fn only_runs_of_the_published_version_are_added(subject: &Subject) {
     let scope = subject.scope();
     let id = subject.create(&scope, "first", "").await.workflow.id;
-    let look = async || {
-        let mut tx = subject.begin(&scope).await;
-        let startable = tx.versions().startable(id).await.expect("an answer");
-        let mut names = Vec::new();
-        for version in 1..=2 {
-            let document = tx.versions().document(id, version).await.expect("an answer");
-            let compile = |document: Document| Definition::compile(&document.source, document.format, &step_types());
-            names.push(document.map(|document| compile(document).expect("it compiles").name));
-        }
-        (startable, names)
-    };
-    let name = |text: &str| Some(text.to_owned());
-    assert_eq!(look().await, (Some(Startable::Unpublished), vec![name("first"), None]));
     subject.publish(&scope, id).await;
     let draft = subject.service().draft(&scope, id, &Expected::Any, document("second", "")).await;
     draft.expect("a draft is added");
-    assert_eq!(look().await, (Some(Startable::Version(1)), vec![name("first"), name("second")]));
     subject.publish(&scope, id).await;
-    assert_eq!(look().await, (Some(Startable::Version(2)), vec![name("first"), name("second")]));
     let mut tx = subject.begin(&scope).await;
     let nothing = WorkflowId::generate(&subject.env);
-    assert_eq!(tx.versions().startable(nothing).await.expect("an answer"), None);
-    assert!(tx.versions().document(nothing, 1).await.expect("an answer").is_none());
-    // Only a run of the version that is published is kept by whoever asks for that.
     for (workflow, version, kept) in [(id, 1, false), (id, 3, false), (nothing, 2, false), (id, 2, true)] {
         let run = NewRun { version, ..new_run(&subject.env, workflow) };
         assert_eq!(tx.runs().add_if_published(&run).await.expect("an answer"), kept, "version {version}");
@@ -235,8 +215,8 @@ pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     let mut tx = subject.begin(&scope).await;
     assert_eq!(tx.runs().find(id).await.expect("an answer"), None);
     assert_eq!(tx.runs().transitions(id).await.expect("an answer"), []);
-    assert_eq!(tx.versions().startable(workflow).await.expect("an answer"), None);
-    assert!(tx.versions().document(workflow, 1).await.expect("an answer").is_none());
+    assert_eq!(tx.workflows().find(workflow).await.expect("an answer"), None);
+    assert!(tx.workflows().document(workflow, 1).await.expect("an answer").is_none());
     tx.runs().request_cancel(id, subject.env.now()).await.expect("nothing is asked");
     tx.commit().await.expect("it commits");
     assert_eq!(subject.runs(&scope).await, []);

@@ -95,7 +95,7 @@ impl Walk {
         tx.runs().find(ids[0]).await.unwrap().unwrap();
         tx.runs().transitions(ids[0]).await.unwrap();
         tx.runs().request_cancel(ids[0], env.now()).await.unwrap();
-        tx.versions().startable(workflow).await.unwrap();
+        tx.workflows().find(workflow).await.unwrap();
         let rare = WorkflowId::from_uuid(event_id(1, 99, 1));
         let some = (0..3).map(|n| WorkflowId::from_uuid(event_id(1, n, 1))).collect::<Vec<_>>();
         for workflows in [vec![], vec![rare], some] {
