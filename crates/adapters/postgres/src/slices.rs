@@ -8,14 +8,12 @@ use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, 
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
 use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
 use tidegate_events::{EventConsumers, EventFeed, EventRepository, EventsTx, FeedTx};
-use tidegate_kernel::{
-    AuditLog, IdempotencyRepository, IdempotencyTx, PersonScope, StoreError, SystemScope, UnitOfWork, WorkspaceScope,
-};
+use tidegate_kernel::{AuditLog, PersonScope, StoreError, SystemScope, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{
     AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, Locator, MemberRepository, PersonRepository,
     PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository, TenancyTx, WorkspaceRepository,
 };
-use tidegate_use_cases::{ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx};
+use tidegate_use_cases::{ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx, IdempotencyRepository, IdempotencyTx};
 use tidegate_workflows::ports::{TriggerPlacements, WorkflowRepository, WorkflowsTx};
 use tidegate_workflows::run::ports::{RunRepository, RunsTx};
 use tidegate_workflows::trigger::ports::{TriggerRepository, TriggersTx};

@@ -15,11 +15,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
-use tidegate_kernel::{
-    Claim, Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, PersonScope, StoreError, Terms, UnitOfWork,
-    WorkspaceScope,
-};
+use tidegate_kernel::{PersonScope, StoreError, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::WorkspaceRef;
+use tidegate_use_cases::{Claim, Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, Terms};
 use tracing::Instrument;
 
 use super::body::read;

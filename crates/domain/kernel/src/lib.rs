@@ -7,7 +7,6 @@ pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod id;
-pub mod idempotency;
 pub mod job;
 pub mod json;
 pub mod name;
@@ -28,7 +27,6 @@ pub use id::{
     ApiKeyId, AuditId, EventId, IdError, JobId, PatternId, RunId, SessionId, SuggestionId, UserId, WorkflowId,
     WorkspaceId,
 };
-pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
 pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};

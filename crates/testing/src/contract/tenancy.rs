@@ -8,13 +8,12 @@ mod members;
 mod workspaces;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tidegate_kernel::{
-    ApiKeyId, IdempotencyTx, PermissionSet, PersonScope, SessionId, UnitOfWork, UserId, WorkspaceId,
-};
+use tidegate_kernel::{ApiKeyId, PermissionSet, PersonScope, SessionId, UnitOfWork, UserId, WorkspaceId};
 use tidegate_tenancy::{
     ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, MailOutbox, Membership, Name, PasswordHash,
     Person, PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
 };
+use tidegate_use_cases::IdempotencyTx;
 
 use super::stage::subject;
 use crate::scope::{person_scope, system_scope, workspace_scope};

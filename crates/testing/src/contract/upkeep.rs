@@ -4,14 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter};
 use tidegate_engine::upkeep::{Expired, Upkeep};
-use tidegate_kernel::{
-    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyTx, JobId, PermissionSet, RunId, SessionId, Terms,
-    UnitOfWork, UserId, WorkflowId, WorkspaceId,
-};
+use tidegate_kernel::{Actor, JobId, PermissionSet, RunId, SessionId, UnitOfWork, UserId, WorkflowId, WorkspaceId};
 use tidegate_tenancy::{
     AccountEvent, Client, Digest, Directory, DirectoryTx, Email, Mail, MailOutbox, Name, PasswordHash, Person, Session,
     TokenState,
 };
+use tidegate_use_cases::{Claim, Fingerprint, IdempotencyKey, IdempotencyTx, Terms};
 use tidegate_workflows::run::ports::{KeyClaim, RunsTx};
 
 use super::stage::subject;

@@ -9,9 +9,8 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{FromRow, Postgres};
-use tidegate_kernel::{
-    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, KeptAnswer, StoreError, Terms,
-};
+use tidegate_kernel::{Actor, StoreError};
+use tidegate_use_cases::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, KeptAnswer, Terms};
 use uuid::Uuid;
 
 use self::statements::{OF_ACTOR, OF_PERSON, Statements};

@@ -1,9 +1,8 @@
 //! Keys of requests: of an actor in a workspace, and of a person in none, with others who have the same.
 
 use chrono::TimeDelta;
-use tidegate_kernel::{
-    Actor, Claim, Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, PermissionSet, Terms, UserId, WorkspaceId,
-};
+use tidegate_kernel::{Actor, PermissionSet, UserId, WorkspaceId};
+use tidegate_use_cases::{Claim, Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, Terms};
 
 use super::Subject;
 use crate::scope::{person_scope, scope_with};

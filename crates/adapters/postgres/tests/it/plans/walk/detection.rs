@@ -5,10 +5,9 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use tidegate_events::pattern::{Detection, PatternFilter, PatternKind, Patterns};
 use tidegate_events::suggestion::{Catalogue, SuggestionFilter, SuggestionStatus, Suggestions};
-use tidegate_kernel::{
-    Actor, Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, PageSize, PermissionSet, Terms, UnitOfWork, UserId,
-};
+use tidegate_kernel::{Actor, PageSize, PermissionSet, UnitOfWork, UserId};
 use tidegate_testing::scope::scope_with;
+use tidegate_use_cases::{Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer, Terms};
 
 use super::{Walk, event_id};
 

@@ -8,9 +8,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-
-use crate::error::StoreError;
-use crate::unit_of_work::Transaction;
+use tidegate_kernel::{StoreError, Transaction};
 
 /// A request as its caller names it: the digest of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
