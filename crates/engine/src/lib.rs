@@ -1,6 +1,6 @@
 //! Drives workflow runs: owns shards, claims what can be worked on, does it, and commits how it went.
 //!
-//! What comes next in a run is decided by [`tidegate_workflows::run::decide`]; this crate gives it facts and obeys its
+//! What comes next in a run is decided by [`tidegate_workflows::run::decide`]; this crate gives it facts and executes its
 //! commands. It knows its store, its handlers and the network only as ports. It must never hold a transaction while a
 //! handler runs, and never act on a transition that is not committed.
 

@@ -35,7 +35,7 @@ pub(crate) struct LiveRun {
     /// Commands of pending transitions: obeyed once those are committed.
     commands: Vec<Command>,
     cleared: Vec<StepIndex>,
-    signals: Vec<Uuid>,
+    requests: Vec<Uuid>,
     /// Gates passed, and not committed.
     passed: Vec<Gate>,
     /// Gates passed, in all.
@@ -109,7 +109,7 @@ pub(crate) struct InFlight {
     commands: Vec<Command>,
     pub(crate) after: After,
     pub(crate) left: Vec<Departure>,
-    signals: Vec<Uuid>,
+    requests: Vec<Uuid>,
 }
 
 impl LiveRun {
@@ -141,7 +141,7 @@ impl LiveRun {
             pending: Vec::new(),
             commands: Vec::new(),
             cleared: Vec::new(),
-            signals: Vec::new(),
+            requests: Vec::new(),
             passed: Vec::new(),
             holds: claimed.holds,
             gates,
@@ -181,7 +181,7 @@ impl LiveRun {
             }),
             timers: Vec::new(),
             cleared: Vec::new(),
-            signals: Vec::new(),
+            requests: Vec::new(),
             passed: Vec::new(),
             left,
         }
@@ -260,12 +260,12 @@ impl LiveRun {
         Ok(self.is_dirty())
     }
 
-    pub(crate) fn acknowledge(&mut self, signal: Uuid) {
-        self.signals.push(signal);
+    pub(crate) fn acknowledge(&mut self, request: Uuid) {
+        self.requests.push(request);
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.pending.is_empty() || !self.signals.is_empty() || self.blocked.is_some() || self.resumed
+        !self.pending.is_empty() || !self.requests.is_empty() || self.blocked.is_some() || self.resumed
     }
 
     /// What is to be committed, or `None` where nothing is or a commit is on its way.
@@ -305,13 +305,13 @@ impl LiveRun {
             summary,
             timers,
             cleared,
-            signals: std::mem::take(&mut self.signals),
+            requests: std::mem::take(&mut self.requests),
             passed: std::mem::take(&mut self.passed),
             left: left.clone(),
         };
         let commands = std::mem::take(&mut self.commands);
-        let signals = commit.signals.clone();
-        self.in_flight = Some(InFlight { up_to: self.state.next_seq(), commands, after, left, signals });
+        let requests = commit.requests.clone();
+        self.in_flight = Some(InFlight { up_to: self.state.next_seq(), commands, after, left, requests });
         Some(commit)
     }
 
@@ -343,8 +343,8 @@ impl LiveRun {
 
     /// Signals that the run has answered, and that are not deleted yet.
     pub(crate) fn answered(&self) -> Vec<Uuid> {
-        let in_flight = self.in_flight.iter().flat_map(|commit| &commit.signals);
-        in_flight.chain(&self.signals).copied().collect()
+        let in_flight = self.in_flight.iter().flat_map(|commit| &commit.requests);
+        in_flight.chain(&self.requests).copied().collect()
     }
 
     fn summary(&self, status: RunStatus) -> RunSummary {

@@ -121,27 +121,27 @@ pub struct Timer {
     pub attempt: u32,
 }
 
-/// Somebody outside wants something of a run.
+/// A request that somebody made about a run: only the worker that owns its shard may change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunSignal {
-    /// The signal itself.
+pub struct RunRequest {
+    /// The request itself.
     pub id: Uuid,
     /// The run.
     pub key: RunKey,
     /// The shard that it is in.
     pub shard: ShardId,
     /// What is wanted.
-    pub kind: SignalKind,
+    pub kind: RunRequestKind,
 }
 
-/// What somebody wants of a run.
+/// What is requested of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignalKind {
-    /// It shall end, cancelled.
+pub enum RunRequestKind {
+    /// Cancel it.
     Cancel,
-    /// It shall leave the quarantine and be driven on.
+    /// Release it from quarantine and continue it.
     Release,
-    /// It shall leave the quarantine and end, failed, whatever could not be written before.
+    /// Release it from quarantine and end it as failed, whatever could not be written before.
     End,
 }
 
@@ -152,8 +152,8 @@ pub struct Outlook {
     pub ready: Vec<ReadyWorkspace>,
     /// Timers by their time, the first ones.
     pub timers: Vec<Timer>,
-    /// What came from outside.
-    pub signals: Vec<RunSignal>,
+    /// Requests about runs.
+    pub requests: Vec<RunRequest>,
 }
 
 /// How much of a workspace's ready work to claim.
@@ -176,7 +176,7 @@ pub struct ClaimRequest {
     pub tenures: Vec<Tenure>,
     /// Ready work.
     pub shares: Vec<Share>,
-    /// Runs by name, because their time came or somebody signalled them.
+    /// Runs by name, because a timer is due or there is a request for them.
     pub runs: Vec<(ShardId, RunKey)>,
 }
 
@@ -213,7 +213,7 @@ pub struct ClaimedRun {
     pub run_limit: Option<u32>,
     /// The gates that it has passed.
     pub holds: Vec<Gate>,
-    /// Whether it comes from the quarantine: it has left its gates and its timers, and the signal that asked.
+    /// Whether it comes from the quarantine: it has left its gates and its timers, and the request that asked.
     pub released: bool,
     /// What was committed of it.
     pub journal: Vec<TransitionRecord>,
@@ -255,7 +255,7 @@ pub struct SetAside {
     /// When it was found.
     pub at: DateTime<Utc>,
     /// Signals that end with it: they asked for something that cannot be done.
-    pub signals: Vec<Uuid>,
+    pub requests: Vec<Uuid>,
     /// The gates that it leaves.
     pub left: Vec<Departure>,
 }
@@ -267,8 +267,8 @@ pub struct ForcedEnd {
     pub tenure: Tenure,
     /// The run.
     pub key: RunKey,
-    /// The signal that asked.
-    pub signal: Uuid,
+    /// The request that asked.
+    pub request: Uuid,
     /// When.
     pub at: DateTime<Utc>,
     /// The last transition; its sequence number follows from what is stored.
@@ -325,7 +325,7 @@ pub struct RunCommit {
     /// Steps that wait for a time no more.
     pub cleared: Vec<StepIndex>,
     /// Signals that were acknowledged.
-    pub signals: Vec<Uuid>,
+    pub requests: Vec<Uuid>,
     /// Gates that it passed.
     pub passed: Vec<Gate>,
     /// Gates that it leaves; only with its end.

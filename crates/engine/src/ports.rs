@@ -40,7 +40,7 @@ pub trait EngineStore: Send + Sync {
     async fn release(&self, scope: &SystemScope, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError>;
 
     /// What there is to do in `shards`: all workspaces with ready runs, the first
-    /// [`TIMERS_PER_LOOK`] timers due before `until` and not before `timers_after`, by their time, and signals.
+    /// [`TIMERS_PER_LOOK`] timers due before `until` and not before `timers_after`, by their time, and requests.
     async fn look(
         &self,
         scope: &SystemScope,
@@ -52,9 +52,9 @@ pub trait EngineStore: Send + Sync {
     /// Leases runs.
     ///
     /// MUST lease nothing in a shard whose owner or epoch is not that of the tenure. MUST NOT lease a run that is leased,
-    /// ended or, by its ready row, claimed by somebody else. MUST NOT lease a run in quarantine unless a signal asks for
+    /// ended or, by its ready row, claimed by somebody else. MUST NOT lease a run in quarantine unless a request asks for
     /// something of it, and MUST end the quarantine of one that it leases. MUST drop what is left of runs that have ended:
-    /// signals, timers, places before and behind gates. One run that cannot be read MUST NOT keep the others from being claimed.
+    /// requests, timers, places before and behind gates. One run that cannot be read MUST NOT keep the others from being claimed.
     async fn claim(&self, scope: &SystemScope, worker: WorkerId, request: &ClaimRequest) -> Result<Claims, StoreError>;
 
     /// Writes what happened.
@@ -80,10 +80,10 @@ pub trait EngineStore: Send + Sync {
         runs: &[SetAside],
     ) -> Result<Committed, StoreError>;
 
-    /// Ends runs in quarantine, and says which. What is left of each goes, and so does the signal.
+    /// Ends runs in quarantine, and says which. What is left of each goes, and so does the request.
     ///
     /// MUST do nothing in a shard that is not held under the tenure, nor for a run that is not in quarantine, except that the
-    /// signal goes.
+    /// request goes.
     async fn end_quarantined(
         &self,
         scope: &SystemScope,

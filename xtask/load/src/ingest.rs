@@ -234,4 +234,4 @@ const AS_IF_INGESTED: &str = "
     select workspace_id, max(position), extract(epoch from now())::bigint * 1000, date_trunc('month', now())
     from event group by workspace_id;
     insert into event_consumer (workspace_id, consumer, position)
-    select workspace_id, consumer, position from workspace_head, unnest(array['patterns', 'triggers']) consumer";
+    select workspace_id, consumer, position from workspace_head, unnest(array['detection', 'triggers']) consumer";

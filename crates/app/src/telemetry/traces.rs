@@ -126,8 +126,8 @@ impl Exporting {
         Ok(Self { client, runtime: Handle::current(), failing: AtomicBool::new(false) })
     }
 
-    /// Tells once that a collector does not take spans, and once that it does again.
-    fn tell(&self, result: &Result<Response<Bytes>, HttpError>) {
+    /// Logs when exports begin to fail, and when they succeed again.
+    fn log_change(&self, result: &Result<Response<Bytes>, HttpError>) {
         let error = match result {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(format!("it answered {}", response.status())),
@@ -153,7 +153,7 @@ impl HttpClient for Exporting {
             let call = client.request(head.method, head.uri.to_string()).headers(head.headers).body(body);
             let answer = call.send().await?;
             let status = answer.status();
-            // What the collector says beside its status is for nobody.
+            // The body of the response is not needed.
             drop(answer);
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = status;
@@ -164,7 +164,7 @@ impl HttpClient for Exporting {
             Ok(Err(error)) => Err(HttpError::from(error)),
             Err(error) => Err(HttpError::from(error)),
         };
-        self.tell(&result);
+        self.log_change(&result);
         result
     }
 }

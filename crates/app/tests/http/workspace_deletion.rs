@@ -50,7 +50,7 @@ async fn nothing_goes_on_in_a_deleted_workspace() {
 
     app.request(Method::DELETE, &format!("{PATH}/doomed")).bearer(&ada.token).send().await.expect(202);
     until("run where status = 'cancelled'", doomed, 3).await;
-    for gone in ["blocked", "ready", "lease", "timer", "run_signal", "cron_trigger", "event_trigger"] {
+    for gone in ["blocked", "ready", "lease", "timer", "run_request", "cron_trigger", "event_trigger"] {
         until(&format!("{gone} where true"), doomed, 0).await;
     }
     assert_eq!(count("run where status in ('pending', 'running', 'waiting')", neighbour).await, 3);

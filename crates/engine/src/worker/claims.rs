@@ -15,7 +15,7 @@ use super::quarantine::is_refusal;
 use super::{Compiled, Known, Message, Worker};
 use crate::live::{LiveRun, Undrivable, describe};
 use crate::model::{
-    ClaimRequest, ClaimedRun, Claims, Outlook, RunSignal, ShardId, Share, SignalKind, Tenure, UnreadRun,
+    ClaimRequest, ClaimedRun, Claims, Outlook, RunRequest, RunRequestKind, ShardId, Share, Tenure, UnreadRun,
 };
 use crate::panics::{catch, catch_store};
 use crate::ports::TIMERS_PER_LOOK;
@@ -75,7 +75,7 @@ impl Worker {
             self.look_wanted = true;
             self.timers_read = None;
             self.timers.extend(outlook.timers.into_iter().filter(|timer| self.tenures.contains_key(&timer.shard)));
-            self.take_signals(outlook.signals);
+            self.take_requests(outlook.requests);
             return;
         }
         // Where the store cut the list short, the next look goes on from there.
@@ -86,19 +86,19 @@ impl Worker {
                 .map_or(until, |timer| if outlook.timers.len() < TIMERS_PER_LOOK { until } else { timer.due }),
         );
         self.timers.extend(outlook.timers.into_iter().filter(|timer| self.tenures.contains_key(&timer.shard)));
-        self.take_signals(outlook.signals);
+        self.take_requests(outlook.requests);
     }
 
-    fn take_signals(&mut self, signals: Vec<RunSignal>) {
-        for signal in signals {
-            if !self.tenures.contains_key(&signal.shard) {
+    fn take_requests(&mut self, requests: Vec<RunRequest>) {
+        for request in requests {
+            if !self.tenures.contains_key(&request.shard) {
                 continue;
             }
-            let pending = self.signals.entry(signal.key).or_default();
-            if !pending.iter().any(|known| known.id == signal.id) {
-                pending.push(signal);
+            let pending = self.requests.entry(request.key).or_default();
+            if !pending.iter().any(|known| known.id == request.id) {
+                pending.push(request);
             }
-            self.apply_signals(signal.key, signal.shard);
+            self.apply_requests(request.key, request.shard);
         }
     }
 
@@ -195,7 +195,7 @@ impl Worker {
         // What was asked for by name and is not in hand now has ended, or somebody asks for it again.
         for (_, key) in &request.runs {
             if !self.runs.contains_key(key) {
-                self.signals.remove(key);
+                self.requests.remove(key);
             }
         }
     }
@@ -256,10 +256,10 @@ impl Worker {
                 return;
             }
         };
-        let signals = self.signals.remove(&key).unwrap_or_default();
-        let cancelled = signals.iter().any(|signal| signal.kind != SignalKind::Release);
-        for signal in signals {
-            live.acknowledge(signal.id);
+        let requests = self.requests.remove(&key).unwrap_or_default();
+        let cancelled = requests.iter().any(|request| request.kind != RunRequestKind::Release);
+        for request in requests {
+            live.acknowledge(request.id);
         }
         let begun = live.has_begun();
         if (!begun || released) && !cancelled {

@@ -205,8 +205,8 @@ impl Worker {
                 self.endings.notify(key.run);
             }
         }
-        if self.signals.contains_key(&key) {
-            self.apply_signals(key, tenure.shard);
+        if self.requests.contains_key(&key) {
+            self.apply_requests(key, tenure.shard);
         }
     }
 }

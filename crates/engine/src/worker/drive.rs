@@ -12,7 +12,7 @@ use tracing::field::Empty;
 
 use super::{Message, Queued, Worker};
 use crate::live::Undrivable;
-use crate::model::{RunKey, ShardId, SignalKind, Tenure, Timer};
+use crate::model::{RunKey, RunRequestKind, ShardId, Tenure, Timer};
 use crate::ports::StepTask;
 
 /// A step whose type has no handler here.
@@ -168,28 +168,28 @@ impl Worker {
     }
 
     /// Tells a run in hand what came from outside, or asks for the run.
-    pub(super) fn apply_signals(&mut self, key: RunKey, shard: ShardId) {
+    pub(super) fn apply_requests(&mut self, key: RunKey, shard: ShardId) {
         match self.runs.get_mut(&key) {
             // When it has left, whoever is asked for next hears of it.
             Some(run) if run.is_leaving() => {}
             Some(run) => {
-                let signals = self.signals.remove(&key).unwrap_or_default();
-                for signal in &signals {
-                    run.acknowledge(signal.id);
+                let requests = self.requests.remove(&key).unwrap_or_default();
+                for request in &requests {
+                    run.acknowledge(request.id);
                 }
-                if signals.iter().any(|signal| signal.kind != SignalKind::Release) {
+                if requests.iter().any(|request| request.kind != RunRequestKind::Release) {
                     self.apply_fact(key, FactKind::CancelRequested);
                 } else {
                     self.dirty.push_back(key);
                 }
             }
             None => {
-                let mut signals = self.signals.remove(&key).unwrap_or_default();
-                for signal in signals.extract_if(.., |signal| signal.kind == SignalKind::End) {
-                    self.end_quarantined(signal);
+                let mut requests = self.requests.remove(&key).unwrap_or_default();
+                for request in requests.extract_if(.., |request| request.kind == RunRequestKind::End) {
+                    self.end_quarantined(request);
                 }
-                if !signals.is_empty() {
-                    self.signals.insert(key, signals);
+                if !requests.is_empty() {
+                    self.requests.insert(key, requests);
                     self.named.insert((shard, key));
                 }
             }

@@ -34,8 +34,8 @@ use crate::gates::GateBook;
 use crate::handlers::HandlerMap;
 use crate::live::LiveRun;
 use crate::model::{
-    ClaimRequest, Claims, Committed, Holdings, Outlook, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer,
-    WorkerId,
+    ClaimRequest, Claims, Committed, Holdings, Outlook, RunCommit, RunKey, RunRequest, SetAside, ShardId, Tenure,
+    Timer, WorkerId,
 };
 use crate::panics::catch_store;
 use crate::ports::{ContinueTrace, EngineStore, StepHandler, StepTask};
@@ -121,7 +121,7 @@ enum Message {
     Claimed { request: Arc<ClaimRequest>, result: Result<(Claims, Vec<Compiled>), StoreError> },
     Written(Vec<commits::Written>),
     SetAside { runs: Arc<Vec<SetAside>>, result: Result<Committed, StoreError> },
-    Ended { signal: RunSignal, result: Result<Vec<RunKey>, StoreError> },
+    Ended { request: RunRequest, result: Result<Vec<RunKey>, StoreError> },
     AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
 }
 
@@ -181,7 +181,7 @@ struct Worker {
     nudged: HashSet<WorkspaceId>,
     /// Runs to claim by name.
     named: BTreeSet<(ShardId, RunKey)>,
-    signals: HashMap<RunKey, Vec<RunSignal>>,
+    requests: HashMap<RunKey, Vec<RunRequest>>,
     /// Signals whose runs in quarantine are being ended.
     ending: HashSet<uuid::Uuid>,
     timers: BTreeSet<Timer>,
@@ -247,7 +247,7 @@ impl Worker {
             ring: Ring::default(),
             nudged: HashSet::new(),
             named: BTreeSet::new(),
-            signals: HashMap::new(),
+            requests: HashMap::new(),
             ending: HashSet::new(),
             timers: BTreeSet::new(),
             timers_read: None,
@@ -316,7 +316,7 @@ impl Worker {
             Message::Claimed { request, result } => self.claimed(&request, result),
             Message::Written(parts) => self.written(parts),
             Message::SetAside { runs, result } => self.was_set_aside(&runs, result),
-            Message::Ended { signal, result } => self.ended(&signal, result),
+            Message::Ended { request, result } => self.ended(&request, result),
             Message::AttemptEnded { key, tenure, step, attempt, outcome } => {
                 self.attempt_ended(key, tenure, step, attempt, outcome);
             }

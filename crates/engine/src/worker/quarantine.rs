@@ -8,7 +8,7 @@ use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition}
 use super::measures::Question;
 use super::{Message, Worker};
 use crate::live::{Undrivable, describe};
-use crate::model::{ClaimedRun, Committed, Departure, ForcedEnd, Gate, RunKey, RunSignal, SetAside, Tenure};
+use crate::model::{ClaimedRun, Committed, Departure, ForcedEnd, Gate, RunKey, RunRequest, SetAside, Tenure};
 
 /// Whether the store says that a write cannot be made, rather than that it could not be made just now.
 pub(super) const fn is_refusal(error: &StoreError) -> bool {
@@ -22,9 +22,9 @@ impl Worker {
         run.abort();
         self.timers.retain(|timer| timer.key != key);
         let left = run.departures(&mut self.gates);
-        let mut signals = run.answered();
-        signals.extend(self.signals.remove(&key).unwrap_or_default().iter().map(|signal| signal.id));
-        self.quarantine(run.tenure, key, why, signals, left);
+        let mut requests = run.answered();
+        requests.extend(self.requests.remove(&key).unwrap_or_default().iter().map(|request| request.id));
+        self.quarantine(run.tenure, key, why, requests, left);
     }
 
     /// Sets a run aside that was claimed and cannot be taken into hand.
@@ -42,8 +42,8 @@ impl Worker {
 
     /// Sets a run aside that was never in hand.
     pub(super) fn refuse_leased(&mut self, key: RunKey, tenure: Tenure, left: Vec<Departure>, why: Undrivable) {
-        let signals = self.signals.remove(&key).unwrap_or_default().iter().map(|signal| signal.id).collect();
-        self.quarantine(tenure, key, why, signals, left);
+        let requests = self.requests.remove(&key).unwrap_or_default().iter().map(|request| request.id).collect();
+        self.quarantine(tenure, key, why, requests, left);
     }
 
     /// What a run that was claimed leaves when it goes without having been taken into hand.
@@ -65,10 +65,10 @@ impl Worker {
         tenure: Tenure,
         key: RunKey,
         Undrivable { reason, error }: Undrivable,
-        signals: Vec<uuid::Uuid>,
+        requests: Vec<uuid::Uuid>,
         left: Vec<Departure>,
     ) {
-        let run = SetAside { tenure, key, reason, error, at: self.env.now(), signals, left };
+        let run = SetAside { tenure, key, reason, error, at: self.env.now(), requests, left };
         tracing::error!(
             workspace_id = %run.key.workspace, run = %run.key.run, reason = %run.reason, error = run.error,
             "a run is put into quarantine"
@@ -121,9 +121,9 @@ impl Worker {
     }
 
     /// Ends a run in quarantine because an operator wants it.
-    pub(super) fn end_quarantined(&mut self, signal: RunSignal) {
-        let Some(tenure) = self.tenures.get(&signal.shard).copied() else { return };
-        if !self.ending.insert(signal.id) {
+    pub(super) fn end_quarantined(&mut self, request: RunRequest) {
+        let Some(tenure) = self.tenures.get(&request.shard).copied() else { return };
+        if !self.ending.insert(request.id) {
             return;
         }
         let message = "an operator ended the run, since the engine could not drive it".to_owned();
@@ -133,26 +133,26 @@ impl Worker {
             outputs: serde_json::Value::Null,
             error: Some(error.clone()),
         };
-        let end = ForcedEnd { tenure, key: signal.key, signal: signal.id, at: self.env.now(), transition, error };
+        let end = ForcedEnd { tenure, key: request.key, request: request.id, at: self.env.now(), transition, error };
         let (store, scope, worker) = (self.store.clone(), self.scope.clone(), self.id);
         self.ask(
             Question::EndQuarantined,
             async move { store.end_quarantined(&scope, worker, &[end]).await },
-            move |result| Message::Ended { signal, result },
+            move |result| Message::Ended { request, result },
         );
     }
 
-    pub(super) fn ended(&mut self, signal: &RunSignal, result: Result<Vec<RunKey>, StoreError>) {
-        self.ending.remove(&signal.id);
+    pub(super) fn ended(&mut self, request: &RunRequest, result: Result<Vec<RunKey>, StoreError>) {
+        self.ending.remove(&request.id);
         match result {
             Ok(ended) => {
                 for key in ended {
                     self.endings.notify(key.run);
                 }
             }
-            // The signal stays, and is found again by a later look.
+            // The request stays, and is found again by a later look.
             Err(error) => {
-                tracing::error!(error = describe(&error), run = %signal.key.run, "a run in quarantine could not be ended");
+                tracing::error!(error = describe(&error), run = %request.key.run, "a run in quarantine could not be ended");
             }
         }
     }

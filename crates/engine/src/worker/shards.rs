@@ -96,7 +96,7 @@ impl Worker {
         self.gates.forget(shard);
         self.timers.retain(|timer| timer.shard != shard);
         self.named.retain(|(of, _)| *of != shard);
-        self.signals.retain(|_, signals| signals.iter().all(|signal| signal.shard != shard));
+        self.requests.retain(|_, requests| requests.iter().all(|request| request.shard != shard));
         for (_, mut run) in self.runs.extract_if(|_, run| run.tenure.shard == shard) {
             run.abort();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
-use tidegate_engine::model::{Gate, RunKey, SignalKind};
+use tidegate_engine::model::{Gate, RunKey, RunRequestKind};
 use tidegate_kernel::{Page, PageSize, RunId, StoreError, SystemScope, WorkspaceId, WorkspaceScope};
 use tidegate_testing::contract::engine_store::{EngineWorld, Subject};
 use tidegate_testing::contract::{Scene, engine_store};
@@ -28,7 +28,7 @@ impl EngineWorld for MemoryStore {
 
     async fn cancel(&self, key: RunKey, _: DateTime<Utc>) {
         if self.knows(key) {
-            self.signal(key, SignalKind::Cancel);
+            self.request(key, RunRequestKind::Cancel);
         }
     }
 
@@ -38,17 +38,17 @@ impl EngineWorld for MemoryStore {
             let live = world.runs.iter().filter(|(_, run)| !run.status.is_terminal()).map(|(key, _)| *key);
             live.filter(|key| key.workspace == workspace).collect()
         };
-        live.into_iter().for_each(|key| self.signal(key, SignalKind::Cancel));
+        live.into_iter().for_each(|key| self.request(key, RunRequestKind::Cancel));
     }
 
     async fn ask(&self, key: RunKey, action: QuarantineAction, _: DateTime<Utc>) -> bool {
         let is_there = self.world.lock().unwrap().quarantine.contains_key(&key);
         if is_there {
             let kind = match action {
-                QuarantineAction::Release => SignalKind::Release,
-                QuarantineAction::End => SignalKind::End,
+                QuarantineAction::Release => RunRequestKind::Release,
+                QuarantineAction::End => RunRequestKind::End,
             };
-            self.signal(key, kind);
+            self.request(key, kind);
         }
         is_there
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tidegate_engine::EngineConfig;
 use tidegate_engine::handlers::step_types;
-use tidegate_engine::model::{RunKey, SignalKind};
+use tidegate_engine::model::{RunKey, RunRequestKind};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{Received, RunId, Signal, SignalBus, SignalStream, Topic, WorkflowId, WorkspaceId};
 use tidegate_workflows::definition::{Definition, Format};
@@ -79,7 +79,7 @@ async fn a_run_with_a_step_that_nobody_does_here_is_set_aside_for_another_releas
     assert_eq!(reason(), Some(QuarantineReason::Unsupported), "it stays there");
 
     // Whoever gives it up has it tried once more, and it ends without its handler.
-    simulation.store.signal(key(2), SignalKind::Cancel);
+    simulation.store.request(key(2), RunRequestKind::Cancel);
     until("it ends", || simulation.store.world.lock().unwrap().runs[&key(2)].status == RunStatus::Cancelled).await;
     worker.shutdown().await;
 }

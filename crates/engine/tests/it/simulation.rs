@@ -12,7 +12,7 @@ use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_engine::handlers::{HandlerMap, step_types};
-use tidegate_engine::model::{Gate, RunKey, SignalKind};
+use tidegate_engine::model::{Gate, RunKey, RunRequestKind};
 use tidegate_engine::ports::{StepHandler, StepTask};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_kernel::{
@@ -250,10 +250,10 @@ impl Simulation {
         workers
     }
 
-    /// Until every run has ended or is in quarantine, and nobody waits for an answer to a signal.
+    /// Until every run has ended or is in quarantine, and nobody waits for an answer to a request.
     async fn settle(&self, seed: u64) {
         let deadline = Instant::now() + Duration::from_secs(600);
-        while self.store.live() > 0 || !self.store.world.lock().unwrap().signals.is_empty() {
+        while self.store.live() > 0 || !self.store.world.lock().unwrap().requests.is_empty() {
             assert!(Instant::now() < deadline, "seed {seed}: {}", self.store.describe());
             sleep(Duration::from_millis(100)).await;
         }
@@ -298,7 +298,7 @@ async fn simulate(seed: u64) {
     let mut n = 0;
     simulation.store.release_all(|_| {
         n += 1;
-        [SignalKind::Release, SignalKind::End, SignalKind::Cancel][n % 3]
+        [RunRequestKind::Release, RunRequestKind::End, RunRequestKind::Cancel][n % 3]
     });
     simulation.settle(seed).await;
     for worker in workers {

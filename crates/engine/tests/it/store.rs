@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_engine::model::{
     ClaimRequest, Claims, Committed, ForcedEnd, Gate, Holding, Holdings, Outlook, ReadyWorkspace, RunCommit, RunKey,
-    RunSignal, SetAside, ShardId, SignalKind, Tenure, Timer, WorkerId,
+    RunRequest, RunRequestKind, SetAside, ShardId, Tenure, Timer, WorkerId,
 };
 use tidegate_engine::ports::{EngineStore, TIMERS_PER_LOOK};
 use tidegate_kernel::{StoreError, SystemScope, TraceContext, WorkflowId, WorkspaceId};
@@ -130,7 +130,7 @@ impl MemoryStore {
     }
 
     pub(crate) fn cancel(&self, key: RunKey) {
-        self.signal(key, SignalKind::Cancel);
+        self.request(key, RunRequestKind::Cancel);
     }
 
     /// From now on nothing more can be written of the run.
@@ -139,22 +139,22 @@ impl MemoryStore {
     }
 
     /// Everything can be written again, and whoever was set aside is asked for.
-    pub(crate) fn release_all(&self, mut kind: impl FnMut(RunKey) -> SignalKind) {
+    pub(crate) fn release_all(&self, mut kind: impl FnMut(RunKey) -> RunRequestKind) {
         let set_aside = {
             let world = &mut *self.world.lock().unwrap();
             world.refused.clear();
             world.quarantine.clone()
         };
         for key in set_aside.into_keys() {
-            self.signal(key, kind(key));
+            self.request(key, kind(key));
         }
     }
 
-    pub(crate) fn signal(&self, key: RunKey, kind: SignalKind) {
+    pub(crate) fn request(&self, key: RunKey, kind: RunRequestKind) {
         let world = &mut *self.world.lock().unwrap();
         let id = Uuid::from_u128(u128::try_from(world.next()).unwrap());
         let shard = world.runs[&key].shard;
-        world.signals.insert(id, RunSignal { id, key, shard, kind });
+        world.requests.insert(id, RunRequest { id, key, shard, kind });
     }
 
     /// How many runs have not ended and are not in quarantine.
@@ -193,7 +193,7 @@ impl MemoryStore {
             + world.holds.len()
             + world.blocked.len()
             + world.quarantine.len()
-            + world.signals.len()
+            + world.requests.len()
     }
 }
 
@@ -281,7 +281,7 @@ impl EngineStore for MemoryStore {
             Outlook {
                 ready: seen.into_iter().map(ready).collect(),
                 timers,
-                signals: world.signals.values().filter(|signal| shards.contains(&signal.shard)).copied().collect(),
+                requests: world.requests.values().filter(|request| shards.contains(&request.shard)).copied().collect(),
             }
         })
         .await
@@ -308,7 +308,7 @@ impl EngineStore for MemoryStore {
                 }
             }
             for (shard, key) in &request.runs {
-                let asked = world.signals.values().any(|s| s.key == *key && s.kind != SignalKind::End);
+                let asked = world.requests.values().any(|s| s.key == *key && s.kind != RunRequestKind::End);
                 if let Some(tenure) = held.get(shard).filter(|_| asked || !world.quarantine.contains_key(key)) {
                     world.ready.retain(|_, ready| ready != key);
                     world.blocked.retain(|_, blocked| blocked != key);
@@ -373,7 +373,7 @@ impl EngineStore for MemoryStore {
         self.call(|world| {
             let mut ended = Vec::new();
             for end in runs.iter().filter(|end| world.holds(worker, end.tenure)).collect::<Vec<_>>() {
-                world.signals.remove(&end.signal);
+                world.requests.remove(&end.request);
                 if world.quarantine.remove(&end.key).is_some() {
                     let run = world.runs.get_mut(&end.key).unwrap();
                     let seq = u32::try_from(run.history.len()).unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::DateTime;
 use serde_json::{Value, json};
 use tidegate_engine::model::{
-    After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSignal, SetAside, ShardId, Tenure, Timer, WorkerId,
+    After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunRequest, SetAside, ShardId, Tenure, Timer, WorkerId,
 };
 use tidegate_kernel::{RequestId, TraceContext, WorkflowId, WorkspaceId};
 use tidegate_workflows::compiled::StepIndex;
@@ -46,7 +46,7 @@ pub(crate) struct World {
     pub(super) journal: BTreeMap<RunKey, Vec<TransitionRecord>>,
     pub(super) holds: BTreeSet<(RunKey, Gate)>,
     pub(super) blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
-    pub(crate) signals: BTreeMap<Uuid, RunSignal>,
+    pub(crate) requests: BTreeMap<Uuid, RunRequest>,
     pub(crate) quarantine: BTreeMap<RunKey, QuarantinedRun>,
     /// Runs that were in quarantine at some time.
     pub(crate) were_aside: BTreeSet<RunKey>,
@@ -141,8 +141,8 @@ impl World {
         for timer in &commit.timers {
             self.timers.insert((key, timer.step), *timer);
         }
-        for signal in &commit.signals {
-            self.signals.remove(signal);
+        for request in &commit.requests {
+            self.requests.remove(request);
         }
         self.holds.extend(commit.passed.iter().map(|gate| (key, gate.clone())));
         match &commit.after {
@@ -167,7 +167,7 @@ impl World {
         self.holds.retain(|(of, _)| *of != key);
         self.ready.retain(|_, ready| *ready != key);
         self.blocked.retain(|_, blocked| *blocked != key);
-        self.signals.retain(|_, signal| signal.key != key);
+        self.requests.retain(|_, request| request.key != key);
     }
 
     pub(super) fn promote_for(
@@ -188,7 +188,7 @@ impl World {
         self.leases.remove(&run.key);
         self.timers.retain(|(of, _), _| *of != run.key);
         self.holds.retain(|(of, _)| *of != run.key);
-        self.signals.retain(|id, _| !run.signals.contains(id));
+        self.requests.retain(|id, _| !run.requests.contains(id));
         let aside = QuarantinedRun {
             workspace: run.key.workspace,
             run: run.key.run,

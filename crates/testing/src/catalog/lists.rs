@@ -46,7 +46,7 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("ready", "tidegate_engine", CLAIMING),
     ("run_key", "tidegate_engine", "to forget the keys of all workspaces after 32 days"),
     ("run_quarantine", "tidegate_engine", "to show operators what was set aside, whosever it is"),
-    ("run_signal", "tidegate_engine", CLAIMING),
+    ("run_request", "tidegate_engine", CLAIMING),
     ("timer", "tidegate_engine", CLAIMING),
     ("usage_counter", "tidegate_directory", "to remove the counts of periods long ago; it cannot read them"),
     ("workspace_erasure", "tidegate_engine", "to find the deleted workspaces whose data is to be erased"),
@@ -81,7 +81,7 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("run_key_by_age", "finds the keys that are to be forgotten"),
     ("run_quarantine_by_age", "shows operators what was set aside first"),
     ("run_quarantine_by_shard", SHARD),
-    ("run_signal_by_shard", SHARD),
+    ("run_request_by_shard", SHARD),
     ("timer_due", SHARD),
     ("usage_counter_by_period", "finds the counts of periods long ago"),
 ];

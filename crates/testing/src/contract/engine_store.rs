@@ -129,7 +129,7 @@ impl<'a> Hand<'a> {
         let mut outlook = self.subject.engine.look(&self.scope, &shards, timers_after, until).await.expect("looks");
         outlook.ready.retain(|ready| self.subject.knows(ready.workspace));
         outlook.timers.retain(|timer| self.subject.knows(timer.key.workspace));
-        outlook.signals.retain(|signal| self.subject.knows(signal.key.workspace));
+        outlook.requests.retain(|request| self.subject.knows(request.key.workspace));
         outlook
     }
 
@@ -177,7 +177,7 @@ fn step(run: &ClaimedRun, from_seq: u32, records: Vec<TransitionRecord>) -> RunC
         summary: Some(summary(RunStatus::Running)),
         timers: Vec::new(),
         cleared: Vec::new(),
-        signals: Vec::new(),
+        requests: Vec::new(),
         passed: Vec::new(),
         left: Vec::new(),
     }

@@ -69,7 +69,7 @@ const LEASE_NAMED: &str = "
             select q.ctid from run_quarantine q
             where q.workspace_id = w.workspace_id and q.run_id >= w.run_id and q.run_id <= w.run_id
             order by q.run_id limit 1) as aside, exists (
-            select from run_signal s
+            select from run_request s
             where s.workspace_id = w.workspace_id and s.run_id = w.run_id and s.kind in ('cancel', 'release')) as asked
         from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::bigint[]) as w (shard, workspace_id, run_id, epoch)),
     released as (

@@ -42,7 +42,7 @@ const FORGET: &str = concat!(
     "), aside as (",
     delete_of_runs!("run_quarantine", "ended"),
     ") ",
-    delete_of_runs!("run_signal", "ended")
+    delete_of_runs!("run_request", "ended")
 );
 
 /// Deletes whatever these runs have outside their history: nothing can become of them any more.

@@ -75,13 +75,13 @@ const CLEAR_TIMERS: &str = "
     delete from timer t using found f
     where t.ctid = f.place and t.workspace_id = f.workspace_id and t.run_id = f.run_id and t.step = f.step";
 
-const CLEAR_SIGNALS: &str = "
+const CLEAR_REQUESTS: &str = "
     with found as materialized (
         select c.*, s.place from unnest($1::uuid[], $2::uuid[]) as c (workspace_id, id)
         cross join lateral (
-            select s.ctid as place from run_signal s
+            select s.ctid as place from run_request s
             where s.workspace_id = c.workspace_id and s.id >= c.id and s.id <= c.id order by s.id limit 1) s)
-    delete from run_signal s using found f where s.ctid = f.place and s.workspace_id = f.workspace_id and s.id = f.id";
+    delete from run_request s using found f where s.ctid = f.place and s.workspace_id = f.workspace_id and s.id = f.id";
 
 const PASS_GATES: &str = "
     insert into gate_hold (workspace_id, run_id, gate, shard)
@@ -141,7 +141,7 @@ pub(super) async fn commit(
     history(tx, &batch).await?;
     summaries(tx, &batch).await?;
     timers(tx, &batch).await?;
-    clear_signals(tx, batch.iter().map(|commit| (commit.key.workspace, commit.signals.as_slice()))).await?;
+    clear_requests(tx, batch.iter().map(|commit| (commit.key.workspace, commit.requests.as_slice()))).await?;
     let promoted = gates(tx, &batch).await?;
     meters(tx, &batch).await?;
     Ok(Committed { won: won.into_iter().collect(), promoted })
@@ -243,9 +243,9 @@ async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), S
             .await
             .map_err(store_error)?;
     }
-    // A run whose whole life is in this commit has left nothing anywhere, unless it passed a gate or somebody signalled it.
+    // A run whose whole life is in this commit has left nothing anywhere, unless it passed a gate or somebody requested something of it.
     let leaves_traces =
-        |commit: &&&RunCommit| commit.from_seq > 0 || !commit.left.is_empty() || !commit.signals.is_empty();
+        |commit: &&&RunCommit| commit.from_seq > 0 || !commit.left.is_empty() || !commit.requests.is_empty();
     let ended = batch.iter().filter(|commit| commit.after == After::End).filter(leaves_traces);
     let ended: Vec<RunKey> = ended.map(|commit| commit.key).collect();
     super::cleanup::forget(tx, &ended).await
@@ -311,18 +311,18 @@ async fn timers(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), St
     Ok(())
 }
 
-/// Deletes signals that were answered.
-pub(super) async fn clear_signals<'a>(
+/// Deletes requests that were answered.
+pub(super) async fn clear_requests<'a>(
     tx: &mut PgTx<Machinery>,
-    signals: impl Iterator<Item = (WorkspaceId, &'a [Uuid])>,
+    requests: impl Iterator<Item = (WorkspaceId, &'a [Uuid])>,
 ) -> Result<(), StoreError> {
-    let (workspaces, signals): (Vec<Uuid>, Vec<Uuid>) = signals
-        .flat_map(|(workspace, signals)| signals.iter().map(move |signal| (workspace.as_uuid(), *signal)))
+    let (workspaces, requests): (Vec<Uuid>, Vec<Uuid>) = requests
+        .flat_map(|(workspace, requests)| requests.iter().map(move |request| (workspace.as_uuid(), *request)))
         .unzip();
-    if signals.is_empty() {
+    if requests.is_empty() {
         return Ok(());
     }
-    sqlx::query(CLEAR_SIGNALS).bind(workspaces).bind(signals).execute(tx.sqlx()).await.map(drop).map_err(store_error)
+    sqlx::query(CLEAR_REQUESTS).bind(workspaces).bind(requests).execute(tx.sqlx()).await.map(drop).map_err(store_error)
 }
 
 async fn gates(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<Vec<(ShardId, RunKey, Gate)>, StoreError> {

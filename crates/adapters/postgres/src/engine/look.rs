@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tidegate_engine::model::{Outlook, ReadyWorkspace, RunKey, RunSignal, ShardId, SignalKind, Timer};
+use tidegate_engine::model::{Outlook, ReadyWorkspace, RunKey, RunRequest, RunRequestKind, ShardId, Timer};
 use tidegate_engine::ports::TIMERS_PER_LOOK;
 use tidegate_kernel::{RunId, StoreError, WorkspaceId};
 use tidegate_workflows::compiled::StepIndex;
@@ -30,8 +30,8 @@ const LOOK: &str = "
                 from spots s where s.workspace_id is not null)
             select workspace_id from spots where workspace_id is not null) spots) w
     union all
-    select 'signal', shard, workspace_id, run_id, id, null, null, null, null, kind
-    from (select * from run_signal where shard = any ($1) limit 1000) s
+    select 'request', shard, workspace_id, run_id, id, null, null, null, null, kind
+    from (select * from run_request where shard = any ($1) limit 1000) s
     union all
     select 'timer', t.shard, t.workspace_id, t.run_id, null, t.step, t.attempt, t.due_at, null, null
     from (select t.* from unnest($1::smallint[]) as sh (shard)
@@ -78,15 +78,15 @@ fn add(row: &PgRow, outlook: &mut Outlook) -> Result<(), StoreError> {
         return Ok(());
     }
     let key = RunKey { workspace, run: RunId::from_uuid(row.try_get("run_id").map_err(store_error)?) };
-    if what == "signal" {
+    if what == "request" {
         let kind: String = row.try_get("kind").map_err(store_error)?;
         let kind = match kind.as_str() {
-            "cancel" => SignalKind::Cancel,
-            "release" => SignalKind::Release,
-            "end" => SignalKind::End,
-            _ => return Err(unreadable(format!("a signal of the kind {kind:?}"))),
+            "cancel" => RunRequestKind::Cancel,
+            "release" => RunRequestKind::Release,
+            "end" => RunRequestKind::End,
+            _ => return Err(unreadable(format!("a request of the kind {kind:?}"))),
         };
-        outlook.signals.push(RunSignal { id: row.try_get("id").map_err(store_error)?, key, shard, kind });
+        outlook.requests.push(RunRequest { id: row.try_get("id").map_err(store_error)?, key, shard, kind });
         return Ok(());
     }
     let step: i16 = row.try_get("step").map_err(store_error)?;

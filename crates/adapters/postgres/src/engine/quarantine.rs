@@ -9,7 +9,7 @@ use tidegate_workflows::run::{QuarantineKey, QuarantinedRun, Transition};
 use uuid::Uuid;
 
 use super::cleanup::delete_of_runs;
-use super::commit::{clear_signals, ids, promote};
+use super::commit::{clear_requests, ids, promote};
 use super::{cleanup, fence, unreadable};
 use crate::error::store_error;
 use crate::store::PgStore;
@@ -67,7 +67,7 @@ pub(super) async fn set_aside(
         .map_err(store_error)?;
     let won: Vec<RunKey> = set_aside.into_iter().map(key).collect();
     let runs: Vec<_> = runs.into_iter().filter(|run| won.contains(&run.key)).collect();
-    clear_signals(tx, runs.iter().map(|run| (run.key.workspace, run.signals.as_slice()))).await?;
+    clear_requests(tx, runs.iter().map(|run| (run.key.workspace, run.requests.as_slice()))).await?;
     let promoted = promote(tx, runs.iter().map(|run| (run.key.workspace, run.left.as_slice()))).await?;
     Ok(Committed { won, promoted })
 }
@@ -96,8 +96,8 @@ pub(super) async fn end(
     let mut ended = Vec::new();
     for end in runs.iter().filter(|end| held.contains(&end.tenure)) {
         let (workspace, run) = (end.key.workspace.as_uuid(), end.key.run.as_uuid());
-        let signals = [end.signal];
-        clear_signals(tx, std::iter::once((end.key.workspace, signals.as_slice()))).await?;
+        let requests = [end.request];
+        clear_requests(tx, std::iter::once((end.key.workspace, requests.as_slice()))).await?;
         let taken = sqlx::query(TAKE).bind(workspace).bind(run).bind(end.tenure.shard.0).execute(tx.sqlx()).await;
         if taken.map_err(store_error)?.rows_affected() == 0 {
             continue;

@@ -181,15 +181,15 @@ impl RunRepository for PgRunRepository<'_> {
 
     async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError> {
         let workspace = self.0.workspace().as_uuid();
-        let signal = self.0.env.uuid_v7();
+        let request = self.0.env.uuid_v7();
         sqlx::query(
-            "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+            "insert into run_request (workspace_id, id, run_id, shard, kind, at)
              select workspace_id, $3, id, shard, 'cancel', $4 from (
                  select * from run where workspace_id = $1 and id >= $2 and id <= $2 order by id limit 1) r",
         )
         .bind(workspace)
         .bind(id.as_uuid())
-        .bind(signal)
+        .bind(request)
         .bind(at)
         .execute(self.0.sqlx())
         .await
@@ -200,7 +200,7 @@ impl RunRepository for PgRunRepository<'_> {
     async fn request_cancel_all(&mut self, at: DateTime<Utc>) -> Result<(), StoreError> {
         let workspace = self.0.workspace().as_uuid();
         sqlx::query(
-            "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+            "insert into run_request (workspace_id, id, run_id, shard, kind, at)
              select $1, gen_random_uuid(), r.id, r.shard, 'cancel', $2
              from unnest('{pending,running,waiting}'::text[]) as s (status)
              cross join lateral (
@@ -223,18 +223,18 @@ impl RunRepository for PgRunRepository<'_> {
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let workspace = self.0.workspace().as_uuid();
-        let signal = self.0.env.uuid_v7();
+        let request = self.0.env.uuid_v7();
         let kind = match action {
             QuarantineAction::Release => "release",
             QuarantineAction::End => "end",
         };
         sqlx::query(
-            "insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+            "insert into run_request (workspace_id, id, run_id, shard, kind, at)
              select workspace_id, $3, run_id, shard, $4, $5 from run_quarantine where workspace_id = $1 and run_id = $2",
         )
         .bind(workspace)
         .bind(id.as_uuid())
-        .bind(signal)
+        .bind(request)
         .bind(kind)
         .bind(at)
         .execute(self.0.sqlx())

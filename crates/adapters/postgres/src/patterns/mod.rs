@@ -26,7 +26,7 @@ impl PgTx<Tenant> {
     async fn detected(&mut self) -> Result<Position, StoreError> {
         let workspace = self.workspace().as_uuid();
         sqlx::query_scalar::<_, i64>(
-            "select position from event_consumer where workspace_id = $1 and consumer = 'patterns'",
+            "select position from event_consumer where workspace_id = $1 and consumer = 'detection'",
         )
         .bind(workspace)
         .fetch_optional(self.sqlx())

@@ -187,7 +187,7 @@ impl House {
                 assert!(seen.insert((transition.kind(), transition.step(), transition.attempt())), "{transition:?}");
             }
         }
-        for table in ["ready", "lease", "timer", "blocked", "gate_hold", "run_journal", "run_signal", "run_quarantine"]
+        for table in ["ready", "lease", "timer", "blocked", "gate_hold", "run_journal", "run_request", "run_quarantine"]
         {
             let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
             let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut self.database.admin().await).await.unwrap();

@@ -7,6 +7,7 @@ mod catalog;
 mod contract;
 mod engine_worker;
 mod erasure;
+mod fill;
 mod following;
 mod isolation;
 mod jobs;

@@ -13,7 +13,7 @@ use crate::ports::{EventConsumers, EventFeed};
 use crate::suggestion::{Catalogue, SuggestionLedger, offers};
 
 /// The name of detection's cursor.
-pub const DETECTION: ConsumerName = ConsumerName("patterns");
+pub const DETECTION: ConsumerName = ConsumerName("detection");
 
 /// What detection needs of a store, in one transaction.
 pub trait DetectionTx: Transaction {

@@ -40,11 +40,11 @@ impl Mismatch {
 /// What the errors say of a value that was held against `schema`; nothing twice in a row.
 pub(super) fn mismatches(schema: &Value, errors: &[ValidationError<'_>]) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    errors.iter().for_each(|error| tell(schema, error, &mut found));
+    errors.iter().for_each(|error| add_mismatches(schema, error, &mut found));
     found
 }
 
-fn tell(schema: &Value, error: &ValidationError<'_>, found: &mut Vec<Mismatch>) {
+fn add_mismatches(schema: &Value, error: &ValidationError<'_>, found: &mut Vec<Mismatch>) {
     let keyword = error.schema_path().as_str();
     let owner = keyword.rsplit_once('/').and_then(|(owner, _)| schema.pointer(owner)).unwrap_or(&Value::Null);
     let at = |detail: String| Mismatch::at(error.instance_path().as_str(), detail);
@@ -55,7 +55,7 @@ fn tell(schema: &Value, error: &ValidationError<'_>, found: &mut Vec<Mismatch>) 
     let mismatch = match error.kind() {
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => match branch(schema, error, context) {
             Ok(errors) => {
-                errors.iter().for_each(|error| tell(schema, error, found));
+                errors.iter().for_each(|error| add_mismatches(schema, error, found));
                 return;
             }
             Err(shows_kind) => Mismatch { shows_kind, ..at(format!("expected {}", expected(owner))) },

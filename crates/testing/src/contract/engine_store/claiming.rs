@@ -68,29 +68,29 @@ pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nor can it be claimed");
 }
 
-/// A signal is seen until it was heeded, takes a blocked or ready run out of its queue, and goes with an ended run.
-pub async fn a_signal_is_heeded_once(subject: &Subject) {
+/// A request is listed until it is answered, takes a blocked or ready run out of its queue, and goes with an ended run.
+pub async fn a_request_is_answered_once(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
     let key = subject.run(workspace, None).await;
     let shard = hand.shard_of(workspace).await;
     subject.cancel(key).await;
-    let signals = hand.look(None, at(0)).await.signals;
-    assert_eq!(signals.iter().map(|signal| signal.key).collect::<Vec<_>>(), [key]);
+    let requests = hand.look(None, at(0)).await.requests;
+    assert_eq!(requests.iter().map(|request| request.key).collect::<Vec<_>>(), [key]);
     let run = hand.claim(Vec::new(), vec![(shard, key)]).await.remove(0);
     assert_eq!(hand.look(None, at(0)).await.ready, []);
     let cancelled = Transition::RunEnded { status: RunStatus::Cancelled, outputs: Value::Null, error: None };
     let end = RunCommit {
         after: After::End,
         summary: Some(summary(RunStatus::Cancelled)),
-        signals: vec![signals[0].id],
+        requests: vec![requests[0].id],
         ..step(&run, 0, vec![record(0, cancelled)])
     };
     assert_eq!(hand.commit(&[end]).await, [key]);
-    assert_eq!(hand.look(None, at(0)).await.signals, []);
+    assert_eq!(hand.look(None, at(0)).await.requests, []);
     subject.cancel(key).await;
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, []);
-    assert_eq!(hand.look(None, at(0)).await.signals, [], "nobody can heed it any more");
+    assert_eq!(hand.look(None, at(0)).await.requests, [], "nobody can answer it any more");
 }
 
 /// Of more timers than one look shows it shows the first ones, and the next look goes on behind them.
@@ -123,9 +123,9 @@ pub async fn an_end_is_asked_for_in_ones_own_workspace(subject: &Subject) {
     let mut ours = [subject.run(subject.ours, None).await, subject.run(subject.ours, None).await];
     let theirs = subject.run(subject.theirs, None).await;
     subject.cancel(RunKey { workspace: subject.ours, run: theirs.run }).await;
-    assert_eq!(hand.look(None, at(0)).await.signals, [], "another tenant's run is none");
+    assert_eq!(hand.look(None, at(0)).await.requests, [], "another tenant's run is none");
     subject.world.cancel_all(subject.ours, subject.env.now()).await;
-    let mut asked: Vec<_> = hand.look(None, at(0)).await.signals.iter().map(|signal| signal.key).collect();
+    let mut asked: Vec<_> = hand.look(None, at(0)).await.requests.iter().map(|request| request.key).collect();
     asked.sort_unstable();
     ours.sort_unstable();
     assert_eq!(asked, ours);

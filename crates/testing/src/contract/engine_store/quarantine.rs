@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 use tidegate_engine::model::{
-    After, ClaimedRun, Committed, Departure, ForcedEnd, RunCommit, RunKey, SetAside, Share, SignalKind, Tenure,
+    After, ClaimedRun, Committed, Departure, ForcedEnd, RunCommit, RunKey, RunRequestKind, SetAside, Share, Tenure,
 };
 use tidegate_kernel::{PageSize, WorkspaceId};
 use tidegate_workflows::run::{QuarantineAction, QuarantineReason, QuarantinedRun, RunError, RunStatus, Transition};
@@ -18,7 +18,7 @@ fn aside(run: &ClaimedRun) -> SetAside {
         reason: QuarantineReason::Refused,
         error: "it was refused\0".to_owned(),
         at: at(5),
-        signals: Vec::new(),
+        requests: Vec::new(),
         left: Vec::new(),
     }
 }
@@ -28,14 +28,14 @@ impl Hand<'_> {
         self.subject.engine.set_aside(&self.scope, self.id, runs).await.expect("runs are set aside")
     }
 
-    async fn end(&self, tenure: Tenure, key: RunKey, signal: Uuid) -> Vec<RunKey> {
+    async fn end(&self, tenure: Tenure, key: RunKey, request: Uuid) -> Vec<RunKey> {
         let error = RunError { code: "quarantined".to_owned(), message: "ended by hand".to_owned(), step: None };
         let transition = Transition::RunEnded {
             status: RunStatus::Failed,
             outputs: serde_json::Value::Null,
             error: Some(error.clone()),
         };
-        let end = ForcedEnd { tenure, key, signal, at: at(6), transition, error };
+        let end = ForcedEnd { tenure, key, request, at: at(6), transition, error };
         self.subject.engine.end_quarantined(&self.scope, self.id, &[end]).await.expect("runs are ended")
     }
 }
@@ -84,22 +84,22 @@ pub async fn a_run_in_quarantine_is_left_alone_until_somebody_asks(subject: &Sub
     assert_eq!(hand.look(None, at(0)).await.ready, []);
     assert!(!subject.ask(subject.theirs, key, QuarantineAction::Release).await, "it is another tenant's");
     assert!(subject.ask(subject.ours, key, QuarantineAction::Release).await);
-    let signals = hand.look(None, at(0)).await.signals;
+    let requests = hand.look(None, at(0)).await.requests;
     assert_eq!(
-        signals.iter().map(|signal| (signal.key, signal.kind)).collect::<Vec<_>>(),
-        [(key, SignalKind::Release)]
+        requests.iter().map(|request| (request.key, request.kind)).collect::<Vec<_>>(),
+        [(key, RunRequestKind::Release)]
     );
     let back = hand.claim(Vec::new(), vec![(shard, key)]).await.remove(0);
     assert!(back.released);
     assert_eq!(subject.quarantined().await, []);
     let end = RunCommit {
-        signals: vec![signals[0].id],
+        requests: vec![requests[0].id],
         after: After::End,
         summary: Some(summary(RunStatus::Completed)),
         ..step(&back, 0, vec![record(0, Transition::RunStarted), ended(1)])
     };
     assert_eq!(hand.commit(&[end]).await, [key]);
-    assert_eq!(hand.look(None, at(0)).await.signals, []);
+    assert_eq!(hand.look(None, at(0)).await.requests, []);
 }
 
 /// A run that is set aside leaves its gate to the next.
@@ -128,16 +128,16 @@ pub async fn a_run_in_quarantine_is_ended_by_hand(subject: &Subject) {
     assert_eq!(hand.end(run.tenure, key, Uuid::nil()).await, [], "it is not in quarantine");
     assert_eq!(hand.set_aside(&[aside(&run)]).await.won, [key]);
     assert!(subject.ask(subject.ours, key, QuarantineAction::End).await);
-    let signal = hand.look(None, at(0)).await.signals[0];
-    assert_eq!(signal.kind, SignalKind::End);
-    assert_eq!(hand.claim(Vec::new(), vec![(signal.shard, key)]).await, [], "an end is not driven");
+    let request = hand.look(None, at(0)).await.requests[0];
+    assert_eq!(request.kind, RunRequestKind::End);
+    assert_eq!(hand.claim(Vec::new(), vec![(request.shard, key)]).await, [], "an end is not driven");
     let stale = Tenure { epoch: run.tenure.epoch - 1, ..run.tenure };
-    assert_eq!(hand.end(stale, key, signal.id).await, []);
-    assert_eq!(hand.end(run.tenure, key, signal.id).await, [key]);
+    assert_eq!(hand.end(stale, key, request.id).await, []);
+    assert_eq!(hand.end(run.tenure, key, request.id).await, [key]);
     assert_eq!(subject.status(key).await, RunStatus::Failed);
     assert_eq!(subject.history(key).await, ["run_started", "run_ended"]);
     assert_eq!(subject.quarantined().await, []);
-    assert_eq!(hand.look(None, at(0)).await.signals, []);
+    assert_eq!(hand.look(None, at(0)).await.requests, []);
 }
 
 /// What was set aside for another release is tried by whoever takes the shard over; what was refused is not.

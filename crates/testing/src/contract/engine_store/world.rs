@@ -51,7 +51,7 @@ impl EngineWorld for PgStore {
 
     async fn cancel(&self, key: RunKey, at: DateTime<Utc>) {
         let mut tx = begin(self, key.workspace).await;
-        tx.runs().request_cancel(key.run, at).await.expect("a signal is left");
+        tx.runs().request_cancel(key.run, at).await.expect("a request is left");
         tx.commit().await.expect("it commits");
     }
 

@@ -17,6 +17,8 @@ use tidegate_testing::contract::Stage;
 use tracing::subscriber::DefaultGuard;
 use walk::Walk;
 
+use crate::fill::Fill;
+
 /// What the full workspace has of everything.
 const ROWS: i64 = 6_000;
 /// A shard that there is not, so that nobody looks for its runs.
@@ -153,9 +155,7 @@ impl Watched {
 
     /// Fills `workspace`, whose runs are of `shard` and of whose triggers so many are `due`, and gives others a little.
     async fn fill(&self, workspace: WorkspaceId, shard: ShardId, due: i64) {
-        let fill = include_str!("fill.sql").replace("{rows}", &ROWS.to_string());
-        let fill = fill.replace("{shard}", &shard.0.to_string()).replace("{due}", &due.to_string());
-        self.database.run(fill.replace("{big}", &workspace.as_uuid().to_string())).await;
+        self.database.run(Fill { workspace, rows: ROWS, shard, due }.sql()).await;
         self.explained.take();
     }
 

@@ -133,9 +133,9 @@ impl Walk {
             let timer = Timer { due: now, key: run.key, shard: run.tenure.shard, step: StepIndex(0), attempt: 1 };
             // Whoever was let through when another run left has passed already.
             let passed = if run.holds.contains(&gate) { Vec::new() } else { vec![gate.clone()] };
-            let signals = vec![Uuid::nil()];
+            let requests = vec![Uuid::nil()];
             let started = next(run);
-            RunCommit { passed, timers: vec![timer], signals, ..commit(run, started, vec![Transition::RunStarted]) }
+            RunCommit { passed, timers: vec![timer], requests, ..commit(run, started, vec![Transition::RunStarted]) }
         });
         let won = engine.commit(&scope, WORKER, &begin.chain([block]).collect::<Vec<_>>()).await.unwrap().won;
         assert_eq!(won.len(), claimed.len());
@@ -281,7 +281,7 @@ fn commit(run: &ClaimedRun, from_seq: u32, transitions: Vec<Transition>) -> RunC
         summary: Some(summary),
         timers: Vec::new(),
         cleared: Vec::new(),
-        signals: Vec::new(),
+        requests: Vec::new(),
         passed: Vec::new(),
         left: Vec::new(),
     }

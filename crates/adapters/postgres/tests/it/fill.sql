@@ -1,5 +1,5 @@
--- One workspace that is full and some that are not, for the test of plans. {big} is the full one, {rows} what it has of everything,
--- {shard} where its runs are, {due} how many of its triggers are due.
+-- Rows in every table of tenants: one workspace that is full and thirty that have ten rows of each. {big} is the full one, {rows} how
+-- many rows it has of each, {shard} the shard of its runs, {due} how many of its triggers are due. A new table is a line here.
 create temporary table filling as
     select '{big}'::uuid as workspace_id, n, extract(epoch from now())::bigint * 1000 - {rows} + n as ms
     from generate_series(1, {rows}) n
@@ -8,6 +8,14 @@ create temporary table filling as
     from generate_series(1, 30) small, generate_series(1, 10) n;
 insert into workspace (workspace_id, name, slug, created_at)
     select distinct workspace_id, 'w', 'w' || workspace_id, now() from filling where workspace_id <> '{big}';
+
+insert into workspace_plan (workspace_id, plan, version, since)
+    select distinct workspace_id, 'unlimited', 1, now() from filling on conflict do nothing;
+insert into workspace_slot (workspace_id, slot) select distinct workspace_id, 1 from filling on conflict do nothing;
+insert into usage_counter (workspace_id, meter, period_start, used)
+    select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 1 from filling;
+insert into event_period (workspace_id, period_start, used)
+    select workspace_id, date_trunc('month', now()) + n * interval '1 month', 1 from filling;
 
 -- One run in a thousand has failed, and one workflow has two runs.
 insert into run (workspace_id, id, workflow_id, version, shard, status, trigger, input, depth, request_id, created_at)
@@ -24,7 +32,7 @@ insert into timer (workspace_id, run_id, step, attempt, due_at, shard)
     select workspace_id, event_id(ms, n, 0), 0, 1, now() + n * interval '1 day', {shard} from filling;
 insert into gate_hold (workspace_id, run_id, gate, shard) select workspace_id, event_id(ms, n, 0), 'held', 99 from filling;
 insert into blocked (workspace_id, gate, run_id, shard) select workspace_id, 'workspace', event_id(ms, n, 0), 99 from filling where n % 3 = 1;
-insert into run_signal (workspace_id, id, run_id, shard, kind, at)
+insert into run_request (workspace_id, id, run_id, shard, kind, at)
     select workspace_id, event_id(ms, n, 5), event_id(ms, n, 0), 99, 'cancel', now() from filling;
 insert into run_key (workspace_id, workflow_id, dedupe_key, run_id, input_digest, created_at)
     select workspace_id, event_id(1, 1, 1), 'key ' || n, event_id(ms, n, 0), '', now() from filling;
@@ -39,7 +47,7 @@ insert into event (workspace_id, id, position, dedupe_key, type, source, sender_
 insert into event_batch (workspace_id, position, first_id)
     select workspace_id, n, event_id(ms - 9, n - 9, 0) from filling where n % 10 = 0;
 insert into event_consumer (workspace_id, consumer, position)
-    select workspace_id, consumer, max(n) - 10 from filling cross join unnest('{reader,patterns}'::text[]) consumer
+    select workspace_id, consumer, max(n) - 10 from filling cross join unnest('{reader,detection}'::text[]) consumer
     group by workspace_id, consumer
     on conflict (workspace_id, consumer) do update set position = excluded.position;
 
@@ -63,6 +71,8 @@ insert into api_key (workspace_id, id, name, visible, scopes, created_by, create
     select workspace_id, event_id(ms, n, 0), 'k', 'k', '{}', event_id(1, 1, 2), now(),
         case when n % 1000 <> 0 then now() end
     from filling;
+insert into locator (workspace_id, kind, digest, object_id)
+    select workspace_id, 'api_key', sha256((workspace_id::text || n)::bytea), event_id(ms, n, 0) from filling;
 -- Subjects in sessions of three, by twenty actors, a second apart; each subject on ten days.
 create function pg_temp.term(text) returns uuid language sql immutable as
     $$ select encode(substring(sha256(convert_to($1, 'UTF8')) for 16), 'hex')::uuid $$;
@@ -96,6 +106,7 @@ insert into suggestion (workspace_id, id, rule, pattern_id, basis, confidence, s
             'kind', 'frequency', 'dimension', 'subject', 'value', 'subject ' || n, 'days', 5, 'active_days', 10, 'all_events', {rows}
         )::text, 'UTF8'), case when n % 2 = 0 then 'open' else 'dismissed' end, now(), case when n % 2 <> 0 then now() end
     from counted;
+insert into pattern_oversized (workspace_id, session) select workspace_id, event_id(ms, n, 0) from counted;
 drop table counted;
 
 insert into idempotency_key (workspace_id, actor_id, digest, fingerprint, claimed_until, kept_until)
