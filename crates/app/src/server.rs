@@ -14,10 +14,11 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Services;
 use crate::checked::CheckedSettings;
-use crate::http::cors::Origins;
-use crate::http::fallback::{self, KnownPaths};
+use crate::http;
 use crate::http::openapi::{self, Rendered};
-use crate::http::{self, cors, envelope, idempotency};
+use crate::http::support::cors::{self, Origins};
+use crate::http::support::fallback::{self, KnownPaths};
+use crate::http::support::{envelope, idempotency};
 use crate::measures;
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;

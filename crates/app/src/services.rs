@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checked::CheckedSettings;
 use crate::compute::BlockingPool;
 use crate::engine;
-use crate::http::cursor::Cursors;
+use crate::http::support::cursor::Cursors;
 use crate::jobs;
 use crate::mail::{KeptMails, SendMails};
 use crate::measures::monitor::Monitor;

@@ -2,28 +2,31 @@
 
 use std::collections::HashMap;
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidegate_events::IngestReport;
 use tidegate_events::cloud_event::{self, Body, MAX_BATCH_ITEMS, MAX_BODY_BYTES, Unreadable};
+use tidegate_events::{IngestError, IngestReport};
 use tidegate_kernel::{Permission, Position};
 use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::super::body;
-use super::super::caller::Entered;
-use super::super::problem::{
+use crate::http::support::body;
+use crate::http::support::caller::Entered;
+use crate::http::support::position::POSITION;
+use crate::http::support::problem::{
     BODY_TOO_LARGE, FieldError, MALFORMED_BODY, Problem, QUOTA_EXCEEDED, UNSUPPORTED_MEDIA_TYPE,
 };
-use super::super::schema;
+use crate::http::support::schema;
 use crate::{Services, measures};
 
-/// The workspace's head after a request: a reader that has come so far has seen everything that the request brought.
-pub const POSITION: HeaderName = HeaderName::from_static("tidegate-position");
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(ingest);
+}
 
 /// Bodies above this are read away from the threads that serve requests.
 const READ_AWAY: usize = 64 * 1024;
@@ -240,6 +243,15 @@ pub async fn ingest(
 
 fn position(position: Position) -> HeaderValue {
     HeaderValue::from(position.0)
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Forbidden(error) => error.into(),
+            IngestError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<Unreadable> for Problem {

@@ -7,16 +7,21 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tidegate_events::{EventFilter, Payload, StoredEvent};
+use tidegate_events::{EventFilter, ListEventsError, Payload, ReadEventError, StoredEvent};
 use tidegate_kernel::EventId;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::super::caller::Entered;
-use super::super::cursor::List;
-use super::super::problem::Problem;
-use super::super::query::{Query, page_size, period, texts};
-use super::super::schema;
 use crate::Services;
+use crate::http::support::caller::Entered;
+use crate::http::support::cursor::List;
+use crate::http::support::problem::Problem;
+use crate::http::support::query::{Query, page_size, period, texts};
+use crate::http::support::schema;
+
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(get_one);
+}
 
 /// Which events are wanted. A parameter that is repeated means any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -170,4 +175,23 @@ fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {
         from,
         to,
     })
+}
+
+impl From<ReadEventError> for Problem {
+    fn from(error: ReadEventError) -> Self {
+        match error {
+            ReadEventError::Forbidden(error) => error.into(),
+            ReadEventError::NotFound => Self::not_found(),
+            ReadEventError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListEventsError> for Problem {
+    fn from(error: ListEventsError) -> Self {
+        match error {
+            ListEventsError::Forbidden(error) => error.into(),
+            ListEventsError::Store(error) => error.into(),
+        }
+    }
 }

@@ -9,8 +9,8 @@ use utoipa::openapi::schema::{ArrayItems, Components, ObjectBuilder, Schema, Sch
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::http::query::{LONGEST_VALUE, MOST_VALUES};
-use crate::http::schema;
+use crate::http::support::query::{LONGEST_VALUE, MOST_VALUES};
+use crate::http::support::schema;
 
 /// The longest cursor that is handed out; longer ones are none.
 const LONGEST_CURSOR: usize = 1024;

@@ -12,8 +12,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use utoipa_actix_web::AppExt;
 
-use super::idempotency;
-use super::problem::{FieldError, MEDIA_TYPE, ProblemBody};
+use crate::http::support::idempotency;
+use crate::http::support::problem::{FieldError, MEDIA_TYPE, ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(

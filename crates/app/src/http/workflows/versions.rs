@@ -1,0 +1,60 @@
+//! The versions of a workflow.
+
+use actix_web::{HttpResponse, get, web};
+use tidegate_workflows::model::Version;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::definitions::id;
+use super::views::{VersionDetailsView, VersionView};
+use crate::Services;
+use crate::http::support::caller::Entered;
+use crate::http::support::cursor::List;
+use crate::http::support::problem::Problem;
+use crate::http::support::query::{PageQuery, Query, page_size};
+
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(versions).service(version);
+}
+
+/// The versions of a workflow, newest first.
+#[utoipa::path(tag = "workflows", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"),
+        ("wf" = String, Path, description = "The workflow"), PageQuery),
+    responses((status = 200, description = "Versions", body = List<VersionView>)))]
+#[get("/workspaces/{ws}/workflows/{wf}/versions")]
+pub async fn versions(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String)>,
+    Query(query): Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let id = id(&path.1);
+    let binding = (scope.workspace(), "versions", id);
+    let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+    let (workflow, page) = services.workflows.versions(&scope, id, before, page_size(query.limit)?).await?;
+    let page = page.map(|Version { number, name, created_at }| VersionView {
+        version: number,
+        name,
+        published: workflow.published == Some(number),
+        created_at,
+    });
+    Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
+}
+
+/// A version of a workflow with its document.
+#[utoipa::path(tag = "workflows", security(("bearer" = [])),
+    params(("ws" = String, Path, description = "Id or slug of the workspace"),
+        ("wf" = String, Path, description = "The workflow"),
+        ("version" = i32, Path, description = "The number of the version, from 1")),
+    responses((status = 200, description = "The version", body = VersionDetailsView)))]
+#[get("/workspaces/{ws}/workflows/{wf}/versions/{version}")]
+pub async fn version(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    path: web::Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    // There is no version 0, as there is none of a number that is no number.
+    let number = path.2.parse().unwrap_or(0);
+    let details = services.workflows.version(&scope, id(&path.1), number).await?;
+    Ok(HttpResponse::Ok().json(VersionDetailsView::from(details)))
+}
