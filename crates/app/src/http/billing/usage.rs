@@ -130,7 +130,7 @@ impl From<Usage> for UsageView {
 #[utoipa::path(tag = "billing", responses((status = 200, description = "Plans", body = List<PlanView>)))]
 #[get("/plans")]
 pub async fn list_plans(services: web::Data<Services>) -> HttpResponse {
-    let items = services.billing.plans().map(PlanView::from).collect();
+    let items = services.billing.plans.plans().map(PlanView::from).collect();
     HttpResponse::Ok().json(services.cursors.list(Page { items, next: None::<()> }, &"plans"))
 }
 
@@ -142,7 +142,7 @@ pub async fn list_plans(services: web::Data<Services>) -> HttpResponse {
     responses((status = 200, description = "One line per meter", body = Vec<UsageView>)))]
 #[get("/workspaces/{ws}/usage")]
 pub async fn show_usage(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
-    let usage = services.billing.usage(&scope).await?;
+    let usage = services.billing.plans.usage(&scope).await?;
     Ok(HttpResponse::Ok().json(usage.into_iter().map(UsageView::from).collect::<Vec<_>>()))
 }
 

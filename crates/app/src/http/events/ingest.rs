@@ -224,11 +224,11 @@ pub async fn ingest(
     scope.require(Permission::EventsWrite)?;
     let sent = Sent::with(&request);
     let bytes = body::read(payload.into_inner(), MAX_BODY_BYTES).await?;
-    let now = services.env.now();
+    let now = services.platform.env.now();
     let many = bytes.len() > READ_AWAY;
     let read = move || cloud_event::read(&sent, &bytes, now);
     let Body { items, .. } = if many { web::block(read).await.map_err(|_| Problem::internal())?? } else { read()? };
-    let report = services.events.ingest(&scope, items).await?;
+    let report = services.events.log.ingest(&scope, items).await?;
     measures::ingested(&report);
     let position = position(report.position);
     if report.is_over_quota() {

@@ -145,7 +145,7 @@ pub async fn list(
     let binding = (scope.workspace(), "events", &filters);
     let before = services.cursors.open_optional::<EventId>(query.cursor.as_deref(), &binding)?;
     let filter = filter(&query)?;
-    let page = services.events.list(&scope, &filter, before, size).await?;
+    let page = services.events.log.list(&scope, &filter, before, size).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(EventView::from), &binding)))
 }
 
@@ -161,7 +161,7 @@ pub async fn get_one(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let id = path.1.parse().map_err(|_| Problem::not_found())?;
-    Ok(HttpResponse::Ok().json(EventView::from(services.events.get(&scope, id).await?)))
+    Ok(HttpResponse::Ok().json(EventView::from(services.events.log.get(&scope, id).await?)))
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {

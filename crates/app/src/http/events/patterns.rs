@@ -138,7 +138,7 @@ pub async fn list(
     let filter = filter(&query)?;
     let binding = (scope.workspace(), "patterns", &query.kind, query.min_confidence.map(f64::to_bits));
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let listed = services.patterns.list(&scope, &filter, after, page_size(query.limit)?).await?;
+    let listed = services.events.patterns.list(&scope, &filter, after, page_size(query.limit)?).await?;
     let notes = listed.notes();
     let ListedPatterns { page, watermark, .. } = listed;
     let List { items, next_cursor } = services.cursors.list(page.map(PatternView::from), &binding);

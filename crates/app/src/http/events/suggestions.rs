@@ -129,8 +129,8 @@ pub async fn list(
     let filter = filter(&query)?;
     let binding = (scope.workspace(), "suggestions", &query.status, query.min_confidence.map(f64::to_bits));
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let listed = services.suggestions.list(&scope, &filter, after, page_size(query.limit)?).await?;
-    let page = listed.page.map(|suggestion| SuggestionView::new(&services.catalogue, suggestion));
+    let listed = services.events.suggestions.list(&scope, &filter, after, page_size(query.limit)?).await?;
+    let page = listed.page.map(|suggestion| SuggestionView::new(&services.events.catalogue, suggestion));
     Ok(HttpResponse::Ok()
         .insert_header((WATERMARK, listed.watermark.to_string()))
         .json(services.cursors.list(page, &binding)))
@@ -146,7 +146,7 @@ pub async fn apply(
     Entered(scope): Entered,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let details = services.apply_suggestion.apply(&scope, suggestion_id(&path.1)?).await?.workflow;
+    let details = services.workflows.apply_suggestion.apply(&scope, suggestion_id(&path.1)?).await?.workflow;
     let location = format!("/api/v1/workspaces/{}/workflows/{}", scope.workspace(), details.workflow.id);
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, location)).insert_header(etag(details.workflow.revision));
@@ -163,8 +163,8 @@ pub async fn dismiss(
     Entered(scope): Entered,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let suggestion = services.suggestions.dismiss(&scope, suggestion_id(&path.1)?).await?;
-    Ok(HttpResponse::Ok().json(SuggestionView::new(&services.catalogue, suggestion)))
+    let suggestion = services.events.suggestions.dismiss(&scope, suggestion_id(&path.1)?).await?;
+    Ok(HttpResponse::Ok().json(SuggestionView::new(&services.events.catalogue, suggestion)))
 }
 
 fn suggestion_id(text: &str) -> Result<SuggestionId, Problem> {

@@ -59,12 +59,12 @@ pub async fn kept_mail(
     request: HttpRequest,
     Query(query): Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    if !services.embedded || !is_local(&request) {
+    if !services.platform.embedded || !is_local(&request) {
         return Err(Problem::not_found());
     }
     let binding = ("dev", "mail");
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.kept_mails.list(after, page_size(query.limit)?).await?;
+    let page = services.jobs.kept_mails.list(after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(services.cursors.list(page.map(KeptMailView::from), &binding)))

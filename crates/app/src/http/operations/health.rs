@@ -12,7 +12,6 @@ use super::monitoring::BreakerStateView;
 use crate::Services;
 use crate::http::support::caller::Operator;
 use crate::http::support::schema;
-use crate::measures::monitor;
 use crate::supervisor::BackgroundTask;
 
 /// What every process answers, a worker too: how it is.
@@ -121,7 +120,7 @@ impl ComponentHealth {
 
 /// The state of the breaker before tenant work.
 fn breaker(services: &Services) -> BreakerStateView {
-    services.store.pools().first().map_or(BreakerStateView::Closed, |pool| pool.breaker.state.into())
+    services.platform.store.pools().first().map_or(BreakerStateView::Closed, |pool| pool.breaker.state.into())
 }
 
 fn answer(services: &Services, ok: bool, unavailable: Vec<&'static str>) -> HttpResponse {
@@ -140,16 +139,16 @@ async fn working(services: &Services) -> (bool, Vec<&'static str>) {
 }
 
 fn tasks(services: &Services) -> Vec<ComponentHealth> {
-    services.supervisor.status().iter().map(ComponentHealth::of_task).collect()
+    services.platform.supervisor.status().iter().map(ComponentHealth::of_task).collect()
 }
 
 async fn database(services: &Services) -> ComponentHealth {
-    ComponentHealth::of("database", true, "nothing works without it", services.store.ping()).await
+    ComponentHealth::of("database", true, "nothing works without it", services.platform.store.ping()).await
 }
 
 /// Every part that the server leans on.
 async fn components(services: &Services) -> Vec<ComponentHealth> {
-    let redis = services.redis.as_ref().map(|redis| {
+    let redis = services.platform.redis.as_ref().map(|redis| {
         let effect =
             "rate limits count in each process alone, and other processes hear of changes and of new work later";
         ComponentHealth::of("redis", false, effect, redis.ping())
@@ -161,7 +160,7 @@ async fn components(services: &Services) -> Vec<ComponentHealth> {
 /// Whether the engine drives every run, or had to set some aside.
 async fn runs(services: &Services) -> ComponentHealth {
     let mut set_aside = false;
-    let count = async { services.quarantine.count(1).await.map(|runs| set_aside = runs > 0) };
+    let count = async { services.workflows.quarantine.count(1).await.map(|runs| set_aside = runs > 0) };
     let mut part = ComponentHealth::of("runs", true, "nobody knows whether runs are in quarantine", count).await;
     if set_aside {
         part.status = HealthStatus::Degraded;
@@ -192,7 +191,7 @@ pub async fn liveness(services: web::Data<Services>) -> HttpResponse {
 #[get("/health/readiness")]
 pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
     let (works, unavailable) = working(&services).await;
-    answer(&services, works && !services.stopping.is_cancelled(), unavailable)
+    answer(&services, works && !services.platform.stopping.is_cancelled(), unavailable)
 }
 
 /// How each part is. For operators.
@@ -215,6 +214,6 @@ pub async fn detailed(services: web::Data<Services>, _operator: Operator) -> Htt
     (status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 #[get("/metrics")]
 pub async fn metrics(services: web::Data<Services>) -> HttpResponse {
-    let measurements = monitor::render(&services).await;
+    let measurements = services.monitor.render().await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(measurements)
 }

@@ -119,7 +119,7 @@ pub async fn list(
     };
     let binding = (scope.workspace(), "jobs", &query.kind, &query.status);
     let after: Option<JobId> = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.jobs.list(&scope, &filter, after, page_size(query.limit)?).await?;
+    let page = services.jobs.queue.list(&scope, &filter, after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(JobView::from), &binding)))
 }
 
@@ -133,7 +133,7 @@ pub async fn redrive(
     Entered(scope): Entered,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let job = services.jobs.act(&scope, job_id(&path.1)?, JobAction::Redrive).await?;
+    let job = services.jobs.queue.act(&scope, job_id(&path.1)?, JobAction::Redrive).await?;
     Ok(HttpResponse::Accepted().json(job.map(JobView::from)))
 }
 
@@ -147,7 +147,7 @@ pub async fn discard(
     Entered(scope): Entered,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    services.jobs.act(&scope, job_id(&path.1)?, JobAction::Discard).await?;
+    services.jobs.queue.act(&scope, job_id(&path.1)?, JobAction::Discard).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -163,7 +163,7 @@ pub async fn list_dead(
 ) -> Result<HttpResponse, Problem> {
     let binding = ("monitoring", "jobs");
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.jobs.dead(&operator, after, page_size(query.limit)?).await?;
+    let page = services.jobs.queue.dead(&operator, after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(JobView::from), &binding)))
 }
 
@@ -177,7 +177,7 @@ pub async fn redrive_any(
     Operator(operator): Operator,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let job = services.jobs.operate(&operator, job_id(&path)?, JobAction::Redrive).await?;
+    let job = services.jobs.queue.operate(&operator, job_id(&path)?, JobAction::Redrive).await?;
     Ok(HttpResponse::Accepted().json(job.map(JobView::from)))
 }
 
@@ -191,7 +191,7 @@ pub async fn discard_any(
     Operator(operator): Operator,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    services.jobs.operate(&operator, job_id(&path)?, JobAction::Discard).await?;
+    services.jobs.queue.operate(&operator, job_id(&path)?, JobAction::Discard).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -5,19 +5,17 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tidegate_billing::Meter;
-use tidegate_engine::monitoring::{InstallationFigures, UsagePeriods};
-use tidegate_kernel::{CacheFigures, Urgency};
+use tidegate_kernel::CacheFigures;
 use tidegate_postgres::{BreakerFigures, BreakerState, PoolFigures};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Services;
+use crate::billing::UsageTotalsAt;
 use crate::http::support::caller::Operator;
 use crate::http::support::problem::Problem;
 use crate::measures::catalogue::MetricKind;
 use crate::measures::exposition::{self, Sample};
-use crate::measures::monitor;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(metrics).service(caches).service(pools).service(business);
@@ -242,7 +240,7 @@ impl From<PoolFigures> for PoolView {
     responses((status = 200, description = "Measurements", body = MetricsView)))]
 #[get("/monitoring/metrics")]
 pub async fn metrics(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
-    let text = monitor::render(&services).await;
+    let text = services.monitor.render().await;
     let view = |(metric, samples): (&'static crate::measures::catalogue::Metric, Vec<Sample>)| MetricView {
         name: metric.name,
         kind: metric.kind.into(),
@@ -250,7 +248,7 @@ pub async fn metrics(services: web::Data<Services>, _operator: Operator) -> Resu
         samples: samples.into_iter().map(SampleView::from).collect(),
     };
     let metrics = exposition::read(&text).into_iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(MetricsView { at: services.env.now(), metrics }))
+    Ok(HttpResponse::Ok().json(MetricsView { at: services.platform.env.now(), metrics }))
 }
 
 /// How the caches of the process that answers are used. For operators.
@@ -258,7 +256,7 @@ pub async fn metrics(services: web::Data<Services>, _operator: Operator) -> Resu
     responses((status = 200, description = "Caches", body = CachesView)))]
 #[get("/monitoring/cache/stats")]
 pub async fn caches(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
-    let caches = monitor::caches(&services).into_iter().map(CacheView::from).collect();
+    let caches = services.monitor.caches().into_iter().map(CacheView::from).collect();
     Ok(HttpResponse::Ok().json(CachesView { caches }))
 }
 
@@ -267,7 +265,7 @@ pub async fn caches(services: web::Data<Services>, _operator: Operator) -> Resul
     responses((status = 200, description = "Pools", body = PoolsView)))]
 #[get("/monitoring/database/pool")]
 pub async fn pools(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
-    let pools = services.store.pools().into_iter().map(PoolView::from).collect();
+    let pools = services.platform.store.pools().into_iter().map(PoolView::from).collect();
     Ok(HttpResponse::Ok().json(PoolsView { pools }))
 }
 
@@ -276,10 +274,7 @@ pub async fn pools(services: web::Data<Services>, _operator: Operator) -> Result
     responses((status = 200, description = "Usage of all workspaces", body = BusinessView)))]
 #[get("/monitoring/business")]
 pub async fn business(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
-    let at = services.env.now();
-    let periods = UsagePeriods { day: Meter::ApiCalls.period(at).start, month: Meter::Runs.period(at).start };
-    let scope = services.issuer.system("counting usage for operators").with_urgency(Urgency::Background);
-    let totals = services.store.totals(&scope, periods).await?;
+    let UsageTotalsAt { at, periods, totals } = services.billing.report.now().await?;
     Ok(HttpResponse::Ok().json(BusinessView {
         at,
         day: periods.day,

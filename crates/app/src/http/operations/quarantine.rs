@@ -64,7 +64,7 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     let binding = ("monitoring", "quarantine");
     let after: Option<QuarantineKey> = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.quarantine.list(&operator, after, page_size(query.limit)?).await?;
+    let page = services.workflows.quarantine.list(&operator, after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(QuarantinedRunView::from), &binding)))
 }
 
@@ -79,7 +79,7 @@ pub async fn release(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let run = path.parse().map_err(|_| Problem::not_found())?;
-    let run = services.quarantine.request(&operator, run, QuarantineAction::Release).await?;
+    let run = services.workflows.quarantine.request(&operator, run, QuarantineAction::Release).await?;
     Ok(HttpResponse::Accepted().json(QuarantinedRunView::from(run)))
 }
 
@@ -94,6 +94,6 @@ pub async fn end(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let run = path.parse().map_err(|_| Problem::not_found())?;
-    let run = services.quarantine.request(&operator, run, QuarantineAction::End).await?;
+    let run = services.workflows.quarantine.request(&operator, run, QuarantineAction::End).await?;
     Ok(HttpResponse::Accepted().json(QuarantinedRunView::from(run)))
 }

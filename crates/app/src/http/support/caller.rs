@@ -98,7 +98,7 @@ impl FromRequest for Entered {
             let scope = scope.with_trace(traces::current());
             tracing::Span::current().record("workspace_id", tracing::field::display(scope.workspace()));
             request.extensions_mut().insert(scope.workspace());
-            services.calls.count(scope.workspace());
+            services.billing.calls.count(scope.workspace());
             Ok(Self(scope))
         })
     }

@@ -133,8 +133,9 @@ fn incoming_id(request: &ServiceRequest) -> Option<RequestId> {
 }
 
 fn fresh_id(request: &ServiceRequest) -> RequestId {
-    let id =
-        request.app_data::<actix_web::web::Data<Services>>().map_or(Uuid::nil(), |services| services.env.uuid_v7());
+    let id = request
+        .app_data::<actix_web::web::Data<Services>>()
+        .map_or(Uuid::nil(), |services| services.platform.env.uuid_v7());
     #[expect(clippy::expect_used, reason = "32 hexadecimal digits are a request id")]
     RequestId::new(&id.simple().to_string()).expect("32 hexadecimal digits are a request id")
 }

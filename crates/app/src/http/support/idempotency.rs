@@ -53,10 +53,10 @@ impl Owner {
     async fn begin(&self, services: &Services) -> Result<Box<dyn IdempotencyTx>, StoreError> {
         match self {
             Self::Workspace(scope) => {
-                UnitOfWork::<dyn IdempotencyTx, WorkspaceScope>::begin(services.store.as_ref(), scope).await
+                UnitOfWork::<dyn IdempotencyTx, WorkspaceScope>::begin(services.platform.store.as_ref(), scope).await
             }
             Self::Person(scope) => {
-                UnitOfWork::<dyn IdempotencyTx, PersonScope>::begin(services.store.as_ref(), scope).await
+                UnitOfWork::<dyn IdempotencyTx, PersonScope>::begin(services.platform.store.as_ref(), scope).await
             }
         }
     }
@@ -81,7 +81,7 @@ pub async fn middleware(
     let fingerprint = fingerprint(request.request(), &body);
     request.set_payload(Payload::from(body));
 
-    let now = services.env.now().trunc_subsecs(6);
+    let now = services.platform.env.now().trunc_subsecs(6);
     let terms = Terms { now, claimed_until: now + CLAIM, kept_until: now + KEEP };
     let mut tx = owner.begin(&services).await.map_err(Problem::from)?;
     let claim = tx.idempotency().claim(&key, &fingerprint, terms).await.map_err(Problem::from)?;

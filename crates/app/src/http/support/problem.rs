@@ -137,12 +137,6 @@ impl Problem {
         self
     }
 
-    /// Its kind.
-    #[must_use]
-    pub const fn kind(&self) -> &'static ProblemType {
-        self.kind
-    }
-
     /// The body, with the id of the request.
     pub(crate) fn body(&self, request_id: Option<&RequestId>) -> ProblemBody {
         ProblemBody {

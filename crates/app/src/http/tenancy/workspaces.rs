@@ -176,7 +176,7 @@ pub async fn update(
     responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]
 #[delete("/workspaces/{ws}")]
 pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
-    let deletion = services.delete_workspace.delete(&scope).await?;
+    let deletion = services.tenancy.delete_workspace.delete(&scope).await?;
     Ok(HttpResponse::Accepted().json(DeletedWorkspaceView {
         id: scope.workspace(),
         deleted_at: deletion.deleted_at,

@@ -69,9 +69,9 @@ pub async fn create(
     DocumentBody(document): DocumentBody,
 ) -> Result<HttpResponse, Problem> {
     if query.dry_run {
-        return Ok(checked(services.workflows.check(&scope, &document).await?));
+        return Ok(checked(services.workflows.definitions.check(&scope, &document).await?));
     }
-    let details = services.workflows.create(&scope, document).await?;
+    let details = services.workflows.definitions.create(&scope, document).await?;
     let location = format!("/api/v1/workspaces/{}/workflows/{}", scope.workspace(), details.workflow.id);
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, location)).insert_header(etag(details.workflow.revision));
@@ -94,7 +94,7 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     let binding = (scope.workspace(), "workflows");
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.workflows.list(&scope, after, page_size(query.limit)?).await?;
+    let page = services.workflows.definitions.list(&scope, after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(WorkflowView::from), &binding)))
 }
 
@@ -111,7 +111,7 @@ pub async fn get_one(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let details = services.workflows.get(&scope, id(&path.1)).await?;
+    let details = services.workflows.definitions.get(&scope, id(&path.1)).await?;
     let tag = etag(details.workflow.revision);
     if revision::is_known(&request, details.workflow.revision) {
         return Ok(HttpResponse::NotModified().insert_header(tag).finish());
@@ -139,14 +139,14 @@ pub async fn draft(
 ) -> Result<HttpResponse, Problem> {
     let id = id(&path.1);
     if query.dry_run {
-        return Ok(checked(services.workflows.check_for(&scope, id, &document).await?));
+        return Ok(checked(services.workflows.definitions.check_for(&scope, id, &document).await?));
     }
     let expected = revision::required(&request);
     // Whoever may not see the workflow is not told that a header is missing.
     if expected.is_err() {
-        services.workflows.check_for(&scope, id, &document).await.map(drop).or_else(visible)?;
+        services.workflows.definitions.check_for(&scope, id, &document).await.map(drop).or_else(visible)?;
     }
-    let details = services.workflows.draft(&scope, id, &expected?, document).await?;
+    let details = services.workflows.definitions.draft(&scope, id, &expected?, document).await?;
     Ok(HttpResponse::Ok().insert_header(etag(details.workflow.revision)).json(WorkflowDetailsView::from(details)))
 }
 
@@ -171,7 +171,7 @@ pub async fn publish(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workflow = services.workflows.publish(&scope, id(&path.1), &revision::optional(&request)).await?;
+    let workflow = services.workflows.definitions.publish(&scope, id(&path.1), &revision::optional(&request)).await?;
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
@@ -191,7 +191,7 @@ pub async fn rollback(
     Body(body): Body<Rollback>,
 ) -> Result<HttpResponse, Problem> {
     let expected = revision::optional(&request);
-    let workflow = services.workflows.rollback(&scope, id(&path.1), &expected, body.version).await?;
+    let workflow = services.workflows.definitions.rollback(&scope, id(&path.1), &expected, body.version).await?;
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
@@ -208,7 +208,7 @@ pub async fn unpublish(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workflow = services.workflows.unpublish(&scope, id(&path.1), &revision::optional(&request)).await?;
+    let workflow = services.workflows.definitions.unpublish(&scope, id(&path.1), &revision::optional(&request)).await?;
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
@@ -233,7 +233,7 @@ pub async fn remove(
         // Whoever may not see the workflow is not told that a header is missing.
         Err(problem) => (Expected::OneOf(Vec::new()), Some(problem)),
     };
-    match (services.workflows.delete(&scope, id(&path.1), &expected).await, missing) {
+    match (services.workflows.definitions.delete(&scope, id(&path.1), &expected).await, missing) {
         (Err(WithdrawError::Stale(_)), Some(problem)) => Err(problem),
         (deleted, _) => Ok(deleted.map(|()| HttpResponse::NoContent().finish())?),
     }

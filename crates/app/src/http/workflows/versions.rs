@@ -31,7 +31,7 @@ pub async fn versions(
     let id = id(&path.1);
     let binding = (scope.workspace(), "versions", id);
     let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let (workflow, page) = services.workflows.versions(&scope, id, before, page_size(query.limit)?).await?;
+    let (workflow, page) = services.workflows.definitions.versions(&scope, id, before, page_size(query.limit)?).await?;
     let page = page.map(|Version { number, name, created_at }| VersionView {
         version: number,
         name,
@@ -55,6 +55,6 @@ pub async fn version(
 ) -> Result<HttpResponse, Problem> {
     // There is no version 0, as there is none of a number that is no number.
     let number = path.2.parse().unwrap_or(0);
-    let details = services.workflows.version(&scope, id(&path.1), number).await?;
+    let details = services.workflows.definitions.version(&scope, id(&path.1), number).await?;
     Ok(HttpResponse::Ok().json(VersionDetailsView::from(details)))
 }

@@ -95,7 +95,7 @@ pub async fn start(
     let wait = query.wait.as_deref().map(wait).transpose()?;
     let input = body.input.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let start = StartRun::by_api(workflow, input, body.dedupe_key);
-    let Started { mut run, created } = services.runs.start(&scope, start).await?;
+    let Started { mut run, created } = services.workflows.runs.start(&scope, start).await?;
     if let Some(wait) = wait.filter(|_| !run.status.is_terminal()) {
         run = ended_within(&services, &scope, run, wait).await;
     }
@@ -129,7 +129,7 @@ pub async fn list(
     }
     let binding = (scope.workspace(), "runs", &query.workflow, &query.status, query.from, query.to);
     let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.runs.list(&scope, &filter, after, page_size(query.limit)?).await?;
+    let page = services.workflows.runs.list(&scope, &filter, after, page_size(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(RunView::from), &binding)))
 }
 
@@ -144,7 +144,7 @@ pub async fn show(
     Entered(scope): Entered,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let details = services.runs.get(&scope, run_id(&path.1)?).await?;
+    let details = services.workflows.runs.get(&scope, run_id(&path.1)?).await?;
     Ok(HttpResponse::Ok().json(RunDetailsView::from(details)))
 }
 
@@ -159,6 +159,6 @@ pub async fn cancel(
     Entered(scope): Entered,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let run = services.runs.cancel(&scope, run_id(&path.1)?).await?;
+    let run = services.workflows.runs.cancel(&scope, run_id(&path.1)?).await?;
     Ok(HttpResponse::Accepted().json(RunView::from(run)))
 }

@@ -32,21 +32,21 @@ pub(super) async fn ended_within(services: &Services, scope: &WorkspaceScope, ru
     let mut latest = run;
     loop {
         // First the ear, then the look, so that an end in between is not missed.
-        let ended = services.run_endings.ended(id);
-        match services.runs.peek(scope, id).await {
+        let ended = services.workflows.run_endings.ended(id);
+        match services.workflows.runs.peek(scope, id).await {
             Ok(run) => latest = run,
             Err(error) => {
                 // Whoever may start runs but not read them is told how it was started.
                 if let ReadError::Store(error) = error {
                     tracing::warn!(%error, run_id = %id, "a run that somebody waits for could not be read");
                 }
-                services.run_endings.forget(id);
+                services.workflows.run_endings.forget(id);
                 return latest;
             }
         }
         let now = Instant::now();
-        if latest.status.is_terminal() || now >= deadline || services.stopping.is_cancelled() {
-            services.run_endings.forget(id);
+        if latest.status.is_terminal() || now >= deadline || services.platform.stopping.is_cancelled() {
+            services.workflows.run_endings.forget(id);
             return latest;
         }
         // Whichever comes first is followed by another look.

@@ -15,7 +15,7 @@ const TRACEPARENT: &str = "traceparent";
 
 /// Makes calls through another, each in a span of its own that the server which is called hears of. What the workflow sets
 /// itself goes before.
-pub(crate) struct TracedHttp(pub(crate) Arc<dyn OutboundHttp>);
+pub(super) struct TracedHttp(pub(super) Arc<dyn OutboundHttp>);
 
 /// The host that a call goes to. The rest of an address may hold a secret.
 fn host(url: &str) -> String {

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use tidegate_engine::follower::{Consumer, FollowerParts, Progress};
 use tidegate_engine::scheduler::SchedulerParts;
 use tidegate_events::EventBacklog;
-use tidegate_kernel::{StoreError, SystemScope, Urgency, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{ScopeIssuer, StoreError, SystemScope, Urgency, WorkspaceId, WorkspaceScope};
 use tidegate_use_cases::{FollowEvents, Followed, TRIGGERS, TRIGGERS_CHUNK};
+use tidegate_workflows::run::Runs;
 use tidegate_workflows::trigger::Triggers;
 
-use crate::Services;
-use crate::detection::follower_config;
+use crate::platform::Platform;
 
 /// How often it is looked which schedules will be due; schedules have minutes.
 const LOOK: Duration = Duration::from_secs(5);
@@ -42,28 +42,30 @@ impl Consumer for Following {
     }
 }
 
-fn triggers(services: &Services) -> Triggers {
-    Triggers::new(services.store.clone(), services.store.clone(), services.runs.clone(), services.env.clone())
+fn triggers(runs: &Runs, platform: &Platform) -> Triggers {
+    let Platform { store, env, .. } = platform;
+    Triggers::new(store.clone(), store.clone(), runs.clone(), env.clone())
 }
 
 /// What starts runs for events.
-pub(crate) fn following(services: &Services) -> FollowerParts {
-    let events = FollowEvents::new(services.store.clone(), triggers(services));
+pub(super) fn following(runs: &Runs, platform: &Platform, issuer: &ScopeIssuer) -> FollowerParts {
+    let Platform { store, signals, env, .. } = platform;
+    let events = FollowEvents::new(store.clone(), triggers(runs, platform));
     FollowerParts {
-        consumer: Arc::new(Following { events, backlog: services.store.clone() }),
-        bus: Arc::clone(&services.signals),
-        env: services.env.clone(),
-        scope: services.issuer.system("triggers for events").with_urgency(Urgency::Background),
-        config: follower_config(services),
+        consumer: Arc::new(Following { events, backlog: store.clone() }),
+        bus: Arc::clone(signals),
+        env: env.clone(),
+        scope: issuer.system("triggers for events").with_urgency(Urgency::Background),
+        config: platform.follower_config(),
     }
 }
 
 /// What starts runs when their time has come.
-pub(crate) fn scheduling(services: &Services) -> SchedulerParts {
+pub(super) fn scheduling(runs: &Runs, platform: &Platform, issuer: &ScopeIssuer) -> SchedulerParts {
     SchedulerParts {
-        triggers: triggers(services),
-        env: services.env.clone(),
-        scope: services.issuer.system("triggers for times").with_urgency(Urgency::Engine),
+        triggers: triggers(runs, platform),
+        env: platform.env.clone(),
+        scope: issuer.system("triggers for times").with_urgency(Urgency::Engine),
         poll: LOOK,
     }
 }

@@ -1,64 +1,20 @@
-//! The engine beside the server: what it is wired with, and how it ends.
+//! The events that runs emit.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use tidegate_engine::handlers::{BindError, HandlerMap, OpenWorkspaces, standard};
-use tidegate_engine::ports::{EmittedEvent, EngineStore, EventEmitter, OutboundHttp};
-use tidegate_engine::{Engine, EngineConfig, EngineParts};
+use tidegate_engine::ports::{EmittedEvent, EventEmitter};
 use tidegate_events::Events;
 use tidegate_events::cloud_event::{DEPTH_ATTRIBUTE, Headers, NewEvent, Rejection, RejectionCode, read};
-use tidegate_kernel::{Environment, Signal, SignalBus, Topic, Urgency, WorkspaceScope};
-use tidegate_postgres::PgEngineStore;
+use tidegate_kernel::{Environment, Signal, SignalBus, Topic, WorkspaceScope};
 use tidegate_workflows::run::StepError;
-use tidegate_workflows::step::StepRegistry;
-
-use crate::Services;
-use crate::outbound::TracedHttp;
-use crate::telemetry::traces;
-
-/// Drives runs until the server stops, then finishes or hands back what is in hand.
-pub(crate) async fn drive(services: Services) {
-    let store = (*services.store).clone();
-    let store: Arc<dyn EngineStore> =
-        Arc::new(if services.embedded { PgEngineStore::alone(store) } else { PgEngineStore::new(store) });
-    let workspaces = OpenWorkspaces::new(
-        services.store.clone(),
-        services.issuer.system("whether a workspace is there").with_urgency(Urgency::Engine),
-    );
-    let parts = EngineParts {
-        store,
-        workflows: Arc::new(services.runs.clone()),
-        handlers: services.handlers.while_open(&Arc::new(workspaces)),
-        bus: services.signals.clone(),
-        endings: services.run_endings.clone(),
-        shards: services.shards.clone(),
-        env: services.env.clone(),
-        scope: services.issuer.system("engine").with_urgency(Urgency::Engine),
-        config: EngineConfig::default(),
-        continue_trace: traces::continue_trace,
-    };
-    Engine::run(parts, services.stopping).await;
-}
-
-/// The handlers of all step types.
-pub(crate) fn handlers(
-    steps: &StepRegistry,
-    outbound: Arc<dyn OutboundHttp>,
-    events: Events,
-    bus: Arc<dyn SignalBus>,
-    env: Environment,
-) -> Result<HandlerMap, BindError> {
-    let outbound = Arc::new(TracedHttp(outbound));
-    HandlerMap::bind(steps, standard(outbound, Arc::new(EventsOfRuns { events, bus, env })))
-}
 
 /// Sends what runs emit through the same door as everybody else's events.
-struct EventsOfRuns {
-    events: Events,
-    bus: Arc<dyn SignalBus>,
-    env: Environment,
+pub(super) struct EventsOfRuns {
+    pub(super) events: Events,
+    pub(super) bus: Arc<dyn SignalBus>,
+    pub(super) env: Environment,
 }
 
 #[async_trait]

@@ -9,21 +9,14 @@ use tokio::sync::Semaphore;
 
 /// Does work on the runtime's threads for blocking work, beside those that serve requests.
 #[derive(Debug)]
-pub struct BlockingPool {
+pub(super) struct BlockingPool {
     turns: Arc<Semaphore>,
 }
 
 impl BlockingPool {
     /// A pool that does as much at once as there are processors.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))) }
-    }
-}
-
-impl Default for BlockingPool {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
