@@ -15,6 +15,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::Services;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, page_size, period, texts};
 use crate::http::support::schema;
@@ -158,10 +159,10 @@ pub async fn list(
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    event: InPath<EventId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = path.1.parse().map_err(|_| Problem::not_found())?;
-    Ok(HttpResponse::Ok().json(EventView::from(services.events.log.get(&scope, id).await?)))
+    let event = services.events.log.get(&scope, event.or_not_found()?).await?;
+    Ok(HttpResponse::Ok().json(EventView::from(event)))
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {

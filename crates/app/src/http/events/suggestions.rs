@@ -17,6 +17,7 @@ use super::patterns::share;
 use crate::Services;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::position::WATERMARK;
 use crate::http::support::problem::{CONFLICT, NAME_TAKEN, Problem};
 use crate::http::support::query::{Query, invalid, page_size};
@@ -144,9 +145,9 @@ pub async fn list(
 pub async fn apply(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    suggestion: InPath<SuggestionId>,
 ) -> Result<HttpResponse, Problem> {
-    let details = services.workflows.apply_suggestion.apply(&scope, suggestion_id(&path.1)?).await?.workflow;
+    let details = services.workflows.apply_suggestion.apply(&scope, suggestion.or_not_found()?).await?.workflow;
     let location = format!("/api/v1/workspaces/{}/workflows/{}", scope.workspace(), details.workflow.id);
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, location)).insert_header(etag(details.workflow.revision));
@@ -161,14 +162,10 @@ pub async fn apply(
 pub async fn dismiss(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    suggestion: InPath<SuggestionId>,
 ) -> Result<HttpResponse, Problem> {
-    let suggestion = services.events.suggestions.dismiss(&scope, suggestion_id(&path.1)?).await?;
+    let suggestion = services.events.suggestions.dismiss(&scope, suggestion.or_not_found()?).await?;
     Ok(HttpResponse::Ok().json(SuggestionView::new(&services.events.catalogue, suggestion)))
-}
-
-fn suggestion_id(text: &str) -> Result<SuggestionId, Problem> {
-    text.parse().map_err(|_| Problem::not_found())
 }
 
 impl From<ListSuggestionsError> for Problem {

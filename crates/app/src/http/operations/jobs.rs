@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::Services;
 use crate::http::support::caller::{Entered, Operator};
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::{CONFLICT, Problem};
 use crate::http::support::query::{PageQuery, Query, invalid, page_size, texts};
 use crate::http::support::schema;
@@ -131,9 +132,9 @@ pub async fn list(
 pub async fn redrive(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    job: InPath<JobId>,
 ) -> Result<HttpResponse, Problem> {
-    let job = services.jobs.queue.act(&scope, job_id(&path.1)?, JobAction::Redrive).await?;
+    let job = services.jobs.queue.act(&scope, job.or_not_found()?, JobAction::Redrive).await?;
     Ok(HttpResponse::Accepted().json(job.map(JobView::from)))
 }
 
@@ -145,9 +146,9 @@ pub async fn redrive(
 pub async fn discard(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    job: InPath<JobId>,
 ) -> Result<HttpResponse, Problem> {
-    services.jobs.queue.act(&scope, job_id(&path.1)?, JobAction::Discard).await?;
+    services.jobs.queue.act(&scope, job.or_not_found()?, JobAction::Discard).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -175,9 +176,9 @@ pub async fn list_dead(
 pub async fn redrive_any(
     services: web::Data<Services>,
     Operator(operator): Operator,
-    path: web::Path<String>,
+    job: InPath<JobId>,
 ) -> Result<HttpResponse, Problem> {
-    let job = services.jobs.queue.operate(&operator, job_id(&path)?, JobAction::Redrive).await?;
+    let job = services.jobs.queue.operate(&operator, job.or_not_found()?, JobAction::Redrive).await?;
     Ok(HttpResponse::Accepted().json(job.map(JobView::from)))
 }
 
@@ -189,12 +190,8 @@ pub async fn redrive_any(
 pub async fn discard_any(
     services: web::Data<Services>,
     Operator(operator): Operator,
-    path: web::Path<String>,
+    job: InPath<JobId>,
 ) -> Result<HttpResponse, Problem> {
-    services.jobs.queue.operate(&operator, job_id(&path)?, JobAction::Discard).await?;
+    services.jobs.queue.operate(&operator, job.or_not_found()?, JobAction::Discard).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-fn job_id(text: &str) -> Result<JobId, Problem> {
-    text.parse().map_err(|_| Problem::not_found())
 }

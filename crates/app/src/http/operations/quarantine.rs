@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::Services;
 use crate::http::support::caller::Operator;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
@@ -76,10 +77,9 @@ pub async fn list(
 pub async fn release(
     services: web::Data<Services>,
     Operator(operator): Operator,
-    path: web::Path<String>,
+    run: InPath<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run = path.parse().map_err(|_| Problem::not_found())?;
-    let run = services.workflows.quarantine.request(&operator, run, QuarantineAction::Release).await?;
+    let run = services.workflows.quarantine.request(&operator, run.or_not_found()?, QuarantineAction::Release).await?;
     Ok(HttpResponse::Accepted().json(QuarantinedRunView::from(run)))
 }
 
@@ -91,9 +91,8 @@ pub async fn release(
 pub async fn end(
     services: web::Data<Services>,
     Operator(operator): Operator,
-    path: web::Path<String>,
+    run: InPath<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run = path.parse().map_err(|_| Problem::not_found())?;
-    let run = services.workflows.quarantine.request(&operator, run, QuarantineAction::End).await?;
+    let run = services.workflows.quarantine.request(&operator, run.or_not_found()?, QuarantineAction::End).await?;
     Ok(HttpResponse::Accepted().json(QuarantinedRunView::from(run)))
 }

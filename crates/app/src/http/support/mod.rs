@@ -9,6 +9,7 @@ pub(crate) mod cursor;
 pub(crate) mod envelope;
 pub(crate) mod fallback;
 pub(crate) mod idempotency;
+pub(crate) mod path;
 pub(crate) mod position;
 pub(crate) mod problem;
 pub(crate) mod query;

@@ -13,6 +13,7 @@ use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::{FORBIDDEN, FieldError, Problem};
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
@@ -152,11 +153,9 @@ pub async fn list(
 pub async fn revoke(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    key: InPath<ApiKeyId>,
 ) -> Result<HttpResponse, Problem> {
-    scope.require(Permission::KeysWrite)?;
-    let key = path.1.parse().map_err(|_| Problem::not_found())?;
-    services.tenancy.api_keys.revoke(&scope, key).await?;
+    services.tenancy.api_keys.revoke(&scope, key.or_nothing()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -18,6 +18,7 @@ use crate::http::support::body::Body;
 use crate::http::support::caller::{Person, client};
 use crate::http::support::cursor::List;
 use crate::http::support::envelope::CurrentRequest;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::{
     EMAIL_TAKEN, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Problem, REFRESH_REUSED, UNAVAILABLE,
 };
@@ -260,10 +261,9 @@ pub async fn sessions(services: web::Data<Services>, person: Person) -> Result<H
 pub async fn revoke_session(
     services: web::Data<Services>,
     person: Person,
-    path: web::Path<String>,
+    session: InPath<SessionId>,
 ) -> Result<HttpResponse, Problem> {
-    let session = path.parse().map_err(|_| Problem::not_found())?;
-    services.tenancy.accounts.revoke_session(&person.scope, session).await?;
+    services.tenancy.accounts.revoke_session(&person.scope, session.or_not_found()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -13,6 +13,7 @@ use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::{CONFLICT, FORBIDDEN, FieldError, LAST_OWNER, Problem};
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
@@ -94,13 +95,12 @@ pub async fn list(
 pub async fn change_role(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    user: InPath<UserId>,
     Body(body): Body<UpdateMember>,
 ) -> Result<HttpResponse, Problem> {
     let role = body.role.parse::<Role>();
     let role = role.map_err(|error| Problem::invalid(vec![FieldError::new("/role", error.to_string())]))?;
-    let user = path.1.parse().map_err(|_| Problem::not_found())?;
-    let member = services.tenancy.members.change_role(&scope, user, role).await?;
+    let member = services.tenancy.members.change_role(&scope, user.or_not_found()?, role).await?;
     Ok(HttpResponse::Ok().json(MemberView::from(member)))
 }
 
@@ -113,14 +113,9 @@ pub async fn change_role(
 pub async fn remove(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    user: InPath<UserId>,
 ) -> Result<HttpResponse, Problem> {
-    // Whoever may not remove anybody is not told who is a member.
-    let user = path.1.parse().or_else(|_| {
-        scope.require(tidegate_kernel::Permission::MembersWrite)?;
-        Err(Problem::not_found())
-    })?;
-    services.tenancy.members.remove(&scope, user).await?;
+    services.tenancy.members.remove(&scope, user.or_nothing()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -15,6 +15,7 @@ use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::revision::{self, etag};
@@ -108,10 +109,10 @@ pub async fn list(
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let details = services.workflows.definitions.get(&scope, id(&path.1)).await?;
+    let details = services.workflows.definitions.get(&scope, id.or_nothing()).await?;
     let tag = etag(details.workflow.revision);
     if revision::is_known(&request, details.workflow.revision) {
         return Ok(HttpResponse::NotModified().insert_header(tag).finish());
@@ -132,12 +133,12 @@ pub async fn get_one(
 pub async fn draft(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     Query(query): Query<SendQuery>,
     request: HttpRequest,
     DocumentBody(document): DocumentBody,
 ) -> Result<HttpResponse, Problem> {
-    let id = id(&path.1);
+    let id = id.or_nothing();
     if query.dry_run {
         return Ok(checked(services.workflows.definitions.check_for(&scope, id, &document).await?));
     }
@@ -168,10 +169,11 @@ fn visible(error: DraftError) -> Result<(), Problem> {
 pub async fn publish(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workflow = services.workflows.definitions.publish(&scope, id(&path.1), &revision::optional(&request)).await?;
+    let workflow =
+        services.workflows.definitions.publish(&scope, id.or_nothing(), &revision::optional(&request)).await?;
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
@@ -186,12 +188,12 @@ pub async fn publish(
 pub async fn rollback(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     request: HttpRequest,
     Body(body): Body<Rollback>,
 ) -> Result<HttpResponse, Problem> {
     let expected = revision::optional(&request);
-    let workflow = services.workflows.definitions.rollback(&scope, id(&path.1), &expected, body.version).await?;
+    let workflow = services.workflows.definitions.rollback(&scope, id.or_nothing(), &expected, body.version).await?;
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
@@ -205,10 +207,11 @@ pub async fn rollback(
 pub async fn unpublish(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workflow = services.workflows.definitions.unpublish(&scope, id(&path.1), &revision::optional(&request)).await?;
+    let workflow =
+        services.workflows.definitions.unpublish(&scope, id.or_nothing(), &revision::optional(&request)).await?;
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
@@ -225,7 +228,7 @@ pub async fn unpublish(
 pub async fn remove(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (expected, missing) = match revision::required(&request) {
@@ -233,13 +236,8 @@ pub async fn remove(
         // Whoever may not see the workflow is not told that a header is missing.
         Err(problem) => (Expected::OneOf(Vec::new()), Some(problem)),
     };
-    match (services.workflows.definitions.delete(&scope, id(&path.1), &expected).await, missing) {
+    match (services.workflows.definitions.delete(&scope, id.or_nothing(), &expected).await, missing) {
         (Err(WithdrawError::Stale(_)), Some(problem)) => Err(problem),
         (deleted, _) => Ok(deleted.map(|()| HttpResponse::NoContent().finish())?),
     }
-}
-
-/// The id in a path. A text that is none names a workflow that nobody has, so that both answer alike.
-pub(super) fn id(text: &str) -> WorkflowId {
-    text.parse().unwrap_or_else(|_| WorkflowId::from_uuid(uuid::Uuid::nil()))
 }

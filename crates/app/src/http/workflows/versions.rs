@@ -1,14 +1,15 @@
 //! The versions of a workflow.
 
 use actix_web::{HttpResponse, get, web};
+use tidegate_kernel::WorkflowId;
 use tidegate_workflows::model::Version;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::definitions::id;
 use super::views::{VersionDetailsView, VersionView};
 use crate::Services;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::{InPath, VersionNumber};
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 
@@ -25,10 +26,10 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 pub async fn versions(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    id: InPath<WorkflowId>,
     Query(query): Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id(&path.1);
+    let id = id.or_nothing();
     let binding = (scope.workspace(), "versions", id);
     let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
     let (workflow, page) = services.workflows.definitions.versions(&scope, id, before, page_size(query.limit)?).await?;
@@ -51,10 +52,10 @@ pub async fn versions(
 pub async fn version(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String, String)>,
+    id: InPath<WorkflowId>,
+    version: InPath<VersionNumber>,
 ) -> Result<HttpResponse, Problem> {
-    // There is no version 0, as there is none of a number that is no number.
-    let number = path.2.parse().unwrap_or(0);
-    let details = services.workflows.definitions.version(&scope, id(&path.1), number).await?;
+    let VersionNumber(number) = version.or_nothing();
+    let details = services.workflows.definitions.version(&scope, id.or_nothing(), number).await?;
     Ok(HttpResponse::Ok().json(VersionDetailsView::from(details)))
 }

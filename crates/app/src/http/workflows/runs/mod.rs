@@ -18,6 +18,7 @@ use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid, page_size, period};
 use crate::http::support::schema;
@@ -72,10 +73,6 @@ pub struct RunQuery {
     cursor: Option<String>,
 }
 
-fn run_id(text: &str) -> Result<RunId, Problem> {
-    text.parse().map_err(|_| Problem::not_found())
-}
-
 /// Starts a run of a workflow's published version.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     request_body(content = StartRunBody, example = json!({ "input": { "name": "Ada" } })),
@@ -87,11 +84,11 @@ fn run_id(text: &str) -> Result<RunId, Problem> {
 pub async fn start(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    workflow: InPath<WorkflowId>,
     Query(query): Query<StartQuery>,
     Body(body): Body<StartRunBody>,
 ) -> Result<HttpResponse, Problem> {
-    let workflow = path.1.parse::<WorkflowId>().map_err(|_| Problem::not_found())?;
+    let workflow = workflow.or_not_found()?;
     let wait = query.wait.as_deref().map(wait).transpose()?;
     let input = body.input.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let start = StartRun::by_api(workflow, input, body.dedupe_key);
@@ -142,9 +139,9 @@ pub async fn list(
 pub async fn show(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    run: InPath<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let details = services.workflows.runs.get(&scope, run_id(&path.1)?).await?;
+    let details = services.workflows.runs.get(&scope, run.or_not_found()?).await?;
     Ok(HttpResponse::Ok().json(RunDetailsView::from(details)))
 }
 
@@ -157,8 +154,8 @@ pub async fn show(
 pub async fn cancel(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    run: InPath<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run = services.workflows.runs.cancel(&scope, run_id(&path.1)?).await?;
+    let run = services.workflows.runs.cancel(&scope, run.or_not_found()?).await?;
     Ok(HttpResponse::Accepted().json(RunView::from(run)))
 }
