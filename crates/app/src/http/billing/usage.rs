@@ -138,7 +138,6 @@ pub async fn list_plans(services: web::Data<Services>) -> HttpResponse {
 ///
 /// Events, runs and steps are exact; API calls follow within a second.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
     responses((status = 200, description = "One line per meter", body = Vec<UsageView>)))]
 #[get("/workspaces/{ws}/usage")]
 pub async fn show_usage(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {

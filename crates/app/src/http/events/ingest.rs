@@ -198,7 +198,7 @@ fn lines_example() -> String {
 /// known by `source` and `id` for 32 days. In binary mode the attributes are `ce-` headers and the body is `data`, of any
 /// other content type.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), BinaryMode),
+    params(BinaryMode),
     request_body(content(
         (NewCloudEvent = "application/cloudevents+json", example = one_example),
         (CloudEventBatch = "application/cloudevents-batch+json", example = batch_example),

@@ -133,7 +133,7 @@ impl From<StoredEvent> for EventView {
 ///
 /// The order is that of positions; `from` and `to` look at when events happened.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), EventsQuery),
+    params(EventsQuery),
     responses((status = 200, description = "Events", body = List<EventView>)))]
 #[get("/workspaces/{ws}/events")]
 pub async fn list(
@@ -152,8 +152,6 @@ pub async fn list(
 
 /// An event by Tidegate's own id, such as the evidence of a pattern names it.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("evt" = String, Path, description = "The event's `event_id`")),
     responses((status = 200, description = "The event", body = EventView)))]
 #[get("/workspaces/{ws}/events/{evt}")]
 pub async fn get_one(

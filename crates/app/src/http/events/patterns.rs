@@ -126,7 +126,7 @@ pub(super) fn share(given: Option<f64>) -> Result<f64, Problem> {
 
 /// What happens again and again in a workspace, the most frequent first.
 #[utoipa::path(tag = "patterns", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), PatternQuery),
+    params(PatternQuery),
     responses((status = 200, description = "Patterns", body = PatternList, headers(
         ("Tidegate-Watermark" = i64, description = "The answer equals a recount of the events up to this position")))))]
 #[get("/workspaces/{ws}/patterns")]

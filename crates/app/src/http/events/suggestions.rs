@@ -118,7 +118,7 @@ fn filter(query: &SuggestionQuery) -> Result<SuggestionFilter, Problem> {
 
 /// Workflows that a workspace's patterns suggest, the most reliable first.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), SuggestionQuery),
+    params(SuggestionQuery),
     responses((status = 200, description = "Suggestions", body = List<SuggestionView>, headers(
         ("Tidegate-Watermark" = i64, description = "The answer follows from the events up to this position")))))]
 #[get("/workspaces/{ws}/suggestions")]
@@ -139,7 +139,6 @@ pub async fn list(
 
 /// Make a draft of the suggested workflow, its parameters filled in. It runs once it is published.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), ("sug" = String, Path, description = "The suggestion")),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView)))]
 #[post("/workspaces/{ws}/suggestions/{sug}/apply")]
 pub async fn apply(
@@ -156,7 +155,6 @@ pub async fn apply(
 
 /// Dismiss a suggestion for good: it is never offered again.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), ("sug" = String, Path, description = "The suggestion")),
     responses((status = 200, description = "The suggestion as it is now", body = SuggestionView)))]
 #[post("/workspaces/{ws}/suggestions/{sug}/dismiss")]
 pub async fn dismiss(

@@ -102,7 +102,7 @@ impl From<JobQueueError> for Problem {
 
 /// Background jobs of a workspace that are not done yet, newest first. Those that failed for good have the status `dead`.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), JobQuery),
+    params(JobQuery),
     responses((status = 200, description = "Jobs", body = List<JobView>)))]
 #[get("/workspaces/{ws}/jobs")]
 pub async fn list(
@@ -126,7 +126,6 @@ pub async fn list(
 
 /// Try a dead job again, with all its attempts before it.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), ("job" = String, Path, description = "The job")),
     responses((status = 202, description = "The job, which waits for its next attempt", body = JobView)))]
 #[post("/workspaces/{ws}/jobs/{job}/redrive")]
 pub async fn redrive(
@@ -140,7 +139,6 @@ pub async fn redrive(
 
 /// Delete a dead job.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), ("job" = String, Path, description = "The job")),
     responses((status = 204, description = "It is gone")))]
 #[post("/workspaces/{ws}/jobs/{job}/discard")]
 pub async fn discard(
@@ -170,7 +168,6 @@ pub async fn list_dead(
 
 /// Try any dead job again, with all its attempts before it. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
-    params(("job" = String, Path, description = "The job")),
     responses((status = 202, description = "The job, which waits for its next attempt", body = JobView)))]
 #[post("/monitoring/jobs/{job}/redrive")]
 pub async fn redrive_any(
@@ -184,7 +181,6 @@ pub async fn redrive_any(
 
 /// Delete any dead job. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
-    params(("job" = String, Path, description = "The job")),
     responses((status = 204, description = "It is gone")))]
 #[post("/monitoring/jobs/{job}/discard")]
 pub async fn discard_any(

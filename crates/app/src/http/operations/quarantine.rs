@@ -71,7 +71,6 @@ pub async fn list(
 
 /// Has the engine drive a run again, from what was committed. It is set aside again where that fails again. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
-    params(("run" = String, Path, description = "Id of the run")),
     responses((status = 202, description = "The run, as it was when its release was asked for", body = QuarantinedRunView)))]
 #[post("/monitoring/quarantine/{run}/release")]
 pub async fn release(
@@ -85,7 +84,6 @@ pub async fn release(
 
 /// Ends a run as failed, with the code `quarantined`. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
-    params(("run" = String, Path, description = "Id of the run")),
     responses((status = 202, description = "The run, as it was when its end was asked for", body = QuarantinedRunView)))]
 #[post("/monitoring/quarantine/{run}/end")]
 pub async fn end(

@@ -1,4 +1,4 @@
-//! What paths name: ids and numbers, read as what they are.
+//! What paths name: ids and numbers, read as what they are, and how the OpenAPI document describes them.
 
 use std::future::{Ready, ready};
 use std::num::ParseIntError;
@@ -6,9 +6,14 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr, Required};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::schema;
 
 /// A part of a path that names something, such as the `{wf}` in `/workflows/{wf}`.
 pub(crate) trait PathPart: FromStr + 'static {
@@ -72,7 +77,7 @@ impl PathPart for VersionNumber {
 }
 
 macro_rules! ids_in_paths {
-    ($($name:literal $id:ident;)*) => {
+    ($($name:literal $id:ident $description:literal;)*) => {
         $(impl PathPart for tidegate_kernel::$id {
             const NAME: &'static str = $name;
 
@@ -80,19 +85,44 @@ macro_rules! ids_in_paths {
                 Self::from_uuid(Uuid::nil())
             }
         })*
+
+        /// The parameter that a name in a path stands for; `None` for an unknown name. The schema of an id goes to `components`.
+        pub(crate) fn parameter(name: &str, components: &mut Components) -> Option<Parameter> {
+            let (description, schema) = match name {
+                "ws" => ("Id or slug of the workspace", named::<schema::WorkspaceRef>(components)),
+                VersionNumber::NAME => ("The number of the version, from 1", version_number()),
+                $($name => ($description, named::<schema::$id>(components)),)*
+                _ => return None,
+            };
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+            Some(parameter.description(Some(description)).schema(Some(schema)).build())
+        }
     };
 }
 
 // A new name in a path is a line here.
 ids_in_paths! {
-    "user" UserId;
-    "session" SessionId;
-    "key" ApiKeyId;
-    "evt" EventId;
-    "sug" SuggestionId;
-    "wf" WorkflowId;
-    "run" RunId;
-    "job" JobId;
+    "user" UserId "Id of the person";
+    "session" SessionId "Id of the session";
+    "key" ApiKeyId "Id of the API key";
+    "evt" EventId "The event's `event_id`";
+    "sug" SuggestionId "Id of the suggestion";
+    "wf" WorkflowId "Id of the workflow";
+    "run" RunId "Id of the run";
+    "job" JobId "Id of the job";
+}
+
+/// A reference to a schema among the components, where it is put.
+fn named<T: ToSchema>(components: &mut Components) -> RefOr<Schema> {
+    let name = T::name().into_owned();
+    let reference = Ref::from_schema_name(&name);
+    components.schemas.entry(name).or_insert_with(T::schema);
+    reference.into()
+}
+
+fn version_number() -> RefOr<Schema> {
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i32::MAX));
+    number.build().into()
 }
 
 #[cfg(test)]

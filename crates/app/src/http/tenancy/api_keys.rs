@@ -100,7 +100,6 @@ impl SecretBody for CreatedApiKey {
 
 /// Make an API key. Its secret is in this answer and nowhere else.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace")),
     request_body(content = CreateApiKey, example = json!({ "name": "importer", "scopes": ["events:write"] })),
     responses((status = 201, description = "The key with its secret", body = CreatedApiKey)))]
 #[post("/workspaces/{ws}/api-keys")]
@@ -130,7 +129,7 @@ fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {
 
 /// The API keys that are not revoked, the newest first.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
+    params(PageQuery),
     responses((status = 200, description = "Keys without their secrets", body = List<ApiKeyView>)))]
 #[get("/workspaces/{ws}/api-keys")]
 pub async fn list(
@@ -146,8 +145,6 @@ pub async fn list(
 
 /// Revoke an API key with those that it made. They are refused within a second.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("key" = String, Path, description = "The key")),
     responses((status = 204, description = "Revoked")))]
 #[delete("/workspaces/{ws}/api-keys/{key}")]
 pub async fn revoke(

@@ -111,7 +111,7 @@ fn actor(text: &str) -> Result<Actor, Problem> {
 
 /// What was done in a workspace, the newest first.
 #[utoipa::path(tag = "audit", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), AuditQuery),
+    params(AuditQuery),
     responses((status = 200, description = "Entries", body = List<AuditView>)))]
 #[get("/workspaces/{ws}/audit")]
 pub async fn list(

@@ -255,8 +255,7 @@ pub async fn sessions(services: web::Data<Services>, person: Person) -> Result<H
 }
 
 /// End one of one's own sessions.
-#[utoipa::path(tag = "auth", security(("bearer" = [])), params(("session" = String, Path, description = "The session")),
-    responses((status = 204, description = "Ended")))]
+#[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204, description = "Ended")))]
 #[delete("/auth/sessions/{session}")]
 pub async fn revoke_session(
     services: web::Data<Services>,

@@ -70,7 +70,7 @@ fn valid_role(text: &str) -> Result<(), ValidationError> {
 
 /// The members, in the order in which they joined.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
+    params(PageQuery),
     responses((status = 200, description = "Members", body = List<MemberView>)))]
 #[get("/workspaces/{ws}/members")]
 pub async fn list(
@@ -86,8 +86,6 @@ pub async fn list(
 
 /// Change a member's role.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("user" = String, Path, description = "The member")),
     request_body(content = UpdateMember, content_type = "application/merge-patch+json",
         example = json!({ "role": "member" })),
     responses((status = 200, description = "The member as it is now", body = MemberView)))]
@@ -106,8 +104,6 @@ pub async fn change_role(
 
 /// Remove a member with the API keys that they made, or leave.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("user" = String, Path, description = "The member")),
     responses((status = 204, description = "Removed")))]
 #[delete("/workspaces/{ws}/members/{user}")]
 pub async fn remove(

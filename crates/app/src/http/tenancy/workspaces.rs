@@ -141,7 +141,7 @@ pub async fn list(
 }
 
 /// A workspace.
-#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 200, description = "The workspace", body = WorkspaceView)))]
 #[get("/workspaces/{ws}")]
 pub async fn get_one(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
@@ -150,7 +150,7 @@ pub async fn get_one(services: web::Data<Services>, Entered(scope): Entered) -> 
 }
 
 /// Change a workspace's name or slug.
-#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     request_body(content = UpdateWorkspace, content_type = "application/merge-patch+json",
         example = json!({ "name": "Acme and sons" })),
     responses((status = 200, description = "The workspace as it is now", body = WorkspaceView)))]
@@ -172,7 +172,7 @@ pub async fn update(
 ///
 /// Nobody finds it from then on, its slug is free, nothing starts in it any more and its runs are cancelled. What it leaves is
 /// erased from `erase_at` on.
-#[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(("ws" = String, Path, description = "Id or slug")),
+#[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]
 #[delete("/workspaces/{ws}")]
 pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {

@@ -57,7 +57,7 @@ pub struct Rollback {
 
 /// Create a workflow; its first version is a draft.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), SendQuery),
+    params(SendQuery),
     request_body(content((schema::Bytes = "application/yaml", example = document::yaml_example),
         (Object = "application/json", example = document::json_example))),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView),
@@ -85,7 +85,7 @@ fn checked(definition: Definition) -> HttpResponse {
 
 /// The workspace's workflows, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), PageQuery),
+    params(PageQuery),
     responses((status = 200, description = "Workflows", body = List<WorkflowView>)))]
 #[get("/workspaces/{ws}/workflows")]
 pub async fn list(
@@ -101,8 +101,6 @@ pub async fn list(
 
 /// A workflow with the document of its latest version.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow")),
     responses((status = 200, description = "The workflow", body = WorkflowDetailsView),
         (status = 304, description = "The caller has it already (`If-None-Match`)")))]
 #[get("/workspaces/{ws}/workflows/{wf}")]
@@ -122,10 +120,8 @@ pub async fn get_one(
 
 /// Add a draft as the next version. What is published stays published.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = Option<String>, Header, example = "\"1\"",
-            description = "The ETag that was read; needed without `dry_run`"), SendQuery),
+    params(("If-Match" = Option<String>, Header, example = "\"1\"",
+        description = "The ETag that was read; needed without `dry_run`"), SendQuery),
     request_body(content((schema::Bytes = "application/yaml", example = document::yaml_example),
         (Object = "application/json", example = document::json_example))),
     responses((status = 200, description = "The workflow with the new draft", body = WorkflowDetailsView)))]
@@ -161,9 +157,7 @@ fn visible(error: DraftError) -> Result<(), Problem> {
 
 /// Publish the latest version. Its triggers replace those of the version before.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
 #[post("/workspaces/{ws}/workflows/{wf}/publish")]
 pub async fn publish(
@@ -179,9 +173,7 @@ pub async fn publish(
 
 /// Publish an earlier version again.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     request_body(content = Rollback, example = json!({ "version": 1 })),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
 #[post("/workspaces/{ws}/workflows/{wf}/rollback")]
@@ -199,9 +191,7 @@ pub async fn rollback(
 
 /// Publish no version any more. Nothing starts the workflow until one is published again; runs under way go on.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
 #[post("/workspaces/{ws}/workflows/{wf}/unpublish")]
 pub async fn unpublish(
@@ -218,9 +208,7 @@ pub async fn unpublish(
 /// Delete a workflow with its versions. Nobody finds it from then on, its name is free and nothing starts it any more; runs under
 /// way go on to their end, and all of its runs stay readable.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"),
-        ("If-Match" = String, Header, example = "\"1\"", description = "The ETag that was read")),
+    params(("If-Match" = String, Header, example = "\"1\"", description = "The ETag that was read")),
     responses((status = 204, description = "Deleted"),
         (status = 412, description = "The workflow has changed since it was read"),
         (status = 428, description = "`If-Match` is missing")))]

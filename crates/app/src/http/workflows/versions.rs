@@ -19,8 +19,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 
 /// The versions of a workflow, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"), PageQuery),
+    params(PageQuery),
     responses((status = 200, description = "Versions", body = List<VersionView>)))]
 #[get("/workspaces/{ws}/workflows/{wf}/versions")]
 pub async fn versions(
@@ -44,9 +43,6 @@ pub async fn versions(
 
 /// A version of a workflow with its document.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "The workflow"),
-        ("version" = i32, Path, description = "The number of the version, from 1")),
     responses((status = 200, description = "The version", body = VersionDetailsView)))]
 #[get("/workspaces/{ws}/workflows/{wf}/versions/{version}")]
 pub async fn version(

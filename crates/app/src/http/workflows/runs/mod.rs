@@ -76,8 +76,7 @@ pub struct RunQuery {
 /// Starts a run of a workflow's published version.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     request_body(content = StartRunBody, example = json!({ "input": { "name": "Ada" } })),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("wf" = String, Path, description = "Id of the workflow"), StartQuery),
+    params(StartQuery),
     responses((status = 201, description = "The run was started", body = RunView),
         (status = 200, description = "The dedupe key had started this run before", body = RunView)))]
 #[post("/workspaces/{ws}/workflows/{wf}/runs")]
@@ -103,7 +102,7 @@ pub async fn start(
 
 /// The workspace's runs, newest first.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), RunQuery),
+    params(RunQuery),
     responses((status = 200, description = "Runs", body = List<RunView>)))]
 #[get("/workspaces/{ws}/runs")]
 pub async fn list(
@@ -132,8 +131,6 @@ pub async fn list(
 
 /// A run with its steps.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("run" = String, Path, description = "Id of the run")),
     responses((status = 200, description = "The run", body = RunDetailsView)))]
 #[get("/workspaces/{ws}/runs/{run}")]
 pub async fn show(
@@ -147,8 +144,6 @@ pub async fn show(
 
 /// Asks for the end of a run. It ends as soon as its worker hears of it; what is being done outside is abandoned.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("run" = String, Path, description = "Id of the run")),
     responses((status = 202, description = "The run, as it was when it was asked to end", body = RunView)))]
 #[post("/workspaces/{ws}/runs/{run}/cancel")]
 pub async fn cancel(
