@@ -1,20 +1,13 @@
 //! `tidegate demo`: real events become patterns, a suggestion, a workflow and a finished run, through the HTTP API alone.
 
-mod api;
-mod house;
-mod screen;
-mod story;
-mod visit;
-
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
-use self::api::Api;
-use self::house::House;
-use self::screen::Screen;
-use super::{Failure, serve};
+use super::Failure;
+use super::client::demo::{self, Login, Screen};
+use super::server::serve::wait_for_signal;
+use super::server::temporary::TemporaryServer;
 
 /// Options of `tidegate demo`.
 #[derive(Debug, Args)]
@@ -40,53 +33,49 @@ pub(super) struct Demo {
     log: String,
 }
 
-/// How long any one thing may take before the demo gives up on it.
-const TIMEOUT: Duration = Duration::from_secs(300);
-
 pub(super) async fn run(demo: Demo) -> Result<(), Failure> {
     if let Some(url) = demo.url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         return Err(Failure::Usage(format!("--url {url:?} is not an address such as http://127.0.0.1:8080")));
     }
     let screen = Screen::new();
-    let house = match &demo.url {
+    let server = match &demo.url {
         Some(_) => None,
         None => {
             screen.waiting("Starting a server with its own PostgreSQL (the first start unpacks it)");
-            Some(House::open(&demo).await?)
+            Some(TemporaryServer::start(demo.data_dir.as_deref(), demo.listen, &demo.log).await?)
         }
     };
-    let base = match (&demo.url, &house) {
+    let base = match (&demo.url, &server) {
         (Some(url), _) => url.trim_end_matches('/').to_owned(),
-        (None, Some(house)) => house.base(),
+        (None, Some(server)) => server.base(),
         (None, None) => return Err(Failure::Failed("there is no server".to_owned())),
     };
     let told = tokio::select! {
         told = run_story(&demo, &screen, &base) => told,
-        () = serve::wait_for_signal() => Err(Failure::Failed("interrupted".to_owned())),
+        () = wait_for_signal() => Err(Failure::Failed("interrupted".to_owned())),
     };
     let told = match told {
         Ok(login) if !demo.exit => {
-            screen.visit(&base, &login, house.is_some());
-            if house.is_some() {
-                serve::wait_for_signal().await;
+            screen.visit(&base, &login, server.is_some());
+            if server.is_some() {
+                wait_for_signal().await;
                 screen.line("Stopping.");
             }
             Ok(())
         }
         other => other.map(drop),
     };
-    if let Some(house) = house {
-        house.close().await;
+    if let Some(server) = server {
+        server.close().await;
     }
     told
 }
 
-async fn run_story(demo: &Demo, screen: &Screen, base: &str) -> Result<visit::Login, Failure> {
+async fn run_story(demo: &Demo, screen: &Screen, base: &str) -> Result<Login, Failure> {
     if demo.url.is_some() {
         screen.line(&format!("Using the server at {base}. A person and two workspaces of the demo stay there."));
     } else {
         screen.line(&format!("A server is up at {base}."));
     }
-    let api = Api::new(base)?;
-    story::run_story(&api, screen).await
+    demo::run_story(base, screen).await
 }

@@ -1,12 +1,24 @@
-//! The API as any other program sees it.
+//! The HTTP API as any other program sees it. This is the only HTTP client of the command line.
 
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, IntoUrl, Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::cli::Failure;
+
+/// The media type of JSON objects, one a line.
+pub(super) const LINES: &str = "application/x-ndjson";
+
+/// Whether requests go through the proxies that the environment names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Proxies {
+    /// Requests go straight to the server.
+    Ignored,
+    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are followed.
+    FromEnvironment,
+}
 
 /// A server, and who we are there.
 #[derive(Debug, Clone)]
@@ -27,7 +39,7 @@ pub(super) struct Answer {
 impl Answer {
     /// A position in a header; 0 where there is none.
     pub(super) fn position(&self, name: &str) -> i64 {
-        self.headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+        position(&self.headers, name).unwrap_or(0)
     }
 
     /// The items of a list.
@@ -35,6 +47,11 @@ impl Answer {
         let items = self.body.get("items").unwrap_or(&self.body);
         items.as_array().map_or(&[], Vec::as_slice)
     }
+}
+
+/// A position in a header.
+pub(super) fn position(headers: &HeaderMap, name: &str) -> Option<i64> {
+    headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// A member that is a text; empty where it is not.
@@ -48,13 +65,17 @@ pub(super) fn number(value: &Value, pointer: &str) -> i64 {
 }
 
 impl Api {
-    pub(super) fn new(base: &str) -> Result<Self, Failure> {
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(60))
-            .build()
-            .map_err(|error| Failure::Failed(format!("cannot make an HTTP client: {error}")))?;
-        Ok(Self { base: base.to_owned(), client, token: None })
+    /// The server at the address `base`. A request may take as long as `timeout`.
+    ///
+    /// # Errors
+    /// An error where this machine has no TLS that works, for example.
+    pub(super) fn new(base: &str, timeout: Duration, proxies: Proxies) -> reqwest::Result<Self> {
+        let client = Client::builder().timeout(timeout);
+        let client = match proxies {
+            Proxies::Ignored => client.no_proxy(),
+            Proxies::FromEnvironment => client,
+        };
+        Ok(Self { base: base.to_owned(), client: client.build()?, token: None })
     }
 
     /// The same server, with a token.
@@ -62,18 +83,32 @@ impl Api {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// A request to an address of this server, with the token where there is one.
+    pub(super) fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Reads what is at `path` below `/api/v1`.
+    ///
+    /// # Errors
+    /// [`Failure`] where there is no answer, or its status is 400 or above. So it is with the other methods.
     pub(super) async fn get(&self, path: &str) -> Result<Answer, Failure> {
         self.wanted(Method::GET, path, |request| request).await
     }
 
+    /// Sends a JSON body.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
         self.wanted(Method::POST, path, |request| request.json(body)).await
     }
 
+    /// Sends a body of JSON lines.
     pub(super) async fn post_lines(&self, path: &str, lines: &str) -> Result<Answer, Failure> {
         let lines = lines.to_owned();
-        self.wanted(Method::POST, path, |request| request.header("content-type", "application/x-ndjson").body(lines))
-            .await
+        self.wanted(Method::POST, path, |request| request.header("content-type", LINES).body(lines)).await
     }
 
     /// The answer whatever its status is.
@@ -108,10 +143,7 @@ impl Api {
             let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             Failure::Failed(format!("no answer from {}: {why}; is a Tidegate server running there?", self.base))
         };
-        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let request = self.request(method, format!("{}/api/v1{path}", self.base));
         let response = fill(request).send().await.map_err(failed)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.map_err(failed)?;

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use tidegate_postgres::migrate::{Schema, SchemaError};
 
-use super::{Failure, print};
+use crate::cli::{Failure, print};
 
 /// Arguments of `tidegate migrate`.
 #[derive(Debug, Args)]
-pub(super) struct Migrate {
+pub(crate) struct Migrate {
     /// Login that owns the tables and may create roles; default: DATABASE_URL
     #[arg(long, env = "MIGRATE_DATABASE_URL", hide_env_values = true, global = true)]
     migrate_database_url: Option<String>,
@@ -30,7 +30,7 @@ enum Action {
     Status,
 }
 
-pub(super) async fn run(migrate: Migrate) -> Result<(), Failure> {
+pub(crate) async fn run(migrate: Migrate) -> Result<(), Failure> {
     let url = migrate.migrate_database_url.or_else(|| std::env::var("DATABASE_URL").ok()).ok_or_else(|| {
         Failure::Usage("set MIGRATE_DATABASE_URL to a login that owns the tables and may create roles".to_owned())
     })?;

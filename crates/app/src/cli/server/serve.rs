@@ -2,12 +2,12 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, print};
+use crate::cli::{Failure, print};
 use crate::server::Application;
 use crate::settings::Settings;
 use crate::{system, telemetry};
 
-pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     let traces = telemetry::start(&settings.log, settings.log_format).map_err(Failure::Usage)?;
     let application = Application::build(&settings, system::environment()).await?;
     print(&format!("listening on http://{}", application.address()));
@@ -25,7 +25,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Ends when the process is asked to stop: SIGTERM, or Ctrl-C.
-pub(super) async fn wait_for_signal() {
+pub(crate) async fn wait_for_signal() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut stream) => {

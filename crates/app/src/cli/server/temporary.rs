@@ -1,10 +1,12 @@
 //! The server that a demo brings with it.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use clap::Parser;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::Demo;
 use crate::cli::Failure;
 use crate::server::{Application, StopHandle};
 use crate::settings::Settings;
@@ -18,8 +20,8 @@ struct Flags {
 }
 
 /// A server with the embedded PostgreSQL on a data directory of its own, whatever the environment says.
-pub(super) struct House {
-    address: std::net::SocketAddr,
+pub(crate) struct TemporaryServer {
+    address: SocketAddr,
     stop: StopHandle,
     running: JoinHandle<std::io::Result<()>>,
     traces: Option<Traces>,
@@ -27,19 +29,24 @@ pub(super) struct House {
     _directory: Option<TempDir>,
 }
 
-impl House {
-    pub(super) async fn open(demo: &Demo) -> Result<Self, Failure> {
+impl TemporaryServer {
+    /// Starts a server that listens on `listen` and logs what `log` says. Its data is kept in `data_dir`, or in a directory that is
+    /// removed with it.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be started.
+    pub(crate) async fn start(data_dir: Option<&Path>, listen: SocketAddr, log: &str) -> Result<Self, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
         let flags = Flags::try_parse_from(["tidegate"]);
         let mut settings =
             flags.map_err(|error| failed("the environment has a setting that is not valid", &error))?.settings;
-        let directory = match &demo.data_dir {
+        let directory = match data_dir {
             Some(_) => None,
             None => Some(TempDir::new().map_err(|error| failed("cannot make a temporary directory", &error))?),
         };
-        settings.listen = demo.listen;
-        settings.data_dir = match (&demo.data_dir, &directory) {
-            (Some(kept), _) => kept.clone(),
+        settings.listen = listen;
+        settings.data_dir = match (data_dir, &directory) {
+            (Some(kept), _) => kept.to_owned(),
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => settings.data_dir,
         };
@@ -50,19 +57,20 @@ impl House {
         settings.redis_url = None;
         settings.secret = None;
         settings.default_plan = None;
-        let traces = telemetry::start(&demo.log, settings.log_format).map_err(Failure::Usage)?;
+        let traces = telemetry::start(log, settings.log_format).map_err(Failure::Usage)?;
         let application = Application::build(&settings, system::environment()).await?;
         let (address, stop) = (application.address(), application.stop_handle());
         let running = tokio::spawn(application.run());
         Ok(Self { address, stop, running, traces, _directory: directory })
     }
 
-    pub(super) fn base(&self) -> String {
+    /// Its address as the beginning of addresses.
+    pub(crate) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Stops the server and removes what was temporary.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.stop().await;
         if let Ok(Err(error)) = self.running.await {
             tracing::warn!(%error, "the server did not stop cleanly");

@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 
 /// Standard output.
-pub(super) struct Screen {
+pub(crate) struct Screen {
     terminal: bool,
     colour: bool,
     chapter: Cell<u32>,
 }
 
 impl Screen {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let terminal = std::io::stdout().is_terminal();
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { terminal, colour, chapter: Cell::new(0) }
@@ -40,7 +40,7 @@ impl Screen {
         text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
     }
 
-    pub(super) fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         self.write(&format!("{text}\n"));
     }
 
@@ -62,7 +62,7 @@ impl Screen {
     }
 
     /// Something that takes a while has begun.
-    pub(super) fn waiting(&self, text: &str) {
+    pub(crate) fn waiting(&self, text: &str) {
         self.line(&self.faint(&format!("{text} …")));
     }
 

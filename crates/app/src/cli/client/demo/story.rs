@@ -7,30 +7,41 @@ use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::TIMEOUT;
-use super::api::{Api, number, text};
 use super::screen::Screen;
 use super::visit::Login;
 use crate::cli::Failure;
+use crate::cli::client::api::{Api, Proxies, number, text};
 use crate::system;
 
 /// The sample log: CloudEvents, one a line, packed.
-const SAMPLE: &[u8] = include_bytes!("../../../assets/file-events.jsonl.gz");
+const SAMPLE: &[u8] = include_bytes!("../../../../assets/file-events.jsonl.gz");
 
 /// Events that are sent in one request.
 const BATCH: usize = 500;
 
+/// How long the server may take to answer one request.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long any one thing may take before the demo gives up on it.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
 /// How often something is looked at again that is not there yet.
 const GLANCE: Duration = Duration::from_millis(50);
 
-pub(super) async fn run_story(api: &Api, screen: &Screen) -> Result<Login, Failure> {
+/// Tells the story on the server at `base`, and says who was left there.
+///
+/// # Errors
+/// [`Failure`] with the first thing that did not come as told.
+pub(crate) async fn run_story(base: &str, screen: &Screen) -> Result<Login, Failure> {
+    let unusable = |error| Failure::Failed(format!("cannot make an HTTP client: {error}"));
+    let api = Api::new(base, ANSWER_WITHIN, Proxies::Ignored).map_err(unusable)?;
     let mut sample = String::new();
     let unpacked = MultiGzDecoder::new(SAMPLE).read_to_string(&mut sample);
     unpacked.map_err(|error| Failure::Failed(format!("the sample log cannot be unpacked: {error}")))?;
     let lines: Vec<&str> = sample.lines().filter(|line| !line.trim().is_empty()).collect();
 
     screen.chapter("A person and a workspace");
-    let (api, mut login) = register(api, screen).await?;
+    let (api, mut login) = register(&api, screen).await?;
     let (first, slug) = found(&api, "Demo").await?;
     login.workspace = slug;
     screen.done(&format!("workspace {} ({first})", login.workspace));

@@ -4,7 +4,7 @@ use super::screen::Screen;
 
 /// Who the demo was.
 #[derive(Debug, Clone)]
-pub(super) struct Login {
+pub(crate) struct Login {
     pub(super) email: String,
     pub(super) password: String,
     pub(super) workspace: String,
@@ -15,7 +15,7 @@ pub(super) struct Login {
 
 impl Screen {
     /// The address, the log-in and three things to try.
-    pub(super) fn visit(&self, base: &str, login: &Login, ends_with_us: bool) {
+    pub(crate) fn visit(&self, base: &str, login: &Login, ends_with_us: bool) {
         let Login { email, password, workspace, token, subject } = login;
         self.chapter("Look around");
         self.item(&format!("address     {}", self.strong(base)));

@@ -14,7 +14,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const LONGEST: u64 = 2 * MAX_EVENT_BYTES as u64;
 
 /// Lines that are not blank, counted from 1.
-pub(crate) struct Lines {
+pub(super) struct Lines {
     reader: Box<dyn BufRead + Send>,
     number: usize,
 }
@@ -26,7 +26,7 @@ impl Lines {
     }
 
     /// The lines of anything that can be read.
-    pub(crate) fn of(source: impl Read + Send + 'static) -> io::Result<Self> {
+    pub(super) fn of(source: impl Read + Send + 'static) -> io::Result<Self> {
         let mut source = BufReader::with_capacity(64 * 1024, source);
         let reader: Box<dyn BufRead + Send> = if source.fill_buf()?.starts_with(&GZIP) {
             Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(source)))
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_sample_log_has_events() {
-        let sample = include_bytes!("../../../assets/file-events.jsonl.gz");
+        let sample = include_bytes!("../../../../assets/file-events.jsonl.gz");
         assert!(lines(sample.to_vec()).len() >= 3_000);
     }
 }

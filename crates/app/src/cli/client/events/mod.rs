@@ -9,23 +9,23 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, print};
+use crate::cli::{Failure, print};
 use lines::Lines;
-pub(crate) use upload::{Rejected, Summary, Target, upload};
+use upload::{Rejected, Summary, Target, upload};
 
 /// How many rejected lines are printed before they are only counted.
 const PRINTED: usize = 20;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub(super) enum Events {
+pub(crate) enum Events {
     /// Send a file of CloudEvents, one JSON object a line, plain or gzip; events that the workspace has are skipped
     Import(Import),
 }
 
 /// Arguments of `tidegate events import`.
 #[derive(Debug, Args)]
-pub(super) struct Import {
+pub(crate) struct Import {
     /// The file; `-` reads standard input
     file: PathBuf,
 
@@ -39,7 +39,7 @@ pub(super) struct Import {
 
 /// Which server, as whom, and where.
 #[derive(Debug, Args)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Address of the server
     #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -53,7 +53,7 @@ pub(super) struct Server {
     workspace: String,
 }
 
-pub(super) async fn run(command: Events) -> Result<(), Failure> {
+pub(crate) async fn run(command: Events) -> Result<(), Failure> {
     let Events::Import(import) = command;
     let name = import.file.display().to_string();
     let lines = Lines::open(&import.file).map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))?;

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::lines::Lines;
+use crate::cli::client::api::{Api, LINES, Proxies, position};
+
+/// How long the server may take to answer one request.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often one batch is sent before the import gives up; with the pauses between, some two minutes.
 const ATTEMPTS: u32 = 9;
@@ -19,37 +23,36 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// The events of one workspace on one server.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
-    client: Client,
+pub(super) struct Target {
+    api: Api,
     url: Url,
-    token: String,
 }
 
 /// How far an import has come.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Summary {
+pub(super) struct Summary {
     /// Events that were added.
-    pub(crate) accepted: u64,
+    pub(super) accepted: u64,
     /// Events that the workspace had.
-    pub(crate) duplicates: u64,
+    pub(super) duplicates: u64,
     /// Lines that were not taken.
-    pub(crate) rejected: Vec<Rejected>,
+    pub(super) rejected: Vec<Rejected>,
     /// The workspace's head after the last request.
-    pub(crate) position: i64,
+    pub(super) position: i64,
 }
 
 /// A line that was not taken.
 #[derive(Debug, Clone)]
-pub(crate) struct Rejected {
+pub(super) struct Rejected {
     /// Its number in the file.
-    pub(crate) line: usize,
+    pub(super) line: usize,
     /// What to change.
-    pub(crate) detail: String,
+    pub(super) detail: String,
 }
 
 /// Why an import stopped.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UploadError {
+pub(super) enum UploadError {
     #[error("{0:?} is not an address such as http://127.0.0.1:8080")]
     Address(String),
     #[error("the file cannot be read on: {0}")]
@@ -64,7 +67,7 @@ pub(crate) enum UploadError {
 
 impl UploadError {
     /// Whether the server will not, rather than could not.
-    pub(crate) const fn is_refusal(&self) -> bool {
+    pub(super) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
 }
@@ -94,22 +97,22 @@ struct Problem {
 
 impl Target {
     /// The events of `workspace`, an id or a slug, on the server at `url`.
-    pub(crate) fn new(url: &str, token: &str, workspace: &str) -> Result<Self, UploadError> {
+    pub(super) fn new(url: &str, token: &str, workspace: &str) -> Result<Self, UploadError> {
         let bad = || UploadError::Address(url.to_owned());
         let mut address =
             Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(bad)?;
         let segments = ["api", "v1", "workspaces", workspace, "events"];
         address.path_segments_mut().map_err(|()| bad())?.pop_if_empty().extend(segments);
-        let client = Client::builder().timeout(Duration::from_secs(90)).build().map_err(|_| bad())?;
-        Ok(Self { client, url: address, token: token.to_owned() })
+        let api = Api::new(url, TIMEOUT, Proxies::FromEnvironment).map_err(|_| bad())?;
+        Ok(Self { api: api.with_token(token), url: address })
     }
 
     async fn send(&self, body: &[u8]) -> Result<Response, UploadError> {
         let mut pause = Duration::from_millis(250);
         let mut attempt = 1;
         loop {
-            let request = self.client.post(self.url.clone()).bearer_auth(&self.token);
-            let request = request.header("content-type", "application/x-ndjson").body(body.to_vec());
+            let request = self.api.request(Method::POST, self.url.clone());
+            let request = request.header("content-type", LINES).body(body.to_vec());
             let result = request.send().await;
             let wait = match &result {
                 Ok(answer) if matches!(answer.status().as_u16(), 429 | 502..=504) => asked_pause(answer),
@@ -152,7 +155,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 ///
 /// # Errors
 /// Why it stopped, and how far it had come.
-pub(crate) async fn upload(
+pub(super) async fn upload(
     target: &Target,
     mut lines: Lines,
     batch: usize,
@@ -198,8 +201,7 @@ fn gather(
 async fn deliver(target: &Target, numbers: &[usize], body: &[u8], summary: &mut Summary) -> Result<(), UploadError> {
     let answer = target.send(body).await?;
     let status = answer.status();
-    let position = answer.headers().get("tidegate-position").and_then(|value| value.to_str().ok()?.parse().ok());
-    summary.position = position.unwrap_or(summary.position);
+    summary.position = position(answer.headers(), "tidegate-position").unwrap_or(summary.position);
     let bytes = answer.bytes().await.map_err(|error| UploadError::Failed { status, detail: cause(&error) })?;
     if status == StatusCode::ACCEPTED {
         let verdicts: Verdicts = serde_json::from_slice(&bytes)

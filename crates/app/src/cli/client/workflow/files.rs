@@ -9,7 +9,7 @@ use tidegate_workflows::definition::{Definition, DefinitionError, Format, MAX_BY
 use tidegate_workflows::step::StepRegistry;
 use walkdir::{DirEntry, WalkDir};
 
-use super::super::Failure;
+use crate::cli::Failure;
 
 /// What a document in a folder is recognised by.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];

@@ -9,11 +9,11 @@ use clap::Subcommand;
 use tidegate_workflows::definition::{Problem, json_schema};
 use tidegate_workflows::trigger::{Schedule, Trigger};
 
-use super::{Failure, print};
+use crate::cli::{Failure, print};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub(super) enum Workflow {
+pub(crate) enum Workflow {
     /// Check documents: prints `file:line:column: message` for each problem, and nothing where there is none
     Validate {
         /// Documents, YAML or (by the ending `.json`) JSON, and folders of `*.yaml`, `*.yml` and `*.json`; `-` reads YAML from
@@ -38,7 +38,7 @@ pub(super) enum Workflow {
     Steps,
 }
 
-pub(super) fn run(command: &Workflow) -> Result<(), Failure> {
+pub(crate) fn run(command: &Workflow) -> Result<(), Failure> {
     match command {
         Workflow::Validate { paths } => validate(paths),
         Workflow::Schedule { file, from, count } => {
