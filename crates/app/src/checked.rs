@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::tenancy::limits::LimitSettings;
 
 /// What the settings say, read.
-pub struct CheckedSettings {
+pub(crate) struct CheckedSettings {
     /// The secret, where it is configured.
     pub(crate) secret: Option<MasterSecret>,
     /// Named limits and trusted proxies.
@@ -44,9 +44,9 @@ impl CheckedSettings {
     ///
     /// # Errors
     /// [`StartError`] with the first one that cannot be used.
-    pub fn read(settings: &Settings) -> Result<Self, StartError> {
-        let plans = Catalogue::built_in().map_err(setting)?;
-        plans.newest(settings.plan()).map_err(setting)?;
+    pub(crate) fn read(settings: &Settings) -> Result<Self, StartError> {
+        let plans = Catalogue::built_in().map_err(StartError::setting)?;
+        plans.newest(settings.plan()).map_err(StartError::setting)?;
         let allow_hosts = settings.allow_hosts.iter().map(|text| allowed_host(text)).collect::<Result<_, _>>()?;
         let outbound = GuardedHttp::new(&OutboundConfig { allow_hosts, ..OutboundConfig::default() })
             .map_err(|error| StartError::Setting(format!("calls out of workflows cannot be made: {error}")))?;
@@ -77,11 +77,7 @@ fn smtp(settings: &Settings) -> Result<Option<SmtpMailer>, StartError> {
 }
 
 fn span(duration: Duration) -> Result<TimeDelta, StartError> {
-    TimeDelta::from_std(duration).map_err(setting)
-}
-
-fn setting(error: impl std::fmt::Display) -> StartError {
-    StartError::Setting(error.to_string())
+    TimeDelta::from_std(duration).map_err(StartError::setting)
 }
 
 fn configured_secret(settings: &Settings) -> Result<Option<MasterSecret>, StartError> {

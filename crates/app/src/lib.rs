@@ -3,28 +3,25 @@
 //! Nothing here decides anything about tenants, workflows, events or money; it reads requests, calls one service
 //! method and writes answers.
 
+mod billing;
+mod checked;
 pub mod cli;
-mod compute;
-mod detection;
-mod engine;
+mod events;
 pub mod http;
 mod jobs;
-mod mail;
 pub mod measures;
+mod platform;
 pub mod secrets;
 pub mod server;
-pub mod settings;
-pub mod supervisor;
-pub mod system;
-pub mod telemetry;
-pub mod tenancy;
-
-mod checked;
-mod outbound;
 mod services;
+pub mod settings;
 mod store;
-mod triggers;
+mod supervisor;
+pub mod system;
+mod telemetry;
+pub mod tenancy;
 mod unreadable;
 mod workers;
+mod workflows;
 
 pub use services::Services;

@@ -14,15 +14,17 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Services;
 use crate::checked::CheckedSettings;
-use crate::http::cors::Origins;
-use crate::http::fallback::{self, KnownPaths};
+use crate::http;
 use crate::http::openapi::{self, Rendered};
-use crate::http::{self, cors, envelope, idempotency};
+use crate::http::support::cors::{self, Origins};
+use crate::http::support::fallback::{self, KnownPaths};
+use crate::http::support::{envelope, idempotency};
 use crate::measures;
+use crate::platform::Platform;
 use crate::secrets::{MasterSecret, SecretError};
 use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
-use crate::workers;
+use crate::workers::Workers;
 
 /// How long a connection may be idle: longer than the 60 s after which load balancers give theirs up, so that a request never
 /// meets a connection that the server is just closing.
@@ -61,6 +63,13 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// A setting that cannot be used, or a defect in what is built in.
+    pub(crate) fn setting(error: impl std::fmt::Display) -> Self {
+        Self::Setting(error.to_string())
+    }
+}
+
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
@@ -73,6 +82,7 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     services: Services,
+    workers: Workers,
     open: OpenStore,
     shutdown_timeout: Duration,
     works: bool,
@@ -119,15 +129,15 @@ impl Application {
         if !violations.is_empty() {
             return Err(StartError::Isolation(violations));
         }
-        let services = Services::wire(settings, checked, env, open.store.clone(), &secret, recorder)?;
-        if let Some(redis) = &services.redis
+        let (services, workers) = Services::wire(settings, checked, env, open.store.clone(), &secret, recorder)?;
+        if let Some(redis) = &services.platform.redis
             && let Err(error) = redis.ping().await
         {
             tracing::warn!(%error, "REDIS_URL is set, and each process counts limits and sends signals by itself until Redis answers");
         }
         let server = listen(listener, &services, settings, origins).map_err(failed)?;
         let shutdown_timeout = Duration::from_secs(settings.shutdown_seconds);
-        Ok(Self { address, server, services, open, shutdown_timeout, works: settings.role.works() })
+        Ok(Self { address, server, services, workers, open, shutdown_timeout, works: settings.role.works() })
     }
 
     /// Where it listens.
@@ -145,7 +155,7 @@ impl Application {
     /// What stops it gracefully.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle { server: self.server.handle(), stopping: self.services.stopping.clone() }
+        StopHandle { server: self.server.handle(), stopping: self.services.platform.stopping.clone() }
     }
 
     /// Serves and works until it is stopped, then lets what is under way finish.
@@ -153,24 +163,24 @@ impl Application {
     /// # Errors
     /// An error of the listening socket.
     pub async fn run(self) -> std::io::Result<()> {
-        let supervisor = self.services.supervisor.clone();
-        workers::support(&self.services);
+        let Platform { supervisor, stopping, .. } = self.services.platform.clone();
+        self.workers.support();
         if self.works {
-            workers::start(&self.services);
+            self.workers.start();
         }
         if let Some(wal) = self.open.embedded_wal() {
-            let (store, stopping) = (self.open.store.clone(), self.services.stopping.clone());
+            let (store, stopping) = (self.open.store.clone(), stopping.clone());
             supervisor.spawn("embedded-database", "the embedded PostgreSQL grows and is not vacuumed", move || {
                 let (store, wal, stopping) = (store.clone(), wal.clone(), stopping.clone());
                 async move { stopping.run_until_cancelled(keep_embedded(store, wal)).await.unwrap_or_default() }
             });
         }
         let result = self.server.await;
-        self.services.stopping.cancel();
+        stopping.cancel();
         if tokio::time::timeout(self.shutdown_timeout, supervisor.wait()).await.is_err() {
             tracing::warn!("background work did not end in time; what it held is taken up by the next server");
         }
-        workers::flush_calls(&self.services).await;
+        self.workers.finish().await;
         supervisor.close().await;
         self.open.close().await;
         result

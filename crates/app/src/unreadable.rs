@@ -10,6 +10,8 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use crate::platform::Platform;
+
 /// Where actix-http reads requests. It writes an error for each connection that ends otherwise than it should.
 const HTTP_READER: &str = "actix_http::h1::dispatcher";
 
@@ -66,8 +68,15 @@ fn reason(message: &str) -> Option<&'static str> {
     known.iter().find(|(beginning, _)| error.starts_with(beginning)).map(|(_, reason)| *reason)
 }
 
+/// Starts what tells of requests that could not be read.
+pub(crate) fn support(platform: &Platform) {
+    let stopping = platform.stopping.clone();
+    let effect = "requests that cannot be read are not told of";
+    platform.supervisor.spawn("unreadable-requests", effect, move || report_unreadable_requests(stopping.clone()));
+}
+
 /// Tells once a minute, and once more at the end, how many requests could not be read.
-pub(crate) async fn report_unreadable_requests(stopping: CancellationToken) {
+async fn report_unreadable_requests(stopping: CancellationToken) {
     let mut turns = tokio::time::interval(TOLD);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         warn_of_unread();

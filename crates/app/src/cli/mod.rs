@@ -1,16 +1,16 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.
 
+mod client;
 mod demo;
-mod events;
-mod migrate;
-mod serve;
-mod workflow;
+mod server;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::client::{events, workflow};
+use self::server::{migrate, serve};
 use crate::secrets::SecretError;
 use crate::server::StartError;
 use crate::settings::Settings;

@@ -87,7 +87,7 @@ pub(crate) fn ingested(report: &IngestReport) {
 }
 
 /// Puts samples into their buckets, so that what is kept does not grow where nobody asks for it.
-pub(crate) async fn keep_up(recorder: PrometheusHandle, stopping: CancellationToken) {
+async fn keep_up(recorder: PrometheusHandle, stopping: CancellationToken) {
     let mut turns = tokio::time::interval(UPKEEP);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {
         recorder.run_upkeep();

@@ -7,14 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_engine::monitoring::{InstallationFigures, QueueFigures};
 use tidegate_events::pattern::DETECTION;
-use tidegate_kernel::{CacheFigures, SystemScope, Urgency};
+use tidegate_kernel::{CacheFigures, Environment, ScopeIssuer, SystemScope, Urgency};
+use tidegate_postgres::PgStore;
 use tidegate_use_cases::TRIGGERS;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::Services;
+use super::keep_up;
+use crate::platform::Platform;
+use crate::tenancy::TenancyServices;
+use crate::workflows::WorkflowServices;
 
 /// How long the database may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -26,52 +31,93 @@ const QUARANTINE_COUNTED: u32 = 10_000;
 /// The consumers of events: by what name each is measured, and under which its cursor is stored.
 const CONSUMERS: [(&str, &str); 2] = [("detection", DETECTION.0), ("triggers", TRIGGERS.0)];
 
-/// When the database was last asked.
-#[derive(Debug, Clone, Default)]
-pub struct Monitor(Arc<Mutex<Option<Instant>>>);
+/// Looks up what is measured when somebody asks.
+#[derive(Clone)]
+pub(crate) struct Monitor(Arc<Sources>);
 
-/// How every cache is used.
-pub(crate) fn caches(services: &Services) -> Vec<CacheFigures> {
-    services.tenancy.cache_figures().into_iter().chain(services.runs.cache_figures()).collect()
+/// Where measurements come from.
+struct Sources {
+    recorder: PrometheusHandle,
+    store: Arc<PgStore>,
+    env: Environment,
+    tenancy: TenancyServices,
+    workflows: WorkflowServices,
+    scope: SystemScope,
+    /// When the database was last asked.
+    asked: Mutex<Option<Instant>>,
 }
 
-/// All measurements, in the text format of Prometheus.
-pub(crate) async fn render(services: &Services) -> String {
-    pools_and_caches(services);
-    {
-        let mut asked = services.monitor.0.lock().await;
-        if asked.is_none_or(|at| at.elapsed() >= KEEP) {
-            // Where the database does not answer, the last figures stay.
-            let _ = timeout(ANSWER_WITHIN, ask(services)).await;
-            *asked = Some(Instant::now());
+impl Monitor {
+    /// Wires the monitor of a server.
+    pub(crate) fn wire(
+        platform: &Platform,
+        issuer: &ScopeIssuer,
+        tenancy: &TenancyServices,
+        workflows: &WorkflowServices,
+        recorder: PrometheusHandle,
+    ) -> Self {
+        Self(Arc::new(Sources {
+            recorder,
+            store: platform.store.clone(),
+            env: platform.env.clone(),
+            tenancy: tenancy.clone(),
+            workflows: workflows.clone(),
+            scope: issuer.system("measuring queues").with_urgency(Urgency::Engine),
+            asked: Mutex::default(),
+        }))
+    }
+
+    /// Puts samples into their buckets while nobody asks.
+    pub(crate) fn support(&self, platform: &Platform) {
+        let (recorder, stopping) = (self.0.recorder.clone(), platform.stopping.clone());
+        platform.supervisor.spawn("measurements", "samples are kept one by one until somebody asks", move || {
+            keep_up(recorder.clone(), stopping.clone())
+        });
+    }
+
+    /// How every cache is used.
+    pub(crate) fn caches(&self) -> Vec<CacheFigures> {
+        self.0.tenancy.cache_figures().into_iter().chain(self.0.workflows.runs.cache_figures()).collect()
+    }
+
+    /// All measurements, in the text format of Prometheus.
+    pub(crate) async fn render(&self) -> String {
+        self.pools_and_caches();
+        {
+            let mut asked = self.0.asked.lock().await;
+            if asked.is_none_or(|at| at.elapsed() >= KEEP) {
+                // Where the database does not answer, the last figures stay.
+                let _ = timeout(ANSWER_WITHIN, self.ask()).await;
+                *asked = Some(Instant::now());
+            }
+        }
+        self.0.recorder.render()
+    }
+
+    fn pools_and_caches(&self) {
+        for pool in self.0.store.pools() {
+            metrics::gauge!("database_pool_connections", "pool" => pool.name).set(f64::from(pool.open));
+            metrics::gauge!("database_pool_idle_connections", "pool" => pool.name).set(f64::from(pool.idle));
+            metrics::gauge!("database_pool_max_connections", "pool" => pool.name).set(f64::from(pool.max));
+        }
+        for cache in self.caches() {
+            metrics::gauge!("cache_entries", "cache" => cache.name).set(number(cache.entries));
+            for (result, lookups) in [("hit", cache.hits), ("miss", cache.misses)] {
+                metrics::counter!("cache_lookups_total", "cache" => cache.name, "result" => result).absolute(lookups);
+            }
         }
     }
-    services.metrics.render()
-}
 
-fn pools_and_caches(services: &Services) {
-    for pool in services.store.pools() {
-        metrics::gauge!("database_pool_connections", "pool" => pool.name).set(f64::from(pool.open));
-        metrics::gauge!("database_pool_idle_connections", "pool" => pool.name).set(f64::from(pool.idle));
-        metrics::gauge!("database_pool_max_connections", "pool" => pool.name).set(f64::from(pool.max));
-    }
-    for cache in caches(services) {
-        metrics::gauge!("cache_entries", "cache" => cache.name).set(number(cache.entries));
-        for (result, lookups) in [("hit", cache.hits), ("miss", cache.misses)] {
-            metrics::counter!("cache_lookups_total", "cache" => cache.name, "result" => result).absolute(lookups);
+    async fn ask(&self) {
+        let Sources { workflows, store, env, scope, .. } = &*self.0;
+        match workflows.quarantine.count(QUARANTINE_COUNTED).await {
+            Ok(quarantined) => metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined)),
+            Err(error) => tracing::debug!(%error, "runs in quarantine cannot be counted"),
         }
-    }
-}
-
-async fn ask(services: &Services) {
-    let scope: SystemScope = services.issuer.system("measuring queues").with_urgency(Urgency::Engine);
-    match services.quarantine.count(QUARANTINE_COUNTED).await {
-        Ok(quarantined) => metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined)),
-        Err(error) => tracing::debug!(%error, "runs in quarantine cannot be counted"),
-    }
-    match services.store.queues(&scope, &CONSUMERS.map(|(_, cursor)| cursor)).await {
-        Ok(figures) => queues(&figures, services.env.now()),
-        Err(error) => tracing::debug!(%error, "queues cannot be measured"),
+        match store.queues(scope, &CONSUMERS.map(|(_, cursor)| cursor)).await {
+            Ok(figures) => queues(&figures, env.now()),
+            Err(error) => tracing::debug!(%error, "queues cannot be measured"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod cached_access;
 mod ed25519;
+mod erasure;
 mod keyring;
 pub mod limits;
 mod passwords;
@@ -10,27 +11,31 @@ mod passwords;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_kernel::{CacheFigures, Environment, RequestId, ScopeIssuer, SignalBus, UserId};
-use tidegate_postgres::PgStore;
+use chrono::TimeDelta;
+use tidegate_engine::erasure::erase_when_due;
+use tidegate_kernel::{CacheFigures, RequestId, ScopeIssuer, UserId};
 use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
+use tidegate_use_cases::DeleteWorkspace;
 
 pub use cached_access::CachedAccess;
 pub use keyring::Keyring;
 pub use passwords::Argon2Hasher;
 
+use crate::platform::Platform;
 use crate::secrets::MasterSecret;
-use crate::supervisor::Supervisor;
-use limits::Limits;
+use limits::{LimitSettings, Limits};
 
-/// Tenancy, wired.
+/// The services of tenancy.
 #[derive(Clone)]
-pub struct Tenancy {
+pub struct TenancyServices {
     /// Gives out scopes.
     pub access: Arc<AccessControl>,
     /// People's accounts and log-ins.
     pub accounts: Arc<Accounts>,
     /// Workspaces.
     pub workspaces: Arc<Workspaces>,
+    /// Ends workspaces.
+    pub delete_workspace: DeleteWorkspace,
     /// Their members.
     pub members: Arc<Members>,
     /// Their API keys.
@@ -44,18 +49,17 @@ pub struct Tenancy {
     lookup: CachedAccess,
 }
 
-impl Tenancy {
-    /// Wires tenancy on a store.
-    #[must_use]
-    pub fn wire(
-        limits: Limits,
-        operators: HashSet<UserId>,
-        env: &Environment,
-        store: &Arc<PgStore>,
-        secret: &MasterSecret,
+impl TenancyServices {
+    /// Wires tenancy: `operators` operate the installation, and a deleted workspace is erased after `erase_after`.
+    pub(crate) fn wire(
+        platform: &Platform,
         issuer: &Arc<ScopeIssuer>,
-        signals: &Arc<dyn SignalBus>,
+        secret: &MasterSecret,
+        limits: LimitSettings,
+        operators: HashSet<UserId>,
+        erase_after: TimeDelta,
     ) -> Self {
+        let Platform { env, store, signals, .. } = platform;
         let keyring = Arc::new(Keyring::new(store.clone(), issuer.system("reading signing keys"), secret, env.clone()));
         #[expect(clippy::expect_used, reason = "the text is a request id")]
         let lookups = RequestId::new("authentication").expect("the text is a request id");
@@ -76,15 +80,23 @@ impl Tenancy {
         let workspaces = Workspaces::new(access.clone(), store.clone(), store.clone(), signals.clone(), env.clone());
         let members =
             Members::new(store.clone(), store.clone(), issuer.system("naming members"), signals.clone(), env.clone());
+        let workspaces = Arc::new(workspaces);
         Self {
+            delete_workspace: DeleteWorkspace::new(
+                store.clone(),
+                workspaces.clone(),
+                Arc::clone(signals),
+                env.clone(),
+                erase_after,
+            ),
             access,
             accounts: Arc::new(accounts),
-            workspaces: Arc::new(workspaces),
+            workspaces,
             members: Arc::new(members),
             api_keys: Arc::new(ApiKeys::new(store.clone(), signals.clone(), env.clone())),
             audit_trail: Arc::new(AuditTrail::new(store.clone())),
             keyring,
-            limits: Arc::new(limits),
+            limits: Arc::new(Limits::new(platform.rate_limiter(), limits)),
             lookup,
         }
     }
@@ -94,16 +106,21 @@ impl Tenancy {
         self.lookup.figures()
     }
 
-    /// Has what is kept of sessions, keys and memberships dropped as soon as `bus` says that it has changed.
-    pub(crate) fn follow(&self, bus: &Arc<dyn SignalBus>, supervisor: &Supervisor) {
-        let (lookup, bus) = (self.lookup.clone(), Arc::clone(bus));
-        supervisor.spawn_support(
-            "access-cache",
-            "what was revoked is felt within a second, and not at once",
-            move || {
-                let (lookup, bus) = (lookup.clone(), Arc::clone(&bus));
-                async move { lookup.follow(&*bus).await }
-            },
-        );
+    /// Has what is kept of sessions, keys and memberships dropped as soon as a signal says that it has changed.
+    pub(crate) fn support(&self, platform: &Platform) {
+        let (lookup, bus) = (self.lookup.clone(), Arc::clone(&platform.signals));
+        let effect = "what was revoked is felt within a second, and not at once";
+        platform.supervisor.spawn_support("access-cache", effect, move || {
+            let (lookup, bus) = (lookup.clone(), Arc::clone(&bus));
+            async move { lookup.follow(&*bus).await }
+        });
+    }
+
+    /// Starts the erasure of deleted workspaces.
+    pub(crate) fn start(&self, platform: &Platform, issuer: &Arc<ScopeIssuer>) {
+        let (on, issuer) = (platform.clone(), Arc::clone(issuer));
+        platform.supervisor.spawn("erasure", "deleted workspaces are not erased by this process", move || {
+            erase_when_due(erasure::parts(&on, &issuer), on.stopping.clone())
+        });
     }
 }

@@ -45,7 +45,7 @@ impl TestApp {
         name: &'static str,
         start: impl Fn() -> T + Send + Sync + 'static,
     ) {
-        self.services.supervisor.spawn(name, "nothing is missed", start);
+        self.services.platform.supervisor.spawn(name, "nothing is missed", start);
     }
 
     /// A server with generous limits and the unlimited plan.

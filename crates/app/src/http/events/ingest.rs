@@ -2,28 +2,31 @@
 
 use std::collections::HashMap;
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidegate_events::IngestReport;
 use tidegate_events::cloud_event::{self, Body, MAX_BATCH_ITEMS, MAX_BODY_BYTES, Unreadable};
+use tidegate_events::{IngestError, IngestReport};
 use tidegate_kernel::{Permission, Position};
 use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::super::body;
-use super::super::caller::Entered;
-use super::super::problem::{
+use crate::http::support::body;
+use crate::http::support::caller::Entered;
+use crate::http::support::position::POSITION;
+use crate::http::support::problem::{
     BODY_TOO_LARGE, FieldError, MALFORMED_BODY, Problem, QUOTA_EXCEEDED, UNSUPPORTED_MEDIA_TYPE,
 };
-use super::super::schema;
+use crate::http::support::schema;
 use crate::{Services, measures};
 
-/// The workspace's head after a request: a reader that has come so far has seen everything that the request brought.
-pub const POSITION: HeaderName = HeaderName::from_static("tidegate-position");
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(ingest);
+}
 
 /// Bodies above this are read away from the threads that serve requests.
 const READ_AWAY: usize = 64 * 1024;
@@ -195,7 +198,7 @@ fn lines_example() -> String {
 /// known by `source` and `id` for 32 days. In binary mode the attributes are `ce-` headers and the body is `data`, of any
 /// other content type.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), BinaryMode),
+    params(BinaryMode),
     request_body(content(
         (NewCloudEvent = "application/cloudevents+json", example = one_example),
         (CloudEventBatch = "application/cloudevents-batch+json", example = batch_example),
@@ -221,11 +224,11 @@ pub async fn ingest(
     scope.require(Permission::EventsWrite)?;
     let sent = Sent::with(&request);
     let bytes = body::read(payload.into_inner(), MAX_BODY_BYTES).await?;
-    let now = services.env.now();
+    let now = services.platform.env.now();
     let many = bytes.len() > READ_AWAY;
     let read = move || cloud_event::read(&sent, &bytes, now);
     let Body { items, .. } = if many { web::block(read).await.map_err(|_| Problem::internal())?? } else { read()? };
-    let report = services.events.ingest(&scope, items).await?;
+    let report = services.events.log.ingest(&scope, items).await?;
     measures::ingested(&report);
     let position = position(report.position);
     if report.is_over_quota() {
@@ -240,6 +243,15 @@ pub async fn ingest(
 
 fn position(position: Position) -> HeaderValue {
     HeaderValue::from(position.0)
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Forbidden(error) => error.into(),
+            IngestError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<Unreadable> for Problem {

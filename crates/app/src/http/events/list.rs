@@ -7,16 +7,22 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tidegate_events::{EventFilter, Payload, StoredEvent};
+use tidegate_events::{EventFilter, ListEventsError, Payload, ReadEventError, StoredEvent};
 use tidegate_kernel::EventId;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::super::caller::Entered;
-use super::super::cursor::List;
-use super::super::problem::Problem;
-use super::super::query::{Query, page_size, period, texts};
-use super::super::schema;
 use crate::Services;
+use crate::http::support::caller::Entered;
+use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
+use crate::http::support::problem::Problem;
+use crate::http::support::query::{Query, page_size, period, texts};
+use crate::http::support::schema;
+
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(get_one);
+}
 
 /// Which events are wanted. A parameter that is repeated means any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -127,7 +133,7 @@ impl From<StoredEvent> for EventView {
 ///
 /// The order is that of positions; `from` and `to` look at when events happened.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"), EventsQuery),
+    params(EventsQuery),
     responses((status = 200, description = "Events", body = List<EventView>)))]
 #[get("/workspaces/{ws}/events")]
 pub async fn list(
@@ -140,23 +146,21 @@ pub async fn list(
     let binding = (scope.workspace(), "events", &filters);
     let before = services.cursors.open_optional::<EventId>(query.cursor.as_deref(), &binding)?;
     let filter = filter(&query)?;
-    let page = services.events.list(&scope, &filter, before, size).await?;
+    let page = services.events.log.list(&scope, &filter, before, size).await?;
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(EventView::from), &binding)))
 }
 
 /// An event by Tidegate's own id, such as the evidence of a pattern names it.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
-    params(("ws" = String, Path, description = "Id or slug of the workspace"),
-        ("evt" = String, Path, description = "The event's `event_id`")),
     responses((status = 200, description = "The event", body = EventView)))]
 #[get("/workspaces/{ws}/events/{evt}")]
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    path: web::Path<(String, String)>,
+    event: InPath<EventId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = path.1.parse().map_err(|_| Problem::not_found())?;
-    Ok(HttpResponse::Ok().json(EventView::from(services.events.get(&scope, id).await?)))
+    let event = services.events.log.get(&scope, event.or_not_found()?).await?;
+    Ok(HttpResponse::Ok().json(EventView::from(event)))
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {
@@ -170,4 +174,23 @@ fn filter(query: &EventsQuery) -> Result<EventFilter, Problem> {
         from,
         to,
     })
+}
+
+impl From<ReadEventError> for Problem {
+    fn from(error: ReadEventError) -> Self {
+        match error {
+            ReadEventError::Forbidden(error) => error.into(),
+            ReadEventError::NotFound => Self::not_found(),
+            ReadEventError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ListEventsError> for Problem {
+    fn from(error: ListEventsError) -> Self {
+        match error {
+            ListEventsError::Forbidden(error) => error.into(),
+            ListEventsError::Store(error) => error.into(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What every parameter of a name has in common, whichever operation takes it: its bounds, and how ids look in paths.
+//! What every parameter of a name has in common, whichever operation takes it: its bounds, and what a path names.
 //!
 //! Bounds of a body's fields stand at the fields. The tests beside this file fail for a parameter or a field of a known name
 //! without them.
@@ -7,53 +7,38 @@ use tidegate_kernel::PageSize;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ArrayItems, Components, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
-use utoipa::{PartialSchema, ToSchema};
 
-use crate::http::query::{LONGEST_VALUE, MOST_VALUES};
-use crate::http::schema;
+use crate::http::support::path;
+use crate::http::support::query::{LONGEST_VALUE, MOST_VALUES};
 
 /// The longest cursor that is handed out; longer ones are none.
 const LONGEST_CURSOR: usize = 1024;
 
-/// Bounds the parameters of an operation, and names the schemas of ids in its path among the components.
-pub(super) fn bound(operation: &mut Operation, components: &mut Components) {
+/// Bounds the parameters of an operation.
+pub(super) fn bound(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
         match parameter.parameter_in {
-            ParameterIn::Path => bound_path(parameter, components),
             ParameterIn::Query => bound_query(parameter),
-            ParameterIn::Header | ParameterIn::Cookie | ParameterIn::QueryString => {}
+            ParameterIn::Path | ParameterIn::Header | ParameterIn::Cookie | ParameterIn::QueryString => {}
         }
     }
 }
 
-/// What a name in a path stands for.
-fn bound_path(parameter: &mut Parameter, components: &mut Components) {
-    let mut refer = |name: std::borrow::Cow<'static, str>, schema: RefOr<Schema>| {
-        parameter.schema = Some(Ref::from_schema_name(name.as_ref()).into());
-        components.schemas.entry(name.into_owned()).or_insert(schema);
-    };
-    macro_rules! refer_to {
-        ($of:ty) => {
-            refer(<$of as ToSchema>::name(), <$of as PartialSchema>::schema())
-        };
+/// Adds the parameters that `path` has to an operation, before its own, and the schemas of their ids to the components.
+pub(super) fn add_path_parameters(path: &str, operation: &mut Operation, components: &mut Components) {
+    let mut parameters: Vec<RefOr<Parameter>> =
+        names(path).filter_map(|name| path::parameter(name, components)).map(Into::into).collect();
+    if !parameters.is_empty() {
+        let own = operation.parameters.get_or_insert_default();
+        parameters.append(own);
+        *own = parameters;
     }
-    match parameter.name.as_str() {
-        "ws" => refer_to!(schema::WorkspaceRef),
-        "user" => refer_to!(schema::UserId),
-        "session" => refer_to!(schema::SessionId),
-        "key" => refer_to!(schema::ApiKeyId),
-        "evt" => refer_to!(schema::EventId),
-        "sug" => refer_to!(schema::SuggestionId),
-        "version" => {
-            let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i32::MAX));
-            parameter.schema = Some(number.build().into());
-        }
-        "wf" => refer_to!(schema::WorkflowId),
-        "run" => refer_to!(schema::RunId),
-        "job" => refer_to!(schema::JobId),
-        _ => {}
-    }
+}
+
+/// The names in a path, such as `ws` in `/workspaces/{ws}`, in their order.
+pub(super) fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('{').filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
 }
 
 fn bound_query(parameter: &mut Parameter) {

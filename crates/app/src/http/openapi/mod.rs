@@ -12,8 +12,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use utoipa_actix_web::AppExt;
 
-use super::idempotency;
-use super::problem::{FieldError, MEDIA_TYPE, ProblemBody};
+use crate::http::support::idempotency;
+use crate::http::support::problem::{FieldError, MEDIA_TYPE, ProblemBody};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,7 +44,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
             if method == "POST" && idempotency::takes_keys(path) {
                 operation.parameters.get_or_insert_default().push(idempotency_key().into());
             }
-            bounds::bound(operation, components);
+            bounds::add_path_parameters(path, operation, components);
+            bounds::bound(operation);
             let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             let responses = &mut operation.responses.responses;
             for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('4')) {

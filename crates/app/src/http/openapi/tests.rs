@@ -19,6 +19,25 @@ fn every_operation_has_a_name_of_its_own_and_a_summary() {
 }
 
 #[test]
+fn every_name_in_a_path_is_a_parameter() {
+    let mut document = document();
+    for (path, item) in &mut document.paths.paths {
+        let names: Vec<&str> = bounds::names(path).collect();
+        for (method, operation) in operations_mut(item) {
+            let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+                RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path => Some(parameter.name.as_str()),
+                _ => None,
+            });
+            assert_eq!(
+                parameters.collect::<Vec<_>>(),
+                names,
+                "{method} {path}: `support/path.rs` has to know each name"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_committed_document_is_what_is_served() {
     let committed = include_str!("../../../../../docs/openapi.json");
     assert!(committed.trim_end() == json(), "run `cargo xtask codegen`, and read the difference as a caller would");

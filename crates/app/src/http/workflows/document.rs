@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tidegate_workflows::definition::{Format, MAX_BYTES};
 use tidegate_workflows::model::Document;
 
-use crate::http::body::{media_type, read};
-use crate::http::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
+use crate::http::support::body::{media_type, read};
+use crate::http::support::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 
 /// An example for the OpenAPI document.
 pub(super) fn yaml_example() -> &'static str {

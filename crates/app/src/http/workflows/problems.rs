@@ -3,8 +3,8 @@
 use tidegate_workflows::definition::{self, DefinitionError};
 use tidegate_workflows::error::{CheckError, CreateError, DraftError, PublishError, ReadError, WithdrawError};
 
-use crate::http::problem::{FieldError, MALFORMED_BODY, NAME_TAKEN, Problem};
-use crate::http::revision;
+use crate::http::support::problem::{FieldError, MALFORMED_BODY, NAME_TAKEN, Problem};
+use crate::http::support::revision;
 
 impl From<DefinitionError> for Problem {
     fn from(error: DefinitionError) -> Self {

@@ -8,7 +8,7 @@ use tidegate_workflows::definition;
 use tidegate_workflows::model::{Document, Version, VersionDetails, Workflow, WorkflowDetails};
 use utoipa::ToSchema;
 
-use crate::http::schema;
+use crate::http::support::schema;
 
 /// A workflow.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,0 +1,75 @@
+//! Billing, wired: plans, usage, and the counting of API calls.
+
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_billing::{Billing, CallMeter, Catalogue};
+use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
+
+pub(crate) use report::{UsageReport, UsageTotalsAt};
+
+use crate::platform::Platform;
+use crate::server::StartError;
+
+/// How often API calls that were counted are written.
+const CALLS_WRITTEN: Duration = Duration::from_secs(1);
+
+/// The services of billing.
+#[derive(Clone)]
+pub(crate) struct BillingServices {
+    /// Plans, and what workspaces have used of them.
+    pub(crate) plans: Billing,
+    /// Counts API calls.
+    pub(crate) calls: Arc<CallMeter>,
+    /// What all workspaces have used, for operators.
+    pub(crate) report: UsageReport,
+    counting: Arc<SystemScope>,
+}
+
+impl BillingServices {
+    /// Wires billing with its plans, of which `default` is that of a new workspace.
+    ///
+    /// # Errors
+    /// [`StartError::Setting`] where there is no such plan.
+    pub(crate) fn wire(
+        platform: &Platform,
+        issuer: &ScopeIssuer,
+        plans: Catalogue,
+        default: &str,
+    ) -> Result<Self, StartError> {
+        let Platform { store, env, .. } = platform;
+        Ok(Self {
+            plans: Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?,
+            calls: Arc::new(CallMeter::new(store.clone(), env.clone())),
+            report: UsageReport::new(
+                store.clone(),
+                issuer.system("counting usage for operators").with_urgency(Urgency::Background),
+                env.clone(),
+            ),
+            counting: Arc::new(issuer.system("counting API calls").with_urgency(Urgency::Background)),
+        })
+    }
+
+    /// Writes API calls every second, where there were any. What came last is for whoever stops the server to write.
+    pub(crate) fn support(&self, platform: &Platform) {
+        let (billing, stopping) = (self.clone(), platform.stopping.clone());
+        platform.supervisor.spawn("api-calls", "API calls are counted and not written", move || {
+            let (billing, stopping) = (billing.clone(), stopping.clone());
+            async move {
+                let mut seconds = tokio::time::interval(CALLS_WRITTEN);
+                while stopping.run_until_cancelled(seconds.tick()).await.is_some() {
+                    billing.write_calls().await;
+                }
+            }
+        });
+    }
+
+    /// Writes the API calls that were counted up to now.
+    pub(crate) async fn write_calls(&self) {
+        if let Err(error) = self.calls.flush(&self.counting).await {
+            tracing::warn!(%error, "API calls were not written; trying again with the next ones");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The HTTP API as any other program sees it. This is the only HTTP client of the command line.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, IntoUrl, Method, RequestBuilder};
+use serde_json::Value;
+
+use crate::cli::Failure;
+
+/// The media type of JSON objects, one a line.
+pub(super) const LINES: &str = "application/x-ndjson";
+
+/// Whether requests go through the proxies that the environment names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Proxies {
+    /// Requests go straight to the server.
+    Ignored,
+    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are followed.
+    FromEnvironment,
+}
+
+/// A server, and who we are there.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    base: String,
+    client: Client,
+    token: Option<String>,
+}
+
+/// An answer with its body.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// A position in a header; 0 where there is none.
+    pub(super) fn position(&self, name: &str) -> i64 {
+        position(&self.headers, name).unwrap_or(0)
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self) -> &[Value] {
+        let items = self.body.get("items").unwrap_or(&self.body);
+        items.as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A position in a header.
+pub(super) fn position(headers: &HeaderMap, name: &str) -> Option<i64> {
+    headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// A member that is a text; empty where it is not.
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A member that is a number; 0 where it is not.
+pub(super) fn number(value: &Value, pointer: &str) -> i64 {
+    value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+impl Api {
+    /// The server at the address `base`. A request may take as long as `timeout`.
+    ///
+    /// # Errors
+    /// An error where this machine has no TLS that works, for example.
+    pub(super) fn new(base: &str, timeout: Duration, proxies: Proxies) -> reqwest::Result<Self> {
+        let client = Client::builder().timeout(timeout);
+        let client = match proxies {
+            Proxies::Ignored => client.no_proxy(),
+            Proxies::FromEnvironment => client,
+        };
+        Ok(Self { base: base.to_owned(), client: client.build()?, token: None })
+    }
+
+    /// The same server, with a token.
+    pub(super) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// A request to an address of this server, with the token where there is one.
+    pub(super) fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Reads what is at `path` below `/api/v1`.
+    ///
+    /// # Errors
+    /// [`Failure`] where there is no answer, or its status is 400 or above. So it is with the other methods.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.wanted(Method::GET, path, |request| request).await
+    }
+
+    /// Sends a JSON body.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        self.wanted(Method::POST, path, |request| request.json(body)).await
+    }
+
+    /// Sends a body of JSON lines.
+    pub(super) async fn post_lines(&self, path: &str, lines: &str) -> Result<Answer, Failure> {
+        let lines = lines.to_owned();
+        self.wanted(Method::POST, path, |request| request.header("content-type", LINES).body(lines)).await
+    }
+
+    /// The answer whatever its status is.
+    pub(super) async fn try_get(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Method::GET, path, |request| request).await
+    }
+
+    async fn wanted(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, Failure> {
+        let named = format!("{method} {path}");
+        let answer = self.send(method, path, fill).await?;
+        if answer.status < 400 {
+            return Ok(answer);
+        }
+        let (title, detail) = (text(&answer.body, "/title"), text(&answer.body, "/detail"));
+        let (status, request) = (answer.status, text(&answer.body, "/request_id"));
+        let said = format!("{named} answered {status}: {title}. {detail} (request {request})");
+        Err(if matches!(status, 402 | 403) { Failure::Refused(said) } else { Failure::Failed(said) })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, Failure> {
+        let failed = |error: reqwest::Error| {
+            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            Failure::Failed(format!("no answer from {}: {why}; is a Tidegate server running there?", self.base))
+        };
+        let request = self.request(method, format!("{}/api/v1{path}", self.base));
+        let response = fill(request).send().await.map_err(failed)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.map_err(failed)?;
+        Ok(Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    }
+}

@@ -1,0 +1,5 @@
+//! Commands that start a server here, or change the schema of its database.
+
+pub(super) mod migrate;
+pub(super) mod serve;
+pub(super) mod temporary;

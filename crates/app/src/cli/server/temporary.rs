@@ -1,0 +1,82 @@
+//! The server that a demo brings with it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use clap::Parser;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::cli::Failure;
+use crate::server::{Application, StopHandle};
+use crate::settings::Settings;
+use crate::telemetry::Traces;
+use crate::{system, telemetry};
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A server with the embedded PostgreSQL on a data directory of its own, whatever the environment says.
+pub(crate) struct TemporaryServer {
+    address: SocketAddr,
+    stop: StopHandle,
+    running: JoinHandle<std::io::Result<()>>,
+    traces: Option<Traces>,
+    /// Held so that it is removed at the end.
+    _directory: Option<TempDir>,
+}
+
+impl TemporaryServer {
+    /// Starts a server that listens on `listen` and logs what `log` says. Its data is kept in `data_dir`, or in a directory that is
+    /// removed with it.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be started.
+    pub(crate) async fn start(data_dir: Option<&Path>, listen: SocketAddr, log: &str) -> Result<Self, Failure> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
+        let flags = Flags::try_parse_from(["tidegate"]);
+        let mut settings =
+            flags.map_err(|error| failed("the environment has a setting that is not valid", &error))?.settings;
+        let directory = match data_dir {
+            Some(_) => None,
+            None => Some(TempDir::new().map_err(|error| failed("cannot make a temporary directory", &error))?),
+        };
+        settings.listen = listen;
+        settings.data_dir = match (data_dir, &directory) {
+            (Some(kept), _) => kept.to_owned(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => settings.data_dir,
+        };
+        settings.role = crate::settings::Role::All;
+        settings.database_url = None;
+        settings.engine_database_url = None;
+        settings.directory_database_url = None;
+        settings.redis_url = None;
+        settings.secret = None;
+        settings.default_plan = None;
+        let traces = telemetry::start(log, settings.log_format).map_err(Failure::Usage)?;
+        let application = Application::build(&settings, system::environment()).await?;
+        let (address, stop) = (application.address(), application.stop_handle());
+        let running = tokio::spawn(application.run());
+        Ok(Self { address, stop, running, traces, _directory: directory })
+    }
+
+    /// Its address as the beginning of addresses.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops the server and removes what was temporary.
+    pub(crate) async fn close(self) {
+        self.stop.stop().await;
+        if let Ok(Err(error)) = self.running.await {
+            tracing::warn!(%error, "the server did not stop cleanly");
+        }
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
+    }
+}

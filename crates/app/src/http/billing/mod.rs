@@ -1,0 +1,10 @@
+//! Plans and usage.
+
+mod usage;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// The operations of this area.
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.configure(usage::configure);
+}

@@ -1,0 +1,20 @@
+//! Running an installation: health, measurements, background jobs, runs in quarantine, and mails that were kept.
+
+mod dev;
+mod health;
+mod jobs;
+mod monitoring;
+mod quarantine;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub(crate) use health::configure as health_routes;
+
+/// The operations of this area under `/api/v1`.
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config
+        .configure(jobs::configure)
+        .configure(dev::configure)
+        .configure(monitoring::configure)
+        .configure(quarantine::configure);
+}

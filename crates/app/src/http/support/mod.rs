@@ -1,0 +1,20 @@
+//! What the operations of all areas use: extractors, answers, problems, and the middleware around every request.
+//!
+//! Nothing here belongs to one resource; that is in the folder of its area.
+
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod cors;
+pub(crate) mod cursor;
+pub(crate) mod envelope;
+pub(crate) mod fallback;
+pub(crate) mod idempotency;
+pub(crate) mod path;
+pub(crate) mod position;
+pub(crate) mod problem;
+pub(crate) mod query;
+pub(crate) mod rate;
+pub(crate) mod revision;
+pub(crate) mod schema;
+pub(crate) mod secret;
+pub(crate) mod text;

@@ -1,0 +1,149 @@
+//! What paths name: ids and numbers, read as what they are, and how the OpenAPI document describes them.
+
+use std::future::{Ready, ready};
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr, Required};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use super::schema;
+
+/// A part of a path that names something, such as the `{wf}` in `/workflows/{wf}`.
+pub(crate) trait PathPart: FromStr + 'static {
+    /// Its name in paths, without the braces.
+    const NAME: &'static str;
+
+    /// The value that names nothing, in any workspace.
+    fn of_nothing() -> Self;
+}
+
+/// A part of the path, as an extractor.
+///
+/// A text that is no `T` names nothing, and is answered as a thing that does not exist: 404. The extractor itself refuses no
+/// request, so that a caller who may not ask at all gets that answer first.
+#[derive(Debug)]
+pub(crate) struct InPath<T>(Option<T>);
+
+impl<T: PathPart> FromRequest for InPath<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(request.match_info().get(T::NAME).and_then(|text| text.parse().ok()))))
+    }
+}
+
+impl<T: PathPart> InPath<T> {
+    /// What the path names.
+    ///
+    /// # Errors
+    /// 404 where the text is no `T`.
+    pub(crate) fn or_not_found(self) -> Result<T, Problem> {
+        self.0.ok_or_else(Problem::not_found)
+    }
+
+    /// What the path names, or a value that names nothing where the text is no `T`. For services that check a permission before
+    /// they look for the thing: 403 comes before 404.
+    pub(crate) fn or_nothing(self) -> T {
+        self.0.unwrap_or_else(T::of_nothing)
+    }
+}
+
+/// The number of a version in a path. Versions count from 1.
+#[derive(Debug)]
+pub(crate) struct VersionNumber(pub(crate) i32);
+
+impl FromStr for VersionNumber {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+impl PathPart for VersionNumber {
+    const NAME: &'static str = "version";
+
+    fn of_nothing() -> Self {
+        Self(0)
+    }
+}
+
+macro_rules! ids_in_paths {
+    ($($name:literal $id:ident $description:literal;)*) => {
+        $(impl PathPart for tidegate_kernel::$id {
+            const NAME: &'static str = $name;
+
+            fn of_nothing() -> Self {
+                Self::from_uuid(Uuid::nil())
+            }
+        })*
+
+        /// The parameter that a name in a path stands for; `None` for an unknown name. The schema of an id goes to `components`.
+        pub(crate) fn parameter(name: &str, components: &mut Components) -> Option<Parameter> {
+            let (description, schema) = match name {
+                "ws" => ("Id or slug of the workspace", named::<schema::WorkspaceRef>(components)),
+                VersionNumber::NAME => ("The number of the version, from 1", version_number()),
+                $($name => ($description, named::<schema::$id>(components)),)*
+                _ => return None,
+            };
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+            Some(parameter.description(Some(description)).schema(Some(schema)).build())
+        }
+    };
+}
+
+// A new name in a path is a line here.
+ids_in_paths! {
+    "user" UserId "Id of the person";
+    "session" SessionId "Id of the session";
+    "key" ApiKeyId "Id of the API key";
+    "evt" EventId "The event's `event_id`";
+    "sug" SuggestionId "Id of the suggestion";
+    "wf" WorkflowId "Id of the workflow";
+    "run" RunId "Id of the run";
+    "job" JobId "Id of the job";
+}
+
+/// A reference to a schema among the components, where it is put.
+fn named<T: ToSchema>(components: &mut Components) -> RefOr<Schema> {
+    let name = T::name().into_owned();
+    let reference = Ref::from_schema_name(&name);
+    components.schemas.entry(name).or_insert_with(T::schema);
+    reference.into()
+}
+
+fn version_number() -> RefOr<Schema> {
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i32::MAX));
+    number.build().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use tidegate_kernel::WorkflowId;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_id_names_nothing() {
+        let read = |text: &'static str| {
+            let request = TestRequest::default().param("wf", text).to_http_request();
+            InPath::<WorkflowId>::from_request(&request, &mut Payload::None).into_inner().unwrap()
+        };
+        let id = "wf_01jz3q9m0e7c2v5y8t4r6n1k0d";
+        assert_eq!(read(id).or_not_found().unwrap().to_string(), id);
+        assert_eq!(read(id).or_nothing().to_string(), id);
+        for text in ["", "wf_", "run_01jz3q9m0e7c2v5y8t4r6n1k0d"] {
+            assert!(read(text).or_not_found().is_err(), "{text}");
+            assert_eq!(read(text).or_nothing(), WorkflowId::from_uuid(Uuid::nil()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Errors as callers see them: problem+json (RFC 9457) with a stable type, the request id and the exact field.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use tidegate_kernel::{Forbidden, RequestId, StoreError};
+use tidegate_postgres::DatabaseAway;
+use utoipa::ToSchema;
+
+use super::schema;
+
+/// The media type of every error.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// One kind of problem. Its slug is part of the API and never changes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ProblemType {
+    /// The `code`, and the last part of the `type`.
+    pub slug: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The summary, the same for every occurrence.
+    pub title: &'static str,
+}
+
+macro_rules! problem_types {
+    ($($name:ident = $status:literal $slug:literal $title:literal;)*) => {
+        $(#[doc = $title] pub const $name: ProblemType = ProblemType { slug: $slug, status: $status, title: $title };)*
+        /// Every kind of problem, by status.
+        #[cfg(test)]
+        const PROBLEM_TYPES: &[&ProblemType] = &[$(&$name,)*];
+    };
+}
+
+problem_types! {
+    BAD_REQUEST = 400 "bad-request" "The request cannot be read";
+    MALFORMED_BODY = 400 "malformed-body" "The body cannot be read";
+    INVALID_QUERY = 400 "invalid-query" "A query parameter is not valid";
+    INVALID_CURSOR = 400 "invalid-cursor" "The cursor is not valid for this list";
+    UNAUTHENTICATED = 401 "unauthenticated" "A valid access token or API key is needed";
+    INVALID_CREDENTIALS = 401 "invalid-credentials" "The e-mail or the password is wrong";
+    INVALID_REFRESH_TOKEN = 401 "invalid-refresh-token" "The refresh token is not valid";
+    REFRESH_REUSED = 401 "refresh-reused" "The refresh token was used before";
+    QUOTA_EXCEEDED = 402 "quota-exceeded" "The plan's quota is used up";
+    FORBIDDEN = 403 "forbidden" "The permission is missing";
+    PERSON_REQUIRED = 403 "person-required" "A person is needed, not an API key";
+    NOT_FOUND = 404 "not-found" "There is nothing here that you can see";
+    METHOD_NOT_ALLOWED = 405 "method-not-allowed" "The method is not supported here";
+    CONFLICT = 409 "conflict" "The request conflicts with the current state";
+    EMAIL_TAKEN = 409 "email-taken" "The e-mail address has an account already";
+    SLUG_TAKEN = 409 "slug-taken" "Another workspace has this slug";
+    NAME_TAKEN = 409 "name-taken" "The workspace has another one of this name";
+    LAST_OWNER = 409 "last-owner" "A workspace keeps at least one owner";
+    IDEMPOTENCY_IN_FLIGHT = 409 "idempotency-in-flight" "A request with this key is still under way";
+    PRECONDITION_FAILED = 412 "precondition-failed" "The resource has changed since it was read";
+    BODY_TOO_LARGE = 413 "body-too-large" "The body is too large";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type" "The content type is not supported";
+    INVALID = 422 "invalid" "The content is not valid";
+    IDEMPOTENCY_MISMATCH = 422 "idempotency-mismatch" "This key came with another request before";
+    PRECONDITION_REQUIRED = 428 "precondition-required" "If-Match is needed so that no change is lost";
+    RATE_LIMITED = 429 "rate-limited" "Too many requests";
+    INTERNAL = 500 "internal" "Something failed on our side";
+    UNAVAILABLE = 503 "unavailable" "The service cannot answer just now";
+    TIMEOUT = 503 "timeout" "The request took too long";
+}
+
+/// One wrong field.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) to the field in the body; for a query parameter its name.
+    pub pointer: String,
+    /// What to change.
+    pub detail: String,
+    /// Line in the body, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Column in the line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// What was probably meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<String>,
+}
+
+impl FieldError {
+    /// An error at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into(), ..Self::default() }
+    }
+}
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: &'static ProblemType,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem of this kind; `detail` says what happened this time and what to change.
+    pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+    }
+
+    /// The answer for whatever the caller may not see, whether it exists or not.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(&NOT_FOUND, "It does not exist, or you have no access to it.")
+    }
+
+    /// A 422 with these fields.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => one.detail.clone(),
+            many => format!("{} fields are not valid.", many.len()),
+        };
+        Self { errors, ..Self::new(&INVALID, detail) }
+    }
+
+    /// The same problem with the fields that caused it.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// The same problem with a header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The body, with the id of the request.
+    pub(crate) fn body(&self, request_id: Option<&RequestId>) -> ProblemBody {
+        ProblemBody {
+            r#type: format!("/problems/{}", self.kind.slug),
+            title: self.kind.title.to_owned(),
+            status: self.kind.status,
+            code: self.kind.slug.to_owned(),
+            detail: self.detail.clone(),
+            request_id: request_id.map(|id| id.as_str().to_owned()),
+            errors: self.errors.clone(),
+        }
+    }
+}
+
+/// An error (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `/problems/<code>`, stable.
+    #[schema(example = "/problems/not-found")]
+    r#type: String,
+    /// A summary of the type.
+    title: String,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// The type's last part.
+    #[schema(value_type = schema::Code)]
+    code: String,
+    /// What happened this time, and what to change.
+    detail: String,
+    /// The id to quote when you ask for help; also in `X-Request-Id`.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
+    request_id: Option<String>,
+    /// The fields that caused it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.slug, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The envelope around every request writes the body, since it knows the request's id.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code()).finish();
+        for (name, value) in &self.headers {
+            response.headers_mut().append(name.clone(), value.clone());
+        }
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+impl From<Forbidden> for Problem {
+    fn from(error: Forbidden) -> Self {
+        Self::new(&FORBIDDEN, format!("This needs the permission `{}`.", error.0))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(source) => {
+                // That the database is away was logged when it was found out.
+                if !source.is::<DatabaseAway>() {
+                    tracing::warn!(error = %source, "the store is unavailable");
+                }
+                Self::new(&UNAVAILABLE, "The database cannot be reached just now; try again.")
+                    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            StoreError::Conflict(constraint) => {
+                tracing::error!(%constraint, "a constraint refused a write that the use case should have prevented");
+                Self::internal()
+            }
+            StoreError::Internal(source) => {
+                tracing::error!(error = %source, "the store failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// A defect of ours. The log has the cause; the answer never does.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(&INTERNAL, "The failure was logged. Quote the request id when you ask about it.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_unique_and_documented() {
+        let documented = include_str!("../../../../../docs/problems.md");
+        for (index, kind) in PROBLEM_TYPES.iter().enumerate() {
+            assert!(PROBLEM_TYPES[..index].iter().all(|other| other.slug != kind.slug), "{} stands twice", kind.slug);
+            let row = format!("| `{}` | {} | {} |", kind.slug, kind.status, kind.title);
+            assert!(documented.contains(&row), "docs/problems.md lacks the row {row}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! How the OpenAPI document describes texts that have a rule: ids, slugs, durations, and words of a list.
+//!
+//! Nothing is read or written with these types. Fields name them in `value_type`; each takes its rule from where it is kept,
+//! so that the document follows a change of it.
+
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The 128 bits of an id in lower-case Crockford base 32.
+const ID_BITS: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
+/// What a slug is made of; its length is a bound of its own.
+const SLUG: &str = "[a-z0-9]+(?:-[a-z0-9]+)*";
+
+/// A text that matches `pattern` as a whole.
+fn text(description: &str, pattern: &str, example: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .pattern(Some(format!("^{pattern}$")))
+        .examples([example])
+}
+
+fn id_pattern(prefix: &str) -> String {
+    format!("{prefix}_{ID_BITS}")
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                Schema::Object($schema.build()).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )*};
+}
+
+macro_rules! ids {
+    ($($name:ident $title:literal;)*) => {
+        texts! {$(
+            #[doc = concat!("The id of ", $title, ".")]
+            $name = {
+                let prefix = tidegate_kernel::$name::PREFIX;
+                text(concat!("The id of ", $title, "."), &id_pattern(prefix), &format!("{prefix}_01jz3q9m0e7c2v5y8t4r6n1k0d"))
+            };
+        )*}
+    };
+}
+
+ids! {
+    UserId "a person";
+    WorkspaceId "a workspace";
+    SessionId "a session";
+    ApiKeyId "an API key";
+    AuditId "an entry of the audit log";
+    EventId "an event";
+    PatternId "a pattern";
+    SuggestionId "a suggestion";
+    WorkflowId "a workflow";
+    RunId "a run";
+    JobId "a job";
+}
+
+texts! {
+    /// A workspace's name in addresses.
+    Slug = text("A workspace's name in addresses.", SLUG, "acme")
+        .min_length(Some(1))
+        .max_length(Some(tidegate_tenancy::Slug::MAX_LEN));
+    /// A workspace by its id or its slug.
+    WorkspaceRef = text(
+        "Id or slug of a workspace.",
+        &format!("(?:{}|{SLUG})", id_pattern(tidegate_kernel::WorkspaceId::PREFIX)),
+        "acme",
+    )
+    .min_length(Some(1))
+    .max_length(Some(tidegate_tenancy::Slug::MAX_LEN));
+    /// The name of a person, a workspace or a key.
+    Name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("One line of text."))
+        .min_length(Some(1))
+        .max_length(Some(tidegate_tenancy::Name::MAX_CHARS));
+    /// An e-mail address.
+    Email = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("An e-mail address."))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
+        .max_length(Some(tidegate_tenancy::Email::MAX_LEN));
+    /// A body that is no JSON: a document in YAML, events line by line, or a payload.
+    Bytes = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .description(Some("The bytes as they are."));
+    /// A kind of background work.
+    JobKind = text("A kind of background work; more may come.", "[a-z0-9._-]{1,64}", "mail.send");
+    /// The version of a program.
+    ProgramVersion = text("A version of Tidegate (semantic versioning 2.0).", r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+].+)?", "0.1.0");
+    /// A reason as a word.
+    Code = text("A reason as a word; more may come.", "[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", "not-found");
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $words:expr;)*) => {
+        texts! {$(
+            $(#[$doc])*
+            $name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some($words));
+        )*}
+    };
+}
+
+macro_rules! all {
+    ($of:path) => {{
+        use $of as Words;
+        Words::ALL.iter().map(|word| word.as_str())
+    }};
+}
+
+/// The names of the step types.
+fn step_types() -> Vec<String> {
+    let types = tidegate_engine::handlers::step_types();
+    types.iter().flat_map(tidegate_workflows::step::StepRegistry::names).map(str::to_owned).collect()
+}
+
+words! {
+    /// What somebody is in a workspace.
+    Role = tidegate_tenancy::Role::BUILT_IN.iter().map(|role| role.name().to_owned());
+    /// What a caller may do.
+    Permission = all!(tidegate_kernel::Permission);
+    /// What kind of pattern it is.
+    PatternKind = all!(tidegate_events::pattern::PatternKind);
+    /// What kinds of patterns can be asked for; `regularity` is not found yet.
+    AskedPatternKind = all!(tidegate_events::pattern::PatternKind).chain(["regularity"]);
+    /// What became of a suggestion.
+    SuggestionStatus = all!(tidegate_events::suggestion::SuggestionStatus);
+    /// Where a run is.
+    RunStatus = all!(tidegate_workflows::run::RunStatus);
+    /// Where a step or an attempt is.
+    StepStatus = all!(tidegate_workflows::run::StepStatus);
+    /// Where a job is.
+    JobStatus = all!(tidegate_kernel::JobStatus);
+    /// Which jobs go first.
+    JobPriority = all!(tidegate_kernel::JobPriority);
+    /// Why a run is in quarantine.
+    QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
+    /// The type of a step.
+    StepKind = step_types();
+    /// What started a run.
+    TriggerKind = ["api", "cron", "event"];
+    /// `draft` where no version is published.
+    WorkflowStatus = ["draft", "published"];
+    /// How a document is written.
+    DocumentFormat = ["yaml", "json"];
+    /// Who did something.
+    ActorKind = ["person", "api_key", "system"];
+    /// Something that is counted.
+    Meter = all!(tidegate_billing::Meter);
+    /// How often a plan is paid for.
+    PlanInterval = ["month", "year"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_workflows::run::{RunStatus as Status, StepStatus as Step};
+
+    #[test]
+    fn words_are_those_of_the_domain() {
+        let words = |schema: RefOr<Schema>| serde_json::to_value(schema).unwrap()["enum"].clone();
+        assert_eq!(words(RunStatus::schema()).as_array().unwrap().len(), Status::ALL.len());
+        assert_eq!(words(StepStatus::schema()).as_array().unwrap().len(), Step::ALL.len());
+        assert_eq!(words(Role::schema()), serde_json::json!(["viewer", "member", "admin", "owner"]));
+    }
+}

@@ -1,0 +1,176 @@
+//! API keys.
+
+use actix_web::{HttpResponse, delete, get, post, web};
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use tidegate_kernel::{ApiKeyId, Permission, PermissionSet, UserId};
+use tidegate_tenancy::{ApiKey, ApiKeyError, Name, NewApiKey};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use validator::Validate;
+
+use crate::Services;
+use crate::http::support::body::Body;
+use crate::http::support::caller::Entered;
+use crate::http::support::cursor::List;
+use crate::http::support::path::InPath;
+use crate::http::support::problem::{FORBIDDEN, FieldError, Problem};
+use crate::http::support::query::{PageQuery, Query, page_size};
+use crate::http::support::schema;
+use crate::http::support::secret::{SecretBody, secret_answer};
+use crate::http::support::text::{invalid_text, valid_name};
+
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(create).service(list).service(revoke);
+}
+
+/// A new API key.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateApiKey {
+    /// What it is for.
+    #[validate(custom(function = "valid_name"))]
+    #[schema(value_type = schema::Name, example = "importer")]
+    name: String,
+    /// What it may do, as `resource:action`; at most what you may do yourself. With `keys:write` it may make keys.
+    #[schema(value_type = Vec<schema::Permission>, min_items = 1, example = json!(["events:write"]))]
+    scopes: Vec<String>,
+    /// From when on it is refused; never where absent. A key that a key makes expires with its maker where this is absent,
+    /// and never later.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// An API key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ApiKeyView {
+    /// The id.
+    #[schema(value_type = schema::ApiKeyId)]
+    id: ApiKeyId,
+    /// What it is for.
+    name: String,
+    /// The first characters of the secret.
+    #[schema(example = "tg_7m2kq9x4")]
+    prefix: String,
+    /// What it may do, at most.
+    #[schema(value_type = Vec<schema::Permission>)]
+    scopes: Vec<&'static str>,
+    /// Who made it; it never may do more than they may.
+    #[schema(value_type = schema::UserId)]
+    created_by: UserId,
+    /// The key that made it, where a key did; it is revoked with that key.
+    #[schema(value_type = Option<schema::ApiKeyId>)]
+    parent_id: Option<ApiKeyId>,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// From when on it is refused.
+    expires_at: Option<DateTime<Utc>>,
+    /// When it was used last, to the hour.
+    last_used_at: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKey> for ApiKeyView {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name.as_str().to_owned(),
+            prefix: key.visible,
+            scopes: key.scopes.iter().map(Permission::as_str).collect(),
+            created_by: key.created_by,
+            parent_id: key.parent,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+        }
+    }
+}
+
+/// An API key with its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedApiKey {
+    #[serde(flatten)]
+    key: ApiKeyView,
+    /// The key itself. It is shown once: an answer that is given again (`Idempotency-Key`) has null here.
+    #[schema(example = "tg_7m2kq9x4…", nullable)]
+    secret: String,
+}
+
+impl SecretBody for CreatedApiKey {
+    const SECRETS: &'static [&'static str] = &["secret"];
+}
+
+/// Make an API key. Its secret is in this answer and nowhere else.
+#[utoipa::path(tag = "api keys", security(("bearer" = [])),
+    request_body(content = CreateApiKey, example = json!({ "name": "importer", "scopes": ["events:write"] })),
+    responses((status = 201, description = "The key with its secret", body = CreatedApiKey)))]
+#[post("/workspaces/{ws}/api-keys")]
+pub async fn create(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    Body(body): Body<CreateApiKey>,
+) -> Result<HttpResponse, Problem> {
+    let name = Name::new(&body.name).map_err(|error| invalid_text("/name", error))?;
+    let new =
+        NewApiKey { name, scopes: scopes(&body.scopes)?, expires_at: body.expires_at.map(|at| at.trunc_subsecs(6)) };
+    let (key, secret) = services.tenancy.api_keys.create(&scope, new).await?;
+    let created = CreatedApiKey { key: key.into(), secret: secret.expose().to_owned() };
+    secret_answer(HttpResponse::Created(), &created)
+}
+
+fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {
+    let (mut known, mut errors) = (Vec::new(), Vec::new());
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse::<Permission>() {
+            Ok(permission) => known.push(permission),
+            Err(error) => errors.push(FieldError::new(format!("/scopes/{index}"), error.to_string())),
+        }
+    }
+    if errors.is_empty() { Ok(known.into_iter().collect()) } else { Err(Problem::invalid(errors)) }
+}
+
+/// The API keys that are not revoked, the newest first.
+#[utoipa::path(tag = "api keys", security(("bearer" = [])),
+    params(PageQuery),
+    responses((status = 200, description = "Keys without their secrets", body = List<ApiKeyView>)))]
+#[get("/workspaces/{ws}/api-keys")]
+pub async fn list(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    Query(query): Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let binding = (scope.workspace(), "api-keys");
+    let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+    let page = services.tenancy.api_keys.list(&scope, before, page_size(query.limit)?).await?;
+    Ok(HttpResponse::Ok().json(services.cursors.list(page.map(ApiKeyView::from), &binding)))
+}
+
+/// Revoke an API key with those that it made. They are refused within a second.
+#[utoipa::path(tag = "api keys", security(("bearer" = [])),
+    responses((status = 204, description = "Revoked")))]
+#[delete("/workspaces/{ws}/api-keys/{key}")]
+pub async fn revoke(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    key: InPath<ApiKeyId>,
+) -> Result<HttpResponse, Problem> {
+    services.tenancy.api_keys.revoke(&scope, key.or_nothing()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+impl From<ApiKeyError> for Problem {
+    fn from(error: ApiKeyError) -> Self {
+        let invalid =
+            |pointer: &str, error: &ApiKeyError| Self::invalid(vec![FieldError::new(pointer, error.to_string())]);
+        match error {
+            ApiKeyError::Forbidden(error) => error.into(),
+            ApiKeyError::ScopeAboveOwn(scope) => {
+                Self::new(&FORBIDDEN, format!("The scope `{scope}` is more than you may do yourself."))
+            }
+            ApiKeyError::NoScopes => invalid("/scopes", &error),
+            ApiKeyError::ExpiryInThePast | ApiKeyError::ExpiryTooLate | ApiKeyError::ExpiryAfterMaker(_) => {
+                invalid("/expires_at", &error)
+            }
+            ApiKeyError::NotFound => Self::not_found(),
+            ApiKeyError::Store(error) => error.into(),
+        }
+    }
+}

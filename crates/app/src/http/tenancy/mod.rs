@@ -1,0 +1,25 @@
+//! People and their sessions, workspaces, members, API keys, and the audit log.
+
+mod api_keys;
+mod audit;
+mod auth;
+mod jwks;
+mod members;
+mod workspaces;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// The operations of this area under `/api/v1`.
+pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config
+        .configure(auth::configure)
+        .configure(workspaces::configure)
+        .configure(members::configure)
+        .configure(api_keys::configure)
+        .configure(audit::configure);
+}
+
+/// The operations of this area whose path is a standard.
+pub(super) fn well_known(config: &mut ServiceConfig<'_>) {
+    config.service(jwks::jwks);
+}

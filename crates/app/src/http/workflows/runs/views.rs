@@ -1,0 +1,200 @@
+//! Runs and their steps as they are shown.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tidegate_kernel::{RunId, WorkflowId};
+use tidegate_workflows::run::{AttemptView, Run, RunDetails, RunError, StepError, StepView};
+use utoipa::ToSchema;
+
+use crate::http::support::schema;
+
+/// Why a run did not complete.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunErrorView {
+    /// The reason as a word.
+    #[schema(value_type = schema::Code)]
+    code: String,
+    /// The reason as a sentence.
+    message: String,
+    /// The step that failed, where it was one.
+    step: Option<String>,
+}
+
+/// What started a run.
+#[derive(Debug, ToSchema)]
+#[schema(as = RunTrigger)]
+#[expect(dead_code, reason = "it describes what is kept as JSON")]
+pub struct RunTriggerView {
+    /// What it was.
+    #[schema(value_type = schema::TriggerKind)]
+    kind: String,
+    /// The tick that it was started for.
+    #[schema(nullable = false)]
+    scheduled_at: Option<DateTime<Utc>>,
+    /// The event that started it.
+    #[schema(value_type = schema::EventId, required = false)]
+    event_id: Option<String>,
+    /// The place of the trigger in the document, from 0.
+    #[schema(nullable = false)]
+    trigger: Option<u16>,
+}
+
+/// A run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunView {
+    /// Its id.
+    #[schema(value_type = schema::RunId)]
+    id: RunId,
+    /// The workflow.
+    #[schema(value_type = schema::WorkflowId)]
+    workflow_id: WorkflowId,
+    /// The version that it is pinned to.
+    #[schema(minimum = 1)]
+    version: i32,
+    /// Where it is.
+    #[schema(value_type = schema::RunStatus)]
+    status: &'static str,
+    /// What started it: `{kind, …}`.
+    #[schema(value_type = RunTriggerView)]
+    trigger: Value,
+    /// Its input.
+    #[schema(value_type = Value)]
+    input: Value,
+    /// What it answers; null until it completed.
+    #[schema(value_type = Option<Object>)]
+    outputs: Value,
+    /// Why it did not complete; null where it did.
+    error: Option<RunErrorView>,
+    /// When it was created.
+    created_at: DateTime<Utc>,
+    /// When it began.
+    started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    finished_at: Option<DateTime<Utc>>,
+    /// The key under which it was started.
+    dedupe_key: Option<String>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepErrorView {
+    /// The reason as a word.
+    #[schema(value_type = schema::Code)]
+    code: String,
+    /// The reason as a sentence.
+    message: String,
+}
+
+/// One attempt of a step.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AttemptBody {
+    /// 1 for the first.
+    #[schema(minimum = 1)]
+    number: u32,
+    /// How it is or how it ended.
+    #[schema(value_type = schema::StepStatus)]
+    status: &'static str,
+    /// When it began.
+    started_at: DateTime<Utc>,
+    /// When it ended.
+    finished_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    error: Option<StepErrorView>,
+}
+
+/// One step of a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepBody {
+    /// Its id in the document.
+    #[schema(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+    id: String,
+    /// What it does.
+    #[schema(value_type = schema::StepKind)]
+    uses: String,
+    /// Where it is.
+    #[schema(value_type = schema::StepStatus)]
+    status: &'static str,
+    /// Its attempts, in order.
+    attempts: Vec<AttemptBody>,
+    /// What it was given; null before it began.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Value>,
+    /// What it made; null until it completed.
+    #[schema(value_type = Option<Object>)]
+    output: Option<Value>,
+    /// Why its last attempt failed.
+    error: Option<StepErrorView>,
+}
+
+/// A run with its steps.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunDetailsView {
+    #[serde(flatten)]
+    run: RunView,
+    /// Its steps; each comes after those that it needs.
+    steps: Vec<StepBody>,
+}
+
+impl From<RunError> for RunErrorView {
+    fn from(error: RunError) -> Self {
+        Self { code: error.code, message: error.message, step: error.step }
+    }
+}
+
+impl From<StepError> for StepErrorView {
+    fn from(error: StepError) -> Self {
+        Self { code: error.code, message: error.message }
+    }
+}
+
+impl From<Run> for RunView {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            workflow_id: run.workflow,
+            version: run.version,
+            status: run.status.as_str(),
+            trigger: run.trigger,
+            input: run.input,
+            outputs: run.outputs,
+            error: run.error.map(Into::into),
+            created_at: run.created_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            dedupe_key: run.dedupe_key,
+        }
+    }
+}
+
+impl From<AttemptView> for AttemptBody {
+    fn from(attempt: AttemptView) -> Self {
+        Self {
+            number: attempt.number,
+            status: attempt.status.as_str(),
+            started_at: attempt.started_at,
+            finished_at: attempt.finished_at,
+            error: attempt.error.map(Into::into),
+        }
+    }
+}
+
+impl From<StepView> for StepBody {
+    fn from(step: StepView) -> Self {
+        Self {
+            id: step.id,
+            uses: step.uses,
+            status: step.status.as_str(),
+            attempts: step.attempts.into_iter().map(Into::into).collect(),
+            input: step.input,
+            output: step.output,
+            error: step.error.map(Into::into),
+        }
+    }
+}
+
+impl From<RunDetails> for RunDetailsView {
+    fn from(details: RunDetails) -> Self {
+        Self { run: details.run.into(), steps: details.steps.into_iter().map(Into::into).collect() }
+    }
+}

@@ -1,0 +1,97 @@
+//! Background jobs, wired: their kinds, what does them, and mail.
+
+mod mail;
+
+use std::sync::Arc;
+
+use tidegate_engine::OwnedShards;
+use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobQueue, JobRunnerConfig, JobRunnerParts, run_jobs};
+use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
+use tidegate_kernel::{ScopeIssuer, Urgency};
+use tidegate_mail::{SmtpMailer, Texts};
+use tidegate_tenancy::{Mailer, SendMail};
+
+use crate::platform::Platform;
+use crate::server::StartError;
+use crate::telemetry::traces;
+use mail::{KeptMails, SendMails};
+
+/// The services of background jobs.
+#[derive(Clone)]
+pub(crate) struct JobServices {
+    /// Background jobs, for people.
+    pub(crate) queue: Arc<JobQueue>,
+    /// Mails that were kept instead of sent.
+    pub(crate) kept_mails: Arc<KeptMails>,
+    /// The kinds that this process does.
+    kinds: JobKinds,
+    /// The shards that this process owns.
+    shards: OwnedShards,
+}
+
+impl JobServices {
+    /// Wires background jobs, which are done in `shards`. Without a mail server mails are kept.
+    ///
+    /// # Errors
+    /// [`StartError::Setting`] where the texts of mails cannot be read or two kinds have one name: a defect.
+    pub(crate) fn wire(
+        platform: &Platform,
+        issuer: &ScopeIssuer,
+        shards: OwnedShards,
+        retention: Retention,
+        smtp: Option<SmtpMailer>,
+    ) -> Result<Self, StartError> {
+        let Platform { store, env, .. } = platform;
+        let kept_mails = Arc::new(KeptMails::new(store.clone(), issuer.system("mails that are kept")));
+        let mailer: Arc<dyn Mailer> = match smtp {
+            Some(smtp) => Arc::new(smtp),
+            None => kept_mails.clone(),
+        };
+        let mails = SendMails { texts: Arc::new(Texts::built_in().map_err(StartError::setting)?), mailer };
+        Ok(Self {
+            queue: Arc::new(JobQueue::new(store, issuer.system("jobs of everybody, for operators"), env.clone())),
+            kept_mails,
+            kinds: kinds(platform, issuer, retention, mails).map_err(StartError::setting)?,
+            shards,
+        })
+    }
+
+    /// Starts what does the jobs.
+    pub(crate) fn start(&self, platform: &Platform, issuer: &Arc<ScopeIssuer>) {
+        let (jobs, on, issuer) = (self.clone(), platform.clone(), Arc::clone(issuer));
+        platform.supervisor.spawn("jobs", "background jobs are not done by this process", move || {
+            run_jobs(jobs.parts(&on, &issuer), on.stopping.clone())
+        });
+    }
+
+    /// What does the jobs.
+    fn parts(&self, platform: &Platform, issuer: &ScopeIssuer) -> JobRunnerParts {
+        JobRunnerParts {
+            store: Arc::new(platform.engine_store()),
+            kinds: self.kinds.clone(),
+            shards: self.shards.clone(),
+            bus: platform.signals.clone(),
+            continue_trace: traces::continue_trace,
+            env: platform.env.clone(),
+            scope: issuer.system("background jobs").with_urgency(Urgency::Background),
+            config: JobRunnerConfig::default(),
+        }
+    }
+}
+
+/// Every kind that this program does.
+///
+/// # Errors
+/// [`JobKindError`] where two have one name: a defect.
+fn kinds(
+    platform: &Platform,
+    issuer: &ScopeIssuer,
+    retention: Retention,
+    mails: SendMails,
+) -> Result<JobKinds, JobKindError> {
+    let Platform { store, env, .. } = platform;
+    let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
+    let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
+    let kinds = JobKinds::default().register::<SendMail>(JobOptions::default(), mails)?;
+    upkeep::register(kinds, &upkeep)
+}
