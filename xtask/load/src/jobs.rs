@@ -17,12 +17,10 @@ use tidegate_engine::jobs::{
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{
-    Clock, Entropy, Environment, JobPayload, NewJob, PermissionSet, RequestId, ScopeIssuer, StoreError, UnitOfWork,
-    WorkflowId, WorkspaceId, WorkspaceScope,
+    Clock, Entropy, Environment, JobPayload, NewJob, PermissionSet, RequestId, ScopeIssuer, UnitOfWork, WorkspaceId,
 };
 use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
-use tidegate_workflows::compiled::CompiledWorkflow;
-use tidegate_workflows::run::CompiledWorkflows;
+use tidegate_workflows::run::NoWorkflows;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -60,20 +58,6 @@ impl JobHandler<Nothing> for Counting {
         let _ = self.begun.send(Instant::now());
         self.done.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-struct NoWorkflows;
-
-#[async_trait]
-impl CompiledWorkflows for NoWorkflows {
-    async fn compiled(
-        &self,
-        _: &WorkspaceScope,
-        _: WorkflowId,
-        _: i32,
-    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
-        Ok(None)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What there is to do, and how much.
 
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use tidegate_engine::jobs::{JobCount, JobOutlook, Lane, ReadyLane};
 use tidegate_engine::model::{ShardId, Tenure, WorkerId};
 use tidegate_kernel::{JobStatus, StoreError, WorkspaceId};
-use uuid::Uuid;
 
 use super::claim::priority;
 use crate::engine::{fence, unreadable};
@@ -29,9 +29,10 @@ const MAKE_READY: &str = "
     select workspace_id, job_id, shard, kind, priority, is_unique, attempts, run_at from moved order by run_at
     on conflict (workspace_id, job_id) do nothing";
 
-/// Lanes are found by jumping from one to the next along the index, so a backlog in one of them costs nothing.
-const LANES: &str = "
-    select sh.shard, spots.workspace_id, spots.kind, spots.priority, spots.seq
+/// Lanes, and a row with the time at which the next scheduled job is due. Lanes are found by jumping from one to the next along the
+/// index, so a backlog in one of them costs nothing.
+const LOOK: &str = "
+    select sh.shard, spots.workspace_id, spots.kind, spots.priority, spots.seq, null::timestamptz as due
     from unnest($1::smallint[]) as sh (shard)
     cross join lateral (
         with recursive spots as (
@@ -42,10 +43,9 @@ const LANES: &str = "
                 select r.workspace_id, r.kind, r.priority, r.seq from job_ready r
                 where r.shard = sh.shard and (r.workspace_id, r.kind, r.priority) > (s.workspace_id, s.kind, s.priority)
                 order by r.workspace_id, r.kind, r.priority, r.seq limit 1) n)
-        select * from spots) spots";
-
-const NEXT_DUE: &str = "
-    select min(l.run_at) from unnest($1::smallint[]) as sh (shard)
+        select * from spots) spots
+    union all
+    select null, null, null, null, null, min(l.run_at) from unnest($1::smallint[]) as sh (shard)
     cross join lateral (select l.run_at from job_later l where l.shard = sh.shard order by l.run_at limit 1) l";
 
 pub(super) async fn look(
@@ -56,16 +56,31 @@ pub(super) async fn look(
 ) -> Result<JobOutlook, StoreError> {
     let held = fence(tx, worker, tenures, std::iter::empty(), false).await?;
     let shards: Vec<i16> = held.iter().map(|tenure| tenure.shard.0).collect();
+    let outlook = read(tx, &shards).await?;
+    if outlook.next_due.is_none_or(|due| due > now) {
+        return Ok(outlook);
+    }
     let query = sqlx::query(MAKE_READY).bind(&shards).bind(now).bind(DUE_PER_LOOK);
     query.execute(tx.sqlx()).await.map_err(store_error)?;
-    let rows: Vec<(i16, Uuid, String, i16, i64)> =
-        sqlx::query_as(LANES).bind(&shards).fetch_all(tx.sqlx()).await.map_err(store_error)?;
-    let next_due = sqlx::query_scalar(NEXT_DUE).bind(&shards).fetch_one(tx.sqlx()).await.map_err(store_error)?;
-    let lane = |(shard, workspace, kind, rank, first)| {
-        let workspace = WorkspaceId::from_uuid(workspace);
-        Ok(ReadyLane { lane: Lane { shard: ShardId(shard), workspace, kind, priority: priority(rank)? }, first })
-    };
-    Ok(JobOutlook { lanes: rows.into_iter().map(lane).collect::<Result<_, StoreError>>()?, next_due })
+    read(tx, &shards).await
+}
+
+async fn read(tx: &mut PgTx<Machinery>, shards: &[i16]) -> Result<JobOutlook, StoreError> {
+    let mut outlook = JobOutlook::default();
+    for row in sqlx::query(LOOK).bind(shards).fetch_all(tx.sqlx()).await.map_err(store_error)? {
+        let Some(shard) = row.try_get("shard").map_err(store_error)? else {
+            outlook.next_due = row.try_get("due").map_err(store_error)?;
+            continue;
+        };
+        let lane = Lane {
+            shard: ShardId(shard),
+            workspace: WorkspaceId::from_uuid(row.try_get("workspace_id").map_err(store_error)?),
+            kind: row.try_get("kind").map_err(store_error)?,
+            priority: priority(row.try_get("priority").map_err(store_error)?)?,
+        };
+        outlook.lanes.push(ReadyLane { lane, first: row.try_get("seq").map_err(store_error)? });
+    }
+    Ok(outlook)
 }
 
 /// Counting stops here, so that a flood does not make the count slow.

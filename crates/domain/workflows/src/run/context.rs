@@ -56,3 +56,19 @@ pub trait CompiledWorkflows: Send + Sync {
         version: i32,
     ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError>;
 }
+
+/// No workflows: for programs that embed the engine only for its background jobs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoWorkflows;
+
+#[async_trait]
+impl CompiledWorkflows for NoWorkflows {
+    async fn compiled(
+        &self,
+        _: &WorkspaceScope,
+        _: WorkflowId,
+        _: i32,
+    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
+        Ok(None)
+    }
+}

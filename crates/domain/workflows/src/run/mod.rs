@@ -20,7 +20,7 @@ mod timeline;
 #[cfg(test)]
 mod simulation;
 
-pub use context::{CompiledWorkflows, RunOrigin};
+pub use context::{CompiledWorkflows, NoWorkflows, RunOrigin};
 pub use decide::{DecideError, Decision, decide};
 pub use model::{
     Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition,

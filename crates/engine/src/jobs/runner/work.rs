@@ -15,7 +15,7 @@ use tracing::field::Empty;
 
 use super::super::kinds::{JobError, JobOptions, JobTask};
 use super::super::model::{ClaimedJob, INSTALLATION, JobClaim, JobOutcome, JobOutlook};
-use super::{InHand, Message, PAUSE, QUIET, Runner};
+use super::{InHand, Message, PAUSE, Runner};
 use crate::panics::Panicked;
 
 impl Runner {
@@ -26,8 +26,8 @@ impl Runner {
         }
         self.looking = true;
         self.look_wanted = false;
-        let quiet = self.in_hand.is_empty() && self.last_work.elapsed() > QUIET;
-        self.next_look = now + self.jittered(if quiet { self.config.idle_poll } else { self.config.poll });
+        let poll = if self.is_quiet() { self.config.idle_poll } else { self.config.poll };
+        self.next_look = now + self.jittered(poll);
         let (tenures, at) = (self.open_tenures(), self.env.now());
         let (store, scope) = (self.store.clone(), self.scope.clone());
         self.ask(async move { store.look(&scope, worker, &tenures, at).await }, Message::Looked);

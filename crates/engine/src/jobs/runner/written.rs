@@ -118,7 +118,8 @@ impl Runner {
             return;
         }
         self.counting = true;
-        self.next_count = now + self.jittered(self.config.count);
+        let every = if self.is_quiet() { self.config.count * 4 } else { self.config.count };
+        self.next_count = now + self.jittered(every);
         let shards: Vec<ShardId> = self.tenures.keys().copied().collect();
         let (store, scope) = (self.store.clone(), self.scope.clone());
         self.ask(async move { store.count(&scope, &shards).await }, Message::Counted);

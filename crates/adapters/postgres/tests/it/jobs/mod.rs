@@ -17,15 +17,13 @@ use tidegate_engine::jobs::{
 };
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
-use tidegate_kernel::{
-    JobId, JobPayload, JobStatus, NewJob, StoreError, TraceContext, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
-};
+use tidegate_kernel::{JobId, JobPayload, JobStatus, NewJob, TraceContext, UnitOfWork, WorkspaceId};
 use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
 use tidegate_testing::scope::{system_scope, workspace_scope};
-use tidegate_workflows::compiled::{CompiledWorkflow, RetryPolicy};
-use tidegate_workflows::run::CompiledWorkflows;
+use tidegate_workflows::compiled::RetryPolicy;
+use tidegate_workflows::run::NoWorkflows;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -116,20 +114,6 @@ impl JobHandler<Tick> for Doer {
         assert!(task.workspace.is_none(), "it is the installation's");
         self.attempts.lock().unwrap().entry(task.id).or_default().push(task.attempt);
         Ok(())
-    }
-}
-
-struct NoWorkflows;
-
-#[async_trait]
-impl CompiledWorkflows for NoWorkflows {
-    async fn compiled(
-        &self,
-        _: &WorkspaceScope,
-        _: WorkflowId,
-        _: i32,
-    ) -> Result<Option<Arc<CompiledWorkflow>>, StoreError> {
-        Ok(None)
     }
 }
 
