@@ -15,8 +15,8 @@ const DONE: i16 = 0;
 const RETRY: i16 = 1;
 const DEAD: i16 = 2;
 
-/// Only jobs whose lease is given up here are touched. A job that was cancelled while it was being done is forgotten, however it
-/// ended: its row is locked before it is looked at, so that whoever cancels it at this moment has done so or not.
+/// Changes only jobs whose lease is released here. A job that is done is deleted. The row of a failed job is locked before `cancelled`
+/// is read, so that a cancel at the same moment comes either before or after: a cancelled job is deleted and not retried.
 const FINISH: &str = "
     with ended as materialized (
         select e.*, l.place, l.kind, l.priority, l.attempts
@@ -32,17 +32,19 @@ const FINISH: &str = "
         where l.ctid = e.place and l.workspace_id = e.workspace_id and l.job_id = e.job_id
         returning e.*),
     locked as materialized (
-        select f.*, j.cancelled from freed f cross join lateral (
+        select f.*, j.cancelled from (select * from freed where outcome <> 0) f cross join lateral (
             select j.cancelled from job j where j.workspace_id = f.workspace_id and j.id >= f.job_id and j.id <= f.job_id
             order by j.id limit 1 for update) j),
     gone as (
-        delete from job j using locked f
-        where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)
-          and (f.outcome = 0 or f.cancelled)),
+        delete from job j using (
+            select workspace_id, job_id from freed where outcome = 0
+            union all
+            select workspace_id, job_id from locked where cancelled) f
+        where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)),
     failed as (
         update job j set attempts = f.attempts + 1, last_error = f.error from locked f
         where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)
-          and f.outcome <> 0 and not f.cancelled
+          and not f.cancelled
         returning f.*),
     scheduled as (
         insert into job_later (workspace_id, job_id, shard, kind, priority, run_at, is_unique, attempts)
