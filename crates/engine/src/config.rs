@@ -6,8 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
     /// How long a worker owns its shards after its last heartbeat. After a crash, its runs wait at most this long and
-    /// one
-    /// heartbeat more.
+    /// one heartbeat more.
     pub lease: Duration,
     /// The interval between heartbeats. A worker that has to take over a shard anew sends the next heartbeat at once.
     pub heartbeat: Duration,

@@ -1,11 +1,9 @@
 //! Erases the data of deleted workspaces when their retention period is over.
 //!
 //! Servers do not coordinate. The transaction of each slice locks the workspace's row in the store, so two servers
-//! never
-//! erase the same workspace at the same time, and another server continues after a crash. A slice is small and is
-//! followed
-//! by a pause as long as the slice took, so that requests go first if they share a single connection. A workspace that
-//! cannot be erased is set aside with its error, and the other workspaces are erased.
+//! never erase the same workspace at the same time, and another server continues after a crash. A slice is small and is
+//! followed by a pause as long as the slice took, so that requests go first if they share a single connection. A
+//! workspace that cannot be erased is set aside with its error, and the other workspaces are erased.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -75,8 +73,7 @@ pub trait WorkspaceErasure: Send + Sync {
     async fn tables(&self, scope: &SystemScope) -> Result<Vec<ErasedTable>, StoreError>;
 
     /// Erases about `rows` rows of the workspace from one table and returns how many it erased. Returns `None`, and
-    /// changes
-    /// nothing, if the workspace is not due at `now` or another server is erasing it.
+    /// changes nothing, if the workspace is not due at `now` or another server is erasing it.
     ///
     /// MUST NOT touch a row of another workspace. MUST erase at least one row if the table still has a row of the
     /// workspace.
@@ -90,8 +87,7 @@ pub trait WorkspaceErasure: Send + Sync {
     ) -> Result<Option<u64>, StoreError>;
 
     /// Erases the workspace itself, after all its other data. Returns `false` in the cases in which
-    /// [`WorkspaceErasure::erase`]
-    /// returns `None`.
+    /// [`WorkspaceErasure::erase`] returns `None`.
     async fn finish(&self, scope: &SystemScope, workspace: WorkspaceId, now: DateTime<Utc>)
     -> Result<bool, StoreError>;
 

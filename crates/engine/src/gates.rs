@@ -78,8 +78,7 @@ impl GateBook {
     }
 
     /// A departure was committed. The places that were reserved for it are released; [`GateBook::promote`] counts each
-    /// run
-    /// that the store let pass.
+    /// run that the store let pass.
     pub(crate) fn leave(&mut self, workspace: WorkspaceId, departure: &Departure) {
         let key = (workspace, departure.gate.clone());
         if let Some(count) = self.gates.get_mut(&key) {

@@ -1,8 +1,8 @@
 //! Drives workflow runs: owns shards, claims runs, executes their steps and commits the results.
 //!
 //! [`tidegate_workflows::run::decide`] decides what happens next in a run; this crate supplies the facts and executes
-//! the
-//! commands. The store, the handlers and the network are ports. This crate must never hold a transaction open while a
+//! the commands. The store, the handlers and the network are ports. This crate must never hold a transaction open while
+//! a
 //! handler runs, and never act on a transition that is not committed.
 
 mod config;

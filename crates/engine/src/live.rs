@@ -334,8 +334,7 @@ impl LiveRun {
     }
 
     /// The gates that a quarantined run leaves. If its last commit was refused and would have ended the run, they are
-    /// those
-    /// of that commit.
+    /// those of that commit.
     pub(crate) fn departures(&self, book: &mut GateBook) -> Vec<Departure> {
         match &self.in_flight {
             Some(commit) if commit.after == After::End => commit.left.clone(),

@@ -68,8 +68,7 @@ pub struct UsagePeriods {
 #[async_trait]
 pub trait InstallationFigures: Send + Sync {
     /// What waits now, including the backlog of each of `consumers`. MUST name every consumer. MUST read a bounded
-    /// number of
-    /// rows.
+    /// number of rows.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be read.

@@ -23,16 +23,12 @@ pub const TIMERS_PER_LOOK: usize = 1_000;
 #[async_trait]
 pub trait EngineStore: Send + Sync {
     /// Renews the lease of `worker` for another `ttl`, keeps the shards of `keep`, and takes over the worker's fair
-    /// share of
-    /// the shards without an owner.
+    /// share of the shards without an owner.
     ///
     /// MUST raise the epoch of every shard that it takes over before it reads what the last owner had leased. MUST make
-    /// those
-    /// runs ready again, and also the runs that were quarantined until another release. MUST free the places of ended
-    /// runs.
-    /// MUST use only the database's clock. If `worker` owns a shard that is not in `keep`, it has lost its state for
-    /// that shard:
-    /// MUST take that shard over anew.
+    /// those runs ready again, and also the runs that were quarantined until another release. MUST free the places of
+    /// ended runs. MUST use only the database's clock. If `worker` owns a shard that is not in `keep`, it has lost its
+    /// state for that shard: MUST take that shard over anew.
     async fn hold(
         &self,
         scope: &SystemScope,
@@ -46,8 +42,7 @@ pub trait EngineStore: Send + Sync {
     async fn release(&self, scope: &SystemScope, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError>;
 
     /// Returns the work in `shards`: all workspaces with ready runs, requests, and the first [`TIMERS_PER_LOOK`] timers
-    /// in
-    /// due order, from `timers_after` on and before `until`.
+    /// in due order, from `timers_after` on and before `until`.
     async fn look(
         &self,
         scope: &SystemScope,
@@ -59,34 +54,28 @@ pub trait EngineStore: Send + Sync {
     /// Leases runs.
     ///
     /// MUST NOT lease a run in a shard whose owner or epoch differs from the tenure's. MUST NOT lease a run that is
-    /// leased, has
-    /// ended, or whose ready row another worker has claimed. MUST NOT lease a quarantined run unless there is a request
-    /// for it,
-    /// and MUST end the quarantine of a run that it leases. MUST delete what is left of ended runs: requests, timers,
-    /// places
-    /// before and behind gates. One unreadable run MUST NOT prevent the claim of the others.
+    /// leased, has ended, or whose ready row another worker has claimed. MUST NOT lease a quarantined run unless there
+    /// is a request for it, and MUST end the quarantine of a run that it leases. MUST delete what is left of ended
+    /// runs: requests, timers, places before and behind gates. One unreadable run MUST NOT prevent the claim of the
+    /// others.
     async fn claim(&self, scope: &SystemScope, worker: WorkerId, request: &ClaimRequest) -> Result<Claims, StoreError>;
 
     /// Commits a batch of runs.
     ///
     /// MUST write nothing for a run whose lease is not held under the tenure at `from_seq`. MUST write everything for
-    /// the other
-    /// runs: history, summary, timers, gates, successors and metered usage. MUST NOT let an ended run pass a gate; if
-    /// another
-    /// transaction is taking the first waiting run, MUST let the next one pass.
+    /// the other runs: history, summary, timers, gates, successors and metered usage. MUST NOT let an ended run pass a
+    /// gate; if another transaction is taking the first waiting run, MUST let the next one pass.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] and [`StoreError::Internal`] if nothing was written and the same batch can never be
-    /// written.
-    /// [`StoreError::Unavailable`] if it is unknown whether the batch was written.
+    /// written. [`StoreError::Unavailable`] if it is unknown whether the batch was written.
     async fn commit(&self, scope: &SystemScope, worker: WorkerId, batch: &[RunCommit])
     -> Result<Committed, StoreError>;
 
     /// Puts leased runs that cannot be driven into quarantine, so that no worker claims them again.
     ///
     /// MUST do nothing for a run whose lease is not held under the tenure. MUST free its places behind gates and let
-    /// waiting
-    /// runs pass.
+    /// waiting runs pass.
     async fn set_aside(
         &self,
         scope: &SystemScope,
@@ -97,8 +86,7 @@ pub trait EngineStore: Send + Sync {
     /// Ends quarantined runs and returns which ones. Deletes what is left of each run, and the request.
     ///
     /// MUST do nothing in a shard that is not held under the tenure. For a run that is not in quarantine, MUST delete
-    /// the
-    /// request and change nothing else.
+    /// the request and change nothing else.
     async fn end_quarantined(
         &self,
         scope: &SystemScope,
@@ -132,8 +120,7 @@ pub struct StepTask {
 #[async_trait]
 pub trait StepHandler: Send + Sync {
     /// Executes one attempt. After a crash it may be executed again, so every external effect MUST carry the
-    /// idempotency
-    /// key. MUST be safe to drop at any await point.
+    /// idempotency key. MUST be safe to drop at any await point.
     async fn execute(&self, task: &StepTask) -> Result<Value, StepError>;
 }
 
@@ -219,10 +206,8 @@ pub trait OutboundHttp: Send + Sync {
     /// Makes one call.
     ///
     /// MUST NOT connect to a private address that is not explicitly allowed, whatever a host name resolves to at any
-    /// time.
-    /// MUST NOT follow redirects or use a proxy from the environment. MUST limit the time and the size of the response,
-    /// also the
-    /// size after decompression.
+    /// time. MUST NOT follow redirects or use a proxy from the environment. MUST limit the time and the size of the
+    /// response, also the size after decompression.
     async fn call(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError>;
 }
 

@@ -1,10 +1,8 @@
 //! The scheduler: looks for due triggers and fires them.
 //!
 //! Servers do not coordinate. The transaction that starts a trigger's run also advances the trigger, and only from the
-//! time
-//! for which it was due, so only one of several servers starts the run. After an outage, one run makes up for all
-//! missed
-//! times.
+//! time for which it was due, so only one of several servers starts the run. After an outage, one run makes up for all
+//! missed times.
 
 use std::time::Duration;
 
@@ -30,8 +28,7 @@ pub struct SchedulerParts {
     /// The proof that this may work across tenants.
     pub scope: SystemScope,
     /// The interval of the poll. A trigger that a look saw in advance fires in time; a trigger created since then fires
-    /// late by
-    /// at most this interval (with its jitter).
+    /// late by at most this interval (with its jitter).
     pub poll: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! Typed, prefixed, sortable identifiers.
 //!
-//! Internally an id is a UUIDv7 (RFC 9562, section 5.7), so ids sort by creation time and allow partition pruning.
-//! Its public form is the prefix, an underscore and the 128 bits in lower-case Crockford base 32:
+//! Internally an id is a UUIDv7 (RFC 9562, section 5.7), so ids sort by creation time and allow partition pruning. Its
+//! public form is the prefix, an underscore and the 128 bits in lower-case Crockford base 32:
 //! `wf_01jz3q9m0e7c2v5y8t4r6n1k0d`. An id has exactly one valid spelling; every other spelling is rejected.
 
 use std::fmt;

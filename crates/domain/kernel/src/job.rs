@@ -1,10 +1,8 @@
 //! Durable background jobs. A job is enqueued in the transaction that causes it, and runs if and only if that
-//! transaction
-//! commits.
+//! transaction commits.
 //!
 //! A job runs at least once. Its [`JobId`] is the same for every attempt, so a handler can detect a repeated attempt
-//! and
-//! pass the id on as an idempotency key.
+//! and pass the id on as an idempotency key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -184,8 +182,7 @@ pub trait Jobs: Send {
     /// Adds a job.
     ///
     /// MUST add the job if and only if the transaction commits. MUST NOT add a second job if one with the same key
-    /// waits to
-    /// begin, and MUST keep that one from beginning before the transaction ends.
+    /// waits to begin, and MUST keep that one from beginning before the transaction ends.
     async fn enqueue(&mut self, job: &NewJob) -> Result<Enqueued, StoreError>;
 
     /// Cancels a job. A job that has not begun is deleted. A job that is running is not retried.

@@ -1,10 +1,9 @@
 //! Strict JSON validation: accepts only texts that every reader interprets in the same way.
 //!
 //! RFC 8259 leaves the meaning of a repeated name, a number beyond a double and half of a surrogate pair open (sections
-//! 4,
-//! 6 and 8.2); RFC 7493 forbids all three. For example, one reader takes the last of two members with the same name and
-//! another reader the first. So such a text is rejected, with the place of the mistake, before any value is read from
-//! it.
+//! 4, 6 and 8.2); RFC 7493 forbids all three. For example, one reader takes the last of two members with the same name
+//! and another reader the first. So such a text is rejected, with the place of the mistake, before any value is read
+//! from it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,17 +1,14 @@
 //! The rule for display names: of a person, a workspace, an API key, a workflow.
 //!
 //! A name is one line of visible text. The allowed characters follow the properties of the Unicode Character Database,
-//! so
-//! every script and every emoji is allowed:
+//! so every script and every emoji is allowed:
 //! - at least one visible character, and no white space at the start or the end;
 //! - no control characters, line breaks, unassigned characters or private-use characters;
 //! - no characters that change the direction of text (Unicode Standard Annex 9), so that one name cannot imitate
 //!   another;
 //! - of the invisible characters (`Default_Ignorable_Code_Point`), only those that change how their neighbours look: a
-//!   zero
-//!   width joiner or non-joiner between emoji or letters of a joining script, or after a virama; a variation selector
-//! after
-//!   the character that it varies; tag characters after their emoji.
+//!   zero width joiner or non-joiner between emoji or letters of a joining script, or after a virama; a variation
+//!   selector after the character that it varies; tag characters after their emoji.
 //!
 //! Names are stored in Normalization Form C, so two spellings of the same name are equal.
 

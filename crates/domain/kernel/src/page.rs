@@ -40,8 +40,7 @@ pub struct Page<T, K> {
 
 impl<T, K> Page<T, K> {
     /// Makes a page from rows that were read with a limit of `size` + 1. The extra row shows whether a next page
-    /// exists, so a
-    /// full last page is not followed by an empty one.
+    /// exists, so a full last page is not followed by an empty one.
     #[must_use]
     pub fn from_overfetch(mut rows: Vec<T>, size: PageSize, key: impl FnOnce(&T) -> K) -> Self {
         let size = usize::try_from(size.get()).unwrap_or(usize::MAX);

@@ -1,11 +1,9 @@
 //! Rate limits as a port. One process and many processes MUST give the same answers.
 //!
 //! The algorithm is a fixed window. It starts with a key's first counted request and lasts the limit's period. At most
-//! `n`
-//! requests are allowed within one window, exactly `n` under any concurrency. Two adjacent windows can touch, so a
-//! period
-//! that overlaps two windows can have up to `2 n` requests. Each window starts with its own key's first request, so the
-//! limits of different keys do not all reset at the same instant.
+//! `n` requests are allowed within one window, exactly `n` under any concurrency. Two adjacent windows can touch, so a
+//! period that overlaps two windows can have up to `2 n` requests. Each window starts with its own key's first request,
+//! so the limits of different keys do not all reset at the same instant.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -113,11 +111,9 @@ pub trait RateLimiter: Send + Sync {
     /// Counts one request for `key` if `limit` still allows it.
     ///
     /// MUST allow exactly `limit.n` requests for a key within one window, under any concurrency and across processes.
-    /// MUST count keys separately, including keys with the same subject and different names.
-    /// MUST NOT count a refused request, and MUST NOT extend the window because of it.
-    /// MUST answer without an error: if an adapter's store is unavailable, it falls back to stricter or local counting
-    /// and
-    /// never allows every request.
+    /// MUST count keys separately, including keys with the same subject and different names. MUST NOT count a refused
+    /// request, and MUST NOT extend the window because of it. MUST answer without an error: if an adapter's store is
+    /// unavailable, it falls back to stricter or local counting and never allows every request.
     async fn check(&self, key: &RateKey, limit: RateLimit) -> Decision;
 }
 

@@ -1,10 +1,8 @@
 //! Scopes: the proof that somebody may act in a workspace.
 //!
 //! A repository is reachable only through a unit of work, and a unit of work only with a scope. A scope cannot be
-//! built,
-//! cloned, defaulted or deserialized. It comes from a [`ScopeIssuer`]. A program has one issuer, which is created where
-//! the
-//! program is wired together and held by its access layer.
+//! built, cloned, defaulted or deserialized. It comes from a [`ScopeIssuer`]. A program has one issuer, which is
+//! created where the program is wired together and held by its access layer.
 
 use std::fmt;
 
@@ -93,8 +91,7 @@ impl ScopeIssuer {
     }
 
     /// A scope for an operator of the installation. The caller MUST have authenticated the person and MUST have found
-    /// them
-    /// among the operators that the installation's settings name.
+    /// them among the operators that the installation's settings name.
     #[must_use]
     pub const fn operator(&self, user: UserId, request_id: RequestId) -> OperatorScope {
         OperatorScope { user, request_id }

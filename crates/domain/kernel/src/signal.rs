@@ -2,8 +2,7 @@
 //!
 //! Delivery is at most once. A signal is lost if nobody listens, if a listener is slow, or while the connection between
 //! processes is down. So a signal MUST only make something happen *sooner*. Every user also has a fallback (a time to
-//! live
-//! or a poll) and stays correct without signals, only slower.
+//! live or a poll) and stays correct without signals, only slower.
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,8 +3,7 @@
 use std::fmt;
 
 /// The target of spans that are meant for traces, not for the log. They have the level `TRACE` and cost nothing if
-/// nobody
-/// records them.
+/// nobody records them.
 pub const SPANS: &str = "tidegate_trace";
 
 /// A position in a trace: the header `traceparent` of W3C Trace Context, version 00.
@@ -13,8 +12,7 @@ pub struct TraceContext(Box<str>);
 
 impl TraceContext {
     /// Parses `00-<32 digits>-<16 digits>-<2 digits>`. The digits are lower-case hexadecimal, and neither id is all
-    /// zeros.
-    /// Returns `None` for any other text.
+    /// zeros. Returns `None` for any other text.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('-').collect();

@@ -9,8 +9,7 @@ use crate::scope::WorkspaceScope;
 /// Opens transactions for one domain's slice of a store.
 ///
 /// `Tx` is the trait object of the slice (`dyn WorkflowsTx`). `Scope` is the proof that opens it. There is no other way
-/// to
-/// reach a repository.
+/// to reach a repository.
 #[async_trait]
 pub trait UnitOfWork<Tx: ?Sized, Scope: ?Sized = WorkspaceScope>: Send + Sync {
     /// Opens a transaction that sees exactly what `scope` allows.

@@ -1,8 +1,7 @@
 //! The body of an HTTP answer as a value: JSON, a string, or bytes in base64 with their content type.
 //!
 //! The body is never altered silently. Bytes that are invalid in their charset are not replaced, and JSON that cannot
-//! be
-//! parsed is an error, not a string.
+//! be parsed is an error, not a string.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -84,8 +83,7 @@ impl ContentType {
     }
 
     /// Decodes the bytes. The charset is that of the byte order mark, else the declared one, else UTF-8. Returns the
-    /// reason
-    /// if the bytes are not valid in it.
+    /// reason if the bytes are not valid in it.
     fn text(&self, bytes: &[u8]) -> Result<String, String> {
         let encoding = match &self.charset {
             Some(label) => Encoding::for_label(label.as_bytes())

@@ -71,8 +71,7 @@ pub(super) fn step_type() -> StepType {
 }
 
 /// Checks the literal text before the first expression: `url` has to begin with a scheme, and a header must not have a
-/// line
-/// break.
+/// line break.
 fn check(with: &Value) -> Vec<InputProblem> {
     let before = |text: &str| text.split("${{").next().unwrap_or_default().to_owned();
     let headers = with.get("headers").and_then(Value::as_object).into_iter().flatten();
@@ -182,8 +181,7 @@ fn request(task: &StepTask) -> Result<OutboundRequest, StepError> {
 }
 
 /// The statuses that count as success: one or a list. The result is empty if `expect_status` is absent; then 2xx and
-/// 304
-/// count.
+/// 304 count.
 fn expected(input: &Value) -> Result<Vec<u16>, StepError> {
     let status = |value: &Value| {
         // JSON has only one kind of number, so 200.0 is a status.

@@ -1,12 +1,9 @@
 //! No step attempt with an effect begins in a deleted workspace.
 //!
 //! A deletion also requests the cancellation of every run. But a worker needs a moment to receive the requests, and
-//! would
-//! make outbound calls until then. So each attempt first checks whether the workspace still exists. The answer is
-//! cached for
-//! [`FRESH`], which is therefore the longest time during which calls can begin after the deletion was answered. This
-//! needs
-//! no signal and holds for every process.
+//! would make outbound calls until then. So each attempt first checks whether the workspace still exists. The answer is
+//! cached for [`FRESH`], which is therefore the longest time during which calls can begin after the deletion was
+//! answered. This needs no signal and holds for every process.
 
 use std::collections::HashMap;
 use std::sync::Arc;

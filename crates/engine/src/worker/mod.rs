@@ -2,9 +2,8 @@
 //! their work and receives the results as messages.
 //!
 //! At most one claim, one commit, one look and one heartbeat are in progress. During a commit, the next commit and the
-//! next
-//! claim collect work, because a claimed run could not be committed earlier anyway. So batches grow with the load, and
-//! without load there is no delay.
+//! next claim collect work, because a claimed run could not be committed earlier anyway. So batches grow with the load,
+//! and without load there is no delay.
 
 mod claims;
 mod commits;
@@ -79,8 +78,7 @@ pub struct Engine;
 
 impl Engine {
     /// Drives runs until `stop` is cancelled. Then it claims no more work, finishes or hands back the runs in memory,
-    /// commits
-    /// them and gives its shards up. If the future is dropped earlier, it stops at once, as in a crash.
+    /// commits them and gives its shards up. If the future is dropped earlier, it stops at once, as in a crash.
     pub async fn run(parts: EngineParts, stop: CancellationToken) {
         Worker::new(parts, stop).run().await;
     }

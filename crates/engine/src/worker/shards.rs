@@ -57,8 +57,7 @@ impl Worker {
     }
 
     /// Gives up shards beyond the fair share: first the worker stops claiming in them, then their runs leave memory,
-    /// then
-    /// the shards are released.
+    /// then the shards are released.
     fn shed(&mut self, surplus: usize) {
         // Only shards that began to leave at an earlier heartbeat, so that the job runner already knows about them.
         let idle: Vec<Tenure> = self
@@ -91,8 +90,7 @@ impl Worker {
     }
 
     /// Drops all state of a shard. If the worker still owns it, the next heartbeat takes it over again under a new
-    /// epoch,
-    /// which makes its runs ready again.
+    /// epoch, which makes its runs ready again.
     pub(super) fn forget(&mut self, shard: ShardId) {
         self.forgotten.extend(self.tenures.remove(&shard));
         self.leaving.remove(&shard);
