@@ -24,8 +24,8 @@ pub enum Topic {
     WorkspaceChanged,
     /// New events were committed in a workspace; payload: the workspace.
     EventsIngested,
-    /// Runs have work to do; payload: the workspace with ready runs, or the run with a new request. Any other text asks
-    /// workers to look for requests of every run.
+    /// Runs have work to do; payload: the workspace with ready runs, or the run with a new request. Any payload that is
+    /// not the id of a workspace asks workers to look for all work, requests included.
     WorkReady,
     /// A process waits for the end of a run; payload: the run.
     RunAwaited,
