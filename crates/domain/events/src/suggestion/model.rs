@@ -106,7 +106,7 @@ impl Offer {
     }
 }
 
-/// A suggestion as it is stored.
+/// A stored suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
     /// Its id.

@@ -128,8 +128,8 @@ pub trait SigningKeyRepository: Send {
     /// Every key, newest first.
     async fn list(&mut self) -> Result<Vec<SigningKey>, StoreError>;
 
-    /// Adds a key. MUST lock out other insertions until the transaction ends: after [`Self::lock`] and a check of the
-    /// list, only one of several starting servers adds a key.
+    /// Adds a key. The caller MUST call [`Self::lock`] first and then check the list, so that only one of several
+    /// starting servers adds a key.
     async fn insert(&mut self, key: &SigningKey) -> Result<(), StoreError>;
 
     /// Locks out other calls of [`Self::lock`] until the transaction ends.

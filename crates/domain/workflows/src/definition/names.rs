@@ -30,7 +30,7 @@ pub(super) struct Names<'a> {
     pub(super) roots: &'a [Root],
     /// The place, for messages: "a filter".
     pub(super) place: &'a str,
-    /// The declared inputs; `None` where the schema allows any.
+    /// The declared inputs; `None` if the schema allows others.
     pub(super) inputs: Option<&'a BTreeSet<String>>,
     /// Every step of the document.
     pub(super) steps: &'a BTreeMap<String, KnownStep>,

@@ -83,7 +83,8 @@ impl StepRegistry {
     /// Adds a type.
     ///
     /// # Errors
-    /// [`StepTypeError`] where its name is taken or cannot be one, a schema is none, or a limit is wrong; it is not added then.
+    /// [`StepTypeError`] if the name is taken or malformed, a schema is invalid, or a limit is wrong. The type is not
+    /// added then.
     pub fn register(&mut self, step: StepType) -> Result<(), StepTypeError> {
         let name = step.name.clone();
         if !is_name(&name) {
