@@ -1,27 +1,28 @@
-//! How an engine is set.
+//! Settings of an engine.
 
 use std::time::Duration;
 
 /// Settings of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// How long shards are held without a heartbeat; what a dead worker's runs wait at most, and a heartbeat.
+    /// How long a worker owns its shards after its last heartbeat. After a crash, its runs wait at most this long and
+    /// one heartbeat more.
     pub lease: Duration,
-    /// How often the worker says that it lives. The database hears of it no more often.
+    /// The interval between heartbeats. A worker that has to take over a shard anew sends the next heartbeat at once.
     pub heartbeat: Duration,
-    /// How often it looks for work that nobody told it of.
+    /// The interval of the poll for work that no signal announced.
     pub poll: Duration,
-    /// How often it does when it has had none for a while.
+    /// The interval of the poll after a while without work.
     pub idle_poll: Duration,
-    /// The most runs in hand at once.
+    /// The maximum number of runs in memory at once.
     pub max_runs: usize,
-    /// The most attempts being made at once.
+    /// The maximum number of concurrent step attempts.
     pub max_attempts: usize,
-    /// The most runs in one claim or one commit.
+    /// The maximum number of runs in one claim or one commit.
     pub batch: usize,
-    /// A run that waits longer than this is parked and read again when its time has come.
+    /// A run that waits longer than this is parked: removed from memory and claimed again when its timer is due.
     pub park_after: Duration,
-    /// How long attempts may go on after the worker was told to stop.
+    /// The shutdown timeout: how long attempts may continue after the worker is told to stop.
     pub drain: Duration,
 }
 

@@ -1,7 +1,7 @@
-//! Who waits for runs to end, in this process and in others.
+//! Notifies waiters when a run ends, in this process and in other processes.
 //!
-//! A process in which somebody waits says so to the others; whoever drives the run answers when it ends, and at once where
-//! it ended a moment ago. So nothing is sent for the many runs that nobody waits for.
+//! A process in which a caller waits for a run announces this to the other processes. The process that drives the run
+//! answers when the run ends, or at once if it ended a moment ago. So no signal is sent for a run without a waiter.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_kernel::{Received, RunId, Signal, SignalBus, Topic};
 use tokio::sync::oneshot;
 
-/// How many runs that other processes wait for are remembered, and how many that have ended. Of one that was forgotten the
-/// waiter learns when it asks again.
+/// How many awaited runs and how many ended runs are remembered. If a run was dropped from memory, its waiter learns of
+/// the end from its next query to the store.
 const REMEMBERED: usize = 10_000;
 
-/// Tells waiters that a run has ended. A signal may be lost, so whoever waits also asks the store from time to time.
+/// Notifies waiters that a run has ended. A signal can be lost, so a waiter MUST also query the store from time to
+/// time.
 #[derive(Clone, Default)]
 pub struct RunEndings {
     state: Arc<Mutex<State>>,
@@ -23,13 +24,13 @@ pub struct RunEndings {
 #[derive(Default)]
 struct State {
     waiting: HashMap<RunId, Vec<oneshot::Sender<()>>>,
-    /// Runs that another process waits for.
+    /// Runs for which another process waits.
     awaited: Recent,
-    /// Runs that this process ended.
+    /// Runs that ended in this process.
     ended: Recent,
 }
 
-/// The latest runs of some kind.
+/// The most recent runs of a kind, at most [`REMEMBERED`].
 #[derive(Default)]
 struct Recent {
     order: VecDeque<RunId>,
@@ -60,19 +61,19 @@ impl std::fmt::Debug for RunEndings {
 }
 
 impl RunEndings {
-    /// Endings that are told across the processes on `bus`, as long as [`RunEndings::relay`] runs in each.
+    /// Shares the ends of runs across processes over `bus`, as long as each process runs [`RunEndings::relay`].
     #[must_use]
     pub fn across(bus: Arc<dyn SignalBus>) -> Self {
         Self { state: Arc::default(), bus: Some(bus) }
     }
 
-    /// Resolves when `run` ends from now on; with an error where nobody will ever tell.
+    /// Resolves when `run` ends from now on, or with an error if no notification can arrive any more.
     #[must_use]
     pub fn ended(&self, run: RunId) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
         let waiters = state.waiting.entry(run).or_default();
-        // Whoever gave up waiting is forgotten when the next one comes.
+        // Removes waiters that have given up.
         waiters.retain(|waiter| !waiter.is_closed());
         waiters.push(sender);
         drop(state);
@@ -80,7 +81,7 @@ impl RunEndings {
         receiver
     }
 
-    /// Forgets a run that nobody waits for any more.
+    /// Forgets a run that has no waiter any more.
     pub fn forget(&self, run: RunId) {
         let mut state = self.state();
         if state.waiting.get(&run).is_some_and(|waiters| waiters.iter().all(oneshot::Sender::is_closed)) {
@@ -88,11 +89,11 @@ impl RunEndings {
         }
     }
 
-    /// Passes on who waits and what has ended, between this process and the others, until the bus ends.
+    /// Relays waits and ends of runs between this process and the others, until the bus ends.
     pub async fn relay(&self) {
         let Some(bus) = &self.bus else { return };
         let mut signals = bus.subscribe(&[Topic::RunAwaited, Topic::RunEnded]);
-        // What was told before anybody listened is not known.
+        // Signals from before the subscription may have been missed.
         self.wake_all();
         while let Some(received) = signals.next().await {
             let Received::Signal(signal) = received else {
@@ -107,7 +108,7 @@ impl RunEndings {
             }
             let mut state = self.state();
             let ended = state.ended.contains(run);
-            // Who waits in this process is told without a signal.
+            // A waiter in this process is notified without a signal.
             if !ended && !state.waiting.contains_key(&run) {
                 state.awaited.insert(run);
             }
@@ -118,7 +119,7 @@ impl RunEndings {
         }
     }
 
-    /// Tells whoever waits for `run` that it has ended. The engine does so for the runs that it ends.
+    /// Notifies the waiters for `run` that it has ended. The engine calls this for the runs that it ends.
     pub fn notify(&self, run: RunId) {
         let mut state = self.state();
         let waiters = state.waiting.remove(&run).unwrap_or_default();
@@ -131,7 +132,7 @@ impl RunEndings {
         }
     }
 
-    /// Endings may have been missed: everybody looks.
+    /// Wakes every waiter, because notifications may have been missed. Each then queries the store.
     fn wake_all(&self) {
         let waiting = std::mem::take(&mut self.state().waiting);
         waiting.into_values().for_each(wake);
@@ -150,7 +151,7 @@ impl RunEndings {
 
 fn wake(waiters: Vec<oneshot::Sender<()>>) {
     for waiter in waiters {
-        // A waiter that is gone does not want to know.
+        // The waiter may have given up.
         let _ = waiter.send(());
     }
 }

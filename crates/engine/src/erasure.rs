@@ -1,9 +1,9 @@
-//! Erases what deleted workspaces have left, once their time has come.
+//! Erases the data of deleted workspaces when their retention period is over.
 //!
-//! Between servers nothing is agreed: each slice takes the workspace's row in the store for its transaction, so two never
-//! erase the same at once, and what a killed server has begun the next one goes on with. A slice is small, and a pause as
-//! long as the slice follows it, so that requests go first where everybody shares one connection. A workspace that cannot be
-//! erased is set aside with its error; the others go on.
+//! Servers do not coordinate. The transaction of each slice locks the workspace's row in the store, so two servers
+//! never erase the same workspace at the same time, and another server continues after a crash. A slice is small and is
+//! followed by a pause as long as the slice took, so that requests go first if they share a single connection. A
+//! workspace that cannot be erased is set aside with its error, and the other workspaces are erased.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,64 +17,66 @@ use tokio_util::sync::CancellationToken;
 
 use crate::panics::catch_store;
 
-/// The longest time between two looks; a deletion whose data goes at once waits no longer.
+/// The longest time between two looks for due workspaces. A deletion without a retention period waits no longer than
+/// this.
 const POLL: Duration = Duration::from_secs(10);
-/// The shortest.
+/// The shortest time between two looks.
 const MOMENT: Duration = Duration::from_millis(100);
-/// Until a workspace that could not be erased is tried again.
+/// The delay before a workspace that could not be erased is retried.
 const SET_ASIDE: TimeDelta = TimeDelta::minutes(10);
-/// How many workspaces one look brings.
+/// The maximum number of workspaces in one look.
 const LOOK: u32 = 16;
-/// Rows of the first slice, and the bounds of those that follow.
+/// The number of rows in the first slice, and the bounds of the slices that follow it.
 const FIRST_SLICE: u32 = 100;
 const SLICES: (u32, u32) = (10, 1_000);
-/// A slice that takes longer is followed by smaller ones, so that none takes 20 ms.
+/// After a slice that takes longer, the next one is smaller, so that slices stay below 20 ms.
 const SLOW: Duration = Duration::from_millis(12);
-/// One that takes less is followed by larger ones.
+/// After a slice that takes less, the next one is larger.
 const FAST: Duration = Duration::from_millis(4);
 
-/// A table that holds data of workspaces, in the words of the store.
+/// A table with data of workspaces. The names are the store's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasedTable {
-    /// Its name.
+    /// The table's name.
     pub name: String,
-    /// In which order its rows of a workspace are found by an index.
+    /// The columns of an index that finds a workspace's rows, in the order of the index.
     pub key: Vec<String>,
 }
 
-/// What waits to be erased.
+/// The workspaces that wait for erasure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErasureOutlook {
-    /// Workspaces whose time has come, the longest due first.
+    /// Workspaces that are due, the longest due first.
     pub due: Vec<WorkspaceId>,
-    /// When the time of the next one comes.
+    /// When the next workspace becomes due.
     pub next: Option<DateTime<Utc>>,
-    /// How many workspaces wait, those that are due included.
+    /// How many workspaces wait, including the due ones.
     pub waiting: u64,
-    /// How many of them could not be erased when it was tried last.
+    /// How many of the waiting workspaces could not be erased by the last attempt.
     pub failed: u64,
 }
 
-/// Where the data of deleted workspaces is. Every method is one transaction.
+/// The stored data of deleted workspaces. Every method is one transaction.
 #[async_trait]
 pub trait WorkspaceErasure: Send + Sync {
-    /// Which of `workspaces` are deleted. MUST see every deletion that was committed before the call.
+    /// Returns which of `workspaces` are deleted. MUST see every deletion that was committed before the call.
     async fn deleted(
         &self,
         scope: &SystemScope,
         workspaces: &[WorkspaceId],
     ) -> Result<HashSet<WorkspaceId>, StoreError>;
 
-    /// What waits at `now`, and up to `limit` of those that are due.
+    /// Returns what waits at `now`, with up to `limit` due workspaces.
     async fn outlook(&self, scope: &SystemScope, now: DateTime<Utc>, limit: u32) -> Result<ErasureOutlook, StoreError>;
 
-    /// Every table that holds data of workspaces and that is erased, in an order in which none refers to an earlier one.
+    /// Returns every table with workspace data to erase, ordered so that no table refers to an earlier one.
     async fn tables(&self, scope: &SystemScope) -> Result<Vec<ErasedTable>, StoreError>;
 
-    /// Erases about `rows` rows of the workspace from one table and says how many it were; `None`, and nothing changed, where
-    /// the workspace is not due at `now` or somebody else is at it.
+    /// Erases about `rows` rows of the workspace from one table and returns how many it erased. Returns `None`, and
+    /// changes nothing, if the workspace is not due at `now` or another server is erasing it.
     ///
-    /// MUST touch no row of another workspace. MUST erase something where there is something.
+    /// MUST NOT touch a row of another workspace. MUST erase at least one row if the table still has a row of the
+    /// workspace.
     async fn erase(
         &self,
         scope: &SystemScope,
@@ -84,11 +86,12 @@ pub trait WorkspaceErasure: Send + Sync {
         rows: u32,
     ) -> Result<Option<u64>, StoreError>;
 
-    /// Erases the workspace itself, of which nothing else is left; `false` as [`WorkspaceErasure::erase`] says `None`.
+    /// Erases the workspace itself, after all its other data. Returns `false` in the cases in which
+    /// [`WorkspaceErasure::erase`] returns `None`.
     async fn finish(&self, scope: &SystemScope, workspace: WorkspaceId, now: DateTime<Utc>)
     -> Result<bool, StoreError>;
 
-    /// Lets a workspace that could not be erased wait until `until`, and keeps what hindered it.
+    /// Delays the next attempt for a workspace that could not be erased until `until`, and stores the error.
     async fn set_aside(
         &self,
         scope: &SystemScope,
@@ -98,15 +101,15 @@ pub trait WorkspaceErasure: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
-/// What erases.
+/// The dependencies of erasure.
 pub struct ErasureParts {
-    /// Where the data is.
+    /// The store.
     pub store: Arc<dyn WorkspaceErasure>,
     /// Time.
     pub env: Environment,
     /// The proof that this may work across tenants.
     pub scope: SystemScope,
-    /// Hears how many workspaces wait, and how many of them could not be erased.
+    /// Receives how many workspaces wait, and how many of them could not be erased.
     pub report: fn(waiting: u64, failed: u64),
 }
 
@@ -116,15 +119,15 @@ impl std::fmt::Debug for ErasureParts {
     }
 }
 
-/// How it went with one workspace.
+/// The result of erasing one workspace.
 enum Outcome {
     Erased,
-    /// Somebody else is at it.
+    /// Another server is erasing it, or it is not due any more.
     Elsewhere,
     Stopped,
 }
 
-/// Erases what is due until `stop` is cancelled.
+/// Erases due workspaces until `stop` is cancelled.
 pub async fn erase_when_due(parts: ErasureParts, stop: CancellationToken) {
     loop {
         let pause = turn(&parts, &stop).await;
@@ -134,7 +137,7 @@ pub async fn erase_when_due(parts: ErasureParts, stop: CancellationToken) {
     }
 }
 
-/// Erases what is due now and says how long to wait for the next look.
+/// Erases the workspaces that are due now. Returns how long to wait before the next look.
 async fn turn(parts: &ErasureParts, stop: &CancellationToken) -> Duration {
     let now = parts.env.now();
     let outlook = match parts.store.outlook(&parts.scope, now, LOOK).await {
@@ -176,7 +179,7 @@ async fn turn(parts: &ErasureParts, stop: &CancellationToken) -> Duration {
     next.map_or(POLL, |next| next.clamp(MOMENT, POLL))
 }
 
-/// Erases one workspace: every table until a whole pass finds nothing, then the workspace itself.
+/// Erases one workspace: all tables, until a whole pass finds no row, and then the workspace itself.
 async fn erase(
     parts: &ErasureParts,
     workspace: WorkspaceId,
@@ -211,7 +214,7 @@ async fn erase(
     Ok(if finished { Outcome::Erased } else { Outcome::Elsewhere })
 }
 
-/// How many rows the next slice has, after one that took so long.
+/// The number of rows for the next slice, after a slice of `rows` rows that took `took`.
 fn next_slice(rows: u32, took: Duration) -> u32 {
     let (least, most) = SLICES;
     if took > SLOW {

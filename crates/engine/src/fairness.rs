@@ -1,10 +1,10 @@
-//! Who is served next: deficit round robin (Shreedhar, Varghese, *Efficient Fair Queuing Using Deficit Round-Robin*,
-//! IEEE/ACM Transactions on Networking 4(3), 1996), with runs as the unit.
+//! Fair scheduling between workspaces: deficit round robin (Shreedhar, Varghese, *Efficient Fair Queuing Using Deficit
+//! Round-Robin*, IEEE/ACM Transactions on Networking 4(3), 1996), with runs as the unit.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Clients that have something to be served, each with a weight.
+/// Clients that have work, each with a weight.
 #[derive(Debug)]
 pub(crate) struct Ring<K> {
     order: VecDeque<K>,
@@ -17,7 +17,7 @@ struct Member {
     deficit: u32,
 }
 
-/// What a client of weight 1 may take in one turn.
+/// How much a client of weight 1 may take in one turn.
 const QUANTUM: u32 = 8;
 
 impl<K> Default for Ring<K> {
@@ -27,7 +27,7 @@ impl<K> Default for Ring<K> {
 }
 
 impl<K: Copy + Eq + Hash> Ring<K> {
-    /// Puts a client in, at the end; one that is in keeps its place and takes the weight.
+    /// Adds a client at the end of the ring. A client that is already in it keeps its place and gets the new weight.
     pub(crate) fn insert(&mut self, client: K, weight: u32) {
         let weight = weight.max(1);
         let order = &mut self.order;
@@ -37,7 +37,7 @@ impl<K: Copy + Eq + Hash> Ring<K> {
         });
     }
 
-    /// Takes a client out, because it has nothing more.
+    /// Removes a client, because it has no more work.
     pub(crate) fn remove(&mut self, client: K) {
         if self.members.remove(&client).is_some() {
             self.order.retain(|member| *member != client);
@@ -52,12 +52,13 @@ impl<K: Copy + Eq + Hash> Ring<K> {
         self.order.is_empty()
     }
 
-    /// Shares `capacity` out. A client for which nothing is left has its turn first the next time.
+    /// Distributes `capacity` among the clients. If it ends within a client's turn, that client continues first the
+    /// next time.
     pub(crate) fn share(&mut self, capacity: u32) -> Vec<(K, u32)> {
         let mut left = capacity;
         let mut shares = Vec::new();
         let mut seen = 0;
-        // Once round at most: what a client has beyond its share is unknown until it has been claimed.
+        // One round at most: whether a client has work beyond its share is unknown until the claim returns.
         while left > 0 && seen < self.order.len() {
             let Some(client) = self.order.pop_front() else { break };
             let Some(member) = self.members.get_mut(&client) else { continue };
@@ -75,7 +76,7 @@ impl<K: Copy + Eq + Hash> Ring<K> {
             self.order.push_back(client);
             seen += 1;
         }
-        // What is left over goes to those who are there, by weight: nobody else wants it.
+        // Nobody else needs the remaining capacity, so the clients of this round get it by weight.
         let total: u64 =
             shares.iter().filter_map(|(client, _)| self.members.get(client)).map(|m| u64::from(m.weight)).sum();
         if left > 0 && total > 0 {

@@ -1,4 +1,4 @@
-//! How many runs are behind which gate: counted by the shard's one owner, so exact.
+//! Counts the runs behind each gate. Only the owner of the shard counts them, so the counts are exact.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use tidegate_kernel::WorkspaceId;
 
 use crate::model::{Departure, Gate, Holding, ShardId};
 
-/// The counts of the shards that a worker owns.
+/// The counts for the shards that a worker owns.
 #[derive(Debug, Default)]
 pub(crate) struct GateBook {
     gates: HashMap<(WorkspaceId, Gate), Count>,
@@ -15,9 +15,9 @@ pub(crate) struct GateBook {
 #[derive(Debug, Clone, Copy)]
 struct Count {
     shard: ShardId,
-    /// Runs behind the gate, those whose leaving is on its way included, and places that were promised to those who wait.
+    /// Runs behind the gate (including those whose departure is not committed) and places reserved for runs that wait.
     held: u32,
-    /// Those of them whose leaving is on its way.
+    /// The runs among them whose departure is not committed.
     leaving: u32,
 }
 
@@ -26,7 +26,7 @@ impl GateBook {
         self.gates.entry((workspace, gate.clone())).or_insert(Count { shard, held: 0, leaving: 0 })
     }
 
-    /// Takes over what was committed.
+    /// Loads the committed counts.
     pub(crate) fn load(&mut self, holdings: Vec<Holding>) {
         for holding in holdings {
             let count = Count { shard: holding.shard, held: holding.runs, leaving: 0 };
@@ -34,17 +34,17 @@ impl GateBook {
         }
     }
 
-    /// Forgets a shard that is not owned any more.
+    /// Forgets a shard that the worker no longer owns.
     pub(crate) fn forget(&mut self, shard: ShardId) {
         self.gates.retain(|_, count| count.shard != shard);
     }
 
-    /// Whether one more could pass.
+    /// Whether one more run could pass the gate.
     pub(crate) fn has_room(&self, workspace: WorkspaceId, gate: &Gate, limit: u32) -> bool {
         self.gates.get(&(workspace, gate.clone())).is_none_or(|count| count.held < limit)
     }
 
-    /// Lets one more through if the limit allows.
+    /// Lets one more run pass if the limit allows it. Returns whether it did.
     pub(crate) fn pass(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate, limit: u32) -> bool {
         let count = self.count(shard, workspace, gate);
         let free = count.held < limit;
@@ -52,7 +52,7 @@ impl GateBook {
         free
     }
 
-    /// One is about to leave. Says how many of those who wait may pass then, and keeps the places for them.
+    /// A run is about to leave. Returns how many waiting runs may then pass, and reserves the places for them.
     pub(crate) fn vacate(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate, limit: u32) -> u32 {
         let count = self.count(shard, workspace, gate);
         count.leaving += 1;
@@ -61,7 +61,7 @@ impl GateBook {
         places
     }
 
-    /// One is about to leave a gate whose limit is not known: another may pass in its place.
+    /// A run is about to leave a gate whose limit is unknown: one waiting run may pass in its place.
     pub(crate) fn hand_over(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate) -> u32 {
         let count = self.count(shard, workspace, gate);
         count.leaving += 1;
@@ -69,7 +69,7 @@ impl GateBook {
         1
     }
 
-    /// One is about to leave: [`GateBook::vacate`] where the limit is known, else [`GateBook::hand_over`].
+    /// A run is about to leave: [`GateBook::vacate`] if the limit is known, else [`GateBook::hand_over`].
     pub(crate) fn depart(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate, limit: Option<u32>) -> u32 {
         match limit {
             Some(limit) => self.vacate(shard, workspace, gate, limit),
@@ -77,7 +77,8 @@ impl GateBook {
         }
     }
 
-    /// One has left; the places that were kept are given or free.
+    /// A departure was committed. The places that were reserved for it are released; [`GateBook::promote`] counts each
+    /// run that the store let pass.
     pub(crate) fn leave(&mut self, workspace: WorkspaceId, departure: &Departure) {
         let key = (workspace, departure.gate.clone());
         if let Some(count) = self.gates.get_mut(&key) {
@@ -89,7 +90,7 @@ impl GateBook {
         }
     }
 
-    /// One was let through by the store.
+    /// The store let a waiting run pass.
     pub(crate) fn promote(&mut self, shard: ShardId, workspace: WorkspaceId, gate: &Gate) {
         self.count(shard, workspace, gate).held += 1;
     }

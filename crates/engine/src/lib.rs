@@ -1,7 +1,8 @@
-//! Drives workflow runs: owns shards, claims what can be worked on, does it, and commits how it went.
+//! Drives workflow runs: owns shards, claims runs, executes their steps and commits the results.
 //!
-//! What comes next in a run is decided by [`tidegate_workflows::run::decide`]; this crate gives it facts and executes its
-//! commands. It knows its store, its handlers and the network only as ports. It must never hold a transaction while a
+//! [`tidegate_workflows::run::decide`] decides what happens next in a run; this crate supplies the facts and executes
+//! the commands. The store, the handlers and the network are ports. This crate must never hold a transaction open while
+//! a
 //! handler runs, and never act on a transition that is not committed.
 
 mod config;

@@ -1,4 +1,4 @@
-//! A run in the hands of a worker.
+//! A run in the memory of a worker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::gates::GateBook;
 use crate::model::{After, ClaimedRun, Departure, Gate, RunCommit, RunKey, RunSummary, Tenure, Timer};
 use crate::panics::{Panicked, catch};
 
-/// A run in hand: its state, and what of it is not committed.
+/// A run in memory: its state, and the part of it that is not committed.
 #[derive(Debug)]
 pub(crate) struct LiveRun {
     pub(crate) key: RunKey,
@@ -29,41 +29,41 @@ pub(crate) struct LiveRun {
     pub(crate) request_id: RequestId,
     context: RunContext,
     state: RunState,
-    /// Transitions up to here are committed.
+    /// The sequence number up to which transitions are committed.
     committed: u32,
     pending: Vec<TransitionRecord>,
-    /// Commands of pending transitions: obeyed once those are committed.
+    /// Commands of pending transitions. They are executed after the commit.
     commands: Vec<Command>,
     cleared: Vec<StepIndex>,
     requests: Vec<Uuid>,
-    /// Gates passed, and not committed.
+    /// Gates that the run has passed, not committed yet.
     passed: Vec<Gate>,
-    /// Gates passed, in all.
+    /// All gates that the run has passed.
     holds: Vec<Gate>,
-    /// The gates before it, with their limits.
+    /// The gates that apply to the run, with their limits.
     pub(crate) gates: Vec<(Gate, u32)>,
     blocked: Option<Gate>,
     started_at: Option<DateTime<Utc>>,
     shown: RunStatus,
-    /// The commit that is on its way.
+    /// The commit in progress.
     pub(crate) in_flight: Option<InFlight>,
-    /// Attempts being made.
+    /// Attempts that are running.
     pub(crate) attempts: HashMap<(StepIndex, u32), AbortHandle>,
-    /// Attempts in the queue.
+    /// The number of attempts in the queue.
     pub(crate) queued: usize,
-    /// Whether it has just been taken up and has to be written down as it is.
+    /// Whether the run was just claimed again and its current state has to be committed.
     resumed: bool,
-    /// Why it is given up as soon as the commit on its way has arrived.
+    /// Why the run is to be quarantined once the commit in progress has ended.
     pub(crate) doomed: Option<Undrivable>,
-    /// Lasts as long as the run is in hand.
+    /// The trace span for the time in which the run is in memory.
     pub(crate) span: Span,
 }
 
-/// Why a run cannot be driven on; it is set aside.
+/// Why a run cannot be driven and has to be quarantined.
 #[derive(Debug)]
 pub(crate) struct Undrivable {
     pub(crate) reason: QuarantineReason,
-    /// The error and what caused it, for operators.
+    /// The error and its causes, for operators.
     pub(crate) error: String,
 }
 
@@ -89,20 +89,20 @@ impl From<Corrupt> for Undrivable {
     }
 }
 
-/// Another release may not have the defect.
+/// A panic is unsupported, not unreadable: another release may not have the defect.
 impl From<Panicked> for Undrivable {
     fn from(error: Panicked) -> Self {
         Self::new(QuarantineReason::Unsupported, &error)
     }
 }
 
-/// An error and what caused it.
+/// The text of an error and of its causes.
 pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// A commit that is on its way.
+/// A commit in progress.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     up_to: u32,
@@ -113,7 +113,7 @@ pub(crate) struct InFlight {
 }
 
 impl LiveRun {
-    /// Takes a claimed run into hand, whose journal led to `state`.
+    /// Loads a claimed run whose journal was replayed to `state`.
     pub(crate) fn new(claimed: ClaimedRun, compiled: Arc<CompiledWorkflow>, state: RunState, span: Span) -> Self {
         let origin = RunOrigin {
             run: claimed.key.run,
@@ -155,7 +155,7 @@ impl LiveRun {
         }
     }
 
-    /// The first transition of a run that cannot be driven: it ends.
+    /// The commit that ends a claimed run as failed because its workflow version does not exist any more.
     pub(crate) fn unreadable(
         claimed: &ClaimedRun,
         at: DateTime<Utc>,
@@ -187,7 +187,7 @@ impl LiveRun {
         }
     }
 
-    /// Whether this attempt is still to be made.
+    /// Whether this attempt is still wanted.
     pub(crate) fn awaits(&self, step: StepIndex, attempt: u32) -> bool {
         self.state
             .steps()
@@ -208,7 +208,7 @@ impl LiveRun {
         self.holds.push(gate);
     }
 
-    /// How many may be behind a gate of this run's; unknown where the limit is not there any more.
+    /// The limit of one of the run's gates; `None` if the limit does not exist any more.
     pub(crate) fn limit(&self, gate: &Gate) -> Option<u32> {
         self.gates.iter().find(|(of, _)| of == gate).map(|(_, limit)| *limit)
     }
@@ -217,29 +217,29 @@ impl LiveRun {
         self.blocked = Some(gate);
     }
 
-    /// Has the run written down as it is before its outstanding work is done: one that only waits then gives its lease up, and
-    /// one from the quarantine gets its gates and timers back.
+    /// Requests a commit of the current state before outstanding work is done. A run that only waits then gives up its
+    /// lease, and a run from quarantine gets its gates and timers back.
     pub(crate) fn resume(&mut self) {
         self.commands.extend(self.state.outstanding(&self.compiled));
         self.resumed = true;
     }
 
-    /// Whether a begun run has nothing to do but wait.
+    /// Whether a started run only waits.
     pub(crate) fn only_waits(&self) -> bool {
         self.state.status() == RunStatus::Waiting
     }
 
-    /// What a worker that takes the run over has to do; all of it is committed.
+    /// The outstanding work of a run that was just claimed. All of it is based on committed transitions.
     pub(crate) fn outstanding(&self) -> Vec<Command> {
         self.state.outstanding(&self.compiled)
     }
 
-    /// Whether the worker has already said goodbye to the run, and a fact has to wait for whoever takes it up next.
+    /// Whether the run is about to leave this worker. A new fact then has to wait for the next claim.
     pub(crate) fn is_leaving(&self) -> bool {
         self.blocked.is_some() || self.in_flight.as_ref().is_some_and(|commit| commit.after != After::Keep)
     }
 
-    /// Tells the run what happened. True when there is something to commit.
+    /// Applies a fact to the run. Returns whether there is something to commit.
     pub(crate) fn apply_fact(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, Undrivable> {
         if let FactKind::TimeCame { step, .. } = kind {
             self.cleared.push(step);
@@ -268,7 +268,7 @@ impl LiveRun {
         !self.pending.is_empty() || !self.requests.is_empty() || self.blocked.is_some() || self.resumed
     }
 
-    /// What is to be committed, or `None` where nothing is or a commit is on its way.
+    /// Prepares the next commit. Returns `None` if there is nothing to commit or a commit is in progress.
     pub(crate) fn prepare(&mut self, park_after: DateTime<Utc>, book: &mut GateBook) -> Option<RunCommit> {
         if self.in_flight.is_some() || !self.is_dirty() {
             return None;
@@ -288,10 +288,10 @@ impl LiveRun {
         } else {
             After::Keep
         };
-        // Whoever takes a parked run up finds its times here and nowhere else, so all of them are written.
+        // The next owner of a parked run reads its timers only from here, so all of them are written.
         let timers = if after == After::Park { self.timers(&self.outstanding()) } else { self.timers(&self.commands) };
         let left = if after == After::End { self.leave(book) } else { Vec::new() };
-        // A step whose timer is set anew keeps it.
+        // A step whose timer is set again keeps it.
         let cleared = std::mem::take(&mut self.cleared);
         let cleared = cleared.into_iter().filter(|step| timers.iter().all(|timer| timer.step != *step)).collect();
         let summary = (status != self.shown).then(|| self.summary(status));
@@ -333,7 +333,8 @@ impl LiveRun {
         self.holds.iter().map(leave).collect()
     }
 
-    /// The gates that a run leaves which is given up: as its last commit would have, where that was refused.
+    /// The gates that a quarantined run leaves. If its last commit was refused and would have ended the run, they are
+    /// those of that commit.
     pub(crate) fn departures(&self, book: &mut GateBook) -> Vec<Departure> {
         match &self.in_flight {
             Some(commit) if commit.after == After::End => commit.left.clone(),
@@ -341,7 +342,7 @@ impl LiveRun {
         }
     }
 
-    /// Signals that the run has answered, and that are not deleted yet.
+    /// Requests that the run has acknowledged and that are not deleted yet.
     pub(crate) fn answered(&self) -> Vec<Uuid> {
         let in_flight = self.in_flight.iter().flat_map(|commit| &commit.requests);
         in_flight.chain(&self.requests).copied().collect()
@@ -359,14 +360,14 @@ impl LiveRun {
         RunSummary { status, started_at: self.started_at, finished_at, outputs, error }
     }
 
-    /// The commit on its way has arrived. Says what became of the run and what may be done now.
+    /// The commit in progress has succeeded. Returns what happens to the lease, and the commands to execute now.
     pub(crate) fn arrived(&mut self) -> Option<(After, Vec<Departure>, Vec<Command>)> {
         let commit = self.in_flight.take()?;
         self.committed = commit.up_to;
         Some((commit.after, commit.left, commit.commands))
     }
 
-    /// Abandons whatever is being done.
+    /// Aborts the running attempts.
     pub(crate) fn abort(&mut self) {
         for (_, attempt) in self.attempts.drain() {
             attempt.abort();

@@ -1,4 +1,4 @@
-//! What passes between the engine and its store.
+//! Types that the engine and its store exchange.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use tidegate_workflows::compiled::StepIndex;
 use tidegate_workflows::run::{QuarantineReason, RunError, RunStatus, Transition, TransitionRecord};
 use uuid::Uuid;
 
-/// One running engine. A process that starts again is another worker.
+/// The id of one running engine. A restarted process is a new worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WorkerId(pub Uuid);
 
-/// A shard: the unit in which work is owned.
+/// A shard: the unit of ownership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub i16);
 
-/// A shard that is owned, and the fencing epoch under which it is.
+/// An owned shard with its fencing epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tenure {
     /// The shard.
     pub shard: ShardId,
-    /// Grows with every change of owner; an older one writes nothing.
+    /// Increases with every change of owner. A worker with an older epoch cannot write.
     pub epoch: i64,
 }
 
-/// A run, with the workspace that it belongs to.
+/// A run and its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunKey {
     /// The workspace.
@@ -35,30 +35,30 @@ pub struct RunKey {
     pub run: RunId,
 }
 
-/// A limit that runs have to pass before they begin.
+/// A concurrency limit that runs have to pass before they begin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Gate(String);
 
 impl Gate {
-    /// All active runs of a workspace.
+    /// The gate for all active runs of a workspace.
     #[must_use]
     pub fn workspace() -> Self {
         Self("workspace".to_owned())
     }
 
-    /// The active runs of a workflow that have the same concurrency key.
+    /// The gate for the active runs of a workflow with the same concurrency key.
     #[must_use]
     pub fn workflow(workflow: WorkflowId, key: &str) -> Self {
         Self(format!("{workflow}:{key}"))
     }
 
-    /// A gate as it was read from a store.
+    /// A gate as read from a store.
     #[must_use]
     pub fn from_text(text: String) -> Self {
         Self(text)
     }
 
-    /// The gate as it is written to a store.
+    /// The gate as written to a store.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -74,83 +74,83 @@ impl fmt::Display for Gate {
 /// How many runs of a workspace have passed a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
-    /// The shard that the workspace is in.
+    /// The workspace's shard.
     pub shard: ShardId,
     /// The workspace.
     pub workspace: WorkspaceId,
     /// The gate.
     pub gate: Gate,
-    /// How many.
+    /// The number of runs.
     pub runs: u32,
 }
 
-/// The shards of a worker after a heartbeat.
+/// The result of a heartbeat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Every shard that it owns now.
+    /// Every shard that the worker owns now.
     pub tenures: Vec<Tenure>,
-    /// What gates the runs of newly owned shards hold.
+    /// The runs behind gates in newly owned shards.
     pub gates: Vec<Holding>,
-    /// How many shards it owns beyond its fair share.
+    /// How many shards the worker owns beyond its fair share.
     pub surplus: usize,
 }
 
-/// A workspace that has runs to be claimed.
+/// A workspace with runs that are ready to be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadyWorkspace {
-    /// The shard that it is in.
+    /// The workspace's shard.
     pub shard: ShardId,
     /// The workspace.
     pub workspace: WorkspaceId,
-    /// Its share of service beside others.
+    /// Its weight in fair scheduling.
     pub weight: u32,
 }
 
-/// A time that has come, or that comes next.
+/// A timer of a waiting step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
-    /// When.
+    /// When it is due.
     pub due: DateTime<Utc>,
-    /// Whose.
+    /// The run.
     pub key: RunKey,
-    /// The shard that it is in.
+    /// The run's shard.
     pub shard: ShardId,
     /// The step that waits.
     pub step: StepIndex,
-    /// The attempt that asked.
+    /// The attempt that set the timer.
     pub attempt: u32,
 }
 
-/// A request that somebody made about a run: only the worker that owns its shard may change it.
+/// A request about a run from outside the engine. Only the worker that owns the run's shard may execute it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunRequest {
-    /// The request itself.
+    /// The request's id.
     pub id: Uuid,
     /// The run.
     pub key: RunKey,
-    /// The shard that it is in.
+    /// The run's shard.
     pub shard: ShardId,
-    /// What is wanted.
+    /// The requested action.
     pub kind: RunRequestKind,
 }
 
-/// What is requested of a run.
+/// The action that is requested for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunRequestKind {
     /// Cancel it.
     Cancel,
     /// Release it from quarantine and continue it.
     Release,
-    /// Release it from quarantine and end it as failed, whatever could not be written before.
+    /// Release it from quarantine and end it as failed, even if its earlier transitions could not be written.
     End,
 }
 
-/// What there is to do.
+/// The work that a look found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outlook {
-    /// Workspaces with runs to be claimed.
+    /// Workspaces with runs that are ready to be claimed.
     pub ready: Vec<ReadyWorkspace>,
-    /// Timers by their time, the first ones.
+    /// The first timers, ordered by due time.
     pub timers: Vec<Timer>,
     /// Requests about runs.
     pub requests: Vec<RunRequest>,
@@ -159,39 +159,39 @@ pub struct Outlook {
 /// How much of a workspace's ready work to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// Where.
+    /// The shard.
     pub shard: ShardId,
-    /// Whose.
+    /// The workspace.
     pub workspace: WorkspaceId,
-    /// Rows up to this one have been claimed before.
+    /// Ready rows up to this sequence number were claimed before.
     pub bound: i64,
-    /// At most so many.
+    /// The maximum number of runs.
     pub quantum: u32,
 }
 
 /// What to claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimRequest {
-    /// The tenures under which.
+    /// The tenures of the claiming worker.
     pub tenures: Vec<Tenure>,
-    /// Ready work.
+    /// Shares of ready work.
     pub shares: Vec<Share>,
-    /// Runs by name, because a timer is due or there is a request for them.
+    /// Runs to claim by name, because of a due timer or a request.
     pub runs: Vec<(ShardId, RunKey)>,
 }
 
-/// A run that was claimed, with all that it takes to drive it.
+/// A claimed run with everything that is needed to drive it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedRun {
     /// The tenure under which it is leased.
     pub tenure: Tenure,
     /// The run.
     pub key: RunKey,
-    /// Its place among the ready ones; `None` when it was claimed by name.
+    /// The sequence number of its ready row; `None` if it was claimed by name.
     pub ready_seq: Option<i64>,
     /// The workflow.
     pub workflow: WorkflowId,
-    /// The version that it is pinned to.
+    /// The workflow version that it is pinned to.
     pub version: i32,
     /// What started it.
     pub trigger: Value,
@@ -199,32 +199,32 @@ pub struct ClaimedRun {
     pub event: Value,
     /// Its input.
     pub input: Value,
-    /// How many events of other runs led to it.
+    /// The length of the chain of events, emitted by other runs, that led to it.
     pub depth: u8,
     /// The request that started it.
     pub request_id: RequestId,
-    /// When it was started.
+    /// When the run was created.
     pub created_at: DateTime<Utc>,
-    /// The trace in which it was started.
+    /// The trace in which it was created.
     pub trace: Option<TraceContext>,
-    /// The workflow's gate with its limit.
+    /// The workflow's concurrency gate with its limit.
     pub concurrency: Option<(Gate, u32)>,
     /// The workspace's limit of active runs.
     pub run_limit: Option<u32>,
     /// The gates that it has passed.
     pub holds: Vec<Gate>,
-    /// Whether it comes from the quarantine: it has left its gates and its timers, and the request that asked.
+    /// Whether a request released it from quarantine. Such a run has left its gates and has no timers.
     pub released: bool,
-    /// What was committed of it.
+    /// Its committed transitions.
     pub journal: Vec<TransitionRecord>,
 }
 
-/// What a claim brought.
+/// The result of a claim.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claims {
-    /// Runs that are leased now.
+    /// Runs that are leased now and can be read.
     pub runs: Vec<ClaimedRun>,
-    /// Runs that are leased now too, whose rows cannot be read.
+    /// Runs that are leased now but whose rows cannot be read.
     pub unreadable: Vec<UnreadRun>,
 }
 
@@ -235,100 +235,100 @@ pub struct UnreadRun {
     pub key: RunKey,
     /// The tenure under which it is leased.
     pub tenure: Tenure,
-    /// The gates that it has passed, as far as they could be read.
+    /// The gates that it has passed, as far as they can be read.
     pub holds: Vec<Gate>,
-    /// What is wrong.
+    /// The error.
     pub error: String,
 }
 
-/// A leased run that cannot be driven.
+/// A leased run that cannot be driven and goes into quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
     /// The tenure under which it is leased.
     pub tenure: Tenure,
     /// The run.
     pub key: RunKey,
-    /// Why, for programs.
+    /// The reason, for programs.
     pub reason: QuarantineReason,
-    /// Why, for operators.
+    /// The error, for operators.
     pub error: String,
-    /// When it was found.
+    /// When the error was found.
     pub at: DateTime<Utc>,
-    /// Signals that end with it: they asked for something that cannot be done.
+    /// Requests that are deleted with it, because they cannot be executed.
     pub requests: Vec<Uuid>,
     /// The gates that it leaves.
     pub left: Vec<Departure>,
 }
 
-/// A run in quarantine that an operator ends.
+/// A quarantined run that an operator ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForcedEnd {
-    /// The tenure of its shard.
+    /// The tenure of the run's shard.
     pub tenure: Tenure,
     /// The run.
     pub key: RunKey,
-    /// The request that asked.
+    /// The operator's request.
     pub request: Uuid,
-    /// When.
+    /// When it ends.
     pub at: DateTime<Utc>,
-    /// The last transition; its sequence number follows from what is stored.
+    /// The last transition. Its sequence number follows from the stored transitions.
     pub transition: Transition,
     /// Why the run did not complete.
     pub error: RunError,
 }
 
-/// What becomes of the lease of a run.
+/// What happens to the lease of a run after a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
-    /// The worker goes on with it.
+    /// The worker keeps the run.
     Keep,
-    /// It waits for a time; whoever owns the shard then takes it up.
+    /// The run waits for a timer. The owner of the shard claims it again when the timer is due.
     Park,
-    /// It ended.
+    /// The run ended.
     End,
-    /// It waits before a gate that is full.
+    /// The run waits before a full gate.
     Block(Gate),
 }
 
-/// What callers read of a run.
+/// The part of a run that the API shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSummary {
-    /// Where it is.
+    /// The status.
     pub status: RunStatus,
     /// When it began.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// What it answers.
+    /// The outputs of a completed run.
     pub outputs: Option<Value>,
-    /// Why it did not complete.
+    /// The error of a run that did not complete.
     pub error: Option<RunError>,
 }
 
-/// What happened to one run since its last commit.
+/// Everything that happened to one run since its last commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunCommit {
     /// The tenure under which it is leased.
     pub tenure: Tenure,
     /// The run.
     pub key: RunKey,
-    /// The sequence number up to which it was committed: the guard.
+    /// The sequence number up to which the run was committed. The commit succeeds only if it still matches.
     pub from_seq: u32,
     /// Its new transitions.
     pub records: Vec<TransitionRecord>,
-    /// What becomes of its lease.
+    /// What happens to its lease.
     pub after: After,
-    /// What callers read of it; `None` when that did not change.
+    /// The part that the API shows; `None` if it did not change.
     pub summary: Option<RunSummary>,
-    /// Times that it waits for.
+    /// Timers to set.
     pub timers: Vec<Timer>,
-    /// Steps that wait for a time no more.
+    /// Steps whose timers are deleted.
     pub cleared: Vec<StepIndex>,
-    /// Signals that were acknowledged.
+    /// Requests that were acknowledged.
     pub requests: Vec<Uuid>,
     /// Gates that it passed.
     pub passed: Vec<Gate>,
-    /// Gates that it leaves; only with its end.
+    /// Gates that it leaves; only at its end.
     pub left: Vec<Departure>,
 }
 
@@ -337,15 +337,15 @@ pub struct RunCommit {
 pub struct Departure {
     /// The gate.
     pub gate: Gate,
-    /// How many of those who wait before it may pass now. The owner counts, because it alone knows who is about to pass.
+    /// How many of the waiting runs may pass now. The owner counts, because only it knows which runs are about to pass.
     pub places: u32,
 }
 
-/// What a commit changed.
+/// The result of a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// The runs whose lease held. Of the others nothing was written.
+    /// The runs whose lease was still held. Nothing was written for the others.
     pub won: Vec<RunKey>,
-    /// Runs that passed a gate because ended ones had left it, and are ready.
+    /// Runs that passed a gate after ended runs had left it, and are ready now.
     pub promoted: Vec<(ShardId, RunKey, Gate)>,
 }

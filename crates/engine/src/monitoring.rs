@@ -1,81 +1,82 @@
-//! Figures of the whole installation, for those who operate it.
+//! Metrics of the whole installation, for its operators.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, SystemScope};
 
-/// What waits to be done.
+/// The work that waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueFigures {
-    /// Workspaces with ready runs; counting stops at [`MAX_READY_WORKSPACES`].
+    /// Workspaces with ready runs. The count stops at [`MAX_READY_WORKSPACES`].
     pub ready_workspaces: u32,
-    /// When the oldest run was started of those that are first in line in their workspaces.
+    /// The creation time of the oldest run among the first ready run of each workspace.
     pub oldest_ready: Option<DateTime<Utc>>,
     /// When the first timer is due.
     pub first_timer: Option<DateTime<Utc>>,
-    /// How far each consumer of events is behind.
+    /// The backlog of each consumer of events.
     pub backlogs: Vec<Backlog>,
 }
 
-/// The most workspaces with ready runs that are looked at.
+/// The maximum number of workspaces with ready runs that are counted.
 pub const MAX_READY_WORKSPACES: u32 = 1_000;
 
-/// The most workspaces whose consumers are looked at.
+/// The maximum number of workspaces whose backlogs are counted.
 pub const MAX_BACKLOG_WORKSPACES: u32 = 20_000;
 
-/// How far a consumer of events is behind.
+/// The backlog of one consumer of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
-    /// The consumer.
+    /// The consumer's name.
     pub consumer: &'static str,
-    /// Workspaces with events that it has not read.
+    /// Workspaces with unread events.
     pub workspaces: u64,
-    /// Events that it has not read.
+    /// Unread events.
     pub events: u64,
 }
 
-/// How much the installation is used.
+/// The usage of the installation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UsageTotals {
     /// People who have an account.
     pub people: u64,
     /// Workspaces that are not deleted.
     pub workspaces: u64,
-    /// Workspaces with an API call since the beginning of the day.
+    /// Workspaces with an API call since the start of the day.
     pub active_workspaces: u64,
-    /// Events taken in since each workspace was made.
+    /// Events ingested since each workspace was created.
     pub events: u64,
-    /// Events taken in since the beginning of the month.
+    /// Events ingested since the start of the month.
     pub events_this_month: u64,
-    /// Runs started since the beginning of the month.
+    /// Runs started since the start of the month.
     pub runs_this_month: u64,
-    /// Steps ended since the beginning of the month.
+    /// Steps ended since the start of the month.
     pub steps_this_month: u64,
-    /// API calls since the beginning of the day.
+    /// API calls since the start of the day.
     pub api_calls_today: u64,
 }
 
-/// The beginnings of the periods that are counted.
+/// The start times of the counted periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsagePeriods {
-    /// Of the day.
+    /// The start of the day.
     pub day: DateTime<Utc>,
-    /// Of the month.
+    /// The start of the month.
     pub month: DateTime<Utc>,
 }
 
-/// Where the figures come from.
+/// The source of these metrics.
 #[async_trait]
 pub trait InstallationFigures: Send + Sync {
-    /// What waits now, for each of `consumers` too. MUST name every consumer, and MUST read a bounded number of rows.
+    /// What waits now, including the backlog of each of `consumers`. MUST name every consumer. MUST read a bounded
+    /// number of rows.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it could not be read.
     async fn queues(&self, scope: &SystemScope, consumers: &[&'static str]) -> Result<QueueFigures, StoreError>;
 
-    /// How much is used, in all workspaces that are not deleted. MUST read page by page.
+    /// The total usage of all workspaces that are not deleted. MUST read page by page.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it could not be read.
     async fn totals(&self, scope: &SystemScope, periods: UsagePeriods) -> Result<UsageTotals, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Panics as errors: a defect that one run meets ends neither the worker that drives it nor what else is in hand.
+//! Panics as errors, so that a defect in one run ends neither its worker nor the worker's other runs.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures::FutureExt;
 use tidegate_kernel::StoreError;
 
-/// A defect of the program, met on the way.
+/// A panic, which is a defect of the program.
 #[derive(Debug, thiserror::Error)]
 #[error("the program panicked: {0}")]
 pub(crate) struct Panicked(String);
@@ -21,12 +21,12 @@ impl Panicked {
     }
 }
 
-/// Does `work`. What it has changed when it panics MUST NOT be used any more.
+/// Runs `work` and catches a panic. After a panic, the caller MUST NOT use anything that `work` has changed.
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panicked::new(&*payload))
 }
 
-/// Asks a store. A panic is a question that the store cannot answer, and its transaction was rolled back.
+/// Runs a call to a store and catches a panic as an error. The call's transaction is rolled back.
 pub(crate) async fn catch_store<T>(question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let answer = AssertUnwindSafe(question).catch_unwind().await;
     answer.unwrap_or_else(|payload| Err(StoreError::Internal(Box::new(Panicked::new(&*payload)))))

@@ -1,4 +1,4 @@
-//! What the engine needs from outside.
+//! The ports of the engine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,20 +14,21 @@ use crate::model::{
     WorkerId,
 };
 
-/// The most timers in one [`Outlook`].
+/// The maximum number of timers in one [`Outlook`].
 pub const TIMERS_PER_LOOK: usize = 1_000;
 
-/// Where runs are kept.
+/// The store of runs.
 ///
-/// Every method is one transaction. None may be called while another unit of work is open in the same task.
+/// Every method is one transaction. A caller MUST NOT have another unit of work open in the same task.
 #[async_trait]
 pub trait EngineStore: Send + Sync {
-    /// Says that `worker` lives for another `ttl`, keeps the shards of `keep`, and takes over its fair share of those that
-    /// nobody holds.
+    /// Renews the lease of `worker` for another `ttl`, keeps the shards of `keep`, and takes over the worker's fair
+    /// share of the shards without an owner.
     ///
-    /// MUST raise the epoch of every shard that it takes over, before it looks at what the last owner had leased, and
-    /// MUST make that ready again, and what was set aside for another release. MUST free the places of runs that have ended. MUST count time on the database's clock alone. MUST treat a shard that `worker` owns
-    /// but did not name in `keep` as one to be taken over: the worker has forgotten what it knew of it.
+    /// MUST raise the epoch of every shard that it takes over before it reads what the last owner had leased. MUST make
+    /// those runs ready again, and also the runs that were quarantined until another release. MUST free the places of
+    /// ended runs. MUST use only the database's clock. If `worker` owns a shard that is not in `keep`, it has lost its
+    /// state for that shard: MUST take that shard over anew.
     async fn hold(
         &self,
         scope: &SystemScope,
@@ -36,11 +37,12 @@ pub trait EngineStore: Send + Sync {
         ttl: Duration,
     ) -> Result<Holdings, StoreError>;
 
-    /// Gives shards back, so that others need not wait for them. What is still leased under them is made ready.
+    /// Gives shards up, so that other workers need not wait for the lease to end. Runs that are still leased become
+    /// ready.
     async fn release(&self, scope: &SystemScope, worker: WorkerId, tenures: &[Tenure]) -> Result<(), StoreError>;
 
-    /// What there is to do in `shards`: all workspaces with ready runs, the first
-    /// [`TIMERS_PER_LOOK`] timers due before `until` and not before `timers_after`, by their time, and requests.
+    /// Returns the work in `shards`: all workspaces with ready runs, requests, and the first [`TIMERS_PER_LOOK`] timers
+    /// in due order, from `timers_after` on and before `until`.
     async fn look(
         &self,
         scope: &SystemScope,
@@ -51,28 +53,29 @@ pub trait EngineStore: Send + Sync {
 
     /// Leases runs.
     ///
-    /// MUST lease nothing in a shard whose owner or epoch is not that of the tenure. MUST NOT lease a run that is leased,
-    /// ended or, by its ready row, claimed by somebody else. MUST NOT lease a run in quarantine unless a request asks for
-    /// something of it, and MUST end the quarantine of one that it leases. MUST drop what is left of runs that have ended:
-    /// requests, timers, places before and behind gates. One run that cannot be read MUST NOT keep the others from being claimed.
+    /// MUST NOT lease a run in a shard whose owner or epoch differs from the tenure's. MUST NOT lease a run that is
+    /// leased, has ended, or whose ready row another worker has claimed. MUST NOT lease a quarantined run unless there
+    /// is a request for it, and MUST end the quarantine of a run that it leases. MUST delete what is left of ended
+    /// runs: requests, timers, places before and behind gates. One unreadable run MUST NOT prevent the claim of the
+    /// others.
     async fn claim(&self, scope: &SystemScope, worker: WorkerId, request: &ClaimRequest) -> Result<Claims, StoreError>;
 
-    /// Writes what happened.
+    /// Commits a batch of runs.
     ///
-    /// MUST write nothing at all of a run whose lease is not held under the tenure and at `from_seq`; MUST write of the
-    /// others everything: history, what callers read, timers, gates, successors, and what the meters count. MUST let no run
-    /// through a gate that has ended, and MUST let the next one through where another transaction is taking the first.
+    /// MUST write nothing for a run whose lease is not held under the tenure at `from_seq`. MUST write everything for
+    /// the other runs: history, summary, timers, gates, successors and metered usage. MUST NOT let an ended run pass a
+    /// gate; if another transaction is taking the first waiting run, MUST let the next one pass.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] and [`StoreError::Internal`] say that nothing was written and that the same batch cannot be;
-    /// [`StoreError::Unavailable`] leaves open whether it was.
+    /// [`StoreError::Conflict`] and [`StoreError::Internal`] if nothing was written and the same batch can never be
+    /// written. [`StoreError::Unavailable`] if it is unknown whether the batch was written.
     async fn commit(&self, scope: &SystemScope, worker: WorkerId, batch: &[RunCommit])
     -> Result<Committed, StoreError>;
 
-    /// Puts leased runs that cannot be driven into quarantine, so that nobody claims them again.
+    /// Puts leased runs that cannot be driven into quarantine, so that no worker claims them again.
     ///
-    /// MUST do nothing for a run whose lease is not held under the tenure. MUST let go of its gates, and let those pass who
-    /// wait before them.
+    /// MUST do nothing for a run whose lease is not held under the tenure. MUST free its places behind gates and let
+    /// waiting runs pass.
     async fn set_aside(
         &self,
         scope: &SystemScope,
@@ -80,10 +83,10 @@ pub trait EngineStore: Send + Sync {
         runs: &[SetAside],
     ) -> Result<Committed, StoreError>;
 
-    /// Ends runs in quarantine, and says which. What is left of each goes, and so does the request.
+    /// Ends quarantined runs and returns which ones. Deletes what is left of each run, and the request.
     ///
-    /// MUST do nothing in a shard that is not held under the tenure, nor for a run that is not in quarantine, except that the
-    /// request goes.
+    /// MUST do nothing in a shard that is not held under the tenure. For a run that is not in quarantine, MUST delete
+    /// the request and change nothing else.
     async fn end_quarantined(
         &self,
         scope: &SystemScope,
@@ -92,121 +95,121 @@ pub trait EngineStore: Send + Sync {
     ) -> Result<Vec<RunKey>, StoreError>;
 }
 
-/// One attempt to be made.
+/// A step attempt to execute.
 #[derive(Debug)]
 pub struct StepTask {
-    /// The workspace in which it happens.
+    /// The scope of the run's workspace.
     pub scope: WorkspaceScope,
     /// The run.
     pub key: RunKey,
-    /// The id of the step.
+    /// The step's id.
     pub step: String,
-    /// 1 for the first.
+    /// The number of the attempt, starting at 1.
     pub attempt: u32,
-    /// What the step is given.
+    /// The step's input.
     pub input: Value,
-    /// The same for every attempt of this step in this run, after a crash too.
+    /// The idempotency key: the same for every attempt of this step in this run, also after a crash.
     pub idempotency_key: String,
-    /// How many events of other runs led to this one.
+    /// The length of the chain of events, emitted by other runs, that led to this run.
     pub depth: u8,
-    /// How long the attempt may take; the engine ends it then.
+    /// The timeout of the attempt; the engine enforces it.
     pub timeout: Duration,
 }
 
-/// Does the steps of one type.
+/// Executes the steps of one type.
 #[async_trait]
 pub trait StepHandler: Send + Sync {
-    /// Makes one attempt. It may be made more than once after a crash, so what it does outside MUST carry the
+    /// Executes one attempt. After a crash it may be executed again, so every external effect MUST carry the
     /// idempotency key. MUST be safe to drop at any await point.
     async fn execute(&self, task: &StepTask) -> Result<Value, StepError>;
 }
 
-/// An event that a run sends.
+/// An event that a run emits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmittedEvent {
-    /// Its CloudEvents id: the idempotency key, so that a second attempt is a duplicate.
+    /// Its CloudEvents id: the idempotency key, so that the event of a second attempt is a duplicate.
     pub id: String,
     /// Its CloudEvents source.
     pub source: String,
-    /// Its type.
+    /// Its CloudEvents type.
     pub kind: String,
-    /// What it is about.
+    /// Its CloudEvents subject.
     pub subject: Option<String>,
     /// Its data; null for none.
     pub data: Value,
-    /// How many runs led to it, the sender included.
+    /// How many runs led to it, including the run that emits it.
     pub depth: u8,
 }
 
-/// Where the events of runs go.
+/// Emits the events of runs.
 #[async_trait]
 pub trait EventEmitter: Send + Sync {
-    /// Sends one event into the workspace of `scope`. MUST take an id that it has had before as a success.
+    /// Emits one event into the workspace of `scope`. MUST succeed if it already has an event with this id.
     async fn emit(&self, scope: &WorkspaceScope, event: EmittedEvent) -> Result<(), StepError>;
 }
 
-/// A call to somewhere else.
+/// An outbound HTTP request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboundRequest {
     /// The method.
     pub method: String,
-    /// The whole address.
+    /// The absolute URL.
     pub url: String,
-    /// Headers, in lower case.
+    /// Headers, with lower-case names.
     pub headers: BTreeMap<String, String>,
     /// The body, if any.
     pub body: Option<Vec<u8>>,
-    /// How long all of it may take.
+    /// The timeout for the whole call.
     pub timeout: Duration,
 }
 
-/// What came back.
+/// The response to an outbound HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundResponse {
     /// The status.
     pub status: u16,
-    /// Headers, in lower case; of a repeated one the values joined by a comma.
+    /// Headers, with lower-case names. The values of a repeated header are joined by a comma.
     pub headers: BTreeMap<String, String>,
-    /// The body, unpacked.
+    /// The decompressed body.
     pub body: Vec<u8>,
 }
 
-/// Why a call did not come back.
+/// Why an outbound call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutboundError {
     /// The request itself cannot be sent.
     #[error("{0}")]
     Invalid(String),
-    /// The address may not be called.
+    /// The address is not allowed.
     #[error("{0}")]
     Refused(String),
-    /// The answer is a redirect; those are not followed.
+    /// The response is a redirect. Redirects are not followed.
     #[error("the server answered with a redirect ({0}), which is not followed; call its target")]
     Redirect(u16),
-    /// The answer has more bytes than allowed.
+    /// The response is larger than this number of bytes.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// The body came packed in a way that cannot be undone.
+    /// The body is compressed in an unsupported way.
     #[error("{0}")]
     Undecodable(String),
-    /// It took too long.
+    /// The call timed out.
     #[error("the call took longer than {0:?}")]
     TimedOut(Duration),
-    /// The server could not be reached, or hung up.
+    /// The server could not be reached, or it closed the connection.
     #[error("{0}")]
     Unreachable(String),
 }
 
-/// Calls out.
+/// Makes outbound HTTP calls.
 #[async_trait]
 pub trait OutboundHttp: Send + Sync {
     /// Makes one call.
     ///
-    /// MUST NOT reach a private address that was not allowed by name, whatever a name resolves to and when. MUST NOT follow
-    /// redirects, nor take a proxy from the environment. MUST bound the time and the size of the answer, the
-    /// size of what a packed answer holds too.
+    /// MUST NOT connect to a private address that is not explicitly allowed, whatever a host name resolves to at any
+    /// time. MUST NOT follow redirects or use a proxy from the environment. MUST limit the time and the size of the
+    /// response, also the size after decompression.
     async fn call(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError>;
 }
 
-/// Makes a span that was not entered yet a part of a trace that began elsewhere.
+/// Joins a span that was not entered yet to a trace that began elsewhere.
 pub type ContinueTrace = fn(&tracing::Span, &TraceContext);

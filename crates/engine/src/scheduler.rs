@@ -1,8 +1,8 @@
-//! Keeps time: looks which triggers are due and fires them.
+//! The scheduler: looks for due triggers and fires them.
 //!
-//! Between servers nothing is agreed. A trigger moves on in the transaction that starts its run, and only from the time that
-//! it waited for, so of several servers that see it due one starts the run. A server that was away makes up for what it
-//! missed with one run.
+//! Servers do not coordinate. The transaction that starts a trigger's run also advances the trigger, and only from the
+//! time for which it was due, so only one of several servers starts the run. After an outage, one run makes up for all
+//! missed times.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::panics::catch_store;
 
-/// How many due triggers one look brings.
+/// The maximum number of due triggers in one look.
 const LOOK: u32 = 256;
-/// The shortest time between two looks where everything that was due has been fired.
+/// The shortest time between two looks after everything due was fired.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// What keeps time.
+/// The dependencies of the scheduler.
 pub struct SchedulerParts {
     /// Fires triggers.
     pub triggers: Triggers,
@@ -27,7 +27,8 @@ pub struct SchedulerParts {
     pub env: Environment,
     /// The proof that this may work across tenants.
     pub scope: SystemScope,
-    /// How often it looks at least; what it saw ahead it fires in time, and what was placed since then so late at most.
+    /// The interval of the poll. A trigger that a look saw in advance fires in time; a trigger created since then fires
+    /// late by at most this interval (with its jitter).
     pub poll: Duration,
 }
 
@@ -37,7 +38,7 @@ impl std::fmt::Debug for SchedulerParts {
     }
 }
 
-/// Fires what is due until `stop` is cancelled.
+/// Fires due triggers until `stop` is cancelled.
 pub async fn keep_time(parts: SchedulerParts, stop: CancellationToken) {
     let Some(request_id) = RequestId::new("schedule") else { return };
     let mut next_look = Instant::now();
@@ -50,7 +51,8 @@ pub async fn keep_time(parts: SchedulerParts, stop: CancellationToken) {
     }
 }
 
-/// Fires what is due now and says how long to wait for the next look: no longer than until what it sees to be due next.
+/// Fires the triggers that are due now. Returns how long to wait before the next look: at most until the next known due
+/// time.
 async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &CancellationToken) -> Duration {
     let (now, pause) = (parts.env.now(), pause(parts));
     let seen = match parts.triggers.due(&parts.scope, now + pause, LOOK).await {
@@ -70,13 +72,13 @@ async fn look(parts: &SchedulerParts, request_id: &RequestId, stop: &Cancellatio
         let scope = parts.scope.enter(workspace, request_id.clone());
         fired += usize::from(outcome(workspace, &trigger, catch_store(parts.triggers.fire(&scope, &trigger)).await));
     }
-    // Where nothing could be fired, looking again at once would find the same.
+    // If nothing could be fired, another look at once would find the same triggers.
     if full && fired > 0 {
         return Duration::ZERO;
     }
     let next = ahead.iter().map(|(_, trigger)| trigger.due).min();
     let next = next.and_then(|due| (due - parts.env.now()).to_std().ok());
-    // Never less than a moment: a clock that stands still must not make this spin.
+    // At least [`MOMENT`], so that a clock that does not advance cannot cause a busy loop.
     next.map_or(pause, |next| next.clamp(MOMENT, pause))
 }
 
@@ -87,7 +89,8 @@ fn outcome(workspace: WorkspaceId, trigger: &TimeTrigger, result: Result<bool, S
     })
 }
 
-/// The time until the next look, three quarters to five quarters of the poll, so that servers do not look in step.
+/// The time until the next look: the poll interval with jitter, 0.75 to 1.25 of it, so that servers do not poll in
+/// step.
 fn pause(parts: &SchedulerParts) -> Duration {
     let [jitter] = parts.env.random::<1>();
     parts.poll.mul_f64(0.75 + f64::from(jitter) / 512.0)

@@ -1,4 +1,4 @@
-//! The shards that this process owns, for whatever works under the same fence as runs do.
+//! The shards that this process owns. Runs and jobs work under the same fencing epochs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use tokio::sync::watch;
 
 use crate::model::{ShardId, Tenure, WorkerId};
 
-/// What the worker of this process owns.
+/// The shards of this process's worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Owned {
-    /// The worker; none before it has begun and after it has ended.
+    /// The worker; `None` before it has started and after it has ended.
     pub(crate) worker: Option<WorkerId>,
-    /// Its shards, in order.
+    /// Its tenures, ordered.
     pub(crate) tenures: Vec<Tenure>,
-    /// Shards of these that are about to be given back: nothing more begins in them.
+    /// The shards among them that are about to be given up: no new work begins in them.
     pub(crate) leaving: BTreeSet<ShardId>,
 }
 
-/// Connects the worker that owns shards with what else works in them: the one says what it owns, the other what it is still
-/// busy with, so that a shard is given back only when nobody is.
+/// Connects the worker, which owns shards, with the job runner, which works in them. The worker publishes what it owns,
+/// and the runner publishes where it is busy. The worker gives a shard up only when the runner is not busy in it.
 #[derive(Debug, Clone, Default)]
 pub struct OwnedShards {
     owned: Arc<watch::Sender<Owned>>,

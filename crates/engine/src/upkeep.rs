@@ -1,4 +1,4 @@
-//! Recurring jobs of the installation: what is old is removed, and partitions are made ahead.
+//! Recurring maintenance jobs of the installation: they delete expired records and create partitions in advance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use tidegate_workflows::compiled::RetryPolicy;
 
 use crate::jobs::{JobError, JobHandler, JobKindError, JobKinds, JobOptions, JobTask};
 
-/// How many rows are removed in one transaction.
+/// The maximum number of rows that one transaction deletes.
 const BATCH: u32 = 2_000;
 
-/// Records that are removed once they are old.
+/// Records that are deleted when their retention period is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expired {
-    /// Log-ins that have ended, with their refresh tokens.
+    /// Log-in sessions that have ended, with their refresh tokens.
     Sessions,
-    /// What people did to their own accounts.
+    /// The account events of people.
     AccountEvents,
-    /// What was used in periods long ago, and which batches were recorded.
+    /// Usage of old periods, and the record of which batches were counted.
     UsageRecords,
-    /// Keys by which runs were started.
+    /// The deduplication keys of run starts.
     DedupeKeys,
-    /// Mails that were kept instead of sent.
+    /// Mails that were stored instead of sent.
     KeptMails,
-    /// Answers to requests that callers named by a key. They say themselves until when they are kept.
+    /// Stored answers to requests with an idempotency key. Each has its own expiry time.
     IdempotencyKeys,
 }
 
@@ -43,12 +43,12 @@ impl Expired {
     ];
 }
 
-/// What upkeep needs of a store. Every method is one transaction.
+/// The store of maintenance jobs. Every method is one transaction.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
-    /// Removes up to `limit` records that ended before `before`, and says how many.
+    /// Deletes up to `limit` records that ended before `before`, and returns how many.
     ///
-    /// MUST remove nothing else, and MUST find them by an index.
+    /// MUST NOT delete any other record. MUST find the records by an index.
     async fn remove_expired(
         &self,
         scope: &SystemScope,
@@ -57,22 +57,22 @@ pub trait Upkeep: Send + Sync {
         limit: u32,
     ) -> Result<u64, StoreError>;
 
-    /// Makes the partitions that the coming weeks need, and says how many it made.
+    /// Creates the partitions for the coming weeks, and returns how many it created.
     async fn ensure_partitions(&self, scope: &SystemScope) -> Result<u32, StoreError>;
 }
 
-/// How long records are kept.
+/// The retention periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Log-ins, from their end on.
+    /// Of log-in sessions, from their end.
     pub sessions: TimeDelta,
-    /// What people did to their own accounts.
+    /// Of account events.
     pub account_events: TimeDelta,
-    /// Usage, from the beginning of its period on.
+    /// Of usage, from the start of its period.
     pub usage: TimeDelta,
-    /// Keys by which runs were started.
+    /// Of deduplication keys.
     pub dedupe_keys: TimeDelta,
-    /// Mails that were kept instead of sent.
+    /// Of mails that were stored instead of sent.
     pub kept_mails: TimeDelta,
 }
 
@@ -102,28 +102,28 @@ macro_rules! payloads {
 }
 
 payloads! {
-    /// Removes ended log-ins.
+    /// Deletes ended log-in sessions.
     RemoveSessions = "sessions.remove";
-    /// Removes old account events.
+    /// Deletes old account events.
     RemoveAccountEvents = "account_events.remove";
-    /// Removes old usage.
+    /// Deletes old usage.
     RemoveUsage = "usage.remove";
-    /// Removes old dedupe keys.
+    /// Deletes old deduplication keys.
     RemoveDedupeKeys = "dedupe_keys.remove";
-    /// Removes mails that were kept.
+    /// Deletes mails that were stored instead of sent.
     RemoveKeptMails = "kept_mails.remove";
-    /// Removes answers that are not kept any more.
+    /// Deletes expired idempotency keys with their answers.
     RemoveIdempotencyKeys = "idempotency_keys.remove";
-    /// Makes partitions ahead.
+    /// Creates partitions in advance.
     MakePartitions = "partitions.make";
 }
 
-/// Does the jobs of upkeep.
+/// The dependencies of the maintenance jobs.
 #[derive(Clone)]
 pub struct UpkeepParts {
     /// The store.
     pub store: Arc<dyn Upkeep>,
-    /// How long records are kept.
+    /// The retention periods.
     pub retention: Retention,
     /// The proof that this may work across tenants.
     pub scope: Arc<SystemScope>,
@@ -173,12 +173,12 @@ impl JobHandler<MakePartitions> for UpkeepParts {
     }
 }
 
-/// Registers the jobs of upkeep: removals once a day or an hour, partitions every six hours.
+/// Registers the maintenance jobs. Deletions recur once a day or once an hour, partitions every six hours.
 ///
 /// # Errors
-/// [`JobKindError`] where a name is taken.
+/// [`JobKindError`] if a name is taken.
 pub fn register(kinds: JobKinds, parts: &UpkeepParts) -> Result<JobKinds, JobKindError> {
-    // Tried soon again, since what was removed is removed; and given up long before its next time.
+    // Retries begin soon, because deleted rows stay deleted, and end long before the job recurs.
     let retry =
         RetryPolicy { max_attempts: 8, initial: Duration::from_secs(10), factor: 2.0, max: Duration::from_secs(600) };
     let options = JobOptions { retry, timeout: Duration::from_secs(1_800), concurrency: 1 };

@@ -1,4 +1,4 @@
-//! A suggestion becomes a workflow.
+//! Makes a workflow from a suggestion.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tidegate_workflows::error::CreateError;
 use tidegate_workflows::model::{Document, WorkflowDetails};
 use tidegate_workflows::ports::WorkflowsTx;
 
-/// What applying a suggestion needs of a store: slices of both domains in one transaction.
+/// The slice of a store for applying a suggestion: slices of both domains in one transaction.
 pub trait ApplySuggestionTx: SuggestionsTx + WorkflowsTx {}
 
 /// Why a suggestion was not applied; nothing was changed then.
@@ -24,16 +24,16 @@ pub enum ApplySuggestionError {
     /// This workspace has no such suggestion.
     #[error("there is no such suggestion")]
     NotFound,
-    /// It has been answered already, with this workflow where it was applied.
+    /// It was already applied or dismissed. If it was applied, this is its workflow.
     #[error("the suggestion has been {0} already")]
     Answered(SuggestionStatus, Option<WorkflowId>),
-    /// The workspace has another workflow of the name that the template gives.
+    /// The workspace already has a workflow with the name from the template.
     #[error("the workspace has a workflow of this name already")]
     NameTaken,
-    /// The rule is not in this version's catalogue any more.
+    /// The rule is not in this program's catalogue any more.
     #[error("the rule {0} is no longer in the catalogue")]
     RuleGone(String),
-    /// The template makes no valid workflow of these names.
+    /// The template does not give a valid workflow with these names.
     #[error("the template makes no valid workflow: {0}")]
     Template(DefinitionError),
     /// The store failed.
@@ -52,7 +52,7 @@ impl From<CreateError> for ApplySuggestionError {
     }
 }
 
-/// What came of it.
+/// The result of applying a suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppliedSuggestion {
     /// The workflow, a draft.
@@ -78,11 +78,11 @@ impl ApplySuggestion {
         Self { store, workflows, catalogue }
     }
 
-    /// Makes a draft of the suggested workflow, its parameters filled in, and marks the suggestion as applied.
+    /// Creates a draft of the suggested workflow with its parameters filled in, and marks the suggestion as applied.
     ///
     /// # Errors
-    /// [`ApplySuggestionError`] when the caller may not, the suggestion is not there or answered already, the workspace has a workflow
-    /// of that name, or the template makes no valid one.
+    /// [`ApplySuggestionError`] if the caller lacks the permission, the suggestion does not exist or was already
+    /// answered, the workspace already has a workflow with that name, or the template does not give a valid workflow.
     pub async fn apply(
         &self,
         scope: &WorkspaceScope,
@@ -100,7 +100,7 @@ impl ApplySuggestion {
             .ok_or_else(|| ApplySuggestionError::RuleGone(suggestion.rule.clone()))?;
         let subject = suggestion.facts.first_subject();
         let mut event_types = tx.suggestions().event_types(&suggestion.evidence, subject).await?;
-        // A workflow must not be set off by what it or another of the catalogue sends.
+        // A workflow MUST NOT be triggered by events that it or another workflow of the catalogue emits.
         event_types.retain(|event_type| !self.catalogue.emits(event_type));
         let document = rule.document(&suggestion, &event_types);
         let source = serde_json::to_vec_pretty(&document).map_err(|error| StoreError::Internal(Box::new(error)))?;
@@ -117,7 +117,7 @@ impl ApplySuggestion {
     }
 }
 
-/// Both slices have the audit log, and it is the same.
+/// Both slices have an `audit` method, for the same audit log.
 fn audit(tx: &mut dyn ApplySuggestionTx) -> Box<dyn AuditLog + '_> {
     SuggestionsTx::audit(tx)
 }

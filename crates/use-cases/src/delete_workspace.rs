@@ -1,4 +1,4 @@
-//! A workspace ends, and with it what goes on in it.
+//! Deletes a workspace and ends its activities.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use tidegate_tenancy::service::Workspaces;
 use tidegate_workflows::ports::TriggerPlacements;
 use tidegate_workflows::run::ports::RunRepository;
 
-/// What deleting a workspace needs of a store: parts of both domains in one transaction.
+/// The slice of a store for deleting a workspace: parts of both domains in one transaction.
 pub trait DeleteWorkspaceTx: TenancyTx {
-    /// What starts workflows by itself.
+    /// The placed triggers.
     fn placements(&mut self) -> Box<dyn TriggerPlacements + '_>;
     /// Runs.
     fn runs(&mut self) -> Box<dyn RunRepository + '_>;
@@ -30,7 +30,7 @@ pub struct DeleteWorkspace {
 }
 
 impl DeleteWorkspace {
-    /// The use case over `store`; what a workspace leaves is erased after `erase_after`.
+    /// The use case over `store`. The workspace's data is erased after `erase_after`.
     #[must_use]
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn DeleteWorkspaceTx>>,
@@ -42,11 +42,11 @@ impl DeleteWorkspace {
         Self { store, workspaces, bus, env, erase_after }
     }
 
-    /// Deletes the workspace of `scope`: nothing starts in it by itself any more, and its runs are cancelled as soon as
-    /// their workers hear of it.
+    /// Deletes the workspace of `scope`. Its triggers are deleted, and its runs are cancelled as soon as their workers
+    /// handle the requests.
     ///
     /// # Errors
-    /// [`WorkspaceError`]: not allowed, or gone; nothing was changed then.
+    /// [`WorkspaceError`] if the caller lacks the permission or the workspace does not exist. Nothing was changed then.
     pub async fn delete(&self, scope: &WorkspaceScope) -> Result<WorkspaceDeletion, WorkspaceError> {
         let mut tx = self.store.begin(scope).await?;
         let deletion = self.workspaces.delete_in(&mut *tx, scope, self.erase_after).await?;
@@ -54,7 +54,8 @@ impl DeleteWorkspace {
         tx.runs().request_cancel_all(self.env.now()).await?;
         tx.commit().await?;
         self.workspaces.changed(scope);
-        // No id of a workspace: workers look for ready runs of one, and for signals where they do not know what it is about.
+        // Not the id of a workspace: with an id, workers claim only its ready runs. With any other text, they also
+        // look for requests.
         self.bus.publish(Signal::new(Topic::WorkReady, &"deleted"));
         Ok(deletion)
     }

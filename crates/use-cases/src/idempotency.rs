@@ -1,66 +1,65 @@
-//! Requests that are sent again because the answer was lost: done once, answered twice.
+//! Idempotency keys: a request that is sent again, because its answer was lost, is executed once and answered again.
 //!
-//! A caller names a request by a key. The first one claims the key and keeps its answer under it; those that come
-//! later get that answer. Claim and answer are two transactions beside the request's own, so a process that dies after
-//! its change and before it kept the answer leaves a claim that runs out, and the request can then be done again. What
-//! must not even then happen twice carries a key of its own in its own transaction: events their source and id, runs
-//! their dedupe key.
+//! The first request with a key claims the key, and its answer is stored under the key. Later requests get the stored
+//! answer. Claim and answer are two transactions beside the request's own. If a process crashes after the request's
+//! change and before its answer is stored, the claim expires and the request can be executed again. A change that must
+//! not be repeated even then has its own key in its own transaction: events their source and id, runs their dedupe key.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, Transaction};
 
-/// A request as its caller names it: the digest of its key.
+/// An idempotency key: the digest of the caller's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(pub [u8; 32]);
 
-/// What a request asks for: the digest of its method, path and body.
+/// The content of a request: the digest of its method, path and body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// An answer that was kept. It never holds a secret.
+/// A stored answer. It MUST NOT contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// The headers that belong to the content, with their values.
+    /// The content headers with their values.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// What came of claiming a key.
+/// The result of claiming a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// It is ours until then: do it, then finish or release.
+    /// The claim succeeded and expires at this time: execute the request, then finish or release the claim.
     Ours(DateTime<Utc>),
-    /// Somebody is at it.
+    /// Another request with this key is in progress.
     InFlight,
-    /// It was done, with this answer.
+    /// The request was executed, with this answer.
     Done(KeptAnswer),
-    /// The key came with another request before.
+    /// The key was used for a different request.
     OtherRequest,
 }
 
-/// How long a claim or an answer holds.
+/// The times of a claim and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     /// The time of the claim.
     pub now: DateTime<Utc>,
-    /// Until when a claim holds off others; longer than any request takes.
+    /// When an unfinished claim expires; later than any request can take.
     pub claimed_until: DateTime<Utc>,
-    /// Until when the key is known.
+    /// When the key is forgotten.
     pub kept_until: DateTime<Utc>,
 }
 
-/// The keys of the transaction's actor, in its workspace or, for a person's own transaction, across workspaces. Keys of
-/// others, and of the same actor elsewhere, are other keys.
+/// The keys of the transaction's actor, in its workspace or, for a person's own transaction, across workspaces. Equal
+/// keys of other actors, or of the same actor in another workspace, are different keys.
 #[async_trait]
 pub trait IdempotencyRepository: Send {
     /// Claims a key.
     ///
-    /// MUST answer `Ours` to exactly one of any number of claims at once, and again only after that claim has run out
-    /// or was released, or the key is no longer kept.
+    /// MUST return `Ours` to exactly one of any number of concurrent claims. MUST return it again only after that claim
+    /// has expired or was released, or after the key is forgotten.
     async fn claim(
         &mut self,
         key: &IdempotencyKey,
@@ -68,7 +67,7 @@ pub trait IdempotencyRepository: Send {
         terms: Terms,
     ) -> Result<Claim, StoreError>;
 
-    /// Keeps the answer of the claim that held until `claimed_until`. MUST change nothing where somebody else has
+    /// Stores the answer for the claim that expires at `claimed_until`. MUST change nothing if another request has
     /// claimed the key since.
     async fn finish(
         &mut self,
@@ -77,11 +76,11 @@ pub trait IdempotencyRepository: Send {
         answer: &KeptAnswer,
     ) -> Result<(), StoreError>;
 
-    /// Gives the claim up: nothing was done. MUST change nothing where somebody else has claimed the key since.
+    /// Releases the claim, because nothing was changed. MUST do nothing if another request has claimed the key since.
     async fn release(&mut self, key: &IdempotencyKey, claimed_until: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
-/// The slice of a store that keeps answers.
+/// The slice of a store for idempotency keys.
 pub trait IdempotencyTx: Transaction {
     /// The actor's keys.
     fn idempotency(&mut self) -> Box<dyn IdempotencyRepository + '_>;

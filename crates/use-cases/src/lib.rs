@@ -1,9 +1,8 @@
-//! Use cases that span domains: each composes what the domains offer under one unit of work. And [`idempotency`], which
-//! every operation uses and no domain.
+//! Use cases that span domains, and [`idempotency`], which belongs to no domain and is used by all operations.
 //!
-//! Two transactions are not atomic, so none of these changes anything in more than one; one that reads ahead of it compares
-//! in it what it has read. The domains know nothing of this crate or of each other; what is needed of both is put together
-//! here as a slice of the store.
+//! Two transactions are not atomic, so each use case makes its changes in a single one. If it reads before that, it
+//! checks in the transaction that what it read is still current. The domains do not depend on this crate or on each
+//! other. A slice of the store that combines two domains is defined here.
 
 pub mod apply_suggestion;
 pub mod delete_workspace;

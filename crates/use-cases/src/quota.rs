@@ -1,4 +1,4 @@
-//! What the plan of a workspace means for its events.
+//! Applies the plan of a workspace to its events.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -6,12 +6,12 @@ use tidegate_billing::{Billing, Meter, PlanError};
 use tidegate_events::{Allowance, EventQuota};
 use tidegate_kernel::{StoreError, WorkspaceScope};
 
-/// Lets events in as far as the workspace's plan goes.
+/// Limits events by the workspace's plan.
 #[derive(Debug, Clone)]
 pub struct PlanQuota(Billing);
 
 impl PlanQuota {
-    /// The quota of these plans.
+    /// The quota from these plans.
     #[must_use]
     pub const fn new(billing: Billing) -> Self {
         Self(billing)

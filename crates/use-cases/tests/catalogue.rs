@@ -1,4 +1,4 @@
-//! Every template of the catalogue is a workflow that can be published and run.
+//! Every template of the catalogue gives a workflow that can be published and run.
 #![expect(clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use serde_json::Value;
@@ -44,7 +44,7 @@ fn suggestion(rule: &str, one: &str, other: &str) -> Suggestion {
     }
 }
 
-/// The names that somebody could send, the worst included.
+/// Names as a sender may choose them, including hostile ones.
 fn names() -> Vec<String> {
     vec![
         "src/lib.rs".to_owned(),

@@ -1,8 +1,8 @@
 //! Counts API calls in memory and writes them in numbered batches.
 //!
-//! A call costs one lock and one addition, no query. Whoever runs the program flushes every second and at the end, so a
-//! kill loses at most the last second. A batch that failed is written again under its number before anything newer, and
-//! the ledger knows its number, so that nothing is counted twice.
+//! A call costs one lock and one addition, and no query. The program flushes every second and at shutdown, so a crash
+//! loses at most the counts of the last second. A failed batch is written again under the same number before any newer
+//! batch. The ledger remembers the number, so that nothing is counted twice.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,33 +24,33 @@ pub struct CallMeter {
 
 #[derive(Default)]
 struct Counts {
-    /// Since the last batch was made.
+    /// Counts since the last batch.
     fresh: BTreeMap<(WorkspaceId, DateTime<Utc>), i64>,
     /// The batch that is being written or has failed.
     pending: Vec<CallCount>,
-    /// The number of that batch, or of the last.
+    /// The number of the current batch, or of the last one.
     batch: i64,
 }
 
 impl CallMeter {
-    /// A counter that has counted nothing yet.
+    /// A counter without counts.
     #[must_use]
     pub fn new(ledger: Arc<dyn CallLedger>, env: Environment) -> Self {
         Self { ledger, recorder: env.uuid_v7(), env, counts: Mutex::default() }
     }
 
-    /// Counts one call now.
+    /// Counts one call at the current time.
     pub fn count(&self, workspace: WorkspaceId) {
         let day = Meter::ApiCalls.period(self.env.now()).start;
         self.with(|counts| *counts.fresh.entry((workspace, day)).or_default() += 1);
     }
 
-    /// Writes what was counted; asks the ledger nothing where nothing was. Not to be called twice at once.
+    /// Writes all counts. Makes no query if there are none. It MUST NOT be called concurrently.
     ///
     /// # Errors
-    /// [`StoreError`] when the batch stays for the next flush.
+    /// [`StoreError`] if a batch could not be written; it is kept for the next flush.
     pub async fn flush(&self, scope: &SystemScope) -> Result<(), StoreError> {
-        // What failed goes first, and then what has come since.
+        // First the failed batch, then the counts since.
         loop {
             let (batch, pending) = self.with(|counts| {
                 if counts.pending.is_empty() && !counts.fresh.is_empty() {
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// Writes every batch down, and says every other time that it does not know whether it did.
+    /// Stores every batch, and reports an error for every other one although it was stored.
     #[derive(Default)]
     struct Ledger(Mutex<Vec<(i64, i64)>>);
 

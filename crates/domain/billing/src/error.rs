@@ -1,24 +1,24 @@
-//! Errors of the use cases.
+//! Errors of the use cases of billing.
 
 use tidegate_kernel::{Forbidden, StoreError};
 
 use crate::plan::PlanVersion;
 
-/// Why a catalogue of plans cannot be used.
+/// Why a catalogue of plans is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// Not the JSON that is expected.
+    /// It is not JSON of the expected shape.
     #[error("the catalogue of plans cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
-    /// A plan contradicts itself or another.
+    /// A plan contradicts itself or another plan.
     #[error("the plan {0} is not valid: {1}")]
     Invalid(PlanVersion, &'static str),
-    /// There is no plan of this name.
+    /// No plan has this name.
     #[error("there is no plan {0:?}; the plans are {1}")]
     Unknown(String, String),
 }
 
-/// Why the plan of a workspace could not be told.
+/// Why the plan of a workspace could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The workspace has a plan that this program does not know.
@@ -29,13 +29,13 @@ pub enum PlanError {
     Store(#[from] StoreError),
 }
 
-/// Why usage could not be told.
+/// Why the usage could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// The caller may not see usage.
+    /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The plan could not be told.
+    /// The plan could not be determined.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The store failed.

@@ -1,11 +1,11 @@
-//! Billing: plans, what they allow, and what has been used.
+//! Billing: plans, what they allow, and usage.
 //!
-//! - [`plan`] is the catalogue, versioned data that ships with the program.
-//! - [`meter`] is what is counted and over which period; [`calls`] counts API calls in memory, batch by batch.
-//! - [`ports`] is what a store must do, [`service`] answers what a workspace may use and has used.
+//! - [`plan`] is the catalogue: versioned data that ships with the program.
+//! - [`meter`] defines what is counted and over which period. [`calls`] counts API calls in memory and writes batches.
+//! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
 //!
-//! Events are counted by the row that gives them their positions, runs and steps by the statement that records them.
-//! Nothing here estimates.
+//! The row that assigns positions counts events. The statements that record runs and steps count those. Nothing is
+//! estimated.
 
 pub mod calls;
 pub mod error;

@@ -1,10 +1,10 @@
-//! What is counted, and over which period.
+//! Meters: what is counted, and over which period.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
 
 use crate::plan::Entitlements;
 
-/// Something that is counted.
+/// A kind of usage that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Meter {
     /// Requests in a workspace, per day.
@@ -21,7 +21,7 @@ impl Meter {
     /// Every meter, in the order in which usage lists them.
     pub const ALL: [Self; 4] = [Self::ApiCalls, Self::Events, Self::Runs, Self::Steps];
 
-    /// The meter as it is stored and shown.
+    /// The name in the API and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl Meter {
         }
     }
 
-    /// The period of this meter that `now` lies in: days and months begin at midnight UTC.
+    /// The period of this meter that contains `now`. Days and months begin at midnight UTC.
     #[must_use]
     pub fn period(self, now: DateTime<Utc>) -> Period {
         let day = now.date_naive();
@@ -46,7 +46,7 @@ impl Meter {
         Period { start: midnight(start), end: midnight(end.unwrap_or(NaiveDate::MAX)) }
     }
 
-    /// What a plan allows in a period; `None`: any number.
+    /// The limit of a plan for one period; `None` means unlimited.
     #[must_use]
     pub const fn limit(self, entitlements: &Entitlements) -> Option<i64> {
         match self {
@@ -62,7 +62,7 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// A span of time, its end not included.
+/// A time span with an exclusive end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     /// The first instant.
@@ -71,16 +71,16 @@ pub struct Period {
     pub end: DateTime<Utc>,
 }
 
-/// What a workspace has used of one meter in the current period.
+/// The usage of one meter in the current period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// What was counted.
+    /// The meter.
     pub meter: Meter,
-    /// How much.
+    /// The count.
     pub used: i64,
-    /// What the plan allows; `None`: any number.
+    /// The plan's limit; `None` means unlimited.
     pub limit: Option<i64>,
-    /// When.
+    /// The period.
     pub period: Period,
 }
 

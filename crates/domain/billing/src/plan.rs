@@ -1,4 +1,4 @@
-//! The catalogue of plans: versioned data. A workspace stays on the version that it was given.
+//! The catalogue of plans: versioned data. A workspace keeps the plan version that it was assigned.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,17 +14,17 @@ const BUILT_IN: &str = include_str!("plans.json");
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Its name, which callers use.
+    /// The name in the API.
     pub name: String,
-    /// Counts up with every change of price or entitlements; a version never changes.
+    /// Increases with every change of price or entitlements. A version never changes.
     pub version: i32,
-    /// What people read.
+    /// The title for people.
     pub title: String,
     /// The price of one interval.
     pub price: Price,
-    /// How often it is due.
+    /// How often the price is due.
     pub interval: Interval,
-    /// What it allows.
+    /// The limits of the plan.
     pub entitlements: Entitlements,
 }
 
@@ -48,7 +48,7 @@ pub enum Interval {
     Year,
 }
 
-/// What a plan allows; `None`: any number.
+/// The limits of a plan; `None` means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entitlements {
@@ -85,7 +85,7 @@ impl Entitlements {
     }
 }
 
-/// Which version of which plan.
+/// The name and version of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PlanVersion {
     /// The plan's name.
@@ -126,7 +126,7 @@ impl Plan {
     }
 }
 
-/// Every version of every plan.
+/// All versions of all plans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue(Vec<Plan>);
 
@@ -134,15 +134,15 @@ impl Catalogue {
     /// The plans that ship with the program.
     ///
     /// # Errors
-    /// Never, as a test holds; it is read at start like any other data.
+    /// [`CatalogueError`] if the compiled-in catalogue is invalid, which a test rules out.
     pub fn built_in() -> Result<Self, CatalogueError> {
         Self::parse(BUILT_IN)
     }
 
-    /// Reads a catalogue: a JSON array of plans in which a limit that is absent is a mistake, not freedom.
+    /// Parses a catalogue: a JSON array of plans. A missing limit is an error, not unlimited.
     ///
     /// # Errors
-    /// [`CatalogueError`] with what is wrong in it.
+    /// [`CatalogueError`] if the text is not such an array or a plan is invalid.
     pub fn parse(json: &str) -> Result<Self, CatalogueError> {
         let plans: Vec<Plan> = serde_json::from_str(json)?;
         let mut seen = BTreeSet::new();
@@ -155,15 +155,15 @@ impl Catalogue {
         Ok(Self(plans))
     }
 
-    /// The newest version of each plan, in the order of the catalogue.
+    /// The newest version of each plan, in catalogue order.
     pub fn current(&self) -> impl Iterator<Item = &Plan> {
         self.0.iter().filter(|plan| !self.0.iter().any(|other| other.name == plan.name && other.version > plan.version))
     }
 
-    /// The newest version of the plan of this name.
+    /// The newest version of the plan with this name.
     ///
     /// # Errors
-    /// [`CatalogueError::Unknown`] where there is none.
+    /// [`CatalogueError::Unknown`] if no plan has this name.
     pub fn newest(&self, name: &str) -> Result<&Plan, CatalogueError> {
         self.current().find(|plan| plan.name == name).ok_or_else(|| {
             let names: Vec<_> = self.current().map(|plan| plan.name.as_str()).collect();
@@ -171,7 +171,7 @@ impl Catalogue {
         })
     }
 
-    /// This version of this plan.
+    /// The plan with this name and version.
     #[must_use]
     pub fn version(&self, id: &PlanVersion) -> Option<&Plan> {
         self.0.iter().find(|plan| plan.name == id.name && plan.version == id.version)

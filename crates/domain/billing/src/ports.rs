@@ -1,4 +1,4 @@
-//! What a store of plans and usage must do.
+//! The store ports of plans and usage.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -8,59 +8,59 @@ use uuid::Uuid;
 use crate::meter::Meter;
 use crate::plan::PlanVersion;
 
-/// The slice of a store that plans and usage need.
+/// The slice of a store for plans and usage.
 pub trait BillingTx: Transaction {
     /// The workspace's plan.
     fn plan(&mut self) -> Box<dyn PlanRepository + '_>;
-    /// What the workspace has used.
+    /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
 }
 
 /// The plan of one workspace.
 #[async_trait]
 pub trait PlanRepository: Send {
-    /// The workspace's plan; where it has none, `default` becomes it.
+    /// The workspace's plan. If it has none yet, stores `default` and returns it.
     ///
-    /// MUST give two who ask for the first time at once the same answer.
+    /// If two transactions do this for the first time at once, MUST give both the same answer.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be told.
+    /// [`StoreError`] if the plan could not be read or stored.
     async fn plan_or(&mut self, default: &PlanVersion, now: DateTime<Utc>) -> Result<PlanVersion, StoreError>;
 }
 
-/// What one workspace has used.
+/// The usage of one workspace.
 #[async_trait]
 pub trait UsageRepository: Send {
-    /// The count of each meter in the period that begins so, 0 where nothing was counted, in the order of `periods`.
+    /// The count of each meter in the period with this start, in the order of `periods`; 0 if nothing was counted.
     ///
-    /// MUST be the count of committed facts: what was rolled back, refused or a repetition is not in it.
+    /// MUST count committed facts only: nothing that was rolled back, rejected or a duplicate.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if the counts could not be read.
     async fn used(&mut self, periods: &[(Meter, DateTime<Utc>)]) -> Result<Vec<i64>, StoreError>;
 }
 
-/// API calls of one workspace in one day.
+/// The API calls of one workspace on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallCount {
     /// The workspace.
     pub workspace: WorkspaceId,
     /// The first instant of the day.
     pub day: DateTime<Utc>,
-    /// How many.
+    /// The number of calls.
     pub calls: i64,
 }
 
-/// Where counted API calls go.
+/// Stores counted API calls.
 #[async_trait]
 pub trait CallLedger: Send + Sync {
-    /// Adds a batch of counts; false where this `recorder` has written this `batch`, or a later one, before.
+    /// Adds a batch of counts. Returns false if this `recorder` has already written this `batch` or a later one.
     ///
-    /// MUST add a batch once, however often it is written. A workspace that does not exist any more MUST NOT keep the
-    /// others from being counted.
+    /// MUST add a batch once, however often it is written. A workspace that does not exist any more MUST NOT prevent
+    /// the counts of the others from being added.
     ///
     /// # Errors
-    /// [`StoreError`] when it is not known whether it was written; writing it again is safe.
+    /// [`StoreError`] if it is unknown whether the batch was written; writing it again is safe.
     async fn record(
         &self,
         scope: &SystemScope,

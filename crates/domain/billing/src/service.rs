@@ -1,4 +1,4 @@
-//! The use cases: which plans there are, what a workspace may use, what it has used.
+//! Use cases of billing: list plans, the plan of a workspace, its usage.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,13 @@ use crate::meter::{Meter, Usage};
 use crate::plan::{Catalogue, Plan};
 use crate::ports::BillingTx;
 
-/// How long a plan that was read counts before it is read again.
+/// The time to live of a cached plan.
 const FRESH: TimeDelta = TimeDelta::seconds(10);
 
-/// How many plans are remembered before all are forgotten.
+/// The maximum number of cached plans. All are dropped when it is reached.
 const REMEMBERED: usize = 10_000;
 
-/// Plans that were read, and until when they count.
+/// Cached plans, and until when they are valid.
 type Remembered = HashMap<WorkspaceId, (Arc<Plan>, DateTime<Utc>)>;
 
 /// Plans and usage of workspaces.
@@ -31,10 +31,10 @@ pub struct Billing {
 }
 
 impl Billing {
-    /// A service over this store; a workspace that has no plan yet gets the newest version of `default`.
+    /// A service over this store. A workspace without a plan gets the newest version of `default`.
     ///
     /// # Errors
-    /// [`CatalogueError::Unknown`] where the catalogue has no such plan.
+    /// [`CatalogueError::Unknown`] if the catalogue has no plan `default`.
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn BillingTx>>,
         catalogue: Catalogue,
@@ -50,10 +50,10 @@ impl Billing {
         self.catalogue.current()
     }
 
-    /// The plan of the scope's workspace, at most 10 seconds old. Whoever has a scope may be told what it allows.
+    /// The plan of the scope's workspace, at most 10 seconds old. It needs no permission beyond the scope.
     ///
     /// # Errors
-    /// [`PlanError`] when it could not be told.
+    /// [`PlanError`] if the plan could not be read, or this program does not know it.
     pub async fn plan_of(&self, scope: &WorkspaceScope) -> Result<Arc<Plan>, PlanError> {
         let now = self.env.now();
         if let Some(plan) = self.remembered(scope.workspace(), now) {
@@ -76,10 +76,10 @@ impl Billing {
         plans.get(&workspace).filter(|(_, until)| now < *until).map(|(plan, _)| Arc::clone(plan))
     }
 
-    /// What the workspace has used of every meter in the current period.
+    /// The workspace's usage of every meter in the current period.
     ///
     /// # Errors
-    /// [`UsageError`] when the caller may not, or the store failed.
+    /// [`UsageError`] if the caller lacks the permission, or the plan or the usage could not be read.
     pub async fn usage(&self, scope: &WorkspaceScope) -> Result<Vec<Usage>, UsageError> {
         scope.require(Permission::UsageRead)?;
         let plan = self.plan_of(scope).await?;

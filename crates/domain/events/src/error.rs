@@ -1,14 +1,14 @@
-//! Errors of the use cases.
+//! Errors of the use cases of events.
 
 use tidegate_kernel::{Forbidden, StoreError};
 
-/// Why events could not be taken in as a whole; what is wrong with single events is in their verdicts.
+/// Why a whole ingest request failed. Problems with single events are in the [`crate::service::IngestReport`].
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The caller may not send events.
+    /// The caller lacks the permission to send events.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The store failed, and nothing is known to be added. Sending the same again is safe.
+    /// The store failed, and it is unknown whether events were added. Sending the same request again is safe.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -16,7 +16,7 @@ pub enum IngestError {
 /// Why an event could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadEventError {
-    /// The caller may not read events.
+    /// The caller lacks the permission to read events.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// The workspace has no such event.
@@ -30,7 +30,7 @@ pub enum ReadEventError {
 /// Why events could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListEventsError {
-    /// The caller may not read events.
+    /// The caller lacks the permission to read events.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// The store failed.

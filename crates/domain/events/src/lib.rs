@@ -1,9 +1,10 @@
-//! Events: what tenants send, kept once each, in one order per workspace, and read behind the insert.
+//! Events: tenants send them; each is stored once, in one order per workspace, and consumers read them after the
+//! commit.
 //!
-//! - [`cloud_event`] reads the three HTTP modes of CloudEvents 1.0 and NDJSON; it is pure.
-//! - [`model`] is an event as it is stored, [`ports`] what a store of events must do.
-//! - [`service`] ingests and lists; requests that add to one workspace at the same time share a commit.
-//! - [`pattern`] counts behind the insert what the events show, [`suggestion`] makes workflows of it.
+//! - [`cloud_event`] parses the three HTTP modes of CloudEvents 1.0 and NDJSON; it is pure.
+//! - [`model`] has the stored form of an event, [`ports`] the obligations of a store of events.
+//! - [`service`] ingests and lists events. Concurrent requests to one workspace share a commit.
+//! - [`pattern`] counts regularities in events, and [`suggestion`] derives workflows from them.
 
 pub mod cloud_event;
 pub mod error;

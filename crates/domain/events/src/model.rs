@@ -1,26 +1,26 @@
-//! An event as it is stored.
+//! An event as stored.
 
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{EventId, Position};
 
-/// When an event happened, as its sender says.
+/// The time of an event, as given by its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventTime {
-    /// The instant, to the microsecond; what filters and detection compare.
+    /// The instant, to the microsecond. Filters and detection compare it.
     pub at: DateTime<Utc>,
-    /// RFC 3339 as it was sent: with the sender's own offset and every digit of the second.
+    /// The RFC 3339 text as sent, with the sender's own offset and all digits of the second.
     pub text: String,
 }
 
-/// The facts of an event that can be filtered by and that detection works on; its payload stays behind.
+/// The attributes of an event by which lists filter and on which detection works. The payload is not included.
 ///
-/// `actor`, `tool`, `session` and `extension` come from the extension attribute of that name, or else from the member
-/// of that name of a JSON object in `data`.
+/// `actor`, `tool`, `session` and `extension` come from the extension attribute with that name, or else from the member
+/// with that name of a JSON object in `data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Tidegate's id. Within a workspace, ids increase as positions do.
+    /// Tidegate's id. Within a workspace, ids increase with positions.
     pub id: EventId,
-    /// Its place in the workspace's order of commits.
+    /// Its position in the workspace's commit order.
     pub position: Position,
     /// CloudEvents `type`.
     pub event_type: String,
@@ -28,37 +28,37 @@ pub struct Event {
     pub source: String,
     /// CloudEvents `subject`, such as the path of a file.
     pub subject: Option<String>,
-    /// CloudEvents `time`, or the time of receipt where the sender gave none.
+    /// CloudEvents `time`, or the time of receipt if the sender gave none.
     pub time: EventTime,
-    /// Who did it.
+    /// The actor of the event.
     pub actor: Option<String>,
-    /// With what.
+    /// The tool that the actor used.
     pub tool: Option<String>,
-    /// What belongs together: events of one session happened in one sitting.
+    /// The session. Events of one session belong together.
     pub session: Option<String>,
-    /// The kind of file that the subject is, without the dot.
+    /// The file extension of the subject, without the dot.
     pub extension: Option<String>,
-    /// When Tidegate took it in; partitions and retention follow this, to the millisecond.
+    /// The time of receipt, to the millisecond. Partitions and retention use it.
     pub received_at: DateTime<Utc>,
 }
 
-/// `data` of a CloudEvent.
+/// The `data` of a CloudEvent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
-    /// There is none.
+    /// The event has no data.
     Absent,
     /// The JSON text, as it was sent.
     Json(Box<str>),
-    /// A text that is not JSON by its `datacontenttype`.
+    /// A text that is not JSON according to its `datacontenttype`.
     Text(Box<str>),
     /// Bytes, sent as `data_base64` or as a binary-mode body.
     Binary(Box<[u8]>),
 }
 
-/// A whole event: its facts, the sender's id, its other attributes and its payload.
+/// A whole event: its attributes, the sender's id and its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// The facts.
+    /// The attributes that can be filtered.
     pub event: Event,
     /// CloudEvents `id`; unique together with `source`.
     pub sender_id: String,
@@ -66,32 +66,32 @@ pub struct StoredEvent {
     pub data_content_type: Option<String>,
     /// CloudEvents `dataschema`.
     pub data_schema: Option<String>,
-    /// Extension attributes by name, in their order of sending.
+    /// Extension attributes by name, in the order in which they were sent.
     pub extensions: serde_json::Map<String, serde_json::Value>,
     /// `data`.
     pub payload: Payload,
 }
 
-/// The name under which somebody reads behind the insert: lower-case letters, digits and `_`.
+/// The name of a consumer of events: lower-case letters, digits and `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConsumerName(pub &'static str);
 
-/// Which events a list has. Where a field has several values, one of them has to match; where it has none, all do.
+/// A filter for events. If a field has several values, one of them has to match. An empty field does not filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// CloudEvents `type`.
     pub types: Vec<String>,
     /// CloudEvents `source`.
     pub sources: Vec<String>,
-    /// What `subject` begins with.
+    /// Prefixes of `subject`.
     pub subject_prefixes: Vec<String>,
     /// The tool.
     pub tools: Vec<String>,
     /// The actor.
     pub actors: Vec<String>,
-    /// The first instant of `time`.
+    /// Only events with a `time` at or after this instant.
     pub from: Option<DateTime<Utc>>,
-    /// The first instant of `time` that is too late.
+    /// Only events with a `time` before this instant.
     pub to: Option<DateTime<Utc>>,
 }
 
@@ -100,17 +100,17 @@ pub struct EventFilter {
 pub struct Allowance {
     /// When the period began.
     pub period_start: DateTime<Utc>,
-    /// How many events the whole period may have; `None`: any number.
+    /// The maximum number of events in the period; `None` means unlimited.
     pub limit: Option<i64>,
 }
 
-/// What came of one event.
+/// The result for one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was added here.
+    /// It was added at this position.
     Added(Position),
-    /// The workspace has had it already.
+    /// The workspace already had it.
     Known,
-    /// It is beyond what the plan allows in this period.
+    /// It exceeds the plan's limit for this period.
     OverLimit,
 }

@@ -1,4 +1,4 @@
-//! What a store of events must do.
+//! The store ports of events.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,57 +7,57 @@ use tidegate_kernel::{EventId, PageSize, Position, StoreError, SystemScope, Tran
 use crate::cloud_event::NewEvent;
 use crate::model::{Allowance, ConsumerName, Event, EventFilter, Outcome, StoredEvent};
 
-/// The slice of a store that ingest and lists need.
+/// The slice of a store for ingest and lists.
 pub trait EventsTx: Transaction {
     /// The workspace's events.
     fn events(&mut self) -> Box<dyn EventRepository + '_>;
 }
 
-/// New events for one workspace, to be added together.
+/// New events for one workspace, which are added together.
 #[derive(Debug, Clone)]
 pub struct Addition<'a> {
-    /// When they were received.
+    /// The time of receipt.
     pub received_at: DateTime<Utc>,
     /// Random bits for the ids.
     pub salt: u64,
     /// What the plan allows.
     pub allowance: Allowance,
-    /// The events in the order in which they shall follow one another. No two have one dedupe key.
+    /// The events, in the order of their future positions. Their dedupe keys are distinct.
     pub events: Vec<&'a NewEvent>,
 }
 
-/// What came of an [`Addition`].
+/// The result of an [`Addition`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
-    /// The workspace's head afterwards, so that it covers what was known already.
+    /// The workspace's head afterwards. It also covers events that were already known.
     pub head: Position,
-    /// What came of each event, in the order of the addition.
+    /// The result for each event, in the order of the addition.
     pub outcomes: Vec<Outcome>,
 }
 
 /// The events of one workspace.
 #[async_trait]
 pub trait EventRepository: Send {
-    /// Adds those events that the workspace has not had within 32 days, as far as the allowance goes.
+    /// Adds the events that the workspace has not had within 32 days, as far as the allowance permits.
     ///
-    /// Positions MUST be dense and in the order of commits, whoever else adds at the same time; a duplicate MUST NOT use
-    /// up the allowance, and what is used MUST never exceed it. Concurrent additions that overlap MUST NOT deadlock.
+    /// Positions MUST be without gaps and in commit order, also with concurrent additions. A duplicate MUST NOT use up
+    /// the allowance. The allowance MUST never be exceeded. Concurrent additions that overlap MUST NOT deadlock.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was added.
+    /// [`StoreError`] if nothing was added.
     async fn add(&mut self, addition: &Addition<'_>) -> Result<Added, StoreError>;
 
-    /// The position of the last event, [`Position::START`] where there is none.
+    /// The position of the last event, or [`Position::START`] if there is none.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it could not be read.
     async fn head(&mut self) -> Result<Position, StoreError>;
 
-    /// Events that match `filter`, newest position first, from the one before `before` on; one more than `size` where
-    /// there are as many.
+    /// Events that match `filter`, newest position first, before the cursor `before`. Returns up to `size` + 1 events:
+    /// the extra one shows that there is another page.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn list(
         &mut self,
         filter: &EventFilter,
@@ -65,52 +65,52 @@ pub trait EventRepository: Send {
         size: PageSize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// The events with these ids, in order of position; ids that are not the workspace's are left out.
+    /// The events with these ids, ordered by position. Ids that the workspace does not have are left out.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn find(&mut self, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError>;
 }
 
-/// Says how many events a workspace may add.
+/// Tells how many events a workspace may add.
 #[async_trait]
 pub trait EventQuota: Send + Sync {
-    /// What the workspace's plan allows in the period that `now` lies in. MUST NOT hold a connection when it returns.
+    /// The plan's allowance for the period that contains `now`. MUST NOT hold a connection after it returns.
     ///
     /// # Errors
-    /// [`StoreError`] when the plan could not be read.
+    /// [`StoreError`] if the plan could not be read.
     async fn allowance(&self, scope: &WorkspaceScope, now: DateTime<Utc>) -> Result<Allowance, StoreError>;
 }
 
-/// Reads a workspace's events in their order of commits, behind the insert.
+/// Reads a workspace's events in commit order, for consumers.
 ///
-/// A position that [`EventFeed::head`] has shown is complete: no event with it or a lower one appears later.
+/// A position that [`EventFeed::head`] has returned is complete: no event at or below it appears later.
 #[async_trait]
 pub trait EventFeed: Send {
-    /// The position of the last event, [`Position::START`] where there is none.
+    /// The position of the last event, or [`Position::START`] if there is none.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it could not be read.
     async fn head(&mut self) -> Result<Position, StoreError>;
 
-    /// The facts of up to `limit` events with `after` < position ≤ `up_to`.
+    /// The attributes of up to `limit` events with `after` < position ≤ `up_to`.
     ///
-    /// MUST be in order of position and MUST leave out none between the first and the last that it returns, save those
-    /// that retention has taken away.
+    /// MUST be ordered by position. MUST NOT leave out an event between the first and the last one returned, except
+    /// those that retention has deleted.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn read(&mut self, after: Position, up_to: Position, limit: u32) -> Result<Vec<Event>, StoreError>;
 
-    /// The events with `after` < position ≤ `up_to` with payloads and all attributes, of these types where some are named,
-    /// from the first on until they have `max_bytes` of payloads and attributes. The range bounds their number, so it has to
-    /// be short.
+    /// The events with `after` < position ≤ `up_to`, with payloads and all attributes. If `types` is given, only events
+    /// of these types. The result ends before its payloads and attributes exceed `max_bytes`. The range bounds the
+    /// number of events, so it has to be short.
     ///
-    /// MUST have one event at least where there is one, and MUST NOT have more bytes than `max_bytes` save for a first event
-    /// that has more by itself. An event that is stored but cannot be read any more MUST NOT keep the others back.
+    /// If there is an event, MUST return at least one. MUST NOT return more than `max_bytes`, unless the first event
+    /// alone is larger. A stored event that cannot be read any more MUST NOT prevent the others from being returned.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn read_whole(
         &mut self,
         after: Position,
@@ -120,59 +120,62 @@ pub trait EventFeed: Send {
     ) -> Result<WholeEvents, StoreError>;
 }
 
-/// What one reading of whole events brought.
+/// The result of reading whole events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WholeEvents {
-    /// The events in order of position.
+    /// The events, ordered by position.
     pub events: Vec<StoredEvent>,
-    /// Those that cannot be read any more.
+    /// The events that cannot be read any more.
     pub damaged: Vec<DamagedEvent>,
-    /// The last position that the reading covers: where it ended for want of bytes, the one before the next event.
+    /// The last position that was read. If `max_bytes` ended the read, it is the position before the next event.
     pub up_to: Position,
 }
 
-/// An event whose row does not hold what an event is made of.
+/// An event whose row cannot be read as an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedEvent {
     /// Its id.
     pub id: EventId,
-    /// Its place in the workspace's order.
+    /// Its position.
     pub position: Position,
 }
 
-/// How far each consumer has read; the cursor commits with the consumer's results.
+/// The cursor of each consumer. A cursor commits together with the consumer's results.
 #[async_trait]
 pub trait EventConsumers: Send {
-    /// How far `consumer` has read, [`Position::START`] where it never did.
+    /// The cursor of `consumer`, or [`Position::START`] if it has none yet.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it could not be read.
     async fn cursor(&mut self, consumer: ConsumerName) -> Result<Position, StoreError>;
 
-    /// Moves the cursor from `from` to `to`. MUST change nothing and return false where it is not at `from`, and MUST
-    /// make a second transaction that tries the same wait for this one.
+    /// Moves the cursor from `from` to `to`. MUST change nothing and return false if the cursor is not at `from`. A
+    /// second transaction that tries the same MUST wait until the first has ended.
     ///
     /// # Errors
+    /// [`StoreError`] if it could not be written.
     /// [`StoreError`] when it could not be written.
     async fn advance(&mut self, consumer: ConsumerName, from: Position, to: Position) -> Result<bool, StoreError>;
 }
 
-/// The slice of a store that a reader behind the insert needs; readers that write results add theirs in a slice of their own.
+/// The slice of a store for a consumer of events. Consumers that write results extend it with their own slice.
 pub trait FeedTx: Transaction {
-    /// The workspace's events in order.
+    /// The workspace's events, in order.
     fn feed(&mut self) -> Box<dyn EventFeed + '_>;
-    /// How far readers have come.
+    /// The cursors of consumers.
     fn consumers(&mut self) -> Box<dyn EventConsumers + '_>;
 }
 
-/// Finds work for a consumer across workspaces.
+/// Finds work for a consumer in all workspaces.
 #[async_trait]
 pub trait EventBacklog: Send + Sync {
-    /// Up to `limit` workspaces whose head is beyond the cursor of `consumer`, in no particular order. A call MUST read a bounded
-    /// number of heads, and the next one MUST go on where it ended, round and round, so that calls in a row bring every workspace
-    /// that is behind, whether or not those before it ever catch up.
+    /// Returns up to `limit` workspaces whose head is beyond the cursor of `consumer`, in no particular order.
+    ///
+    /// A call MUST read a bounded number of heads, and the next call MUST continue where it ended, in a circle. So
+    /// consecutive calls return every workspace that is behind, even if earlier ones never catch up.
     ///
     /// # Errors
+    /// [`StoreError`] if they could not be read.
     /// [`StoreError`] when they could not be read.
     async fn behind(
         &self,

@@ -1,12 +1,12 @@
-//! Group commit: requests that add to one workspace at the same time share one statement and one commit.
+//! Group commit: concurrent requests that add to one workspace share one statement and one commit.
 //!
-//! Adding holds the workspace's head until the commit, so additions to one workspace queue up anyway. Here they queue
-//! without a connection, and whoever comes to the front takes along what waits behind it. Nobody waits for company: a
-//! request that finds nobody at work goes at once.
+//! An addition locks the workspace's head until the commit, so additions to one workspace run one after another anyway.
+//! Here they wait without holding a connection. The request at the front of the queue also adds the events of the
+//! requests that wait behind it. A request never waits for others to join: if none is in progress, it starts at once.
 //!
-//! There is no task behind this. The request at the front does the work for the group in its own scope, which names
-//! the same workspace, and each of them has had its own permission checked. When the front is dropped half-way, its
-//! group is still in the queue and the next takes over; had the commit gone through, the dedupe keys tell it so.
+//! There is no background task. The request at the front does the work for its group with its own scope, which is for
+//! the same workspace; the permission of each request was checked before. If the front request is dropped half-way, its
+//! group stays in the queue and the next request takes over. If the commit took effect, the dedupe keys show that.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -21,29 +21,29 @@ use crate::cloud_event::{DedupeKey, NewEvent};
 use crate::model::Outcome;
 use crate::ports::{Addition, EventQuota, EventsTx};
 
-/// A group takes further requests up to this many events; the first request may have more.
+/// A group accepts further requests up to this number of events. The first request may have more.
 const GROUP_EVENTS: usize = 1_000;
 
-/// The head after the statement, and what came of each event of the request.
+/// The head after the statement, and the outcome of each event of the request.
 type Verdicts = (Position, Vec<Outcome>);
 
-/// What a request is told; a group shares its failure.
+/// The answer to a request. All requests of a group share an error.
 type Answer = Result<Verdicts, Arc<StoreError>>;
 
-/// Adds events, request by request, group by group.
+/// Adds the events of requests in groups.
 pub(crate) struct IngestQueue {
     store: Arc<dyn UnitOfWork<dyn EventsTx>>,
     quota: Arc<dyn EventQuota>,
     env: Environment,
-    /// The most events of one transaction.
+    /// The maximum number of events in one transaction.
     most: usize,
     lanes: Mutex<HashMap<WorkspaceId, Weak<Lane>>>,
 }
 
-/// Those who add to one workspace.
+/// The queue of one workspace.
 #[derive(Default)]
 struct Lane {
-    /// Held by the request that is at work.
+    /// The lock of the request that does the work.
     turn: futures::lock::Mutex<()>,
     waiting: Mutex<VecDeque<Arc<Ticket>>>,
 }
@@ -54,7 +54,7 @@ struct Ticket {
     answer: Mutex<Option<oneshot::Sender<Answer>>>,
 }
 
-/// Takes the ticket out of the lane when its request ends, however it ends.
+/// Removes the ticket from the lane when its request ends or is dropped.
 struct Leave<'a>(&'a Lane, &'a Arc<Ticket>);
 
 impl Drop for Leave<'_> {
@@ -63,7 +63,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// What went wrong for the whole group.
+/// The error of a whole group.
 #[derive(Debug, thiserror::Error)]
 #[error("the statement that this request shared with others failed")]
 struct Shared(#[source] Arc<StoreError>);
@@ -73,13 +73,13 @@ impl IngestQueue {
         Self { store, quota, env, most: usize::MAX, lanes: Mutex::default() }
     }
 
-    /// The same queue, in transactions of at most `most` events.
+    /// The same queue, with at most `most` events in one transaction.
     pub(crate) fn in_transactions_of(&self, most: usize) -> Self {
         let (store, quota) = (Arc::clone(&self.store), Arc::clone(&self.quota));
         Self { most: most.max(1), ..Self::new(store, quota, self.env.clone()) }
     }
 
-    /// Adds `events` to the scope's workspace, together with what others add there right now.
+    /// Adds `events` to the scope's workspace, together with concurrent requests to the same workspace.
     pub(crate) async fn add(&self, scope: &WorkspaceScope, events: Vec<NewEvent>) -> Result<Verdicts, StoreError> {
         let lane = self.lane(scope.workspace());
         let (sender, mut answer) = oneshot::channel();
@@ -91,7 +91,7 @@ impl IngestQueue {
             pin_mut!(turn);
             let held = match select(&mut answer, turn).await {
                 Either::Left((Ok(answer), _)) => return answer.map_err(|error| shared(&error)),
-                // The sender lives in the ticket, which is held here.
+                // Cannot happen: this task holds the ticket, which holds the sender.
                 Either::Left((Err(_), _)) => return Err(StoreError::Internal("the answer was lost".into())),
                 Either::Right((held, _)) => held,
             };
@@ -105,7 +105,7 @@ impl IngestQueue {
         }
     }
 
-    /// The lane of a workspace. Lanes that nobody is in are dropped, their entries when the map would grow.
+    /// The lane of a workspace. Unused lanes are freed; their map entries are removed before the map would grow.
     fn lane(&self, workspace: WorkspaceId) -> Arc<Lane> {
         let mut lanes = lock(&self.lanes);
         if lanes.len() == lanes.capacity() {
@@ -125,14 +125,14 @@ impl IngestQueue {
         }
     }
 
-    /// One statement and one commit for a group, or one for each part of it where transactions are bounded. Where a later part
-    /// fails, the earlier ones are there: the dedupe keys tell whoever sends again.
+    /// Adds the events of a group with one statement and one commit, or with several if transactions are bounded. If a
+    /// later one fails, the earlier ones are committed, and the dedupe keys make it safe to send the events again.
     async fn write(&self, scope: &WorkspaceScope, group: &[Arc<Ticket>]) -> Result<Vec<Verdicts>, StoreError> {
         let received_at = self.env.now();
         let allowance = self.quota.allowance(scope, received_at).await?;
         let mut first = HashMap::<DedupeKey, usize>::new();
         let mut events = Vec::new();
-        // Per event, its place among those that are added, and whether it is the first with its key.
+        // For each event, its index among the distinct events, and whether it is the first with its key.
         let mut places = Vec::new();
         for event in group.iter().flat_map(|ticket| &ticket.events) {
             let next = events.len();
@@ -166,7 +166,7 @@ impl IngestQueue {
 }
 
 impl Lane {
-    /// Those at the front of the lane, as many as fit into a statement. They stay in the lane until they are answered.
+    /// The tickets at the front that fit into one statement. They stay in the lane until they are answered.
     fn front(&self) -> Vec<Arc<Ticket>> {
         let mut events = 0;
         lock(&self.waiting)
@@ -191,7 +191,7 @@ impl Lane {
         };
         for (ticket, answer) in group.iter().zip(answers) {
             if let Some(sender) = lock(&ticket.answer).take() {
-                // Whoever has gone needs no answer.
+                // The request may have been dropped.
                 let _ = sender.send(answer);
             }
         }
@@ -206,7 +206,7 @@ fn shared(error: &Arc<StoreError>) -> StoreError {
     }
 }
 
-/// What is under these locks is whole at every step, so a panic elsewhere does not spoil it.
+/// The locked data is consistent at every step, so a poisoned lock can be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What the queue of insertions promises.
+//! The guarantees of the ingest queue.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -16,14 +16,14 @@ use crate::model::{Allowance, EventFilter, StoredEvent};
 use crate::ports::{Added, EventRepository};
 use crate::service::{Events, MAX_CHAIN};
 
-/// A store that keeps the keys it was given, waits at its gate, and counts its statements.
+/// A store that remembers its keys, waits at its gate and counts its statements.
 #[derive(Default)]
 struct Store {
     gate: futures::lock::Mutex<()>,
     kept: Mutex<Vec<DedupeKey>>,
     statements: Mutex<Vec<usize>>,
     failures: AtomicUsize,
-    /// From the second statement on after it is set to 1, they fail.
+    /// After this is set to 1, all statements from the second one on fail.
     fails_after: AtomicUsize,
     limit: AtomicI64,
 }
@@ -169,7 +169,7 @@ fn a_group_is_split_where_transactions_are_bounded() {
     let added = |position| Outcome::Added(Position(position));
     assert_eq!((head, outcomes), (Position(5), vec![added(1), added(2), Outcome::Known, added(3), added(4), added(5)]));
     assert_eq!(*lock(&store.statements), [2, 2, 1]);
-    // Of what fails half-way the first part is there, and whoever sends again is told so.
+    // If a request fails half-way, its first part is committed, and sending it again reports duplicates.
     let bounded = queue.in_transactions_of(1);
     let sent = events(&["f", "g"]);
     block_on(async {

@@ -1,4 +1,4 @@
-//! The use cases: take events in, list them.
+//! The use cases of events: ingest and list.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::{EventFilter, Outcome, StoredEvent};
 use crate::ports::{EventQuota, EventsTx};
 use crate::queue::IngestQueue;
 
-/// How many emitted events may lead to one another. Beyond, a chain is refused: workflows that trigger each other end.
+/// The maximum length of a chain of emitted events. Longer chains are rejected, which ends loops between workflows.
 pub const MAX_CHAIN: u32 = 10;
 
 /// Events of workspaces.
@@ -24,21 +24,22 @@ pub struct Events {
     signals: Option<Arc<dyn SignalBus>>,
 }
 
-/// What came of the events of a request.
+/// The result of an ingest request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestReport {
     /// How many were added.
     pub accepted: usize,
-    /// How many the workspace had within 32 days, or came twice in the request.
+    /// How many the workspace already had within 32 days, or occur twice in the request.
     pub duplicates: usize,
-    /// Which were not taken, by their index in the request, and why.
+    /// The rejected events, by their index in the request, and the reasons.
     pub rejected: Vec<(usize, Rejection)>,
-    /// The workspace's head afterwards: a reader that has come so far has seen all that was accepted or duplicate.
+    /// The workspace's head afterwards. A consumer that has reached it has seen every accepted and every duplicate
+    /// event.
     pub position: Position,
 }
 
 impl IngestReport {
-    /// Whether the plan's limit kept everything out that was valid.
+    /// Whether the plan's limit rejected all valid events.
     #[must_use]
     pub fn is_over_quota(&self) -> bool {
         let over = |(_, rejection): &(usize, Rejection)| rejection.code == RejectionCode::QuotaExceeded;
@@ -47,29 +48,29 @@ impl IngestReport {
 }
 
 impl Events {
-    /// A service over this store; `quota` says what plans allow.
+    /// A service over this store. `quota` returns what plans allow.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn EventsTx>>, quota: Arc<dyn EventQuota>, env: Environment) -> Self {
         let queue = Arc::new(IngestQueue::new(Arc::clone(&store), quota, env));
         Self { store, queue, signals: None }
     }
 
-    /// The same service, telling those who read behind the insert that there is something to read.
+    /// The same service, with signals to consumers about new events.
     #[must_use]
     pub fn announcing(self, signals: Arc<dyn SignalBus>) -> Self {
         Self { signals: Some(signals), ..self }
     }
 
-    /// The same service, adding at most `most` events in one transaction: for a store whose one connection others wait for.
+    /// The same service, with at most `most` events in one transaction: for a store with a single connection.
     #[must_use]
     pub fn in_transactions_of(self, most: usize) -> Self {
         Self { queue: Arc::new(self.queue.in_transactions_of(most)), ..self }
     }
 
-    /// Takes in the events of a request, each with its own verdict.
+    /// Ingests the events of a request, each with its own result.
     ///
     /// # Errors
-    /// [`IngestError`] when the caller may not, or the store failed.
+    /// [`IngestError`] if the caller lacks the permission or the store failed.
     pub async fn ingest(
         &self,
         scope: &WorkspaceScope,
@@ -110,10 +111,10 @@ impl Events {
         Ok(report)
     }
 
-    /// Events that match `filter`, newest position first, from the one before `before` on.
+    /// Events that match `filter`, newest position first, before the cursor `before`.
     ///
     /// # Errors
-    /// [`ListEventsError`] when the caller may not, or the store failed.
+    /// [`ListEventsError`] if the caller lacks the permission or the store failed.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -126,10 +127,10 @@ impl Events {
         Ok(Page::from_overfetch(rows, size, |last| last.event.id))
     }
 
-    /// An event by Tidegate's own id.
+    /// An event by Tidegate's id.
     ///
     /// # Errors
-    /// [`ReadEventError`] when the caller may not, the workspace has no such event, or the store failed.
+    /// [`ReadEventError`] if the caller lacks the permission, the workspace has no such event, or the store failed.
     pub async fn get(&self, scope: &WorkspaceScope, id: EventId) -> Result<StoredEvent, ReadEventError> {
         scope.require(Permission::EventsRead)?;
         let found = self.store.begin(scope).await?.events().find(&[id]).await?;
@@ -139,7 +140,7 @@ impl Events {
     /// The workspace's head.
     ///
     /// # Errors
-    /// [`ListEventsError`] when the caller may not, or the store failed.
+    /// [`ListEventsError`] if the caller lacks the permission or the store failed.
     pub async fn head(&self, scope: &WorkspaceScope) -> Result<Position, ListEventsError> {
         scope.require(Permission::EventsRead)?;
         let head: Result<_, StoreError> = self.store.begin(scope).await?.events().head().await;

@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use crate::error::StoreError;
 
-/// One thing that somebody did. Who, where and in which request come from the scope of the transaction.
+/// One audited change. The scope of the transaction supplies the actor, the workspace and the request id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
     /// `resource.verb`, such as `workflow.published`.
     pub action: &'static str,
-    /// The id of what was changed, as it is shown outside.
+    /// The public id of the changed resource.
     pub resource: String,
-    /// What was changed, where that is safe to keep: never a secret, a hash or a whole document.
+    /// What was changed, as far as it is safe to keep. MUST NOT contain a secret, a hash or a whole document.
     pub details: Value,
 }
 
@@ -31,12 +31,12 @@ impl AuditEntry {
     }
 }
 
-/// Where audit entries go.
+/// The audit log of the open transaction.
 #[async_trait]
 pub trait AuditLog: Send {
-    /// Records `entry`. MUST commit or vanish with the rest of the transaction.
+    /// Records `entry`. MUST commit or roll back together with the rest of the transaction.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be written; the use case then fails as a whole.
+    /// [`StoreError`] if the entry could not be written. The use case then fails as a whole.
     async fn record(&mut self, entry: AuditEntry) -> Result<(), StoreError>;
 }

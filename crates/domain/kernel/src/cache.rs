@@ -1,38 +1,38 @@
-//! How well a cache answers.
+//! Hit and miss counters for caches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts the lookups of a cache.
+/// Counts the hits and misses of a cache.
 #[derive(Debug, Default)]
 pub struct CacheCounts {
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
-/// How a cache is used.
+/// A snapshot of a cache's counters and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheFigures {
-    /// Its name, a word.
+    /// The cache's name: one word.
     pub name: &'static str,
-    /// Lookups that it answered.
+    /// Lookups that the cache answered.
     pub hits: u64,
-    /// Lookups that it did not answer.
+    /// Lookups that the cache could not answer.
     pub misses: u64,
-    /// What it holds.
+    /// The number of cache entries.
     pub entries: u64,
-    /// The most that it holds.
+    /// The maximum number of cache entries.
     pub capacity: u64,
 }
 
 impl CacheCounts {
-    /// Counts a lookup, and hands on what was found.
+    /// Counts one lookup and returns `found`. `Some` is a hit and `None` a miss.
     pub fn count<T>(&self, found: Option<T>) -> Option<T> {
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }
 
-    /// The lookups so far of the cache `name`, which holds so many entries.
+    /// The counters so far, together with the cache's name, its number of entries and its capacity.
     #[must_use]
     pub fn figures(&self, name: &'static str, entries: u64, capacity: u64) -> CacheFigures {
         let (hits, misses) = (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed));
@@ -41,7 +41,7 @@ impl CacheCounts {
 }
 
 impl CacheFigures {
-    /// The share of lookups that it answered; `None` before the first.
+    /// Hits as a share of all lookups, from 0 to 1; `None` before the first lookup.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
     pub fn hit_rate(&self) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! Time and randomness as ports, so that a test decides both.
+//! Time and randomness as ports, so that a test can control both.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use uuid::{Builder, Uuid};
 
 /// The current time.
 pub trait Clock: Send + Sync {
-    /// Now, in UTC. MUST never be read from anywhere else.
+    /// Now, in UTC. Code MUST NOT read the time from anywhere else.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// A source of bytes that nobody can predict.
+/// A source of unpredictable bytes.
 pub trait Entropy: Send + Sync {
-    /// Fills `bytes`. Secrets are made of these, so an adapter MUST use the operating system's generator or better.
+    /// Fills `bytes`. Secrets are made of them, so an adapter MUST use the operating system's generator or a better
+    /// one.
     fn fill(&self, bytes: &mut [u8]);
 }
 
@@ -26,7 +27,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment of these two.
+    /// An environment with this clock and this entropy.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         Self { clock, entropy }

@@ -1,8 +1,8 @@
 //! Typed, prefixed, sortable identifiers.
 //!
-//! Inside, an id is a UUIDv7 (RFC 9562, section 5.7), so it sorts by creation time and prunes partitions.
-//! Outside, it is the prefix, an underscore and the 128 bits in lower-case Crockford base 32:
-//! `wf_01jz3q9m0e7c2v5y8t4r6n1k0d`. There is exactly one spelling of an id; any other is refused.
+//! Internally an id is a UUIDv7 (RFC 9562, section 5.7), so ids sort by creation time and allow partition pruning. Its
+//! public form is the prefix, an underscore and the 128 bits in lower-case Crockford base 32:
+//! `wf_01jz3q9m0e7c2v5y8t4r6n1k0d`. An id has exactly one valid spelling; every other spelling is rejected.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use crate::clock::Environment;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected an id such as `{prefix}_01jz3q9m0e7c2v5y8t4r6n1k0d`")]
 pub struct IdError {
-    /// The prefix that the expected kind carries.
+    /// The prefix of the expected kind.
     pub prefix: &'static str,
 }
 
@@ -47,10 +47,10 @@ macro_rules! typed_ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// What the id starts with outside.
+            /// The prefix of the id's public form.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id whose time is now.
+            /// A new id with the current time.
             #[must_use]
             pub fn generate(env: &Environment) -> Self {
                 Self(env.uuid_v7())
@@ -114,7 +114,7 @@ typed_ids! {
     ApiKeyId = "key";
     /// An entry of the audit log.
     AuditId = "aud";
-    /// An ingested event, as stored; the sender's own id is `source` and `id`.
+    /// An ingested event, as stored. The sender's own identity of the event is `source` and `id`.
     EventId = "evt";
     /// A pattern found in events.
     PatternId = "pat";

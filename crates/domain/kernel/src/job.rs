@@ -1,7 +1,8 @@
-//! Durable background work: enqueued in the transaction of its cause, and done if and only if that committed.
+//! Durable background jobs. A job is enqueued in the transaction that causes it, and runs if and only if that
+//! transaction commits.
 //!
-//! A job is done at least once. Its [`JobId`] is the same for every attempt, so that a handler can tell a repeated attempt and
-//! give the id on as an idempotency key.
+//! A job runs at least once. Its [`JobId`] is the same for every attempt, so a handler can detect a repeated attempt
+//! and pass the id on as an idempotency key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,18 +15,18 @@ use serde::de::DeserializeOwned;
 use crate::error::StoreError;
 use crate::id::JobId;
 
-/// What a job of one kind is given.
+/// The payload of one kind of job.
 pub trait JobPayload: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind's name, as `resource.verb`. It is stored with every job, so it MUST never change.
     const KIND: &'static str;
 }
 
-/// Which of a workspace's jobs of one kind goes first. Between workspaces there is no priority.
+/// The order of a workspace's jobs of one kind. Priorities do not apply between workspaces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobPriority {
-    /// Before all others: somebody waits for it.
+    /// Before all others, because somebody waits for the result.
     High,
-    /// What is not said otherwise.
+    /// The default.
     #[default]
     Normal,
     /// After all others.
@@ -33,10 +34,10 @@ pub enum JobPriority {
 }
 
 impl JobPriority {
-    /// Every priority, the first to be served first.
+    /// Every priority, in the order in which jobs are served.
     pub const ALL: &'static [Self] = &[Self::High, Self::Normal, Self::Low];
 
-    /// The text that callers see.
+    /// The name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,29 +47,29 @@ impl JobPriority {
         }
     }
 
-    /// The place in [`JobPriority::ALL`], as stores keep it.
+    /// The index in [`JobPriority::ALL`], as stores keep it.
     #[must_use]
     pub const fn rank(self) -> i16 {
         self as i16
     }
 
-    /// The priority of this rank.
+    /// The priority with this rank; `None` if the rank is unknown.
     #[must_use]
     pub fn from_rank(rank: i16) -> Option<Self> {
         Self::ALL.iter().copied().find(|priority| priority.rank() == rank)
     }
 }
 
-/// Where a job is.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobStatus {
-    /// Waits for its time.
+    /// Waits until its time.
     Scheduled,
-    /// Can be done now.
+    /// Can run now.
     Ready,
-    /// Is being done.
+    /// Is running.
     Running,
-    /// Failed for good, and waits for a person.
+    /// A dead letter: failed for good, and waits for a person to retry or discard it.
     Dead,
 }
 
@@ -76,7 +77,7 @@ impl JobStatus {
     /// Every status.
     pub const ALL: &'static [Self] = &[Self::Scheduled, Self::Ready, Self::Running, Self::Dead];
 
-    /// The text that callers see.
+    /// The name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +95,7 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// A text that is no status of a job.
+/// A text that is not the status of a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a status of a job")]
 pub struct UnknownJobStatus(pub String);
@@ -107,39 +108,40 @@ impl FromStr for JobStatus {
     }
 }
 
-/// A job that is to be enqueued.
+/// A job to enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
     /// The name of its kind.
     pub kind: &'static str,
     /// The payload, as JSON.
     pub payload: Vec<u8>,
-    /// While a job of the same workspace, kind and key waits to begin, no second one is added.
+    /// The key of a unique job. While a job with the same workspace, kind and key waits to begin, no second one is
+    /// added.
     pub unique_key: Option<String>,
-    /// Not before this time; `None` for at once.
+    /// The earliest time to run; `None` means at once.
     pub run_at: Option<DateTime<Utc>>,
-    /// Which goes first.
+    /// The job's priority.
     pub priority: JobPriority,
 }
 
 impl NewJob {
-    /// A job to be done at once.
+    /// A job that runs at once.
     ///
     /// # Errors
-    /// [`StoreError::Internal`] where the payload cannot be written as JSON: a defect of its type.
+    /// [`StoreError::Internal`] if the payload cannot be serialized as JSON, which is a defect of the payload's type.
     pub fn new<P: JobPayload>(payload: &P) -> Result<Self, StoreError> {
         let payload = serde_json::to_vec(payload).map_err(|error| StoreError::Internal(Box::new(error)))?;
         Ok(Self { kind: P::KIND, payload, unique_key: None, run_at: None, priority: JobPriority::default() })
     }
 
-    /// The same job, added only where none with this key waits to begin. The one that waits keeps its payload and its time, and
-    /// begins only after the transaction that found it has ended, so that it sees what that has changed.
+    /// The same job, added only if no job with this key waits to begin. A job that already waits keeps its payload and
+    /// its time. It begins only after the transaction that found it has ended, so it sees that transaction's changes.
     #[must_use]
     pub fn unique(self, key: impl Into<String>) -> Self {
         Self { unique_key: Some(key.into()), ..self }
     }
 
-    /// The same job, not before `time`.
+    /// The same job, to run no earlier than `time`.
     #[must_use]
     pub fn at(self, time: DateTime<Utc>) -> Self {
         Self { run_at: Some(time), ..self }
@@ -152,17 +154,17 @@ impl NewJob {
     }
 }
 
-/// What came of enqueueing.
+/// The result of [`Jobs::enqueue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enqueued {
     /// The job was added.
     Added(JobId),
-    /// A job with the same key waits to begin; nothing was added.
+    /// A job with the same key already waits to begin, so nothing was added.
     Waiting(JobId),
 }
 
 impl Enqueued {
-    /// The job that will be done.
+    /// The id of the job that will run.
     #[must_use]
     pub const fn id(self) -> JobId {
         match self {
@@ -171,20 +173,21 @@ impl Enqueued {
     }
 }
 
-/// The queue of background work, in the open transaction.
+/// The queue of background jobs, in the open transaction.
 ///
-/// In a workspace's transaction the jobs are the workspace's. In any other they are the installation's.
+/// In a workspace's transaction, jobs belong to the workspace. In any other transaction they belong to the
+/// installation.
 #[async_trait]
 pub trait Jobs: Send {
     /// Adds a job.
     ///
-    /// MUST add it if and only if the transaction commits. MUST add no second one where one with the same key waits to begin,
-    /// and MUST keep that one from beginning before the transaction ends.
+    /// MUST add the job if and only if the transaction commits. MUST NOT add a second job if one with the same key
+    /// waits to begin, and MUST keep that one from beginning before the transaction ends.
     async fn enqueue(&mut self, job: &NewJob) -> Result<Enqueued, StoreError>;
 
-    /// Takes a job back. One that has not begun is gone; one that is being done is not tried again.
+    /// Cancels a job. A job that has not begun is deleted. A job that is running is not retried.
     ///
-    /// MUST change nothing of a job that is dead, or not this workspace's, and answer `false`.
+    /// MUST change nothing and return `false` if the job is dead or belongs to another workspace.
     async fn cancel(&mut self, job: JobId) -> Result<bool, StoreError>;
 }
 

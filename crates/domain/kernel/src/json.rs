@@ -1,8 +1,9 @@
-//! JSON of callers, read so that everybody understands the same by it.
+//! Strict JSON validation: accepts only texts that every reader interprets in the same way.
 //!
-//! RFC 8259 leaves open what a repeated name, a number beyond a double or half of a surrogate pair mean (sections 4, 6 and
-//! 8.2), and RFC 7493 forbids them. One reader takes the last of two members, another one the first; so they are refused,
-//! with their place, before anything is read out of the text.
+//! RFC 8259 leaves the meaning of a repeated name, a number beyond a double and half of a surrogate pair open (sections
+//! 4, 6 and 8.2); RFC 7493 forbids all three. For example, one reader takes the last of two members with the same name
+//! and another reader the first. So such a text is rejected, with the place of the mistake, before any value is read
+//! from it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,51 +12,52 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-/// Why a text is not taken.
+/// Why a JSON text is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonProblemKind {
     /// It is not JSON.
     Syntax,
-    /// It nests too deep to be read.
+    /// It is nested too deeply.
     Depth,
-    /// An object has two members of one name.
+    /// An object has two members with the same name.
     Repeated,
-    /// A number is beyond what a double can hold.
+    /// A number is beyond the range of a double.
     Range,
-    /// A whole number has more than 64 bits, so that it would be read as another number.
+    /// A whole number has more than 64 bits, so it would be read as a different number.
     WholeNumber,
-    /// A text holds half of a surrogate pair.
+    /// A string holds half of a surrogate pair.
     Surrogate,
 }
 
 /// What is wrong with a JSON text, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonProblem {
-    /// What it is.
+    /// The kind of mistake.
     pub kind: JsonProblemKind,
-    /// What to change, as a sentence without its end.
+    /// What to change, as a sentence without the full stop.
     pub detail: String,
-    /// The JSON pointer (RFC 6901) to the value; for [`JsonProblemKind::Syntax`] to the last one that was begun.
+    /// The JSON pointer (RFC 6901) to the value. For [`JsonProblemKind::Syntax`] it points to the last value that was
+    /// begun.
     pub pointer: String,
-    /// The line, from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// The column in bytes, from 1.
+    /// The column in bytes, starting at 1.
     pub column: usize,
 }
 
-/// What becomes of whole numbers with more than 64 bits.
+/// How to treat whole numbers with more than 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WholeNumbers {
-    /// They are refused: the text is read into values.
+    /// Reject them, because the text will be parsed into values.
     Bounded,
-    /// They are taken: the text itself is kept.
+    /// Accept them, because the text itself is kept.
     Any,
 }
 
-/// Checks a JSON text from end to end.
+/// Checks a whole JSON text.
 ///
 /// # Errors
-/// [`JsonProblem`], the first that there is.
+/// [`JsonProblem`] describes the first mistake in the text.
 pub fn check(text: &str, whole_numbers: WholeNumbers) -> Result<(), JsonProblem> {
     let mut state = State::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -70,14 +72,14 @@ pub fn check(text: &str, whole_numbers: WholeNumbers) -> Result<(), JsonProblem>
     }
 }
 
-/// What is known while a text is read.
+/// The state of the check while a text is read.
 #[derive(Default)]
 struct State<'de> {
-    /// The way to the value that is being read; where reading ends with an error, it stays there.
+    /// The path to the current value. After an error it still points to the value with the error.
     path: Vec<Step<'de>>,
     repeated: bool,
     numbers: usize,
-    /// Numbers so large that they were read as doubles: the how many-th each is, and where it stands.
+    /// Numbers large enough to be read as doubles: the index of each among all numbers, and its JSON pointer.
     large: Vec<(usize, String)>,
 }
 
@@ -89,7 +91,7 @@ enum Step<'de> {
 fn pointer(path: &[Step<'_>]) -> String {
     path.iter()
         .map(|step| match step {
-            // A name can be as long as a body; a message is not.
+            // A name can be as long as the body, so it is shortened for the message.
             Step::Name(name) => {
                 let name: String = name.chars().take(80).collect();
                 format!("/{}", name.replace('~', "~0").replace('/', "~1"))
@@ -134,7 +136,7 @@ impl<'de> Visitor<'de> for Check<'_, 'de> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        // 2^63: no smaller whole number is read as a double.
+        // 2^63. Every whole number below it is read as an integer, not as a double.
         if number.abs() >= 9_223_372_036_854_775_808.0 {
             let place = pointer(&self.0.path);
             self.0.large.push((self.0.numbers, place));
@@ -175,7 +177,7 @@ impl<'de> Visitor<'de> for Check<'_, 'de> {
     }
 }
 
-/// The names of an object. Most have few, and few are found faster without a table.
+/// The member names of one object. For a few names a linear search is faster than a hash table.
 #[derive(Default)]
 struct Seen<'de> {
     few: Vec<Cow<'de, str>>,
@@ -185,7 +187,7 @@ struct Seen<'de> {
 impl<'de> Seen<'de> {
     const FEW: usize = 16;
 
-    /// Whether the name is new.
+    /// Adds the name; returns whether it is new.
     fn add(&mut self, name: Cow<'de, str>) -> bool {
         if self.few.len() < Self::FEW {
             let is_new = !self.few.contains(&name);
@@ -199,7 +201,7 @@ impl<'de> Seen<'de> {
     }
 }
 
-/// A member's name, borrowed unless it has escapes.
+/// A member's name. It is borrowed from the text unless it has escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -220,7 +222,7 @@ fn problem(error: &serde_json::Error, repeated: bool, pointer: String) -> JsonPr
     JsonProblem { kind, detail, pointer, line: error.line(), column: error.column() }
 }
 
-/// Of the numbers that were read as doubles, those that are written as whole numbers.
+/// Rejects the first number in `large` that is written as a whole number.
 fn whole(text: &str, large: &[(usize, String)]) -> Result<(), JsonProblem> {
     let Some((last, _)) = large.last() else { return Ok(()) };
     for (count, (at, number)) in numbers(text).take(last + 1).enumerate() {
@@ -239,7 +241,7 @@ fn whole(text: &str, large: &[(usize, String)]) -> Result<(), JsonProblem> {
     Ok(())
 }
 
-/// The numbers of a text that is JSON, in their order, with the byte at which each begins.
+/// The numbers in a valid JSON text, in order, with the byte offset of each.
 fn numbers(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     std::iter::from_fn(move || {

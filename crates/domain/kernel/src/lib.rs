@@ -1,6 +1,6 @@
-//! What every domain shares: typed ids, the proof of scope, units of work, time and randomness as ports.
+//! Types and ports that every domain shares: typed ids, scopes, units of work, time and randomness.
 //!
-//! Nothing here does IO. A type belongs in this crate only when two domains need the very same thing.
+//! This crate does no IO. A type belongs here only if two domains need exactly the same type.
 
 pub mod audit;
 pub mod cache;

@@ -1,15 +1,16 @@
-//! The one rule for names that people give to things: a person, a workspace, a key, a workflow.
+//! The rule for display names: of a person, a workspace, an API key, a workflow.
 //!
-//! A name is one line of text that can be seen. What may stand in it follows the properties of the Unicode Character
-//! Database, so that every script and every emoji has its place:
-//! - at least one character that can be seen, and no white space around it;
-//! - no controls, no line breaks, no characters that are unassigned or left to private use;
-//! - none that turn the direction of text (Unicode Standard Annex 9), so that no name looks like another;
-//! - of those that cannot be seen (`Default_Ignorable_Code_Point`) only what changes the look of its neighbours: a zero
-//!   width joiner or non-joiner between emoji or letters of a script that joins, or after a virama; a variation
-//!   selector after what it varies; tags after the emoji that they belong to.
+//! A name is one line of visible text. The allowed characters follow the properties of the Unicode Character Database,
+//! so every script and every emoji is allowed:
+//! - at least one visible character, and no white space at the start or the end;
+//! - no control characters, line breaks, unassigned characters or private-use characters;
+//! - no characters that change the direction of text (Unicode Standard Annex 9), so that one name cannot imitate
+//!   another;
+//! - of the invisible characters (`Default_Ignorable_Code_Point`), only those that change how their neighbours look: a
+//!   zero width joiner or non-joiner between emoji or letters of a joining script, or after a virama; a variation
+//!   selector after the character that it varies; tag characters after their emoji.
 //!
-//! Names are kept in Normalization Form C, so that two spellings of one name are one name.
+//! Names are stored in Normalization Form C, so two spellings of the same name are equal.
 
 use std::borrow::Cow;
 
@@ -27,24 +28,24 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 pub enum NameMistake {
     /// It is empty.
     Empty,
-    /// Nothing of it can be seen.
+    /// It has no visible character.
     Blank,
     /// It begins or ends with white space.
     Surrounded,
     /// It has a control character or a line break.
     Control,
-    /// It has a character that Unicode has not assigned, or that it leaves to private use.
+    /// It has a character that is unassigned or for private use in Unicode.
     Unassigned,
-    /// It has a character that turns the direction of text.
+    /// It has a character that changes the direction of text.
     Direction,
-    /// It has a character that cannot be seen and changes nothing around it.
+    /// It has an invisible character that has no effect on its neighbours.
     Invisible,
-    /// It has a zero width joiner or non-joiner where there is nothing to join.
+    /// It has a zero width joiner or non-joiner without characters to join.
     Joiner,
 }
 
 impl NameMistake {
-    /// What to change, after the name of the field.
+    /// The message that follows the name of the field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,10 +61,10 @@ impl NameMistake {
     }
 }
 
-/// A name in Normalization Form C.
+/// The name in Normalization Form C. The caller checks the length.
 ///
 /// # Errors
-/// The first [`NameMistake`]. How long a name may be is for whoever it belongs to.
+/// [`NameMistake`] describes the first mistake in `text`.
 pub fn name(text: &str) -> Result<Cow<'_, str>, NameMistake> {
     if text.is_empty() {
         return Err(NameMistake::Empty);
@@ -78,20 +79,20 @@ pub fn name(text: &str) -> Result<Cow<'_, str>, NameMistake> {
     if blank { Err(NameMistake::Blank) } else { Ok(ComposingNormalizerBorrowed::new_nfc().normalize(text)) }
 }
 
-/// `text` as it may stand in a name: with `?` in place of every character that may not.
+/// `text` with `?` in place of every character that a name may not have.
 #[must_use]
 pub fn presentable(text: &str) -> String {
     text.chars().zip(judged(text)).map(|(c, judged)| if judged.is_ok() { c } else { '?' }).collect()
 }
 
-/// For each character of a text whether it can be seen by itself, or what is wrong with it at its place.
+/// For each character: whether it is visible by itself, or why it is not allowed at its place.
 fn judged(text: &str) -> impl Iterator<Item = Result<bool, NameMistake>> {
     let mut before = None;
     let mut characters = text.chars().peekable();
     std::iter::from_fn(move || {
         let c = characters.next()?;
         let judged = judge(before, c, characters.peek().copied());
-        // What does not fit gives no place to what follows it.
+        // A rejected character does not count as the neighbour of the next character.
         before = Some(if judged.is_ok() { c } else { '?' });
         Some(judged)
     })
@@ -120,7 +121,8 @@ fn judge(before: Option<char>, c: char, after: Option<char>) -> Result<bool, Nam
     if belongs { Ok(false) } else { Err(NameMistake::Invisible) }
 }
 
-/// What is wrong with a character wherever it stands; one that cannot be seen may still have a place.
+/// Why a character is not allowed, regardless of its neighbours. [`NameMistake::Invisible`] may still be allowed by
+/// them.
 fn mistake(c: char) -> Option<NameMistake> {
     match CodePointMapData::<GeneralCategory>::new().get(c) {
         GeneralCategory::Control | GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator => {
@@ -131,21 +133,21 @@ fn mistake(c: char) -> Option<NameMistake> {
         }
         _ if CodePointSetData::new::<BidiControl>().contains(c) => Some(NameMistake::Direction),
         _ if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) => Some(NameMistake::Invisible),
-        // These are seen: signs that stand around a number, for one.
+        // These format characters are visible, such as signs that enclose a number.
         GeneralCategory::Format if CodePointSetData::new::<PrependedConcatenationMark>().contains(c) => None,
         GeneralCategory::Format => Some(NameMistake::Invisible),
         _ => None,
     }
 }
 
-/// Whether a character leaves a trace: not white space, and not the braille pattern without dots, which is a symbol to
-/// Unicode.
+/// Whether a character is visible: not white space, and not the empty braille pattern, which Unicode treats as a
+/// symbol.
 fn is_seen(c: char) -> bool {
     mistake(c).is_none() && !c.is_whitespace() && c != '\u{2800}'
 }
 
-/// Whether a joiner beside this character can change how it looks: an emoji or what modifies one, or a letter or mark of
-/// a script whose letters join or form clusters.
+/// Whether a joiner beside this character can change how it looks. True for emoji and their modifiers, and for letters
+/// and marks of scripts whose letters join or form clusters.
 fn is_shaped(c: char) -> bool {
     !c.is_ascii()
         && (is_emoji(c)
@@ -160,7 +162,7 @@ fn is_emoji(c: char) -> bool {
         || CodePointSetData::new::<RegionalIndicator>().contains(c)
 }
 
-/// The characters of emoji tag sequences (Unicode Technical Standard 51, ED-14a): no property names them.
+/// The characters of emoji tag sequences (Unicode Technical Standard 51, ED-14a). No Unicode property covers them.
 const fn is_tag(c: char) -> bool {
     matches!(c, '\u{e0020}'..='\u{e007f}')
 }

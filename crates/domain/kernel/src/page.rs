@@ -1,16 +1,16 @@
-//! Keyset pages.
+//! Keyset pagination.
 
 use std::num::NonZeroU32;
 
-/// How many items a page may have: 1 to 200, 50 where nothing is said.
+/// The maximum number of items in a page: 1 to 200, by default 50.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(NonZeroU32);
 
 impl PageSize {
-    /// The largest page.
+    /// The largest page size.
     pub const MAX: u32 = 200;
 
-    /// A page of `items`, or `None` when that is 0 or above [`PageSize::MAX`].
+    /// A page size of `items`, or `None` if that is 0 or above [`PageSize::MAX`].
     #[must_use]
     pub fn new(items: u32) -> Option<Self> {
         NonZeroU32::new(items).filter(|n| n.get() <= Self::MAX).map(Self)
@@ -29,7 +29,7 @@ impl Default for PageSize {
     }
 }
 
-/// One page, and where the next one starts.
+/// One page of a list, and the key of the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T, K> {
     /// The items, in the list's order.
@@ -39,7 +39,8 @@ pub struct Page<T, K> {
 }
 
 impl<T, K> Page<T, K> {
-    /// Makes a page of rows that were read with one more than `size`, so that a full last page has no empty follower.
+    /// Makes a page from rows that were read with a limit of `size` + 1. The extra row shows whether a next page
+    /// exists, so a full last page is not followed by an empty one.
     #[must_use]
     pub fn from_overfetch(mut rows: Vec<T>, size: PageSize, key: impl FnOnce(&T) -> K) -> Self {
         let size = usize::try_from(size.get()).unwrap_or(usize::MAX);

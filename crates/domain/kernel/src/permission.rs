@@ -74,7 +74,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// A text that is no permission.
+/// A text that is not a permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a permission")]
 pub struct UnknownPermission(pub String);
@@ -94,7 +94,7 @@ impl FromStr for Permission {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PermissionSet(u128);
 
-/// One bit for each permission: the set needs a wider word before there are more of them.
+/// The set has one bit for each permission; with more than 128 of them it needs a wider integer.
 const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize);
 
 impl PermissionSet {
@@ -104,7 +104,7 @@ impl PermissionSet {
     /// Every permission there is.
     pub const ALL: Self = Self::of(Permission::ALL);
 
-    /// The set of these permissions.
+    /// The set of `permissions`.
     #[must_use]
     pub const fn of(permissions: &[Permission]) -> Self {
         let (mut bits, mut next) = (0, 0);
@@ -127,13 +127,13 @@ impl PermissionSet {
         other.0 & !self.0 == 0
     }
 
-    /// What either set has.
+    /// The permissions that are in either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What both sets have.
+    /// The permissions that are in both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)

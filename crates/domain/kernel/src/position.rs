@@ -1,16 +1,16 @@
-//! The place of an event in its workspace's order of commits.
+//! The position of an event in its workspace's commit order.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A position in a workspace's events: 1 for the first, without gaps, in commit order. 0 is before the first.
+/// A position in a workspace's events, in commit order and without gaps. The first event is 1; 0 is before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Position(pub i64);
 
 impl Position {
-    /// Before the first event.
+    /// The position before the first event.
     pub const START: Self = Self(0);
 }
 

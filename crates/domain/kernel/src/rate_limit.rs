@@ -1,9 +1,9 @@
-//! How often something may happen, as a port that one process and many processes answer alike.
+//! Rate limits as a port. One process and many processes MUST give the same answers.
 //!
-//! The algorithm is a fixed window that starts with a key's first counted request and lasts the limit's period: at
-//! most `n` requests are allowed within one window, exactly `n` under any concurrency. Two neighbouring windows can
-//! touch, so `n` is the bound for a window and `2 n` that for a period laid across two of them. Windows start with
-//! each key's own first request, so that not everybody's limits reset at the same instant.
+//! The algorithm is a fixed window. It starts with a key's first counted request and lasts the limit's period. At most
+//! `n` requests are allowed within one window, exactly `n` under any concurrency. Two adjacent windows can touch, so a
+//! period that overlaps two windows can have up to `2 n` requests. Each window starts with its own key's first request,
+//! so the limits of different keys do not all reset at the same instant.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// What is counted: the limit's name and whom it counts.
+/// The key of a counter: the limit's name and the subject whose requests are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RateKey {
     name: &'static str,
@@ -20,7 +20,7 @@ pub struct RateKey {
 }
 
 impl RateKey {
-    /// A key. `subject` is an address, an id or a digest; never a secret, and not a text of unbounded length.
+    /// A key. `subject` is an address, an id or a digest. It MUST NOT be a secret or a text of unbounded length.
     pub fn new(name: &'static str, subject: impl Into<String>) -> Self {
         Self { name, subject: subject.into() }
     }
@@ -31,27 +31,27 @@ impl RateKey {
         self.name
     }
 
-    /// Whom the limit counts.
+    /// The subject whose requests are counted.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 }
 
-/// At most `n` in `period`.
+/// At most `n` requests in `period`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many are allowed within one window.
+    /// How many requests are allowed within one window.
     pub n: NonZeroU32,
-    /// How long a window lasts; at least a millisecond.
+    /// The length of a window: at least a millisecond, at most [`RateLimit::MAX_PERIOD`].
     pub period: Duration,
 }
 
 impl RateLimit {
-    /// The longest period: a day.
+    /// The longest period: one day.
     pub const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// A limit, or `None` where `n` is 0 or the period is shorter than a millisecond or longer than a day.
+    /// A limit, or `None` if `n` is 0 or the period is shorter than a millisecond or longer than a day.
     #[must_use]
     pub fn new(n: u32, period: Duration) -> Option<Self> {
         let fits = (Duration::from_millis(1)..=Self::MAX_PERIOD).contains(&period);
@@ -65,7 +65,7 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// A text that is no rate limit.
+/// A text that is not a rate limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a rate limit; write N/PERIOD, such as 5/1m, with a period from 1ms to 24h")]
 pub struct RateLimitError(pub String);
@@ -73,7 +73,7 @@ pub struct RateLimitError(pub String);
 impl FromStr for RateLimit {
     type Err = RateLimitError;
 
-    /// Reads `N/PERIOD`: `5/1m`, `3/h`, `100/500ms`. The unit is `ms`, `s`, `m`, `h` or `d`; a missing number is 1.
+    /// Parses `N/PERIOD`: `5/1m`, `3/h`, `100/500ms`. The unit is `ms`, `s`, `m`, `h` or `d`; a missing number is 1.
     fn from_str(text: &str) -> Result<Self, RateLimitError> {
         let parse = || {
             let (n, period) = text.split_once('/')?;
@@ -97,24 +97,23 @@ impl FromStr for RateLimit {
 /// The answer to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// Whether the request may go on. A refused request is not counted.
+    /// Whether the request is allowed. A refused request is not counted.
     pub allowed: bool,
-    /// How many more the window has.
+    /// How many more requests are allowed in this window.
     pub remaining: u32,
-    /// When the window ends and the key has its whole limit again.
+    /// The time until the window ends and the full limit is available again.
     pub reset_after: Duration,
 }
 
 /// Counts requests against limits.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Counts one request of `key`, if `limit` still allows it.
+    /// Counts one request for `key` if `limit` still allows it.
     ///
-    /// MUST allow exactly `limit.n` requests of a key within one window, however many ask at once and from wherever.
-    /// MUST keep keys apart, also those with the same subject and another name.
-    /// MUST NOT count what it refuses, nor lengthen the window by it.
-    /// MUST answer without an error: an adapter whose store is away falls back to stricter or local counting, and
-    /// never lets everything pass.
+    /// MUST allow exactly `limit.n` requests for a key within one window, under any concurrency and across processes.
+    /// MUST count keys separately, including keys with the same subject and different names. MUST NOT count a refused
+    /// request, and MUST NOT extend the window because of it. MUST answer without an error: if an adapter's store is
+    /// unavailable, it falls back to stricter or local counting and never allows every request.
     async fn check(&self, key: &RateKey, limit: RateLimit) -> Decision;
 }
 

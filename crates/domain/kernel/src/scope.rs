@@ -1,8 +1,8 @@
-//! The proof that somebody may act in a workspace.
+//! Scopes: the proof that somebody may act in a workspace.
 //!
-//! A repository can be reached only through a unit of work, and a unit of work only with a scope. A scope cannot be
-//! built, cloned, defaulted or deserialized: it comes from a [`ScopeIssuer`], and the program has one, made where it
-//! is wired together and held by its access layer.
+//! A repository is reachable only through a unit of work, and a unit of work only with a scope. A scope cannot be
+//! built, cloned, defaulted or deserialized. It comes from a [`ScopeIssuer`]. A program has one issuer, which is
+//! created where the program is wired together and held by its access layer.
 
 use std::fmt;
 
@@ -11,12 +11,13 @@ use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::permission::{Permission, PermissionSet};
 use crate::trace::TraceContext;
 
-/// The id of the request that caused a change: 1 to 64 visible ASCII characters.
+/// The id of the request that caused a change: 1 to 64 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `-`, `_`,
+/// `.`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(String);
 
 impl RequestId {
-    /// The id, or `None` where the text is empty, longer than 64, or has other than letters, digits, `-`, `_`, `.`.
+    /// The id, or `None` if the text is empty, is longer than 64 characters or has any other character.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
@@ -37,35 +38,35 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Who acts.
+/// The actor of a request or a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Actor {
-    /// A person who is logged in.
+    /// A logged-in person.
     Person(UserId),
-    /// A program with an API key.
+    /// A program that authenticated with an API key.
     ApiKey(ApiKeyId),
     /// Tidegate itself: the engine, detection, a trigger.
     System,
 }
 
-/// Who goes first where several wait for the one thing that they share, such as the connection of the embedded PostgreSQL.
+/// The priority among waiters for a shared resource, such as the single connection of the embedded PostgreSQL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Urgency {
-    /// Somebody waits for the answer.
+    /// A request whose caller waits for the answer.
     #[default]
     Request,
-    /// Runs that are under way.
+    /// Work on runs that are in progress.
     Engine,
-    /// What reads behind the insert, and upkeep: it comes when nobody else wants to, and a little in any case.
+    /// Consumers of events, and maintenance. They run when nothing else waits, and get a small share in any case.
     Background,
 }
 
-/// Makes scopes. Whoever holds one decides who may see what, so it is held by the access layer alone.
+/// Creates scopes. Its holder decides who may see what, so only the access layer holds it.
 #[derive(Debug)]
 pub struct ScopeIssuer(());
 
 impl ScopeIssuer {
-    /// The issuer of a program, made once where the program is wired together. `clippy.toml` forbids it elsewhere.
+    /// The issuer of a program, created once where the program is wired together. `clippy.toml` forbids it elsewhere.
     #[must_use]
     pub const fn root() -> Self {
         Self(())
@@ -83,27 +84,27 @@ impl ScopeIssuer {
         WorkspaceScope { workspace, actor, permissions, request_id, urgency: Urgency::Request, trace: None }
     }
 
-    /// A scope for what a person owns across workspaces. The caller MUST have authenticated the person.
+    /// A scope for a person's own data across workspaces. The caller MUST have authenticated the person.
     #[must_use]
     pub const fn person(&self, user: UserId, request_id: RequestId) -> PersonScope {
         PersonScope { user, request_id }
     }
 
-    /// A scope for an operator of the installation. The caller MUST have authenticated the person, and found them among those
-    /// whom the installation's settings name.
+    /// A scope for an operator of the installation. The caller MUST have authenticated the person and MUST have found
+    /// them among the operators that the installation's settings name.
     #[must_use]
     pub const fn operator(&self, user: UserId, request_id: RequestId) -> OperatorScope {
         OperatorScope { user, request_id }
     }
 
-    /// A scope for work across tenants, as urgent as a request; see [`SystemScope::with_urgency`].
+    /// A scope for work across tenants, with the urgency of a request; see [`SystemScope::with_urgency`].
     #[must_use]
     pub const fn system(&self, reason: &'static str) -> SystemScope {
         SystemScope { reason, urgency: Urgency::Request }
     }
 }
 
-/// Proof that `actor` may act in one workspace, and how far.
+/// Proof that `actor` may act in one workspace, with a set of permissions.
 #[derive(Debug)]
 pub struct WorkspaceScope {
     workspace: WorkspaceId,
@@ -115,19 +116,19 @@ pub struct WorkspaceScope {
 }
 
 impl WorkspaceScope {
-    /// The same scope for work that is a part of this trace, as is what it causes.
+    /// The same scope for work that is part of this trace. Work that it causes joins the same trace.
     #[must_use]
     pub fn with_trace(self, trace: Option<TraceContext>) -> Self {
         Self { trace, ..self }
     }
 
-    /// The trace that this is a part of, where there is one.
+    /// The trace that this work is part of, if any.
     #[must_use]
     pub const fn trace(&self) -> Option<&TraceContext> {
         self.trace.as_ref()
     }
 
-    /// Who goes first.
+    /// The priority for shared resources.
     #[must_use]
     pub const fn urgency(&self) -> Urgency {
         self.urgency
@@ -139,7 +140,7 @@ impl WorkspaceScope {
         self.workspace
     }
 
-    /// Who acts.
+    /// The actor.
     #[must_use]
     pub const fn actor(&self) -> Actor {
         self.actor
@@ -151,22 +152,22 @@ impl WorkspaceScope {
         self.permissions
     }
 
-    /// The request that this is part of.
+    /// The id of the request that this work is part of.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
         &self.request_id
     }
 
-    /// Checks one permission; every service method starts with this.
+    /// Checks one permission. Every service method starts with this check.
     ///
     /// # Errors
-    /// [`Forbidden`] when the actor lacks it.
+    /// [`Forbidden`] if the actor lacks the permission.
     pub const fn require(&self, permission: Permission) -> Result<(), Forbidden> {
         if self.permissions.contains(permission) { Ok(()) } else { Err(Forbidden(permission)) }
     }
 }
 
-/// Proof that a person is who they say; reaches what is theirs across workspaces.
+/// Proof of a person's identity. Gives access to the person's own data across workspaces.
 #[derive(Debug)]
 pub struct PersonScope {
     user: UserId,
@@ -180,14 +181,14 @@ impl PersonScope {
         self.user
     }
 
-    /// The request that this is part of.
+    /// The id of the request that this work is part of.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
         &self.request_id
     }
 }
 
-/// Proof that a person operates the installation: sees what its machinery has set aside, and has it tried again.
+/// Proof that a person operates the installation. An operator can see quarantined work and have it retried.
 #[derive(Debug)]
 pub struct OperatorScope {
     user: UserId,
@@ -201,14 +202,14 @@ impl OperatorScope {
         self.user
     }
 
-    /// The request that this is part of.
+    /// The id of the request that this work is part of.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
         &self.request_id
     }
 
-    /// A scope in which the operator does to one tenant's run what was asked for, and nothing else; the tenant's audit log
-    /// names the person.
+    /// A scope in which the operator performs the requested action on one tenant's run, and nothing else. It has no
+    /// permissions. The tenant's audit log names the person.
     #[must_use]
     pub fn enter(&self, workspace: WorkspaceId) -> WorkspaceScope {
         WorkspaceScope {
@@ -222,10 +223,10 @@ impl OperatorScope {
     }
 }
 
-/// Permission to work across tenants: claiming runs, timers, detection, what comes before a log-in.
+/// Permission to work across tenants: claiming runs, timers, detection, and what happens before a log-in.
 ///
-/// Its units of work show only tables that belong to no tenant or to the machinery itself; tenant logic still needs
-/// the [`WorkspaceScope`] that it hands out for one workspace at a time.
+/// Its units of work reach only tables that belong to no tenant or to the engine itself. Tenant logic still needs a
+/// [`WorkspaceScope`], which [`SystemScope::enter`] issues for one workspace at a time.
 #[derive(Debug)]
 pub struct SystemScope {
     reason: &'static str,
@@ -233,19 +234,19 @@ pub struct SystemScope {
 }
 
 impl SystemScope {
-    /// The same scope for work that is this urgent; what it hands out is too.
+    /// The same scope with this urgency. The scopes that it issues have the same urgency.
     #[must_use]
     pub const fn with_urgency(self, urgency: Urgency) -> Self {
         Self { urgency, ..self }
     }
 
-    /// Who goes first.
+    /// The priority for shared resources.
     #[must_use]
     pub const fn urgency(&self) -> Urgency {
         self.urgency
     }
 
-    /// Why this code works across tenants, for whoever reads the wiring or a debugger.
+    /// Why this code works across tenants, for readers of the wiring code and for debugging.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         self.reason

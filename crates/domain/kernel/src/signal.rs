@@ -1,36 +1,37 @@
-//! Short messages between the parts and the processes of a server: drop what you have cached, look for new work.
+//! Short messages between the components and processes of a server, such as "drop this cache entry" or "new work".
 //!
-//! Delivery is at most once: a signal is lost when nobody listens, when a listener is slow, or while the connection
-//! between processes is away. So a signal only ever makes something happen *sooner*; every user of it has a floor of
-//! its own (a time to live, a poll) and stays right, only slower, when none arrives.
+//! Delivery is at most once. A signal is lost if nobody listens, if a listener is slow, or while the connection between
+//! processes is down. So a signal MUST only make something happen *sooner*. Every user also has a fallback (a time to
+//! live or a poll) and stays correct without signals, only slower.
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-/// What a signal is about, and what its payload is: the text of an id, except where it says otherwise.
+/// The topic of a signal. The payload is the text of an id unless the topic says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// A family of refresh tokens was revoked; payload: the session.
     SessionRevoked,
     /// An API key was revoked or changed; payload: the key.
     ApiKeyRevoked,
-    /// Somebody's role in a workspace changed or ended; payload: the person.
+    /// A member's role in a workspace changed, or the membership ended; payload: the person.
     MembershipChanged,
     /// A person's own data changed; payload: the person.
     PersonChanged,
     /// A workspace was renamed or deleted; payload: the workspace.
     WorkspaceChanged,
-    /// A workspace's events moved ahead; payload: the workspace.
+    /// New events were committed in a workspace; payload: the workspace.
     EventsIngested,
-    /// There is work on runs; payload: the workspace that has some, or the run of which something is wanted.
+    /// Runs have work to do; payload: the workspace with ready runs, or the run with a new request. Any payload that is
+    /// not the id of a workspace asks workers to look for all work, requests included.
     WorkReady,
-    /// Somebody waits for the end of a run; payload: the run.
+    /// A process waits for the end of a run; payload: the run.
     RunAwaited,
-    /// A run has ended that another process waits for; payload: the run.
+    /// A run has ended for which another process waits; payload: the run.
     RunEnded,
-    /// A job can be done; payload: the lane that it is in, as the engine writes it.
+    /// A job can run; payload: the lane of the job, in the engine's format.
     JobReady,
 }
 
@@ -49,7 +50,7 @@ impl Topic {
         Self::JobReady,
     ];
 
-    /// The topic's name on the wire.
+    /// The topic's name in messages between processes.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,15 +74,15 @@ impl fmt::Display for Topic {
     }
 }
 
-/// What a signal says: the text of an id, at most [`Payload::MAX_LEN`] bytes.
+/// The payload of a signal: the text of an id, at most [`Payload::MAX_LEN`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payload(Arc<str>);
 
 impl Payload {
-    /// The longest payload, in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 128;
 
-    /// The payload, or `None` where the text is too long.
+    /// The payload, or `None` if the text is too long.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         (text.len() <= Self::MAX_LEN).then(|| Self(text.into()))
@@ -97,47 +98,47 @@ impl Payload {
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
-    /// Which one of those.
+    /// The subject of the signal, such as a workspace; see [`Topic`].
     pub payload: Payload,
 }
 
 impl Signal {
-    /// A signal about `id`, whose text is an id's and therefore short; a longer one is cut to nothing.
+    /// A signal about `id`. If the text of the id is longer than [`Payload::MAX_LEN`], the payload is empty.
     pub fn new(topic: Topic, id: &impl ToString) -> Self {
         Self { topic, payload: Payload::new(&id.to_string()).unwrap_or_else(|| Payload("".into())) }
     }
 }
 
-/// What a listener gets.
+/// What a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     /// A signal.
     Signal(Signal),
-    /// Signals may have been lost since the last one; whoever caches by them drops everything.
+    /// Signals may have been lost since the last one. A listener MUST drop every cache entry that depends on signals.
     Missed,
 }
 
-/// Where signals go to and come from.
+/// Publishes signals and subscribes to them.
 pub trait SignalBus: Send + Sync {
-    /// Sends `signal` to everybody who listens to its topic now, this process included.
+    /// Sends `signal` to every current listener of its topic, in this process too.
     ///
-    /// MUST NOT wait or fail: what cannot be sent at once is dropped. Call it after the commit, never before.
+    /// MUST NOT wait or fail: a signal that cannot be sent at once is dropped. Call it after the commit, never before.
     fn publish(&self, signal: Signal);
 
-    /// Listens to `topics` from now on.
+    /// Subscribes to `topics`, from now on.
     ///
-    /// MUST deliver what one publisher sends in its order, and nothing of other topics.
+    /// MUST deliver the signals of one publisher in the order of sending, and MUST NOT deliver signals of other topics.
     fn subscribe(&self, topics: &[Topic]) -> Box<dyn SignalStream>;
 }
 
-/// A listener's end.
+/// The receiving end of a subscription.
 #[async_trait]
 pub trait SignalStream: Send {
     /// The next signal; `None` once the bus has ended.
     ///
-    /// MUST answer [`Received::Missed`] once in place of signals that were lost on a full queue or a broken connection.
+    /// MUST return [`Received::Missed`] once in place of signals that were lost to a full queue or a broken connection.
     /// MUST be safe to cancel.
     async fn next(&mut self) -> Option<Received>;
 }

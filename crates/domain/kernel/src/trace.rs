@@ -1,17 +1,18 @@
-//! Where work is in a trace, as plain text, so that what it causes later joins the same one.
+//! Trace contexts as plain text, so that work that is caused later can join the trace of its cause.
 
 use std::fmt;
 
-/// The target of spans that are for traces and not for the log. They have the level `TRACE`, and cost nothing where nobody records them.
+/// The target of spans that are meant for traces, not for the log. They have the level `TRACE` and cost nothing if
+/// nobody records them.
 pub const SPANS: &str = "tidegate_trace";
 
-/// A place in a trace: the header `traceparent` of W3C Trace Context, version 00.
+/// A position in a trace: the header `traceparent` of W3C Trace Context, version 00.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TraceContext(Box<str>);
 
 impl TraceContext {
-    /// The place, or `None` where the text is none: `00-<32 digits>-<16 digits>-<2 digits>`, hexadecimal in lower case, neither id
-    /// of zeros alone.
+    /// Parses `00-<32 digits>-<16 digits>-<2 digits>`. The digits are lower-case hexadecimal, and neither id is all
+    /// zeros. Returns `None` for any other text.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('-').collect();

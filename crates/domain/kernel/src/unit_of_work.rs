@@ -1,4 +1,4 @@
-//! Units of work: all of a use case's changes, or none.
+//! Units of work: a use case commits all of its changes or none.
 
 use async_trait::async_trait;
 
@@ -8,28 +8,29 @@ use crate::scope::WorkspaceScope;
 
 /// Opens transactions for one domain's slice of a store.
 ///
-/// `Tx` is the trait object of the slice (`dyn WorkflowsTx`), `Scope` the proof that opens it. There is no other way
-/// to a repository.
+/// `Tx` is the trait object of the slice (`dyn WorkflowsTx`). `Scope` is the proof that opens it. There is no other way
+/// to reach a repository.
 #[async_trait]
 pub trait UnitOfWork<Tx: ?Sized, Scope: ?Sized = WorkspaceScope>: Send + Sync {
-    /// Opens a transaction that sees just what `scope` allows.
+    /// Opens a transaction that sees exactly what `scope` allows.
     ///
-    /// MUST be safe to cancel at every await point: no connection that is half open is handed to anybody else.
+    /// MUST be safe to cancel at every await point: a connection in an unfinished state MUST NOT be given to another
+    /// caller.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when no connection could be had in time.
+    /// [`StoreError::Unavailable`] if no connection is free in time.
     async fn begin(&self, scope: &Scope) -> Result<Box<Tx>, StoreError>;
 }
 
-/// What every slice can do. A transaction that is dropped changes nothing.
+/// What every slice provides. A transaction that is dropped is rolled back.
 #[async_trait]
 pub trait Transaction: Send {
-    /// The queue of background work: what is enqueued here is done if and only if this transaction commits.
+    /// The queue of background jobs. A job that is enqueued here runs if and only if this transaction commits.
     fn jobs(&mut self) -> Box<dyn Jobs + '_>;
 
-    /// Makes all changes durable and visible at once.
+    /// Commits: makes all changes durable and visible at once.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was changed, except that a lost connection leaves it open whether it was.
+    /// [`StoreError`] if nothing was changed. After a lost connection it is unknown whether the commit took effect.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }

@@ -1,7 +1,7 @@
-//! The proof of scope, as code outside this crate meets it.
+//! The guarantees of scopes for code outside this crate.
 //!
-//! The compiler's words in `tests/ui/*.stderr` are those of one version of it. After an upgrade,
-//! `TRYBUILD=overwrite cargo test -p tidegate-kernel --test scope` writes them anew; read the difference.
+//! The compiler messages in `tests/ui/*.stderr` belong to one version of the compiler. After an upgrade,
+//! `TRYBUILD=overwrite cargo test -p tidegate-kernel --test scope` writes them again; review the difference.
 
 use serde::de::DeserializeOwned;
 use tidegate_kernel::{OperatorScope, PersonScope, ScopeIssuer, SystemScope, WorkspaceScope};
@@ -13,8 +13,8 @@ fn code_without_a_scope_does_not_compile() {
     cases.compile_fail("tests/ui/no_*.rs");
 }
 
-/// Fails to compile when `$type` implements `$trait`: then both implementations of `Ambiguous` apply, and the compiler
-/// cannot choose. Unlike the texts above, this holds for every version of the compiler.
+/// Fails to compile if `$type` implements `$trait`: then both implementations of `Ambiguous` apply, and the compiler
+/// cannot choose one. Unlike the messages above, this works with every version of the compiler.
 macro_rules! never {
     ($type:ty: $trait:path) => {{
         trait Ambiguous<Choice> {

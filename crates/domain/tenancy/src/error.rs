@@ -1,14 +1,14 @@
-//! What can go wrong in each use case.
+//! Errors of the use cases of tenancy.
 
 use tidegate_kernel::{Forbidden, StoreError};
 
 use crate::model::InvalidText;
 use crate::ports::HashError;
 
-/// Why nobody was registered.
+/// Why a registration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// There is an account with this address.
+    /// An account with this address exists.
     #[error("the e-mail address is taken")]
     EmailTaken,
     /// The password is too weak.
@@ -22,10 +22,10 @@ pub enum RegisterError {
     Store(#[from] StoreError),
 }
 
-/// Why nobody was logged in.
+/// Why a log-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// No account has this address and this password; which of the two is wrong is nobody's business.
+    /// No account has this address and this password. The error does not tell which of the two is wrong.
     #[error("the e-mail address or the password is wrong")]
     Refused,
     /// The password could not be checked.
@@ -36,13 +36,13 @@ pub enum LoginError {
     Store(#[from] StoreError),
 }
 
-/// Why there are no new tokens.
+/// Why a refresh failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The token was never given out, or its session is over.
+    /// The token was never issued, or its session has ended.
     #[error("the refresh token is not valid")]
     Invalid,
-    /// The token was used before: somebody has a copy of it, so the whole session has been ended.
+    /// The token was used before. A copy of it may have been stolen, so the whole session was revoked.
     #[error("the refresh token was used before; the session has been ended, log in again")]
     Reused,
     /// The store failed.
@@ -50,10 +50,10 @@ pub enum RefreshError {
     Store(#[from] StoreError),
 }
 
-/// Why a request is nobody's.
+/// Why an authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
-    /// The token or key is cut, forged, expired, revoked or never was.
+    /// The token or key is malformed, forged, expired, revoked or unknown.
     #[error("the access token or API key is not valid or no longer valid")]
     Refused,
     /// The store failed.
@@ -64,7 +64,7 @@ pub enum AuthenticateError {
 /// Why a caller may not enter a workspace.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// There is no such workspace for this caller.
+    /// The workspace does not exist, or the caller has no access to it.
     #[error("there is no such workspace")]
     NotFound,
     /// The store failed.
@@ -72,23 +72,23 @@ pub enum EnterError {
     Store(#[from] StoreError),
 }
 
-/// An API key asked for what only a person has.
+/// An API key was used for an operation that needs a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this needs a person; an API key belongs to one workspace and to nobody")]
 pub struct NotAPerson;
 
-/// Why somebody is not let in as an operator.
+/// Why a caller is not accepted as an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
-    /// It is a program.
+    /// The caller is a program.
     #[error(transparent)]
     NotAPerson(#[from] NotAPerson),
-    /// The person does not operate the installation, and is not told what there is.
+    /// The person is not an operator. The error does not tell what exists.
     #[error("there is nothing here that this person can see")]
     NotFound,
 }
 
-/// Why something about a session was not done.
+/// Why an operation on a session failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The person has no such session.
@@ -99,13 +99,13 @@ pub enum SessionError {
     Store(#[from] StoreError),
 }
 
-/// Why something about a workspace was not done.
+/// Why an operation on a workspace failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// The caller may not.
+    /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// It is not there, or no longer.
+    /// The workspace does not exist or was deleted.
     #[error("there is no such workspace")]
     NotFound,
     /// Another workspace has the slug.
@@ -116,22 +116,23 @@ pub enum WorkspaceError {
     Store(#[from] StoreError),
 }
 
-/// Why something about a member was not done.
+/// Why an operation on a member failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
-    /// The caller may not.
+    /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The role has permissions that the caller lacks, so the caller can neither give it nor change whoever has it.
+    /// The role has permissions that the caller lacks, so the caller may neither assign it nor change a member who has
+    /// it.
     #[error("the role {0} allows more than you may do yourself")]
     RoleExceedsCaller(crate::model::Role),
-    /// The person is no member here.
+    /// The person is not a member.
     #[error("there is no such member")]
     NotFound,
-    /// The person is a member already.
+    /// The person is already a member.
     #[error("the person is a member already")]
     AlreadyMember,
-    /// A workspace keeps at least one owner.
+    /// The person is the last owner. A workspace needs at least one.
     #[error("the last owner cannot leave or become something else; make somebody else an owner first")]
     LastOwner,
     /// The store failed.
@@ -139,28 +140,28 @@ pub enum MemberError {
     Store(#[from] StoreError),
 }
 
-/// Why something about an API key was not done.
+/// Why an operation on an API key failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiKeyError {
-    /// The caller may not.
+    /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// A scope is more than the caller has.
+    /// The caller lacks the permission of this scope.
     #[error("the scope {0} is more than you may do yourself")]
     ScopeAboveOwn(tidegate_kernel::Permission),
     /// A key without scopes could do nothing.
     #[error("a key needs at least one scope")]
     NoScopes,
-    /// The key would be expired from the start.
+    /// The expiry time is in the past.
     #[error("the expiry has to be in the future")]
     ExpiryInThePast,
-    /// The key would expire at a time that RFC 3339 cannot write.
+    /// The expiry time cannot be written in RFC 3339.
     #[error("the expiry has to be before the year 10000; leave it out for a key that does not expire")]
     ExpiryTooLate,
-    /// The key would outlive the key that makes it.
+    /// The key would expire later than the key that creates it.
     #[error("the expiry must not be after that of the key that makes it, {}; leave it out to expire with it", .0.to_rfc3339())]
     ExpiryAfterMaker(chrono::DateTime<chrono::Utc>),
-    /// There is no such key, or no longer.
+    /// The key does not exist or was revoked.
     #[error("there is no such API key")]
     NotFound,
     /// The store failed.
@@ -168,10 +169,10 @@ pub enum ApiKeyError {
     Store(#[from] StoreError),
 }
 
-/// Why the audit log was not read.
+/// Why the audit log could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The caller may not.
+    /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// The store failed.

@@ -1,8 +1,8 @@
-//! Who may do what where: people, their log-ins, workspaces, members, API keys, and the record of what they changed.
+//! Tenancy: people, log-in sessions, workspaces, members, API keys, and the audit log.
 //!
-//! [`AccessControl`] is the one place that gives out scopes. What comes before there is a scope (a log-in, a token, the
-//! digest of a key) goes through the directory, which knows no tenant's data; everything else happens in a workspace's
-//! own unit of work.
+//! Only [`AccessControl`] issues scopes. Lookups that are needed before a scope exists (a log-in, a token, the digest
+//! of a key) use the directory, which contains no tenant data. Everything else happens in a workspace's own unit of
+//! work.
 
 pub mod error;
 pub mod model;

@@ -1,7 +1,7 @@
-//! One version of a workflow in the form that a run follows: compiled, checked and immutable.
+//! One version of a workflow in the form that a run executes: compiled, checked and immutable.
 //!
-//! It is made of a definition that has no problems; nothing here can fail on a name that does not exist. It is
-//! never stored: a version stores its document, and that is compiled again.
+//! It is compiled from a definition without problems, so no name in it can be unresolved. It is never stored: a version
+//! stores its document, which is compiled again when needed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,26 +13,27 @@ use crate::expression::{Expression, ValueTemplate};
 use crate::input::InputSchema;
 use crate::step::StepType;
 
-/// The most steps that one workflow may have.
+/// The maximum number of steps in one workflow.
 pub const MAX_STEPS: usize = 500;
 
-/// The version of the language and of the state machine that documents without `tidegate:` ask for.
+/// The version of the language and of the state machine for documents without `tidegate:`.
 pub const CURRENT_SEMANTICS: u32 = 1;
 
 /// A compiled version.
 #[derive(Debug, Clone)]
 pub struct CompiledWorkflow {
-    /// The document's `tidegate:` number. A run keeps it for life, so that a changed state machine cannot change it.
+    /// The document's `tidegate:` number. A run keeps it for life, so a new state machine does not change existing
+    /// runs.
     pub semantics: u32,
     /// The workflow's name in this version.
     pub name: String,
-    /// What the input of a run has to meet.
+    /// The schema of a run's input.
     pub inputs: Arc<InputSchema>,
-    /// The steps; each comes after every step that it needs.
+    /// The steps in topological order: each comes after every step that it needs.
     pub steps: Vec<CompiledStep>,
-    /// What a completed run answers: an object, or null where the document has no `outputs`.
+    /// The outputs of a completed run: an object, or null if the document has no `outputs`.
     pub outputs: ValueTemplate,
-    /// How many runs may be active at once for one key.
+    /// The limit of concurrent runs with the same key.
     pub concurrency: Option<Concurrency>,
 }
 
@@ -48,20 +49,20 @@ impl CompiledWorkflow {
         (0u16..).map(StepIndex).zip(&self.steps)
     }
 
-    /// Where the step with this id is.
+    /// The index of the step with this id.
     #[must_use]
     pub fn index_of(&self, id: &str) -> Option<StepIndex> {
         self.indexed().find(|(_, step)| step.id.as_str() == id).map(|(index, _)| index)
     }
 }
 
-/// The place of a step in [`CompiledWorkflow::steps`]; below [`MAX_STEPS`].
+/// The index of a step in [`CompiledWorkflow::steps`]; below [`MAX_STEPS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepIndex(pub u16);
 
 impl StepIndex {
-    /// The index into [`CompiledWorkflow::steps`].
+    /// The index as a `usize`.
     #[must_use]
     pub const fn get(self) -> usize {
         self.0 as usize
@@ -74,10 +75,10 @@ impl StepIndex {
 pub struct StepId(String);
 
 impl StepId {
-    /// The most characters in an id.
+    /// The maximum number of characters.
     pub const MAX: usize = 64;
 
-    /// The id, or `None` where the text cannot be one.
+    /// The id, or `None` if the text is not a valid id.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=Self::MAX).contains(&text.len())
@@ -104,37 +105,37 @@ impl fmt::Display for StepId {
 pub struct CompiledStep {
     /// Its id in the document.
     pub id: StepId,
-    /// What it does.
+    /// Its step type.
     pub uses: Arc<StepType>,
-    /// Its parameters; they evaluate to an object.
+    /// Its parameters, which evaluate to an object.
     pub with: ValueTemplate,
     /// The steps that have to end before this one, each once.
     pub needs: Vec<StepIndex>,
     /// The steps that need this one, each once.
     pub dependents: Vec<StepIndex>,
-    /// When this is false the step is skipped.
+    /// Its `if`. The step is skipped if this is false.
     pub condition: Option<Expression>,
-    /// How often, and how far apart, it is tried.
+    /// How often an attempt is retried, and with which backoff.
     pub retry: RetryPolicy,
-    /// How long one attempt may take.
+    /// The timeout of one attempt.
     pub timeout: Duration,
 }
 
-/// Exponential backoff. Jitter is added where the delay is used: there the randomness is.
+/// Exponential backoff. The caller of [`RetryPolicy::delay_after`] adds jitter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included; at least 1.
+    /// The maximum number of attempts, including the first; at least 1.
     pub max_attempts: u32,
     /// The delay before the second attempt.
     pub initial: Duration,
-    /// What the delay is multiplied with after each further attempt; at least 1.
+    /// The factor by which the delay grows after each further attempt; at least 1.
     pub factor: f64,
-    /// The longest delay.
+    /// The maximum delay.
     pub max: Duration,
 }
 
 impl RetryPolicy {
-    /// The delay after the failed attempt `attempt` (1 for the first), before jitter; `None` when no attempt is left.
+    /// The delay after the failed attempt `attempt` (starting at 1), before jitter; `None` if no attempt is left.
     #[must_use]
     pub fn delay_after(&self, attempt: u32) -> Option<Duration> {
         if attempt >= self.max_attempts {
@@ -152,12 +153,13 @@ impl Default for RetryPolicy {
     }
 }
 
-/// A cap on runs of one workflow that have the same key.
+/// A limit of concurrent runs of one workflow with the same key.
 #[derive(Debug, Clone)]
 pub struct Concurrency {
-    /// Evaluated when the run starts, over `inputs`, `event`, `run`, `workflow` and `trigger`; rendered as text.
+    /// The key. It is evaluated at the start of a run, over `inputs`, `event`, `run`, `workflow` and `trigger`, and
+    /// rendered as text.
     pub key: ValueTemplate,
-    /// The most active runs for one key; at least 1.
+    /// The maximum number of active runs with the same key; at least 1.
     pub limit: u32,
 }
 

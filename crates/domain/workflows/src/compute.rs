@@ -1,18 +1,18 @@
-//! Work that keeps a processor busy for longer than others should wait: compiling documents, checking inputs.
+//! CPU-bound work that would block other requests for too long: compiling documents, checking inputs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tidegate_kernel::StoreError;
 
-/// Where such work is done.
+/// Runs CPU-bound work.
 #[async_trait]
 pub trait ComputePool: Send + Sync {
-    /// Does `work` and returns when it is done. MUST NOT keep a thread meanwhile on which other requests wait.
+    /// Runs `work` and returns when it is done. MUST NOT block a thread that other requests need.
     async fn run(&self, work: Box<dyn FnOnce() + Send>);
 }
 
-/// Does the work on the calling thread: for tests, and for programs that serve nobody else.
+/// Runs the work on the calling thread: for tests, and for programs that serve no other requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Inline;
 
@@ -23,10 +23,10 @@ impl ComputePool for Inline {
     }
 }
 
-/// Does `work` on `pool`.
+/// Runs `work` on `pool`.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where the pool did not do it.
+/// [`StoreError::Unavailable`] if the pool did not run the work.
 pub(crate) async fn compute<T: Send + 'static>(
     pool: &dyn ComputePool,
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,4 +1,4 @@
-//! Why the use cases of workflows fail.
+//! Errors of the use cases of workflows.
 
 use tidegate_kernel::{Forbidden, StoreError};
 
@@ -11,10 +11,10 @@ pub enum CheckError {
     /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The document is no workflow.
+    /// The document is not a valid workflow.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// The document could not be looked at now.
+    /// The document could not be checked now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -25,10 +25,10 @@ pub enum CreateError {
     /// The caller lacks the permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The document is no workflow.
+    /// The document is not a valid workflow.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// The workspace has another workflow of this name.
+    /// The workspace already has a workflow with this name.
     #[error("the workspace has a workflow of this name already")]
     NameTaken,
     /// The store failed.
@@ -50,7 +50,7 @@ pub enum ReadError {
     Store(#[from] StoreError),
 }
 
-/// Why no draft was added.
+/// Why a draft was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum DraftError {
     /// The caller lacks the permission.
@@ -59,13 +59,13 @@ pub enum DraftError {
     /// The workspace has no such workflow.
     #[error("there is no such workflow")]
     NotFound,
-    /// The workflow is at another revision.
+    /// The workflow is at a different revision than expected.
     #[error("the workflow has changed since it was read: it is at revision {0}")]
     Stale(i32),
-    /// The document is no workflow.
+    /// The document is not a valid workflow.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// The workspace has another workflow of this name.
+    /// The workspace already has a workflow with this name.
     #[error("the workspace has a workflow of this name already")]
     NameTaken,
     /// The store failed.
@@ -82,13 +82,13 @@ pub enum PublishError {
     /// The workspace has no such workflow.
     #[error("there is no such workflow")]
     NotFound,
-    /// The workflow is at another revision.
+    /// The workflow is at a different revision than expected.
     #[error("the workflow has changed since it was read: it is at revision {0}")]
     Stale(i32),
     /// The workflow has no such version.
     #[error("the workflow has no version {0}")]
     NoSuchVersion(i32),
-    /// The version cannot be compiled any more.
+    /// The version's document does not compile any more.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
     /// The store failed.
@@ -105,7 +105,7 @@ pub enum WithdrawError {
     /// The workspace has no such workflow.
     #[error("there is no such workflow")]
     NotFound,
-    /// The workflow is at another revision.
+    /// The workflow is at a different revision than expected.
     #[error("the workflow has changed since it was read: it is at revision {0}")]
     Stale(i32),
     /// The store failed.
@@ -113,7 +113,7 @@ pub enum WithdrawError {
     Store(#[from] StoreError),
 }
 
-/// Whether this is the constraint on names.
+/// Whether the constraint on workflow names was violated.
 fn is_name(error: &StoreError) -> bool {
     matches!(error, StoreError::Conflict(constraint) if constraint == NAME_CONSTRAINT)
 }

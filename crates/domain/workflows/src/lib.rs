@@ -1,7 +1,7 @@
-//! Workflows: the language of their definitions, the compiled form that a run follows, and their versions.
+//! Workflows: the language of their definitions, the compiled form that a run executes, and their versions.
 //!
-//! A document becomes a [`definition`], the definition a [`compiled::CompiledWorkflow`]; everything a caller writes in `${{ }}` is an
-//! [`expression`]. All of it is pure: no clock, no IO.
+//! A document becomes a [`definition`], and the definition a [`compiled::CompiledWorkflow`]. The text inside `${{ }}`
+//! is an [`expression`]. All three are pure: no clock, no IO.
 
 pub mod compiled;
 pub mod compute;

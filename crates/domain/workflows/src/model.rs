@@ -1,11 +1,11 @@
-//! Workflows and their versions as they are kept.
+//! Workflows and their versions, as stored.
 
 use chrono::{DateTime, Utc};
 use tidegate_kernel::WorkflowId;
 
 use crate::definition::Format;
 
-/// A workflow: a name for a row of versions, one of which may be published.
+/// A workflow: a series of versions, of which at most one is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workflow {
     /// Its id.
@@ -14,7 +14,7 @@ pub struct Workflow {
     pub name: String,
     /// The description in its latest version.
     pub description: Option<String>,
-    /// Grows by one with every change of the workflow; 1 for a new one.
+    /// The revision: 1 for a new workflow, plus 1 for every change.
     pub revision: i32,
     /// The latest version, published or not.
     pub latest: i32,
@@ -26,10 +26,10 @@ pub struct Workflow {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A document as it was sent: comments and order are its author's.
+/// A document as it was sent, with its comments and its order of members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// How it is written.
+    /// Its format.
     pub format: Format,
     /// Its bytes.
     pub source: Vec<u8>,
@@ -38,9 +38,9 @@ pub struct Document {
 /// One version without its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// 1 for the first.
+    /// The version number, starting at 1.
     pub number: i32,
-    /// The workflow's name in it.
+    /// The workflow's name in this version.
     pub name: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -51,34 +51,34 @@ pub struct Version {
 pub struct WorkflowDetails {
     /// The workflow.
     pub workflow: Workflow,
-    /// The version that the document is of.
+    /// The number of the version that the document belongs to.
     pub version: i32,
     /// The document.
     pub document: Document,
 }
 
-/// One version with its document, and whether new runs follow it.
+/// One version with its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionDetails {
     /// The version.
     pub version: Version,
     /// Its document.
     pub document: Document,
-    /// Whether it is the published one.
+    /// Whether it is the published version.
     pub published: bool,
 }
 
-/// The revisions at which a caller wants a change to happen.
+/// The workflow revisions that a caller accepts for a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// Whichever it is.
+    /// Any revision.
     Any,
     /// One of these.
     OneOf(Vec<i32>),
 }
 
 impl Expected {
-    /// Whether `revision` is one of them.
+    /// Whether `revision` is accepted.
     #[must_use]
     pub fn admits(&self, revision: i32) -> bool {
         match self {

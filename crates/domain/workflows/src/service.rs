@@ -1,4 +1,4 @@
-//! What people and programs do with workflows: create, read, change, publish.
+//! Use cases of workflows: create, read, change, publish.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::ports::{Placement, TriggerCondition, WorkflowsTx};
 use crate::step::StepRegistry;
 use crate::trigger::Trigger;
 
-/// How often the latest version is looked for, where drafts keep coming in while it is published.
+/// How often publishing the latest version is tried while new drafts keep arriving.
 const ATTEMPTS: usize = 3;
 
 /// The use cases of workflows.
@@ -35,13 +35,13 @@ impl std::fmt::Debug for Workflows {
 }
 
 impl Workflows {
-    /// The use cases over `store`, for documents whose steps are of the types in `steps`.
+    /// The use cases over `store`, for documents whose step types are in `steps`.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>, steps: Arc<StepRegistry>, env: Environment) -> Self {
         Self { store, steps, pool: Arc::new(Inline), env }
     }
 
-    /// Compiles documents on `pool`; on the calling thread where nothing is said.
+    /// Compiles documents on `pool` instead of the calling thread.
     #[must_use]
     pub fn computing_on(mut self, pool: Arc<dyn ComputePool>) -> Self {
         self.pool = pool;
@@ -53,7 +53,8 @@ impl Workflows {
         compute(&*self.pool, move || Definition::compile(&document.source, document.format, &steps)).await
     }
 
-    /// Now, to the microsecond that stores keep, so that what is answered equals what is read later.
+    /// The current time with the precision of stores, one microsecond, so that the returned value equals the stored
+    /// one.
     fn now(&self) -> DateTime<Utc> {
         self.env.now().trunc_subsecs(6)
     }
@@ -61,17 +62,17 @@ impl Workflows {
     /// Checks a document and changes nothing.
     ///
     /// # Errors
-    /// [`CheckError`] with every problem of the document.
+    /// [`CheckError`] if the caller lacks the permission or the document has problems; it lists all of them.
     pub async fn check(&self, scope: &WorkspaceScope, document: &Document) -> Result<Definition, CheckError> {
         scope.require(Permission::WorkflowsWrite)?;
         Ok(self.compile(document).await??)
     }
 
-    /// Checks a document as the next draft of a workflow that is there, and changes nothing.
+    /// Checks a document as the next draft of an existing workflow and changes nothing.
     ///
     /// # Errors
-    /// [`DraftError`] when the caller lacks `workflows:write`, the workspace has no such workflow, or the document has problems. Whether
-    /// its name is taken is not looked for.
+    /// [`DraftError`] if the caller lacks `workflows:write`, the workspace has no such workflow, or the document has
+    /// problems. Whether its name is taken is not checked.
     pub async fn check_for(
         &self,
         scope: &WorkspaceScope,
@@ -87,8 +88,8 @@ impl Workflows {
     /// Creates a workflow whose first version is a draft.
     ///
     /// # Errors
-    /// [`CreateError`] when the caller lacks `workflows:write`, the name is taken, or the document has problems; nothing was created
-    /// then.
+    /// [`CreateError`] if the caller lacks `workflows:write`, the name is taken, or the document has problems. Nothing
+    /// was created then.
     pub async fn create(&self, scope: &WorkspaceScope, document: Document) -> Result<WorkflowDetails, CreateError> {
         scope.require(Permission::WorkflowsWrite)?;
         let definition = self.compile(&document).await??;
@@ -98,10 +99,11 @@ impl Workflows {
         Ok(details)
     }
 
-    /// Creates a workflow as part of a larger unit of work; the caller checks that it may, and commits.
+    /// Creates a workflow as part of a larger transaction. The caller checks the permission and commits.
     ///
     /// # Errors
-    /// [`CreateError`]; after [`CreateError::NameTaken`] and [`CreateError::Store`] the transaction cannot go on.
+    /// [`CreateError`] as for [`Workflows::create`]. After [`CreateError::NameTaken`] and [`CreateError::Store`] the
+    /// caller has to roll the transaction back.
     pub async fn create_in(
         &self,
         tx: &mut dyn WorkflowsTx,
@@ -137,7 +139,7 @@ impl Workflows {
     /// A workflow with the document of its latest version.
     ///
     /// # Errors
-    /// [`ReadError`] when the caller lacks `workflows:read` or the workspace has no such workflow.
+    /// [`ReadError`] if the caller lacks `workflows:read` or the workspace has no such workflow.
     pub async fn get(&self, scope: &WorkspaceScope, id: WorkflowId) -> Result<WorkflowDetails, ReadError> {
         scope.require(Permission::WorkflowsRead)?;
         let mut tx = self.store.begin(scope).await?;
@@ -150,7 +152,7 @@ impl Workflows {
     /// The workspace's workflows, newest first.
     ///
     /// # Errors
-    /// [`ReadError::Forbidden`] when the caller lacks `workflows:read`.
+    /// [`ReadError::Forbidden`] if the caller lacks `workflows:read`.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -164,7 +166,7 @@ impl Workflows {
     /// The versions of a workflow, newest first, and which of them is published.
     ///
     /// # Errors
-    /// [`ReadError`] when the caller lacks `workflows:read` or the workspace has no such workflow.
+    /// [`ReadError`] if the caller lacks `workflows:read` or the workspace has no such workflow.
     pub async fn versions(
         &self,
         scope: &WorkspaceScope,
@@ -182,7 +184,7 @@ impl Workflows {
     /// One version of a workflow with its document.
     ///
     /// # Errors
-    /// [`ReadError`] when the caller lacks `workflows:read`, or there is no such workflow or version.
+    /// [`ReadError`] if the caller lacks `workflows:read`, or there is no such workflow or version.
     pub async fn version(
         &self,
         scope: &WorkspaceScope,
@@ -196,11 +198,11 @@ impl Workflows {
         Ok(VersionDetails { version, document, published: workflow.published == Some(number) })
     }
 
-    /// Adds a draft as the next version of a workflow that is at an expected revision. What is published stays published.
+    /// Adds a draft as the next version of a workflow at an expected revision. The published version stays published.
     ///
     /// # Errors
-    /// [`DraftError`] when the caller lacks `workflows:write`, there is no such workflow, it is at another revision, the name is taken, or
-    /// the document has problems; nothing was changed then.
+    /// [`DraftError`] if the caller lacks `workflows:write`, there is no such workflow, it is at another revision, the
+    /// name is taken, or the document has problems. Nothing was changed then.
     pub async fn draft(
         &self,
         scope: &WorkspaceScope,
@@ -228,11 +230,11 @@ impl Workflows {
         Ok(WorkflowDetails { workflow, version: version.number, document })
     }
 
-    /// Publishes the latest version and puts its triggers in place of those of the version before.
+    /// Publishes the latest version. Its triggers replace those of the previously published version.
     ///
     /// # Errors
-    /// [`PublishError`] when the caller lacks `workflows:write`, there is no such workflow or version, or it is at another revision;
-    /// nothing was changed then.
+    /// [`PublishError`] if the caller lacks `workflows:write`, there is no such workflow or version, or the workflow is
+    /// at another revision. Nothing was changed then.
     pub async fn publish(
         &self,
         scope: &WorkspaceScope,
@@ -242,11 +244,11 @@ impl Workflows {
         self.publish_version(scope, id, expected, None).await
     }
 
-    /// Publishes a version again that came before.
+    /// Publishes an earlier version again.
     ///
     /// # Errors
-    /// [`PublishError`] when the caller lacks `workflows:write`, there is no such workflow or version, or it is at another revision;
-    /// nothing was changed then.
+    /// [`PublishError`] if the caller lacks `workflows:write`, there is no such workflow or version, or the workflow is
+    /// at another revision. Nothing was changed then.
     pub async fn rollback(
         &self,
         scope: &WorkspaceScope,
@@ -267,7 +269,8 @@ impl Workflows {
         scope.require(Permission::WorkflowsWrite)?;
         let mut attempt = 1;
         loop {
-            // The document is compiled between two transactions: the first says which one, the second whether it still is.
+            // The document is compiled between two transactions. The first selects the version, the second checks it is
+            // current.
             let mut tx = self.store.begin(scope).await?;
             let workflow = tx.workflows().find(id).await?.ok_or(PublishError::NotFound)?;
             if !expected.admits(workflow.revision) {
@@ -305,11 +308,11 @@ impl Workflows {
         }
     }
 
-    /// Publishes no version any more: nothing starts the workflow until one is published again. Runs under way go on.
+    /// Unpublishes the workflow: nothing starts it until a version is published again. Current runs continue.
     ///
     /// # Errors
-    /// [`WithdrawError`] when the caller lacks `workflows:write`, there is no such workflow, or it is at another revision; nothing was
-    /// changed then.
+    /// [`WithdrawError`] if the caller lacks `workflows:write`, there is no such workflow, or it is at another
+    /// revision. Nothing was changed then.
     pub async fn unpublish(
         &self,
         scope: &WorkspaceScope,
@@ -330,12 +333,12 @@ impl Workflows {
         Ok(workflow)
     }
 
-    /// Deletes a workflow with its versions: nothing starts it any more, nobody finds it, and its name is free. Runs under
-    /// way go on to their end, and all of its runs stay readable.
+    /// Deletes a workflow with its versions: nothing starts it any more, it is not found any more, and its name is
+    /// free. Current runs continue to their end, and all of its runs stay readable.
     ///
     /// # Errors
-    /// [`WithdrawError`] when the caller lacks `workflows:write`, there is no such workflow, or it is at another revision; nothing was
-    /// changed then.
+    /// [`WithdrawError`] if the caller lacks `workflows:write`, there is no such workflow, or it is at another
+    /// revision. Nothing was changed then.
     pub async fn delete(
         &self,
         scope: &WorkspaceScope,
@@ -349,7 +352,7 @@ impl Workflows {
             return Err(WithdrawError::Stale(workflow.revision));
         }
         tx.placements().place(id, workflow.latest, &[]).await?;
-        // It is locked, so it is there.
+        // The workflow is locked, so it exists.
         tx.workflows().delete(id, self.now()).await?;
         let details = json!({"name": workflow.name, "version": workflow.latest, "published": workflow.published});
         tx.audit().record(AuditEntry::new("workflow.deleted", id).with(details)).await?;
@@ -359,7 +362,7 @@ impl Workflows {
     async fn changed(&self, tx: &mut dyn WorkflowsTx, workflow: &mut Workflow) -> Result<(), StoreError> {
         workflow.revision += 1;
         workflow.updated_at = self.now();
-        // It is locked, so it is there.
+        // The workflow is locked, so it exists.
         tx.workflows().update(workflow).await.map(drop)
     }
 
@@ -367,7 +370,7 @@ impl Workflows {
         let now = self.now();
         let placement = |(ordinal, trigger): (i16, &Trigger)| {
             let condition = match trigger {
-                // A schedule whose last time is over has nothing to wait for.
+                // A schedule without a future time needs no trigger.
                 Trigger::Cron(cron) => TriggerCondition::Time(cron.schedule.next_after(now)?),
                 Trigger::Event(event) => TriggerCondition::Event(event.kind.clone()),
             };

@@ -1,6 +1,6 @@
-//! What an evaluation allocates, against the units that it was charged.
+//! Compares the allocations of an evaluation with the units that it was charged.
 //!
-//! The allocator of this program counts bytes. It counts those of every thread, so one test at a time evaluates.
+//! The allocator of this test program counts bytes of all threads, so only one test evaluates at a time.
 
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,13 @@ use tidegate_workflows::expression::{Bindings, Expression, ValueTemplate};
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// The units of one evaluation.
+/// The budget of one evaluation, in units.
 const UNITS: u64 = 1_000_000;
-/// A unit pays for 64 bytes. What is gathered takes up to twice as much while its memory doubles.
+/// A unit pays for 64 bytes. A growing vector takes up to twice as much when its capacity doubles.
 const BYTES_PER_UNIT: usize = 2 * 64;
-/// What an evaluation may allocate without having been charged: its result's texts, its error, small numbers as texts.
+/// What an evaluation may allocate without a charge, in bytes: texts of its result, its error, small numbers as texts.
 const UNCHARGED: usize = 1 << 16;
-/// The most that one evaluation holds at once, whatever it does.
+/// The maximum number of bytes that one evaluation may hold at once.
 const PEAK: usize = 96 << 20;
 
 fn inputs() -> Value {
@@ -40,7 +40,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Evaluates `source` and checks what it allocated; the units that it was charged.
+/// Evaluates `source` and checks its allocations. Returns the units that it was charged.
 fn measured(source: &str, inputs: &Value) -> u64 {
     let Ok(expression) = Expression::compile(source) else { return 0 };
     let bindings = Bindings { inputs: Some(inputs), ..Bindings::default() };
@@ -59,9 +59,9 @@ fn measured(source: &str, inputs: &Value) -> u64 {
 #[test]
 fn keys_are_neither_copied_nor_compared_for_nothing() {
     let (_alone, inputs) = (alone(), inputs());
-    // A map of one key per item: what counts is the maps, not the 500 kB that each of their keys has.
+    // A map with one key per item. Only the maps are charged, because their keys share the text of 500 kB.
     assert!(measured("inputs.l.map(x, {inputs.big: 1}).size()", &inputs) < UNITS);
-    // The keys on the way could each share 500 kB with the one that is looked for, so this costs that much.
+    // A lookup may have to compare the whole text of 500 kB with each key on its way, so it is charged for that.
     assert_eq!(measured("inputs.l.all(x, !(inputs.big in inputs.m))", &inputs), UNITS);
     assert_eq!(measured("inputs.l.all(x, inputs.big in {inputs.twin: 1})", &inputs), UNITS);
     assert_eq!(measured("inputs.l.all(x, inputs.big == inputs.twin)", &inputs), UNITS);
@@ -100,7 +100,7 @@ fn what_is_made_again_and_again_is_paid_each_time() {
 fn text_around_a_value_is_bounded_before_it_is_made() {
     let (_alone, inputs) = (alone(), inputs());
     let bindings = Bindings { inputs: Some(&inputs), ..Bindings::default() };
-    // Written as JSON each of these control characters takes six bytes.
+    // In JSON, each of these control characters takes six bytes.
     let template = json!("a ${{ [inputs.l.map(x, ['\\x01', '\\x01'].join(inputs.big)), 1] }}");
     for template in [template, json!("a ${{ inputs.l.map(x, inputs.texts) }}")] {
         let template = ValueTemplate::compile(&template).unwrap();
@@ -110,7 +110,7 @@ fn text_around_a_value_is_bounded_before_it_is_made() {
     }
 }
 
-/// One of several forms, with its holes filled.
+/// One of several forms, with its placeholders filled.
 fn form(forms: &'static [&'static str], holes: [BoxedStrategy<String>; 3]) -> BoxedStrategy<String> {
     let [a, b, c] = holes;
     (prop::sample::select(forms), a, b, c)
@@ -118,7 +118,7 @@ fn form(forms: &'static [&'static str], holes: [BoxedStrategy<String>; 3]) -> Bo
         .boxed()
 }
 
-/// Something to know: the text of an expression of each kind, so deep at most.
+/// The text of an expression, nested at most `depth` levels.
 fn text(depth: u32) -> BoxedStrategy<String> {
     let leaf =
         prop::sample::select(vec!["inputs.big", "inputs.twin", "'x'", "string(inputs.n)", "inputs.texts[7]", "''"]);

@@ -1,4 +1,4 @@
-//! What is measured of a consumer.
+//! The metrics of a consumer.
 
 use chrono::{DateTime, Utc};
 use metrics::{Counter, Histogram};
@@ -6,7 +6,7 @@ use tidegate_kernel::StoreError;
 
 use super::Progress;
 
-/// The measures of one consumer.
+/// The metrics of one consumer.
 #[derive(Debug)]
 pub(super) struct Measures {
     events: Counter,

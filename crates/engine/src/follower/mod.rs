@@ -1,10 +1,10 @@
-//! Follows what is ingested: for each consumer one task that finds workspaces with unread events and lets the consumer
-//! read them, a chunk at a time.
+//! Event followers. For each consumer, one task finds workspaces with unread events and lets the consumer read them,
+//! one batch per step.
 //!
-//! A signal after each ingest says where to look; a poll with jitter is the floor for signals that were lost or came from a
-//! server without a bus. Workspaces take turns, so a long backlog of one costs the others nothing, and no workspace is read by two
-//! lanes at once. Between servers nothing is agreed: the consumer's cursor is compared and set, so who comes second
-//! changes nothing. It must never hold a transaction itself.
+//! A signal after each ingest says which workspace has events. A poll with jitter finds events whose signal was lost or
+//! came from a server without a bus. Workspaces take turns, so the long backlog of one does not delay the others, and
+//! at most one lane reads a workspace at a time. Servers do not coordinate: a step compares and sets the consumer's
+//! cursor, so the second of two concurrent steps changes nothing. A follower must never hold a transaction itself.
 
 mod measures;
 mod slice;
@@ -32,57 +32,57 @@ use turns::Turns;
 
 use crate::panics::catch_store;
 
-/// Somebody who reads behind the insert.
+/// A consumer of ingested events.
 #[async_trait]
 pub trait Consumer: Send + Sync {
-    /// What it is called in logs and as the origin of what it changes: letters, digits, `-`, `_`.
+    /// The name, used in logs and as the origin of its changes: letters, digits, `-`, `_`.
     fn name(&self) -> &'static str;
 
-    /// Up to `limit` workspaces that have events which it has not read. A workspace that it cannot read now MUST NOT keep
-    /// the others out for ever.
+    /// Returns up to `limit` workspaces with events that this consumer has not read. A workspace that it cannot read
+    /// now MUST NOT keep other workspaces out of the result for ever.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be found.
+    /// [`StoreError`] if the workspaces could not be queried.
     async fn behind(&self, scope: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError>;
 
-    /// The most events that a step reads.
+    /// The maximum number of events that one step reads.
     fn most(&self) -> u32;
 
-    /// Reads the next events of a workspace, at most `limit`. MUST commit its cursor together with its results, MUST compare
-    /// before it sets, and MUST end soon: others wait for their turn.
+    /// Reads the next events of a workspace, at most `limit`. MUST commit its cursor together with its results. MUST
+    /// compare the cursor before setting it. MUST end soon, because other workspaces wait for their turn.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing changed; the events are read again later.
+    /// [`StoreError`] if nothing changed; the events are read again later.
     async fn step(&self, scope: &WorkspaceScope, limit: u32) -> Result<Progress, StoreError>;
 }
 
-/// How a step went.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// How many events it read.
+    /// How many events the step read.
     pub events: u32,
-    /// Whether more are waiting.
+    /// Whether the workspace has more unread events.
     pub more: bool,
-    /// For how long it held a connection. To wait for one is no work and does not count.
+    /// How long the step held a connection. The time spent waiting for a connection does not count.
     pub took: Duration,
-    /// When the first event that it read was received; `None` where it read none.
+    /// When the first event of the step was received; `None` if it read none.
     pub oldest: Option<DateTime<Utc>>,
 }
 
-/// How a follower goes about it.
+/// Settings of a follower.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowerConfig {
-    /// Workspaces read at the same time; each needs a connection. 1 where the database is embedded.
+    /// How many workspaces are read at the same time. Each needs a connection; use 1 with an embedded database.
     pub lanes: usize,
-    /// How often it looks by itself while there is something to do.
+    /// The poll interval while there is work.
     pub poll: Duration,
-    /// How often it looks by itself when nothing has happened for a while.
+    /// The poll interval after a while without work.
     pub idle_poll: Duration,
-    /// How long a workspace rests at least after it has been read to its end, so that many small ingests are read together.
-    /// The longer the reading took, the longer the rest: see [`LONGEST_REST`].
+    /// The shortest pause of a workspace after all its events were read, so that many small ingests are read together.
+    /// After a longer step the pause is longer: see [`LONGEST_REST`].
     pub rest: Duration,
-    /// How long a step may hold its connection, where others need the same one: steps then read as many events as fit in. `None`
-    /// lets each read as many as the consumer does at most.
+    /// How long a step may hold its connection if others need the same one. The number of events per step then adapts
+    /// to it. With `None`, each step reads up to the consumer's maximum.
     pub slice: Option<Duration>,
 }
 
@@ -98,21 +98,21 @@ impl Default for FollowerConfig {
     }
 }
 
-/// A workspace rests three times as long as its last step took, up to this. So a machine that is busy reads more events at a
-/// time, which costs less for each and leaves more of it to those who wait for an answer; and nobody is behind for longer.
+/// A workspace pauses three times as long as its last step took, up to this bound. So a busy machine reads more events
+/// per step, which costs less per event and leaves more capacity to requests, and no consumer falls behind for longer.
 pub const LONGEST_REST: Duration = Duration::from_secs(1);
-/// After this long without work the slower poll is enough.
+/// After this time without work, the slower poll is used.
 const QUIET: Duration = Duration::from_secs(10);
-/// How long a workspace waits after a failed step.
+/// The pause of a workspace after a failed step.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// The most workspaces that one look brings.
+/// The maximum number of workspaces in one look.
 const LOOK: u32 = 256;
 
-/// What a follower is made of.
+/// The dependencies of a follower.
 pub struct FollowerParts {
-    /// Who reads.
+    /// The consumer that reads.
     pub consumer: Arc<dyn Consumer>,
-    /// Who says that there is something to read.
+    /// The bus that signals new events.
     pub bus: Arc<dyn SignalBus>,
     /// Time and randomness.
     pub env: Environment,
@@ -128,7 +128,7 @@ impl std::fmt::Debug for FollowerParts {
     }
 }
 
-/// Follows until `stop` is cancelled, then finishes the chunks that are under way.
+/// Follows until `stop` is cancelled, then finishes the steps in progress.
 pub async fn follow(parts: FollowerParts, stop: CancellationToken) {
     let name = parts.consumer.name();
     let Some(request_id) = RequestId::new(name) else {
@@ -143,7 +143,7 @@ pub async fn follow(parts: FollowerParts, stop: CancellationToken) {
     follower.run(signals.as_mut(), &stop).await;
 }
 
-/// Follows in a task of its own.
+/// Starts [`follow`] in a separate task.
 #[must_use]
 pub fn start(parts: FollowerParts, stop: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(follow(parts, stop))
@@ -163,7 +163,7 @@ impl Follower {
         let mut lanes = FuturesUnordered::new();
         let mut listening = true;
         let mut next_look = Instant::now();
-        // Looked for beside the lanes and never in their place: where there is one connection, a lane holds it.
+        // The look runs beside the lanes, never instead of one: if there is a single connection, a lane may hold it.
         let mut looking: Option<BoxFuture<'static, Result<Vec<WorkspaceId>, StoreError>>> = None;
         loop {
             let most = self.parts.config.lanes.max(1);
@@ -176,7 +176,7 @@ impl Follower {
                 looking = Some(Box::pin(look(Arc::clone(&self.parts))));
             }
             let look_at = looking.is_none().then_some(next_look);
-            // Whoever has rested while every lane is taken waits for a lane, and no clock can help it.
+            // If every lane is busy, a workspace whose pause has ended waits for a lane, so no timer is needed for it.
             let rested_at = self.turns.next_rested().filter(|_| lanes.len() < most);
             let wake = [rested_at, look_at].into_iter().flatten().min();
             tokio::select! {
@@ -240,7 +240,8 @@ impl Follower {
         }
     }
 
-    /// The time until the next look, three quarters to five quarters of the poll, so that servers do not look in step.
+    /// The time until the next look: the poll interval with jitter, 0.75 to 1.25 of it, so that servers do not poll in
+    /// step.
     fn pause(&self) -> Duration {
         let quiet = self.last_work.elapsed() > QUIET;
         let poll = if quiet { self.parts.config.idle_poll } else { self.parts.config.poll };
@@ -253,14 +254,14 @@ async fn look(parts: Arc<FollowerParts>) -> Result<Vec<WorkspaceId>, StoreError>
     parts.consumer.behind(&parts.scope, LOOK).await
 }
 
-/// How a step went.
+/// The result of a step, with its workspace.
 struct Stepped {
     workspace: WorkspaceId,
     result: Result<Progress, StoreError>,
 }
 
 async fn step(consumer: Arc<dyn Consumer>, scope: WorkspaceScope, workspace: WorkspaceId, limit: u32) -> Stepped {
-    // A defect that one workspace's events meet is a failed step of that workspace, and the others are read on.
+    // A panic is a failed step of this workspace; the other workspaces continue.
     let result = catch_store(consumer.step(&scope, limit)).await;
     Stepped { workspace, result }
 }

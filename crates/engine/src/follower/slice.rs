@@ -1,13 +1,13 @@
-//! How many events a step reads where others wait for the connection that it takes.
+//! Adapts how many events a step reads to the time for which it may hold its connection.
 
 use std::time::Duration;
 
-/// A step reads at least so many, and the first step does, where steps have a time. What a step costs whatever it reads is by
-/// then the lesser part; with fewer, a machine that is busy would be kept busy by steps that hardly come forward.
+/// The first step reads this many events, and later steps no fewer, if steps have a time limit. From this size on, the
+/// fixed cost of a step is the smaller part; with smaller steps, a busy machine would spend its time on that cost.
 const LEAST: u32 = 25;
 
-/// The number of events of the next step. Without a time for steps it is the most that the consumer reads; with one it follows
-/// from what the last step took.
+/// The number of events for the next step. Without a time limit it is the consumer's maximum. With a time limit it
+/// follows from the duration of the last step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SliceSize {
     time: Option<Duration>,
@@ -16,21 +16,22 @@ pub(super) struct SliceSize {
 }
 
 impl SliceSize {
-    /// Steps that take about `time`, of at most `most` events.
+    /// Steps that take about `time`, with at most `most` events each.
     pub(super) fn new(time: Option<Duration>, most: u32) -> Self {
         let most = most.max(1);
         Self { time, most, next: if time.is_some() { most.min(LEAST) } else { most } }
     }
 
-    /// How many events the next step may read.
+    /// The maximum number of events for the next step.
     pub(super) const fn get(self) -> u32 {
         self.next
     }
 
     /// A step read `events` and held the connection for `took`.
     ///
-    /// What took too long shrinks to what would have fit, at once; what was short grows by a half at most, because what comes
-    /// may be harder than what was. A step that found fewer than it may read says nothing about larger ones.
+    /// After a step that took too long, the size shrinks at once to what would have fit, and by a quarter at least.
+    /// After a step that was short, it grows by half at most, because the next events may take longer. A step that
+    /// found fewer events than it could read says nothing about larger steps.
     pub(super) fn learn(&mut self, events: u32, took: Duration) {
         let Some(time) = self.time else { return };
         if took > time {
@@ -54,7 +55,7 @@ mod tests {
 
     const TIME: Duration = Duration::from_millis(10);
 
-    /// After 40 steps that take `overhead` and `each` per event.
+    /// The size and duration after 40 steps that take `overhead` plus `each` per event.
     fn settled(size: &mut SliceSize, overhead: Duration, each: Duration) -> (u32, Duration) {
         let mut took = Duration::ZERO;
         for _ in 0..40 {
@@ -96,14 +97,14 @@ mod tests {
         let before = size.get();
         size.learn(before - 1, Duration::from_micros(1));
         assert_eq!(size.get(), before);
-        // Unless even that took too long.
+        // Unless the small step took too long as well.
         size.learn(before / 2, TIME * 2);
         assert_eq!(size.get(), before / 4);
     }
 
     #[test]
     fn what_is_read_at_most_bounds_it() {
-        // Without a time from the beginning, and with one in any case.
+        // Without a time limit from the start, and with one in any case.
         for (time, most) in [(None, 5_000), (Some(TIME), 10)] {
             let mut size = SliceSize::new(time, most);
             for took in [TIME * 100, Duration::ZERO, TIME * 100] {

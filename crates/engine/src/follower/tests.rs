@@ -1,4 +1,4 @@
-//! Following with a consumer and a bus that the test holds.
+//! Tests of the follower, with a consumer and a bus that the test controls.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -43,17 +43,17 @@ impl SignalStream for Stream {
     }
 }
 
-/// Chunks left per workspace.
+/// The remaining steps of each workspace.
 #[derive(Default)]
 struct Backlog {
     left: Mutex<HashMap<WorkspaceId, usize>>,
     order: Mutex<Vec<WorkspaceId>>,
-    /// How many events each step might read; each takes two milliseconds.
+    /// The limit of each step. Each event takes two milliseconds.
     limits: Mutex<Vec<u32>>,
     failures: Mutex<usize>,
-    /// Whose events make a step panic.
+    /// The workspace whose events make a step panic.
     defective: Option<WorkspaceId>,
-    /// The one connection of an embedded database.
+    /// The single connection of an embedded database.
     connection: tokio::sync::Mutex<()>,
     looks: Mutex<usize>,
     read: Notify,
@@ -180,7 +180,7 @@ async fn it_finds_what_is_behind_at_the_start_and_lets_workspaces_take_turns() {
 #[tokio::test]
 async fn a_signal_says_where_to_look() {
     let setting = set_up(Backlog::default(), NEVER);
-    // The first look is over once a signal for a workspace with nothing in it has been answered.
+    // The first look is over once a signal for a workspace without events was handled.
     setting.signals.send(Received::Signal(Signal::new(Topic::EventsIngested, &workspace(9)))).unwrap();
     setting.backlog.read.notified().await;
     setting.backlog.add(workspace(1), 2);
@@ -225,7 +225,7 @@ async fn steps_read_as_much_as_fits_into_their_time() {
     }
 }
 
-/// The clock of this test moves on only when everybody sleeps, so a follower that does not would hang it.
+/// The clock of this test advances only when every task sleeps, so the test hangs if the follower does not sleep.
 #[tokio::test(start_paused = true)]
 async fn it_sleeps_while_every_lane_is_taken() {
     let setting = set_up(Backlog::default(), NEVER);
@@ -235,7 +235,7 @@ async fn it_sleeps_while_every_lane_is_taken() {
     signal(2);
     backlog.is_read().await;
     let connection = backlog.connection.lock().await;
-    // The only lane waits for the connection, and the other workspace's rest ends meanwhile.
+    // The only lane waits for the connection, and the pause of the other workspace ends meanwhile.
     backlog.add(workspace(1), 1);
     backlog.add(workspace(2), 1);
     signal(1);

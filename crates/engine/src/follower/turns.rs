@@ -1,16 +1,16 @@
-//! Whose turn it is: each workspace at most once in the line, never in the line while it is being read or rests.
+//! The queue of workspaces. A workspace is in the queue at most once, and never while it is being read or pauses.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use tidegate_kernel::WorkspaceId;
 use tokio::time::Instant;
 
-/// Where a workspace stands that is not in the line.
+/// The state of a workspace that is not in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Away {
-    /// Being read; it wants another turn if something came meanwhile.
+    /// It is being read. It is queued again if events arrived meanwhile.
     Reading { again: bool },
-    /// Rests until then; it wants a turn if something came meanwhile.
+    /// It pauses until this time. It is then queued if events arrived meanwhile.
     Resting { until: Instant, again: bool },
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// There is something to read in `workspace`.
+    /// `workspace` has events to read.
     pub(super) fn wants(&mut self, workspace: WorkspaceId) {
         match self.away.get_mut(&workspace) {
             Some(Away::Reading { again } | Away::Resting { again, .. }) => *again = true,
@@ -31,7 +31,7 @@ impl Turns {
         }
     }
 
-    /// The workspace whose turn it is; it counts as being read until [`Turns::again`] or [`Turns::rests`].
+    /// Takes the next workspace from the queue. It counts as being read until [`Turns::again`] or [`Turns::rests`].
     pub(super) fn next(&mut self, now: Instant) -> Option<WorkspaceId> {
         while let Some((until, workspace)) = self.resting.first().copied().filter(|(until, _)| *until <= now) {
             self.resting.remove(&(until, workspace));
@@ -45,18 +45,18 @@ impl Turns {
         Some(workspace)
     }
 
-    /// When the first workspace has rested.
+    /// When the first pause ends.
     pub(super) fn next_rested(&self) -> Option<Instant> {
         self.resting.first().map(|(until, _)| *until)
     }
 
-    /// `workspace` has been read and has more: to the end of the line.
+    /// A step of `workspace` has ended and there are more events: puts it at the end of the queue.
     pub(super) fn again(&mut self, workspace: WorkspaceId) {
         self.away.remove(&workspace);
         self.queue(workspace);
     }
 
-    /// `workspace` has been read and rests until then.
+    /// A step of `workspace` has ended and it pauses until `until`.
     pub(super) fn rests(&mut self, workspace: WorkspaceId, until: Instant) {
         let again = matches!(self.away.get(&workspace), Some(Away::Reading { again: true }));
         self.away.insert(workspace, Away::Resting { until, again });

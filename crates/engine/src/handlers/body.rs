@@ -1,7 +1,7 @@
-//! The body of an answer as a value: JSON, a text, or bytes in base64 with their type.
+//! The body of an HTTP answer as a value: JSON, a string, or bytes in base64 with their content type.
 //!
-//! Nothing is changed in silence: bytes that are no text in their charset are never patched up, and JSON that cannot be
-//! read is an error and not a text.
+//! The body is never altered silently. Bytes that are invalid in their charset are not replaced, and JSON that cannot
+//! be parsed is an error, not a string.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,21 +9,21 @@ use encoding_rs::{Encoding, UTF_8};
 use serde_json::{Value, json};
 use tidegate_workflows::run::StepError;
 
-/// What the body is to become.
+/// How to read a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// What its type says.
+    /// As the content type says.
     Auto,
-    /// JSON, whatever its type.
+    /// As JSON, whatever the content type.
     Json,
-    /// A text, whatever its type.
+    /// As a string, whatever the content type.
     Text,
-    /// Bytes in base64, whatever its type.
+    /// As bytes in base64, whatever the content type.
     Base64,
 }
 
 impl Reading {
-    /// What `as` asks for; [`Reading::Auto`] where it is absent.
+    /// The reading that the input `as` names; [`Reading::Auto`] if it is absent.
     pub(super) fn named(value: Option<&Value>) -> Result<Self, StepError> {
         match value {
             None | Some(Value::Null) => Ok(Self::Auto),
@@ -62,12 +62,12 @@ impl ContentType {
         Self { essence, charset }
     }
 
-    /// A JSON type as the WHATWG's MIME Sniffing standard, section 4.6, has it.
+    /// Whether this is a JSON type by the WHATWG MIME Sniffing standard, section 4.6.
     fn is_json(&self) -> bool {
         matches!(self.essence.as_str(), "application/json" | "text/json") || self.essence.ends_with("+json")
     }
 
-    /// Whether the type says that the bytes are no text, whatever they look like.
+    /// Whether the type declares binary data, whatever the bytes look like.
     fn is_binary(&self) -> bool {
         const BINARY: [&str; 6] = [
             "application/octet-stream",
@@ -82,8 +82,8 @@ impl ContentType {
         of_media || BINARY.contains(&self.essence.as_str())
     }
 
-    /// The text that the bytes are in their charset (a byte order mark comes first, then what is declared, then UTF-8), or why
-    /// they are none.
+    /// Decodes the bytes. The charset is that of the byte order mark, else the declared one, else UTF-8. Returns the
+    /// reason if the bytes are not valid in it.
     fn text(&self, bytes: &[u8]) -> Result<String, String> {
         let encoding = match &self.charset {
             Some(label) => Encoding::for_label(label.as_bytes())
@@ -95,10 +95,10 @@ impl ContentType {
     }
 }
 
-/// The value of a body. No bytes are null, whatever is asked for.
+/// The value of a body. An empty body is null, whatever `reading` is.
 ///
 /// # Errors
-/// A permanent [`StepError`] where the body is not what its type or `reading` says.
+/// A permanent [`StepError`] if the body does not match its content type or `reading`.
 pub(super) fn read(reading: Reading, content_type: Option<&str>, bytes: &[u8]) -> Result<Value, StepError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
@@ -118,7 +118,8 @@ pub(super) fn read(reading: Reading, content_type: Option<&str>, bytes: &[u8]) -
     }
 }
 
-/// JSON in its charset. It nests 127 deep at most; a number that no double holds and half of a surrogate pair are errors.
+/// Parses JSON in its charset. It may be nested 127 levels deep. A number beyond the range of a double and half of a
+/// surrogate pair are errors.
 fn json_of(kind: &ContentType, bytes: &[u8]) -> Result<Value, StepError> {
     kind.text(bytes).and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string())).map_err(|why| {
         let message = format!("the answer's body is not JSON that can be read: {why}; `as: text` takes it as it is");
@@ -158,7 +159,7 @@ mod tests {
             ("image/svg+xml", b"<svg/>", json!("<svg/>")),
             ("application/json", b"", Value::Null),
             ("image/png", b"", Value::Null),
-            // Bytes that are no text are told apart from it.
+            // Bytes that are not valid text become base64, unlike text.
             ("text/plain", b"gr\xfc\xdfe", json!({"base64": "Z3L832U=", "content_type": "text/plain"})),
             (
                 "text/plain; charset=nonsense",

@@ -11,7 +11,7 @@ use crate::ports::{EmittedEvent, EventEmitter, StepHandler, StepTask};
 
 pub(super) const NAME: &str = "emit_event";
 
-/// The type: what such a step takes and makes.
+/// The step type, with the schemas of its input and its output.
 pub(super) fn step_type() -> StepType {
     StepType {
         with: json!({
@@ -40,7 +40,7 @@ pub(super) fn step_type() -> StepType {
     }
 }
 
-/// Sends events into the run's own workspace.
+/// Emits events into the run's own workspace.
 pub struct EmitEvent {
     events: Arc<dyn EventEmitter>,
 }
@@ -52,7 +52,7 @@ impl std::fmt::Debug for EmitEvent {
 }
 
 impl EmitEvent {
-    /// A handler that sends to `events`.
+    /// A handler that emits to `events`.
     #[must_use]
     pub fn new(events: Arc<dyn EventEmitter>) -> Self {
         Self { events }

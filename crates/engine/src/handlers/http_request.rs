@@ -14,9 +14,9 @@ use crate::ports::{OutboundError, OutboundHttp, OutboundRequest, StepHandler, St
 
 pub(super) const NAME: &str = "http.request";
 
-/// The type: what such a step takes and makes.
+/// The step type, with the schemas of its input and its output.
 pub(super) fn step_type() -> StepType {
-    // As a text too, since a text around expressions is one.
+    // A status may also be a string, because a string with an expression inside is a string.
     let status = json!({
         "type": ["integer", "string"],
         "minimum": 100,
@@ -70,7 +70,8 @@ pub(super) fn step_type() -> StepType {
     }
 }
 
-/// What the text around the expressions says by itself: `url` begins as an address does, and a header is one line.
+/// Checks the literal text before the first expression: `url` has to begin with a scheme, and a header must not have a
+/// line break.
 fn check(with: &Value) -> Vec<InputProblem> {
     let before = |text: &str| text.split("${{").next().unwrap_or_default().to_owned();
     let headers = with.get("headers").and_then(Value::as_object).into_iter().flatten();
@@ -103,10 +104,10 @@ impl std::fmt::Debug for HttpRequest {
     }
 }
 
-/// Headers that the caller of a workflow may not set: they belong to the connection or to the engine.
+/// Headers that a workflow may not set, because they belong to the connection or to the engine.
 const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "idempotency-key"];
 
-/// Statuses after which the same call may pass: RFC 9110, sections 15.5.9 and 15.6; RFC 8470; RFC 6585.
+/// Statuses after which the same call may succeed: RFC 9110, sections 15.5.9 and 15.6; RFC 8470; RFC 6585.
 const TRANSIENT: [u16; 3] = [408, 425, 429];
 
 impl HttpRequest {
@@ -179,10 +180,11 @@ fn request(task: &StepTask) -> Result<OutboundRequest, StepError> {
     Ok(OutboundRequest { method, url, headers, body, timeout: task.timeout })
 }
 
-/// The statuses that count as success: one, or a list; empty where nothing is said, which means 2xx and 304.
+/// The statuses that count as success: one or a list. The result is empty if `expect_status` is absent; then 2xx and
+/// 304 count.
 fn expected(input: &Value) -> Result<Vec<u16>, StepError> {
     let status = |value: &Value| {
-        // JSON has one kind of number: 200.0 is a status.
+        // JSON has only one kind of number, so 200.0 is a status.
         let number = value.as_f64().or_else(|| value.as_str()?.parse::<u16>().ok().map(f64::from));
         (100..600)
             .find(|status: &u16| number == Some(f64::from(*status)))

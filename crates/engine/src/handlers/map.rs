@@ -1,4 +1,4 @@
-//! Which handler does which step type.
+//! Maps step types to their handlers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::OpenWorkspaces;
 use super::while_open::WhileOpen;
 use crate::ports::StepHandler;
 
-/// A handler with the name of the step type that it does.
+/// The name of a step type, with its handler.
 pub type NamedHandler = (String, Arc<dyn StepHandler>);
 
-/// The handlers of every step type with effects that a process knows.
+/// The handlers of all step types with effects in this process.
 #[derive(Clone, Default)]
 pub struct HandlerMap(BTreeMap<String, Arc<dyn StepHandler>>);
 
@@ -22,25 +22,25 @@ impl std::fmt::Debug for HandlerMap {
     }
 }
 
-/// Why handlers do not fit the step types.
+/// Why handlers and step types do not match.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    /// Nobody does the steps of this type.
+    /// A step type with effects has no handler.
     #[error("the step type `{0}` has effects and no handler")]
     Missing(String),
-    /// Two do.
+    /// A step type has two handlers.
     #[error("the step type `{0}` has two handlers")]
     Twice(String),
-    /// There is no such type, or none that a handler does.
+    /// A handler is for a step type that does not exist or has no effects.
     #[error("a handler is for the step type `{0}`, and there is none of this name that has effects")]
     NoSuchType(String),
 }
 
 impl HandlerMap {
-    /// The handlers of the types in `steps`.
+    /// Binds each handler to its type in `steps`.
     ///
     /// # Errors
-    /// [`BindError`] where a type with effects has not exactly one handler, or a handler has no such type.
+    /// [`BindError`] if a type with effects does not have exactly one handler, or a handler has no type with effects.
     pub fn bind(steps: &StepRegistry, handlers: impl IntoIterator<Item = NamedHandler>) -> Result<Self, BindError> {
         let is_effect = |name: &str| steps.get(name).is_some_and(|step| matches!(step.class, StepClass::Effect));
         let mut bound = BTreeMap::new();
@@ -58,7 +58,7 @@ impl HandlerMap {
         }
     }
 
-    /// The same, where nothing that they do begins in a workspace that is deleted.
+    /// The same handlers, which refuse to start an attempt in a deleted workspace.
     #[must_use]
     pub fn while_open(self, workspaces: &Arc<OpenWorkspaces>) -> Self {
         let guarded = |inner| WhileOpen { inner, workspaces: Arc::clone(workspaces) };

@@ -1,5 +1,5 @@
-//! Steps that do something outside: each type with its handler, in a file of its own. Those that need nothing from outside are
-//! in `tidegate_workflows::step`, and the state machine does them itself.
+//! The step types with effects: each type and its handler, in one file. Types without effects are in
+//! `tidegate_workflows::step`, and the state machine runs them itself.
 
 mod body;
 mod emit_event;
@@ -18,10 +18,10 @@ pub use while_open::OpenWorkspaces;
 
 use crate::ports::{EventEmitter, OutboundHttp};
 
-/// The step types of a whole server.
+/// The step types of a server.
 ///
 /// # Errors
-/// [`StepTypeError`] where one of them is malformed: a defect.
+/// [`StepTypeError`] if a built-in type is malformed, which is a defect of the program.
 pub fn step_types() -> Result<StepRegistry, StepTypeError> {
     let mut steps = StepRegistry::built_in()?;
     steps.register(http_request::step_type())?;

@@ -1,8 +1,9 @@
-//! No step with an effect begins in a workspace that is deleted.
+//! No step attempt with an effect begins in a deleted workspace.
 //!
-//! A deletion also asks every run to end, but a worker needs a moment to hear of that, and until then it would go on calling
-//! out. So each attempt asks first. The answer is remembered for [`FRESH`], which therefore is the longest time for which
-//! calls begin after a deletion was answered; it needs no signal, and holds for every process.
+//! A deletion also requests the cancellation of every run. But a worker needs a moment to receive the requests, and
+//! would make outbound calls until then. So each attempt first checks whether the workspace still exists. The answer is
+//! cached for [`FRESH`], which is therefore the longest time during which calls can begin after the deletion was
+//! answered. This needs no signal and holds for every process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,25 +19,25 @@ use tokio::time::{Instant, sleep};
 use crate::erasure::WorkspaceErasure;
 use crate::ports::{StepHandler, StepTask};
 
-/// For how long it is believed that a workspace is there.
+/// The time to live of the cached answer.
 const FRESH: Duration = Duration::from_millis(500);
-/// After which time without an attempt a workspace is not asked for any more.
+/// How long after its last attempt a workspace stays in the cache.
 const FORGET: Duration = Duration::from_secs(5);
-/// How long to wait after the store did not answer. The attempt's own time-out bounds how often.
+/// The delay before the store is asked again after an error. The attempt's own timeout limits the number of retries.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// What is known of one workspace.
+/// The cache entry of one workspace.
 struct Seen {
     read: Option<Instant>,
     wanted: Instant,
     deleted: bool,
 }
 
-/// Which workspaces are there.
+/// Caches which workspaces exist.
 pub struct OpenWorkspaces {
     store: Arc<dyn WorkspaceErasure>,
     scope: SystemScope,
-    /// Held while the store is asked, so that it is asked once for all who want to know.
+    /// The lock is held during the query, so that concurrent callers share one query.
     seen: Mutex<HashMap<WorkspaceId, Seen>>,
 }
 
@@ -47,13 +48,13 @@ impl std::fmt::Debug for OpenWorkspaces {
 }
 
 impl OpenWorkspaces {
-    /// Asks `store`.
+    /// A cache of the answers of `store`.
     #[must_use]
     pub fn new(store: Arc<dyn WorkspaceErasure>, scope: SystemScope) -> Self {
         Self { store, scope, seen: Mutex::default() }
     }
 
-    /// Whether the workspace was there less than [`FRESH`] ago.
+    /// Whether the workspace existed less than [`FRESH`] ago.
     async fn is_open(&self, workspace: WorkspaceId) -> Result<bool, StoreError> {
         let mut seen = self.seen.lock().await;
         let now = Instant::now();
@@ -73,7 +74,7 @@ impl OpenWorkspaces {
     }
 }
 
-/// A handler that is asked only while the workspace is there.
+/// A handler that runs only while the workspace exists.
 pub(super) struct WhileOpen {
     pub(super) inner: Arc<dyn StepHandler>,
     pub(super) workspaces: Arc<OpenWorkspaces>,
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
     use crate::erasure::{ErasedTable, ErasureOutlook};
 
-    /// A store that knows deletions alone, and counts how often it is asked.
+    /// A store that knows only deletions, and counts the queries.
     #[derive(Default)]
     struct Deletions {
         deleted: StdMutex<HashSet<WorkspaceId>>,

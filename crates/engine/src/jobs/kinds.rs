@@ -1,4 +1,4 @@
-//! Kinds of jobs: a payload, a handler, and how it is tried.
+//! Kinds of jobs: a payload, a handler, and the options for attempts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub enum JobError {
     /// Another attempt may succeed.
     #[error("{0}")]
     Transient(String),
-    /// No attempt will: the job is dead at once.
+    /// No attempt can succeed: the job becomes a dead letter at once.
     #[error("{0}")]
     Permanent(String),
 }
@@ -32,48 +32,49 @@ impl From<StoreError> for JobError {
 /// One attempt at a job.
 #[derive(Debug)]
 pub struct JobTask {
-    /// The same for every attempt: the idempotency key of what is done outside.
+    /// The job's id, the same for every attempt: the idempotency key for external effects.
     pub id: JobId,
-    /// 1 for the first.
+    /// The number of the attempt, starting at 1.
     pub attempt: u32,
-    /// The workspace whose job it is; `None` for the installation's.
+    /// The scope of the job's workspace; `None` for a job of the installation.
     pub workspace: Option<WorkspaceScope>,
-    /// The request that enqueued it.
+    /// The request that enqueued the job.
     pub request_id: RequestId,
 }
 
 impl JobTask {
-    /// The workspace.
+    /// The scope of the job's workspace.
     ///
     /// # Errors
-    /// [`JobError::Permanent`] where the job is the installation's: whoever enqueued it used the wrong transaction.
+    /// [`JobError::Permanent`] if the job belongs to the installation, because it was enqueued in the wrong
+    /// transaction.
     pub fn in_workspace(&self) -> Result<&WorkspaceScope, JobError> {
         self.workspace.as_ref().ok_or_else(|| JobError::Permanent("this job belongs to a workspace".to_owned()))
     }
 }
 
-/// Does the jobs of one kind.
+/// Executes the jobs of one kind.
 #[async_trait]
 pub trait JobHandler<P: JobPayload>: Send + Sync {
-    /// Makes one attempt. A job may be attempted again although it was done, after a crash; so what is done outside MUST carry
-    /// the id. MUST be safe to drop at any await point.
+    /// Executes one attempt. After a crash a job may be attempted again although it was done, so every external effect
+    /// MUST carry the job's id. MUST be safe to drop at any await point.
     async fn run(&self, task: &JobTask, payload: P) -> Result<(), JobError>;
 }
 
-/// How jobs of a kind are tried.
+/// The options for the attempts at jobs of a kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JobOptions {
-    /// How often, and how far apart. Jitter is added.
+    /// The number of attempts and the backoff between them. Jitter is added.
     pub retry: RetryPolicy,
-    /// How long one attempt may take.
+    /// The timeout of one attempt.
     pub timeout: Duration,
-    /// The most attempts at once in one process. One workspace gets at most three quarters of them, so that another one's
-    /// single job need not wait for a flood.
+    /// The maximum number of concurrent attempts in one process. One workspace gets at most three quarters of them, so
+    /// that a flood of jobs in one workspace does not delay the single job of another.
     pub concurrency: usize,
 }
 
 impl Default for JobOptions {
-    /// Ten attempts over some nine hours, half a minute each, 16 at once.
+    /// Ten attempts over about nine hours, with a timeout of 30 seconds each, and 16 concurrent attempts.
     fn default() -> Self {
         Self {
             retry: RetryPolicy {
@@ -89,13 +90,13 @@ impl Default for JobOptions {
 }
 
 impl JobOptions {
-    /// The most attempts at once for one workspace.
+    /// The maximum number of concurrent attempts of one workspace.
     pub(super) fn per_workspace(&self) -> usize {
         (self.concurrency - self.concurrency / 4).max(1)
     }
 }
 
-/// A handler whose payload is not read yet.
+/// A handler that takes the payload as bytes.
 #[async_trait]
 pub(super) trait RawHandler: Send + Sync {
     async fn run(&self, task: &JobTask, payload: &[u8]) -> Result<(), JobError>;
@@ -115,7 +116,7 @@ impl<P: JobPayload, H: JobHandler<P>> RawHandler for Typed<P, H> {
     }
 }
 
-/// When jobs of a kind come by themselves.
+/// The schedule and the payload of a recurring job.
 #[derive(Clone)]
 pub(super) struct Recurring {
     pub(super) cron: String,
@@ -131,7 +132,7 @@ pub(super) struct Kind {
     pub(super) recurring: Option<Recurring>,
 }
 
-/// The kinds of jobs that a process does.
+/// The kinds of jobs that a process executes.
 #[derive(Clone, Default)]
 pub struct JobKinds {
     pub(super) kinds: BTreeMap<&'static str, Kind>,
@@ -149,25 +150,25 @@ pub enum JobKindError {
     /// The name is taken.
     #[error("there is another kind of job {0:?}")]
     Taken(&'static str),
-    /// The name does not fit.
+    /// The name is malformed.
     #[error("the kind of job {0:?} is not 1 to 64 lower-case letters, digits, `.`, `-` and `_`")]
     Name(&'static str),
-    /// Nothing of the kind could be done.
+    /// The options do not allow any attempt.
     #[error("the kind of job {0:?} needs a concurrency and a number of attempts of at least 1")]
     Options(&'static str),
-    /// The cron pattern cannot be used.
+    /// The cron pattern is invalid.
     #[error("the kind of job {0:?} cannot recur: {1}")]
     Schedule(&'static str, #[source] ScheduleError),
-    /// The payload cannot be written as JSON.
+    /// The payload cannot be serialized as JSON.
     #[error(transparent)]
     Payload(#[from] StoreError),
 }
 
 impl JobKinds {
-    /// The same kinds and one more.
+    /// Adds a kind.
     ///
     /// # Errors
-    /// [`JobKindError`] where the name is taken or does not fit, or the options leave nothing to do.
+    /// [`JobKindError`] if the name is taken or malformed, or the options do not allow any attempt.
     pub fn register<P: JobPayload>(
         mut self,
         options: JobOptions,
@@ -188,10 +189,10 @@ impl JobKinds {
         Ok(self)
     }
 
-    /// The same kinds and one more, of which the installation enqueues a job with `payload` whenever `cron` (UTC) fires.
+    /// Adds a kind for which the installation enqueues a job with `payload` whenever `cron` (in UTC) fires.
     ///
     /// # Errors
-    /// [`JobKindError`] as for [`JobKinds::register`], and where the pattern cannot be used.
+    /// [`JobKindError`] as for [`JobKinds::register`], and if the cron pattern or the payload is invalid.
     pub fn register_recurring<P: JobPayload>(
         self,
         cron: &str,

@@ -1,8 +1,8 @@
-//! Durable background jobs: what was enqueued in some transaction is done after it has committed, at least once.
+//! Durable background jobs: a job that a transaction enqueues runs at least once after the commit.
 //!
-//! A kind of job is a payload type, a handler and how it is tried, registered in [`JobKinds`]. [`run_jobs`] claims jobs in the
-//! shards that the engine's worker of this process owns, under the same fence, and in turns between workspaces. What it needs
-//! of a store is [`JobStore`]; what people do with jobs is [`JobQueue`].
+//! A kind of job has a payload type, a handler and options, registered in [`JobKinds`]. [`run_jobs`] claims jobs in the
+//! shards that this process's worker owns, under the same fencing epochs, and takes turns between workspaces. The store
+//! is [`JobStore`]. [`JobQueue`] has the use cases of people.
 
 mod kinds;
 mod model;

@@ -1,4 +1,4 @@
-//! What passes between the runner of jobs and its store, and jobs as people see them.
+//! Types that the job runner and its store exchange, and jobs as people see them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::model::{ShardId, Tenure};
 
-/// The workspace of the installation's own jobs, which does not exist.
+/// The workspace id of the installation's own jobs. No workspace has this id.
 pub const INSTALLATION: WorkspaceId = WorkspaceId::from_uuid(Uuid::nil());
 
-/// The most bytes of an error that are kept.
+/// The maximum length of a stored error, in bytes.
 pub const MAX_ERROR_BYTES: usize = 2_000;
 
-/// A job, with the workspace that it belongs to.
+/// A job and its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobKey {
     /// The workspace, or [`INSTALLATION`].
@@ -24,10 +24,10 @@ pub struct JobKey {
     pub job: JobId,
 }
 
-/// The jobs of one workspace, kind and priority: they are done in the order in which they became ready.
+/// A lane: the jobs of one workspace, kind and priority. They run in the order in which they became ready.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
-    /// The shard in which they are.
+    /// The shard of the jobs.
     pub shard: ShardId,
     /// The workspace.
     pub workspace: WorkspaceId,
@@ -43,7 +43,7 @@ impl fmt::Display for Lane {
     }
 }
 
-/// A text that is no lane.
+/// A text that is not a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a lane of jobs")]
 pub struct UnknownLane;
@@ -61,60 +61,60 @@ impl FromStr for Lane {
     }
 }
 
-/// A lane with jobs that can be done.
+/// A lane with ready jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyLane {
     /// The lane.
     pub lane: Lane,
-    /// The place of its first job.
+    /// The sequence number of its first ready job.
     pub first: i64,
 }
 
-/// What there is to do.
+/// The work that a look found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobOutlook {
-    /// Lanes that have something, in no order.
+    /// Lanes with ready jobs, in no particular order.
     pub lanes: Vec<ReadyLane>,
-    /// When the next scheduled job is due; in the past where there were more than one look makes ready.
+    /// When the next scheduled job is due. It is in the past if more jobs were due than one look makes ready.
     pub next_due: Option<DateTime<Utc>>,
 }
 
-/// How much is wanted from a lane.
+/// What to claim from a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneClaim {
     /// The lane.
     pub lane: Lane,
-    /// Only jobs after this place.
+    /// Claim only jobs after this sequence number.
     pub bound: i64,
-    /// The most jobs.
+    /// The maximum number of jobs.
     pub quantum: u32,
 }
 
-/// A claim.
+/// What to claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobClaim {
     /// The shards that the worker owns.
     pub tenures: Vec<Tenure>,
-    /// What is wanted.
+    /// The lanes, with the share of each.
     pub lanes: Vec<LaneClaim>,
 }
 
-/// A job that was claimed.
+/// A claimed job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedJob {
     /// The job.
     pub key: JobKey,
-    /// Under which tenure it is leased.
+    /// The tenure under which it is leased.
     pub tenure: Tenure,
     /// Its lane.
     pub lane: Lane,
-    /// Its place in the lane.
+    /// Its sequence number in the lane.
     pub seq: i64,
-    /// Its payload, JSON.
+    /// Its payload, as JSON.
     pub payload: Vec<u8>,
-    /// How many attempts have failed, or were lost with their worker.
+    /// How many attempts have failed or were lost with their worker.
     pub attempts: u32,
-    /// Since when it could be done.
+    /// When it became ready.
     pub since: DateTime<Utc>,
     /// The request that enqueued it.
     pub request_id: RequestId,
@@ -122,21 +122,21 @@ pub struct ClaimedJob {
     pub trace: Option<TraceContext>,
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobOutcome {
     /// The job is done.
     Done,
-    /// It failed, and is tried again.
+    /// The attempt failed, and the job is retried.
     Retry {
-        /// When.
+        /// The time of the next attempt.
         at: DateTime<Utc>,
-        /// What went wrong.
+        /// The error.
         error: String,
     },
-    /// It failed for good.
+    /// The job failed for good.
     Dead {
-        /// What went wrong.
+        /// The error.
         error: String,
     },
 }
@@ -146,67 +146,67 @@ pub enum JobOutcome {
 pub struct EndedJob {
     /// The job.
     pub key: JobKey,
-    /// Under which tenure it is leased.
+    /// The tenure under which it is leased.
     pub tenure: Tenure,
-    /// How it ended.
+    /// The result of the attempt.
     pub outcome: JobOutcome,
 }
 
-/// A job that comes again and again.
+/// A recurring job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recurrence {
     /// Its kind.
     pub kind: &'static str,
-    /// When it comes, as cron pattern in UTC.
+    /// The cron pattern, in UTC.
     pub cron: String,
     /// The first time after now.
     pub next: DateTime<Utc>,
-    /// Its payload, JSON.
+    /// Its payload, as JSON.
     pub payload: Vec<u8>,
 }
 
-/// How many jobs of a kind there are.
+/// The number of jobs of one kind and status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobCount {
     /// The kind.
     pub kind: String,
-    /// Where they are.
+    /// Their status.
     pub status: JobStatus,
-    /// How many.
+    /// The number of jobs.
     pub jobs: u64,
-    /// Since when the oldest of them has been there; of those that are scheduled, when the first is due.
+    /// Since when the oldest of them has had this status. For scheduled jobs: when the first is due.
     pub oldest: DateTime<Utc>,
 }
 
-/// A job as people see it. Its payload may hold secrets and is not shown.
+/// A job as people see it. The payload is not included, because it may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// The job.
     pub key: JobKey,
     /// Its kind.
     pub kind: String,
-    /// Where it is.
+    /// Its status.
     pub status: JobStatus,
-    /// Which goes first.
+    /// Its priority.
     pub priority: JobPriority,
-    /// While it waits to begin, no second job of its kind with this key is added.
+    /// The key of a unique job. While it waits to begin, no second job of its kind with this key is added.
     pub unique_key: Option<String>,
     /// How many attempts have failed.
     pub attempts: u32,
-    /// What went wrong in the last of them.
+    /// The error of the last failed attempt.
     pub last_error: Option<String>,
-    /// Not before this time, where one was set.
+    /// The earliest time to run, if one was set.
     pub run_at: Option<DateTime<Utc>>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
 }
 
-/// Which jobs are wanted; an empty filter wants all.
+/// A filter for jobs. An empty list does not filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
     /// Only these kinds.
     pub kinds: Vec<String>,
-    /// Only where they are so.
+    /// Only jobs with one of these statuses.
     pub statuses: Vec<JobStatus>,
 }
 

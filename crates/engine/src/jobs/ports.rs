@@ -1,4 +1,4 @@
-//! What jobs need of a store.
+//! The ports of jobs.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,13 +7,13 @@ use tidegate_kernel::{AuditLog, JobId, Page, PageSize, RequestId, StoreError, Sy
 use super::model::{ClaimedJob, EndedJob, Job, JobClaim, JobCount, JobFilter, JobKey, JobOutlook, Recurrence};
 use crate::model::{ShardId, Tenure, WorkerId};
 
-/// Where the runner finds jobs. Every method is one transaction.
+/// The store of the job runner. Every method is one transaction.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Makes scheduled jobs ready whose time has come by `now`, a bounded number of them, and says what there is to do.
+    /// Makes a bounded number of scheduled jobs ready that are due by `now`, and returns the work to do.
     ///
-    /// MUST make nothing ready in a shard that is not held under its tenure. MUST cost nothing for a backlog behind the first
-    /// job of a lane.
+    /// MUST NOT make a job ready in a shard that is not held under its tenure. The cost MUST NOT depend on the backlog
+    /// behind the first job of a lane.
     async fn look(
         &self,
         scope: &SystemScope,
@@ -24,8 +24,8 @@ pub trait JobStore: Send + Sync {
 
     /// Leases jobs: of each lane the first ones after the bound.
     ///
-    /// MUST lease nothing in a shard that is not held under its tenure, and no job twice. MUST pass over a job whose key a
-    /// transaction is enqueueing again, until that has ended.
+    /// MUST NOT lease a job in a shard that is not held under its tenure, or a job twice. MUST skip a job while a
+    /// transaction is enqueueing its unique key again.
     async fn claim(
         &self,
         scope: &SystemScope,
@@ -33,9 +33,10 @@ pub trait JobStore: Send + Sync {
         claim: &JobClaim,
     ) -> Result<Vec<ClaimedJob>, StoreError>;
 
-    /// Makes jobs ready again that are leased under these tenures and not in hand: a claim whose answer was lost leaves such.
+    /// Makes jobs ready again that are leased under these tenures but are not being executed. A claim whose answer was
+    /// lost leaves such jobs.
     ///
-    /// MUST NOT be called while a claim is on its way.
+    /// MUST NOT be called while a claim is in progress.
     async fn recover(
         &self,
         scope: &SystemScope,
@@ -44,14 +45,14 @@ pub trait JobStore: Send + Sync {
         in_hand: &[JobKey],
     ) -> Result<(), StoreError>;
 
-    /// Writes how attempts ended, and says of which jobs.
+    /// Stores the results of attempts, and returns the jobs for which it did.
     ///
-    /// MUST change nothing of a job that is not leased under the tenure. MUST forget a job that was cancelled meanwhile and has
-    /// failed.
+    /// MUST change nothing for a job that is not leased under the tenure. MUST delete a job that has failed and was
+    /// cancelled meanwhile.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] and [`StoreError::Internal`] say that nothing was written and that the same batch cannot be;
-    /// [`StoreError::Unavailable`] leaves open whether it was.
+    /// [`StoreError::Conflict`] and [`StoreError::Internal`] if nothing was written and the same batch can never be
+    /// written. [`StoreError::Unavailable`] if it is unknown whether the batch was written.
     async fn finish(
         &self,
         scope: &SystemScope,
@@ -60,10 +61,10 @@ pub trait JobStore: Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<Vec<JobKey>, StoreError>;
 
-    /// Enqueues those recurring jobs whose time has come, and says when the next one is due.
+    /// Enqueues the recurring jobs that are due, and returns when the next one is due.
     ///
-    /// MUST enqueue each time once, whoever else asks at the same moment, and MUST make up for any number of missed times with
-    /// one job. MUST follow a changed pattern from now on.
+    /// MUST enqueue each occurrence once, also with concurrent callers. MUST make up for any number of missed
+    /// occurrences with one job. MUST apply a changed cron pattern from now on.
     async fn recur(
         &self,
         scope: &SystemScope,
@@ -71,7 +72,8 @@ pub trait JobStore: Send + Sync {
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, StoreError>;
 
-    /// How many jobs of which kinds there are in these shards, and since when. Counting stops at a bound.
+    /// Counts the jobs in these shards by kind and status, and returns since when they wait. The counting stops at a
+    /// bound.
     async fn count(&self, scope: &SystemScope, shards: &[ShardId]) -> Result<Vec<JobCount>, StoreError>;
 }
 
@@ -89,16 +91,17 @@ pub trait JobRepository: Send {
     /// One job.
     async fn find(&mut self, job: JobId) -> Result<Option<Job>, StoreError>;
 
-    /// Makes a dead job ready, with all its attempts before it.
+    /// Makes a dead job ready again, with a full number of attempts.
     ///
-    /// MUST do so once, of any number who ask at the same moment, and answer `false` to the others and where none is dead.
+    /// If several callers do this at the same time, MUST do it once and return `false` to the others. MUST return
+    /// `false` if no dead job has this id.
     async fn redrive(&mut self, job: JobId, now: DateTime<Utc>) -> Result<bool, StoreError>;
 
-    /// Deletes a dead job. MUST answer `false` where none is.
+    /// Deletes a dead job. MUST return `false` if no dead job has this id.
     async fn discard(&mut self, job: JobId) -> Result<bool, StoreError>;
 }
 
-/// The slice of a store in which people look after a workspace's jobs.
+/// The slice of a store with which people manage a workspace's jobs.
 pub trait JobsTx: Transaction {
     /// The workspace's jobs.
     fn queue(&mut self) -> Box<dyn JobRepository + '_>;
@@ -106,10 +109,10 @@ pub trait JobsTx: Transaction {
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
-/// What operators did with the installation's jobs.
+/// The log of the operators' actions on the installation's jobs.
 #[async_trait]
 pub trait InstallationLog: Send {
-    /// Writes down that an operator did `action` to a job.
+    /// Records that an operator did `action` to a job.
     async fn record_operation(
         &mut self,
         operator: UserId,
@@ -119,18 +122,18 @@ pub trait InstallationLog: Send {
     ) -> Result<(), StoreError>;
 }
 
-/// The slice of a store in which operators look after the installation's jobs.
+/// The slice of a store with which operators manage the installation's jobs.
 pub trait InstallationJobsTx: Transaction {
     /// The installation's jobs.
     fn queue(&mut self) -> Box<dyn JobRepository + '_>;
-    /// What operators did.
+    /// The log of the operators' actions.
     fn operations(&mut self) -> Box<dyn InstallationLog + '_>;
 }
 
-/// Dead jobs of everybody, for operators.
+/// The dead jobs of all workspaces and of the installation, for operators.
 #[async_trait]
 pub trait DeadJobs: Send + Sync {
-    /// A page of them, the longest dead first.
+    /// A page of them; the job that has been dead the longest comes first.
     async fn list(
         &self,
         scope: &SystemScope,
@@ -138,6 +141,6 @@ pub trait DeadJobs: Send + Sync {
         size: PageSize,
     ) -> Result<Page<Job, (DateTime<Utc>, JobId)>, StoreError>;
 
-    /// Whose job it is.
+    /// The workspace of a dead job.
     async fn find(&self, scope: &SystemScope, job: JobId) -> Result<Option<JobKey>, StoreError>;
 }

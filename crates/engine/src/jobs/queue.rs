@@ -1,4 +1,4 @@
-//! What people do with jobs: see them, try dead ones again, discard them.
+//! Use cases of people on jobs: list them, retry dead ones, discard dead ones.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use tidegate_kernel::{
 use super::model::{INSTALLATION, Job, JobFilter, JobKey};
 use super::ports::{DeadJobs, InstallationJobsTx, JobRepository, JobsTx};
 
-/// What is wanted of a dead job.
+/// An action on a dead job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobAction {
-    /// It is tried again, with all its attempts before it.
+    /// Retry it, with a full number of attempts.
     Redrive,
-    /// It is deleted.
+    /// Delete it.
     Discard,
 }
 
@@ -29,16 +29,16 @@ impl JobAction {
     }
 }
 
-/// Why a wish was not taken.
+/// Why an action on a job, or a list of jobs, was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum JobQueueError {
     /// The actor lacks a permission.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// There is no such job.
+    /// No such job exists.
     #[error("there is no such job")]
     NotFound,
-    /// The job has not failed for good.
+    /// The job is not dead.
     #[error("only a dead job can be redriven or discarded")]
     NotDead,
     /// The store failed.
@@ -46,10 +46,10 @@ pub enum JobQueueError {
     Store(#[from] StoreError),
 }
 
-/// Where a page of dead jobs ends: operators see the longest dead first.
+/// The key of the next page of dead jobs, which are ordered by the time of death, the oldest first.
 pub type DeadJobKey = (DateTime<Utc>, JobId);
 
-/// The use cases of people with jobs.
+/// The use cases of people on jobs.
 pub struct JobQueue {
     workspaces: Arc<dyn UnitOfWork<dyn JobsTx>>,
     installation: Arc<dyn UnitOfWork<dyn InstallationJobsTx, SystemScope>>,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for JobQueue {
 }
 
 impl JobQueue {
-    /// The use cases over a store; `system` opens what operators see.
+    /// The use cases over a store. `system` opens the transactions of operators.
     #[must_use]
     pub fn new<S>(store: &Arc<S>, system: SystemScope, env: Environment) -> Self
     where
@@ -77,7 +77,7 @@ impl JobQueue {
     /// The workspace's jobs, newest first.
     ///
     /// # Errors
-    /// [`JobQueueError::Forbidden`] without `jobs:read`; [`JobQueueError::Store`] when they could not be read.
+    /// [`JobQueueError::Forbidden`] without `jobs:read`. [`JobQueueError::Store`] if the jobs could not be read.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -92,11 +92,11 @@ impl JobQueue {
         Ok(page)
     }
 
-    /// Does `action` to a dead job of the workspace, and answers it as it is then; `None` where it is gone.
+    /// Does `action` to a dead job of the workspace. Returns the job afterwards, or `None` if it was deleted.
     ///
     /// # Errors
-    /// [`JobQueueError::Forbidden`] without `jobs:write`, [`JobQueueError::NotFound`] where the workspace has no such job,
-    /// [`JobQueueError::NotDead`] where it has not failed for good.
+    /// [`JobQueueError::Forbidden`] without `jobs:write`. [`JobQueueError::NotFound`] if the workspace has no such job.
+    /// [`JobQueueError::NotDead`] if the job is not dead.
     pub async fn act(
         &self,
         scope: &WorkspaceScope,
@@ -120,10 +120,10 @@ impl JobQueue {
         Ok(found)
     }
 
-    /// Dead jobs of all workspaces and of the installation, the longest dead first.
+    /// Dead jobs of all workspaces and of the installation, ordered by the time of death, the oldest first.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if the jobs could not be read.
     pub async fn dead(
         &self,
         _operator: &OperatorScope,
@@ -133,11 +133,11 @@ impl JobQueue {
         self.dead.list(&self.system, after, size).await
     }
 
-    /// Does `action` to a dead job, whosever it is. The workspace's audit log names the operator, or the log of the operator's
-    /// account where it is the installation's.
+    /// Does `action` to a dead job of any workspace or of the installation. The action is recorded in the workspace's
+    /// audit log with the operator as actor, or for a job of the installation in the log of the operator's account.
     ///
     /// # Errors
-    /// [`JobQueueError::NotFound`] where no such job is dead.
+    /// [`JobQueueError::NotFound`] if no dead job has this id.
     pub async fn operate(
         &self,
         operator: &OperatorScope,

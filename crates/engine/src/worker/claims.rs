@@ -1,4 +1,4 @@
-//! Finding work and taking it.
+//! Looks for work and claims it.
 
 use std::sync::Arc;
 
@@ -20,11 +20,12 @@ use crate::model::{
 use crate::panics::{catch, catch_store};
 use crate::ports::TIMERS_PER_LOOK;
 
-/// How often ready rows below those that were claimed are looked for: a row whose transaction commits late stands there.
+/// How often to look for ready rows below those that were claimed. A transaction that commits late leaves its row
+/// there.
 const REWIND: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How often the timers are read again from the first one on: another transaction may have added one that was due before those
-/// that were read.
+/// How often to read the timers from the first one again. Another transaction may have added a timer that is due before
+/// those already read.
 const REREAD: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Worker {
@@ -65,20 +66,20 @@ impl Worker {
             let known = self.known.entry(ready.workspace).or_insert(fresh);
             (known.shard, known.weight) = (ready.shard, ready.weight);
             if !self.ring.contains(ready.workspace) {
-                // Something is there although everything above the bound was claimed: it is below, having come late.
+                // Everything above the bound was claimed, so the remaining row is below it and was committed late.
                 known.bound = 0;
             }
             self.ring.insert(ready.workspace, ready.weight);
         }
         if std::mem::take(&mut self.reread_wanted) {
-            // Shards came while the look was on its way, and it has not seen theirs.
+            // Shards were acquired during the look, so it does not include their work.
             self.look_wanted = true;
             self.timers_read = None;
             self.timers.extend(outlook.timers.into_iter().filter(|timer| self.tenures.contains_key(&timer.shard)));
             self.take_requests(outlook.requests);
             return;
         }
-        // Where the store cut the list short, the next look goes on from there.
+        // If the store limited the number of timers, the next look continues after the last one.
         self.timers_read = Some(
             outlook
                 .timers
@@ -154,7 +155,7 @@ impl Worker {
         let (claims, compiled) = match result {
             Ok(claimed) => claimed,
             Err(error) => {
-                // Whether anything was leased is unknown, so the shards are taken over anew.
+                // It is unknown whether runs were leased, so the shards have to be taken over anew.
                 self.measures.failed(Question::Claim);
                 tracing::warn!(error = describe(&error), "a claim failed");
                 self.forget_all(request.tenures.iter().copied());
@@ -192,7 +193,7 @@ impl Worker {
                 self.refuse_unread(key, tenure, holds, error);
             }
         }
-        // What was asked for by name and is not in hand now has ended, or somebody asks for it again.
+        // A run that was claimed by name and is not in memory has ended, or the next look returns its request again.
         for (_, key) in &request.runs {
             if !self.runs.contains_key(key) {
                 self.requests.remove(key);
@@ -200,7 +201,7 @@ impl Worker {
         }
     }
 
-    /// Forgets the shards of these tenures, as far as they are still held under them.
+    /// Forgets the shards of these tenures, unless they are held under a newer tenure.
     pub(super) fn forget_all(&mut self, tenures: impl Iterator<Item = Tenure>) {
         for tenure in tenures {
             if self.tenures.get(&tenure.shard) == Some(&tenure) {
@@ -209,7 +210,7 @@ impl Worker {
         }
     }
 
-    /// A span for the time that a run is in hand, in the trace in which the run was started.
+    /// The span for the time in which a run is in memory. It joins the trace in which the run was started.
     fn span_of(&self, run: &ClaimedRun) -> Span {
         let span = tracing::trace_span!(
             target: SPANS, parent: None, "run", run = %run.key.run, workspace_id = %run.key.workspace,
@@ -234,7 +235,7 @@ impl Worker {
                 self.unreadable.push(LiveRun::unreadable(&run, self.env.now(), message, left));
                 return;
             }
-            // Forgotten, it would come back at once and take its whole shard along, again and again.
+            // To forget the shard would not help: the run would be claimed again at once, and fail again.
             Err(error) if is_refusal(&error) => {
                 self.refuse_claimed(&run, Undrivable::new(QuarantineReason::Unsupported, &error));
                 return;

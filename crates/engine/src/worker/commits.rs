@@ -1,4 +1,4 @@
-//! Writing what happened, many runs at a time.
+//! Commits the transitions of many runs in one batch.
 
 use std::collections::HashSet;
 
@@ -15,12 +15,12 @@ use crate::model::{After, Committed, Departure, Gate, RunCommit, RunKey, ShardId
 use crate::panics::catch_store;
 use crate::ports::EngineStore;
 
-/// A commit of one run, after it was sent.
+/// A commit of one run that was sent to the store.
 pub(super) struct Sent {
     key: RunKey,
     tenure: Tenure,
     left: Vec<Departure>,
-    /// How the run ended, where it did.
+    /// The final status of the run, if this commit ends it.
     ended: Option<RunStatus>,
 }
 
@@ -40,18 +40,18 @@ impl Sent {
     }
 }
 
-/// What became of a part of a batch.
+/// The result for a part of a batch.
 pub(super) enum Written {
-    /// The store answered.
+    /// The store wrote the part, except for runs whose lease was lost.
     Answered { sent: Vec<Sent>, committed: Committed },
-    /// The store will never take what this run has to write.
+    /// The store can never write this commit.
     Refused { sent: Sent, error: StoreError },
-    /// Whether it was written is not known.
+    /// It is unknown whether the part was written.
     Unknown { sent: Vec<Sent>, error: StoreError },
 }
 
-/// Writes a batch. Where the store refuses it, each half is tried by itself, down to the runs that it refuses: in a batch of n
-/// with one of those, that takes some 2·log2 n transactions more.
+/// Commits a batch. If the store rejects it, the halves are committed separately, down to the single runs that it
+/// rejects. For a batch of n with one such run, that takes about 2·log2 n more transactions.
 async fn write(store: &dyn EngineStore, scope: &SystemScope, worker: WorkerId, batch: Vec<RunCommit>) -> Vec<Written> {
     let mut parts = vec![batch];
     let mut written = Vec::new();
@@ -86,7 +86,7 @@ impl Worker {
         while batch.len() < self.config.batch
             && let Some(key) = self.dirty.pop_front()
         {
-            // A run may stand in the queue twice; the second time there is nothing left.
+            // A run can be in the queue twice. The second time it has nothing to commit.
             batch.extend(self.runs.get_mut(&key).and_then(|run| run.prepare(park_after, &mut self.gates)));
         }
         if batch.is_empty() {
@@ -99,7 +99,7 @@ impl Worker {
             let began = Instant::now();
             let written = write(&*store, &scope, worker, batch).await;
             seconds.record(began.elapsed().as_secs_f64());
-            // Nobody hears it where the worker has ended meanwhile.
+            // Sending fails only if the worker has ended.
             let _ = sender.send(Message::Written(written));
         });
     }
@@ -119,7 +119,7 @@ impl Worker {
                     }
                 }
                 Written::Unknown { sent, error } => {
-                    // What is in hand is forgotten and read again under a new epoch.
+                    // The runs are dropped from memory and claimed again under a new epoch.
                     self.measures.failed(Question::Commit);
                     tracing::warn!(error = describe(&error), "a commit failed");
                     self.forget_all(sent.iter().map(|sent| sent.tenure));
@@ -146,7 +146,7 @@ impl Worker {
             } else if self.runs.get(&key).is_some_and(|run| run.tenure == tenure) {
                 self.arrived(key, tenure);
             } else {
-                // It was never in hand: a run that ended because it cannot be driven.
+                // The run was never in memory: it ended because its workflow version does not exist.
                 if self.tenures.get(&tenure.shard) == Some(&tenure) {
                     for departure in &left {
                         self.gates.leave(key.workspace, departure);
@@ -158,7 +158,7 @@ impl Worker {
         self.let_through(committed.promoted);
     }
 
-    /// Counts those who passed a gate because others had left it.
+    /// Counts the runs that passed a gate after other runs had left it.
     pub(super) fn let_through(&mut self, promoted: Vec<(ShardId, RunKey, Gate)>) {
         for (shard, key, gate) in promoted {
             if self.tenures.contains_key(&shard) {
@@ -184,12 +184,12 @@ impl Worker {
                 }
             }
             After::Park => {
-                // Its timers are remembered as the store's are, so that it is claimed by name when the first has come.
+                // Its timers stay in memory, so that the run is claimed by name when the first one is due.
                 self.execute(key, commands);
                 self.runs.remove(&key);
             }
             After::Block(gate) => {
-                // Whoever left while this was on its way did not see it wait.
+                // A run that left the gate during this commit did not know that this run waits.
                 let limit = run.limit(&gate).unwrap_or(0);
                 self.runs.remove(&key);
                 if self.gates.has_room(key.workspace, &gate, limit) {

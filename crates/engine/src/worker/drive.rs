@@ -1,4 +1,4 @@
-//! Telling runs what happened, and making attempts.
+//! Applies facts to runs and executes step attempts.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::live::Undrivable;
 use crate::model::{RunKey, RunRequestKind, ShardId, Tenure, Timer};
 use crate::ports::StepTask;
 
-/// A step whose type has no handler here.
+/// The step type has no handler in this process.
 #[derive(Debug, thiserror::Error)]
 #[error("this process has no handler for the step type `{0}`")]
 struct NoHandler(String);
@@ -32,7 +32,7 @@ impl Worker {
         }
     }
 
-    /// Does what committed transitions ask for.
+    /// Executes the commands of committed transitions.
     pub(super) fn execute(&mut self, key: RunKey, commands: Vec<Command>) {
         let Some(run) = self.runs.get_mut(&key) else { return };
         for command in commands {
@@ -43,7 +43,7 @@ impl Worker {
                 Command::Execute { step, attempt, input, timeout } => {
                     let Some(compiled) = run.compiled.step(step) else { continue };
                     let Some(handler) = self.handlers.get(&compiled.uses.name) else {
-                        // Somewhere else the type may be known.
+                        // A process of another release may have the step type.
                         let error = NoHandler(compiled.uses.name.clone());
                         self.give_up(key, Undrivable::new(QuarantineReason::Unsupported, &error));
                         return;
@@ -52,7 +52,8 @@ impl Worker {
                     let task = StepTask {
                         scope: self.scope.enter(key.workspace, run.request_id.clone()),
                         key,
-                        // The third part grows when somebody retries the run by hand, and never by itself.
+                        // The third part is 0: the engine never changes it. It is reserved for retries of a run by a
+                        // person.
                         idempotency_key: format!("{}:{id}:0", key.run),
                         step: id,
                         attempt,
@@ -77,7 +78,7 @@ impl Worker {
         }
     }
 
-    /// Starts attempts, workspace by workspace in proportion to their weights, up to the most at once.
+    /// Starts attempts in proportion to the weights of the workspaces, up to the maximum number of concurrent attempts.
     pub(super) fn start_attempts(&mut self) {
         if self.drain_until.is_some() {
             return;
@@ -107,7 +108,7 @@ impl Worker {
         }
         let measures = self.measures.attempts_of(&uses.name);
         let guard = AttemptGuard { sender: Some(self.sender.clone()), key, tenure, step, attempt };
-        // Whatever is logged on the way says whose it is.
+        // Every log line of the attempt carries these fields.
         let span = tracing::error_span!(
             "attempt", workspace_id = %key.workspace, run = %key.run, step = %task.step, attempt,
             request_id = task.scope.request_id().as_str(),
@@ -153,7 +154,7 @@ impl Worker {
         while let Some(timer) = self.timers.first().copied().filter(|timer| timer.due <= now) {
             self.timers.pop_first();
             match self.runs.get(&timer.key) {
-                // It is on its way out; its time is read again from the store.
+                // The run is about to leave. The timer is tried again, or read from the store.
                 Some(run) if run.is_leaving() => self.named_later(timer),
                 Some(_) => self.apply_fact(timer.key, FactKind::TimeCame { step: timer.step, attempt: timer.attempt }),
                 None => {
@@ -167,10 +168,10 @@ impl Worker {
         self.timers.insert(Timer { due: timer.due.max(self.env.now()) + chrono::TimeDelta::milliseconds(20), ..timer });
     }
 
-    /// Tells a run in hand what came from outside, or asks for the run.
+    /// Applies the requests about a run in memory, or claims the run.
     pub(super) fn apply_requests(&mut self, key: RunKey, shard: ShardId) {
         match self.runs.get_mut(&key) {
-            // When it has left, whoever is asked for next hears of it.
+            // The requests are applied after the run has left.
             Some(run) if run.is_leaving() => {}
             Some(run) => {
                 let requests = self.requests.remove(&key).unwrap_or_default();
@@ -197,7 +198,7 @@ impl Worker {
     }
 }
 
-/// Tells how an attempt ended, also when it was aborted or it panicked.
+/// Reports the outcome of an attempt, also if the attempt was aborted or panicked.
 struct AttemptGuard {
     sender: Option<tokio::sync::mpsc::UnboundedSender<Message>>,
     key: RunKey,
@@ -214,7 +215,7 @@ impl AttemptGuard {
     fn send(&mut self, outcome: Result<Value, StepError>) {
         if let Some(sender) = self.sender.take() {
             let (key, tenure, step, attempt) = (self.key, self.tenure, self.step, self.attempt);
-            // Nobody hears it where the worker has ended meanwhile.
+            // Sending fails only if the worker has ended.
             let _ = sender.send(Message::AttemptEnded { key, tenure, step, attempt, outcome });
         }
     }

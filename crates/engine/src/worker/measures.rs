@@ -1,4 +1,4 @@
-//! What is measured of a worker. Every handle is made once: nothing is looked up while runs are driven.
+//! The metrics of a worker. Every handle is created once, so that nothing is looked up while runs are driven.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram};
 use tidegate_workflows::run::{RunStatus, StepError};
 
-/// A question that a worker asks its store.
+/// A query of the worker to its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Hold,
@@ -32,7 +32,7 @@ impl Question {
     }
 }
 
-/// The measures of a worker.
+/// The metrics of a worker.
 #[derive(Debug)]
 pub(super) struct Measures {
     shards: Gauge,
@@ -48,7 +48,7 @@ pub(super) struct Measures {
     attempts_of: HashMap<String, AttemptMeasures>,
 }
 
-/// The statuses that a run can end with.
+/// The final statuses of a run.
 const ENDS: [RunStatus; 4] = [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled, RunStatus::TimedOut];
 
 impl Measures {
@@ -86,7 +86,7 @@ impl Measures {
         }
     }
 
-    /// How much the worker has in hand.
+    /// Records the number of shards, runs and attempts in memory.
     pub(super) fn in_hand(&self, shards: usize, runs: usize, attempts: usize) {
         let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         self.shards.set(number(shards));
@@ -98,7 +98,7 @@ impl Measures {
         self.shards_lost.increment(1);
     }
 
-    /// What measures the answers to a question.
+    /// The duration metric of a query.
     pub(super) fn seconds(&self, question: Question) -> Histogram {
         self.seconds.get(&question).cloned().unwrap_or_else(Histogram::noop)
     }
@@ -113,7 +113,7 @@ impl Measures {
         self.claimed.increment(u64::try_from(runs).unwrap_or(0));
     }
 
-    /// A run is claimed for the first time, so long after it was started.
+    /// Records the time from the creation of a run to its first claim.
     pub(super) fn first_claim(&self, after: Duration) {
         self.start_delay.record(after.as_secs_f64());
     }
@@ -128,7 +128,8 @@ impl Measures {
         }
     }
 
-    /// What measures the attempts of steps of this type. Types are registered when a process starts, so they are few.
+    /// The metrics of the attempts of a step type. Step types are registered at the start of the process, so they are
+    /// few.
     pub(super) fn attempts_of(&mut self, uses: &str) -> AttemptMeasures {
         if let Some(known) = self.attempts_of.get(uses) {
             return known.clone();
@@ -137,7 +138,7 @@ impl Measures {
     }
 }
 
-/// What measures the attempts of one kind of step.
+/// The metrics of the attempts of one step type.
 #[derive(Debug, Clone)]
 pub(super) struct AttemptMeasures {
     completed: Histogram,

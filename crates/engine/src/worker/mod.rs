@@ -1,9 +1,9 @@
-//! One worker: an actor that alone knows what is in hand. It never waits for the store or a handler; it starts them and
-//! hears how they went.
+//! A worker: an actor that owns the state of the runs in memory. It never waits for the store or a handler. It starts
+//! their work and receives the results as messages.
 //!
-//! One claim, one commit, one look and one heartbeat are on their way at most. While a commit is on its way the next one
-//! gathers, and so does the next claim: what it would bring could only wait. So both grow with the load and are immediate
-//! without.
+//! At most one claim, one commit, one look and one heartbeat are in progress. During a commit, the next commit and the
+//! next claim collect work, because a claimed run could not be committed earlier anyway. So batches grow with the load,
+//! and without load there is no delay.
 
 mod claims;
 mod commits;
@@ -42,19 +42,19 @@ use crate::ports::{ContinueTrace, EngineStore, StepHandler, StepTask};
 use crate::shards::{Owned, OwnedShards};
 use measures::{Measures, Question};
 
-/// What an engine is made of.
+/// The dependencies of an engine.
 pub struct EngineParts {
-    /// Where runs are kept.
+    /// The store of runs.
     pub store: Arc<dyn EngineStore>,
-    /// Where compiled workflows come from; such as [`tidegate_workflows::run::Runs`].
+    /// The source of compiled workflows, such as [`tidegate_workflows::run::Runs`].
     pub workflows: Arc<dyn CompiledWorkflows>,
-    /// Who does the steps with effects.
+    /// The handlers of steps with effects.
     pub handlers: HandlerMap,
-    /// Who says that there is work.
+    /// The bus that signals new work.
     pub bus: Arc<dyn SignalBus>,
-    /// Who waits for runs to end.
+    /// The waiters for the ends of runs.
     pub endings: RunEndings,
-    /// Who else works in its shards.
+    /// The owned shards, shared with the job runner.
     pub shards: OwnedShards,
     /// Time and randomness.
     pub env: Environment,
@@ -62,7 +62,7 @@ pub struct EngineParts {
     pub scope: SystemScope,
     /// Settings.
     pub config: EngineConfig,
-    /// Has what is done with a run be a part of the trace in which the run was started.
+    /// Joins a run's span to the trace in which the run was started.
     pub continue_trace: ContinueTrace,
 }
 
@@ -72,13 +72,13 @@ impl std::fmt::Debug for EngineParts {
     }
 }
 
-/// Makes workers.
+/// Starts workers.
 #[derive(Debug)]
 pub struct Engine;
 
 impl Engine {
-    /// Drives runs until `stop` is cancelled, then takes nothing more, finishes or hands back what is in hand, writes it and
-    /// gives the shards back. Dropped earlier, it ends as a crash would: at once, wherever it is.
+    /// Drives runs until `stop` is cancelled. Then it claims no more work, finishes or hands back the runs in memory,
+    /// commits them and gives its shards up. If the future is dropped earlier, it stops at once, as in a crash.
     pub async fn run(parts: EngineParts, stop: CancellationToken) {
         Worker::new(parts, stop).run().await;
     }
@@ -92,7 +92,7 @@ impl Engine {
     }
 }
 
-/// A worker that runs. Dropped, it goes on without anybody who could end it.
+/// A running worker. If the handle is dropped, the worker continues and can no longer be stopped.
 #[derive(Debug)]
 pub struct EngineHandle {
     stop: CancellationToken,
@@ -100,7 +100,7 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Takes nothing more, finishes or hands back what is in hand, writes it and gives the shards back.
+    /// Stops claiming, finishes or hands back the runs in memory, commits them and gives the shards up.
     pub async fn shutdown(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
@@ -108,13 +108,13 @@ impl EngineHandle {
         }
     }
 
-    /// Ends the worker as a crash would: at once, wherever it is.
+    /// Stops the worker at once, as in a crash.
     pub fn kill(self) {
         self.task.abort();
     }
 }
 
-/// What the worker hears.
+/// A message to the worker.
 enum Message {
     Held(Result<Holdings, StoreError>),
     Looked { until: DateTime<Utc>, result: Result<Outlook, StoreError> },
@@ -125,25 +125,25 @@ enum Message {
     AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
 }
 
-/// The compiled workflow of a claimed run, or why there is none.
+/// The compiled workflow of a claimed run; `Ok(None)` if the version does not exist.
 type Compiled = Result<Option<Arc<CompiledWorkflow>>, StoreError>;
 
-/// What is known of a workspace that had work.
+/// The state of a workspace that had work.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     shard: ShardId,
     weight: u32,
-    /// Ready rows up to here were claimed since the last rewind.
+    /// Ready rows up to this sequence number were claimed since the last rewind.
     bound: i64,
 }
 
-/// An attempt that waits for its turn.
+/// An attempt that waits in the queue.
 struct Queued {
     key: RunKey,
     tenure: Tenure,
     step: StepIndex,
     attempt: u32,
-    /// The type of the step.
+    /// The step type.
     uses: Arc<StepType>,
     handler: Arc<dyn StepHandler>,
     task: StepTask,
@@ -158,7 +158,7 @@ struct Worker {
     listening: bool,
     endings: RunEndings,
     shards: OwnedShards,
-    /// Shards in which somebody else is at work.
+    /// Shards in which the job runner is busy.
     busy: watch::Receiver<BTreeSet<ShardId>>,
     env: Environment,
     scope: Arc<SystemScope>,
@@ -171,26 +171,26 @@ struct Worker {
     tenures: HashMap<ShardId, Tenure>,
     /// Tenures that were forgotten since the last heartbeat began.
     forgotten: HashSet<Tenure>,
-    /// Shards on their way out: nothing more is claimed in them.
+    /// Shards that are about to be given up: no run is claimed in them.
     leaving: HashSet<ShardId>,
     runs: HashMap<RunKey, LiveRun>,
     gates: GateBook,
     known: HashMap<WorkspaceId, Known>,
     ring: Ring<WorkspaceId>,
-    /// Workspaces that got work while a claim was on its way.
+    /// Workspaces that got work during the claim in progress.
     nudged: HashSet<WorkspaceId>,
     /// Runs to claim by name.
     named: BTreeSet<(ShardId, RunKey)>,
     requests: HashMap<RunKey, Vec<RunRequest>>,
-    /// Signals whose runs in quarantine are being ended.
+    /// Requests whose quarantined runs are being ended.
     ending: HashSet<uuid::Uuid>,
     timers: BTreeSet<Timer>,
-    /// Timers due up to here are in `timers`.
+    /// Timers that are due before this time are in `timers`.
     timers_read: Option<DateTime<Utc>>,
     dirty: VecDeque<RunKey>,
-    /// Ends of runs that could not be driven.
+    /// Commits that end runs whose workflow version does not exist.
     unreadable: Vec<RunCommit>,
-    /// Runs that cannot be driven, and that no other worker may drive either.
+    /// Runs to quarantine.
     set_aside: Vec<SetAside>,
     queue: HashMap<WorkspaceId, VecDeque<Queued>>,
     queue_ring: Ring<WorkspaceId>,
@@ -203,18 +203,18 @@ struct Worker {
     looking: bool,
     holding: bool,
     look_wanted: bool,
-    /// Shards came while a look was on its way.
+    /// Whether shards were acquired during the look in progress.
     reread_wanted: bool,
     next_look: Instant,
     next_hold: Instant,
     next_reread: Instant,
     next_rewind: Instant,
-    /// When something was last claimed or committed.
+    /// When a run was last claimed or committed.
     last_work: Instant,
     drain_until: Option<Instant>,
 }
 
-/// After this long without work the slower poll is enough.
+/// After this time without work, the slower poll is used.
 const QUIET: Duration = Duration::from_secs(10);
 
 impl Worker {
@@ -294,7 +294,7 @@ impl Worker {
                 }
                 signal = self.bus.next(), if self.listening => self.nudge(signal),
                 () = sleep_until(wake) => {}
-                // The sender lives as long as `shards` does.
+                // Cannot fail: the sender is part of `self.shards`.
                 Ok(()) = self.busy.changed(), if stopping => {}
                 () = self.stop.cancelled(), if !stopping => {
                     self.drain_until = Some(Instant::now() + self.config.drain);
@@ -304,7 +304,7 @@ impl Worker {
         self.leave().await;
     }
 
-    /// Abandons whatever is being done.
+    /// Aborts the running attempts.
     fn abort_attempts(&mut self) {
         self.runs.values_mut().for_each(LiveRun::abort);
     }
@@ -323,7 +323,7 @@ impl Worker {
         }
     }
 
-    /// Asks the store in a task of its own. Whatever becomes of the task, the worker hears of it.
+    /// Sends a query to the store in a separate task. The worker receives the answer even if the query panics.
     fn ask<T: Send + 'static>(
         &self,
         what: Question,
@@ -335,7 +335,7 @@ impl Worker {
             let asked = Instant::now();
             let answer = catch_store(question).await;
             seconds.record(asked.elapsed().as_secs_f64());
-            // Nobody hears it where the worker has ended meanwhile.
+            // Sending fails only if the worker has ended.
             let _ = sender.send(message(answer));
         });
     }
@@ -345,7 +345,7 @@ impl Worker {
         self.fire_timers();
         self.start_attempts();
         if self.drain_until.is_none() {
-            // Before the next commit, which it would wait for.
+            // Before the next commit, because a claim does not start during a commit.
             self.start_claim();
         }
         self.start_commit();
@@ -357,7 +357,7 @@ impl Worker {
         self.publish_shards();
     }
 
-    /// Tells who else works in them which shards it owns.
+    /// Publishes the owned shards to the job runner.
     fn publish_shards(&self) {
         let mut tenures: Vec<Tenure> = self.tenures.values().copied().collect();
         tenures.sort_unstable();
@@ -365,7 +365,7 @@ impl Worker {
         self.shards.publish(Owned { worker: Some(self.id), tenures, leaving });
     }
 
-    /// Whether a worker that is stopping has nothing more to wait for.
+    /// Whether a stopping worker has nothing left to wait for, or its shutdown timeout is over.
     fn is_done(&self) -> bool {
         let Some(until) = self.drain_until else { return false };
         let idle = self.executing == 0
@@ -403,12 +403,12 @@ impl Worker {
                 Err(_) => self.look_wanted = true,
             },
             Some(Received::Missed) => self.look_wanted = true,
-            // The bus has ended; the poll finds what it would have told of.
+            // The bus has ended. From now on the poll alone finds work.
             None => self.listening = false,
         }
     }
 
-    /// Somebody says that a workspace has ready runs.
+    /// Handles the signal that a workspace has ready runs.
     fn has_work(&mut self, workspace: WorkspaceId) {
         match self.known.get(&workspace) {
             Some(known) if self.tenures.contains_key(&known.shard) => {
@@ -422,13 +422,13 @@ impl Worker {
         }
     }
 
-    /// How long until the next look.
+    /// The interval until the next look.
     fn poll(&self) -> Duration {
         let quiet = self.runs.is_empty() && self.last_work.elapsed() > QUIET;
         if quiet { self.config.idle_poll } else { self.config.poll }
     }
 
-    /// A share of `period` between nine tenths and eleven tenths, so that workers do not ask in step.
+    /// `period` with jitter: 0.9 to 1.1 of it, so that workers do not query in step.
     fn jittered(&self, period: Duration) -> Duration {
         let [byte] = self.env.random::<1>();
         period.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
@@ -436,7 +436,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Whoever takes its runs over makes their attempts anew.
+    /// The next owner of the shards repeats the aborted attempts.
     fn drop(&mut self) {
         self.abort_attempts();
         self.shards.publish(Owned::default());

@@ -1,4 +1,4 @@
-//! Runs that cannot be driven: each is set aside with its error, so that its shard and its neighbours go on.
+//! Quarantine: a run that cannot be driven is set aside with its error, so that its shard and the other runs continue.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use super::{Message, Worker};
 use crate::live::{Undrivable, describe};
 use crate::model::{ClaimedRun, Committed, Departure, ForcedEnd, Gate, RunKey, RunRequest, SetAside, Tenure};
 
-/// Whether the store says that a write cannot be made, rather than that it could not be made just now.
+/// Whether the store can never make this write, rather than being unavailable for the moment.
 pub(super) const fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::Conflict(_) | StoreError::Internal(_))
 }
 
 impl Worker {
-    /// Gives a run in hand up. What it does is aborted, and nothing of it that is not committed will be.
+    /// Quarantines a run in memory. Its attempts are aborted, and its uncommitted transitions are discarded.
     pub(super) fn give_up(&mut self, key: RunKey, why: Undrivable) {
         let Some(mut run) = self.runs.remove(&key) else { return };
         run.abort();
@@ -27,26 +27,26 @@ impl Worker {
         self.quarantine(run.tenure, key, why, requests, left);
     }
 
-    /// Sets a run aside that was claimed and cannot be taken into hand.
+    /// Quarantines a claimed run that cannot be loaded.
     pub(super) fn refuse_claimed(&mut self, run: &ClaimedRun, why: Undrivable) {
         let left = self.departures_of(run);
         self.refuse_leased(run.key, run.tenure, left, why);
     }
 
-    /// Sets a run aside of which no more is known than that it is leased, and which gates it has passed.
+    /// Quarantines a leased run whose rows cannot be read. Only its gates are known.
     pub(super) fn refuse_unread(&mut self, key: RunKey, tenure: Tenure, holds: Vec<Gate>, error: String) {
         let leave = |gate: Gate| Departure { places: self.gates.hand_over(tenure.shard, key.workspace, &gate), gate };
         let left = holds.into_iter().map(leave).collect();
         self.refuse_leased(key, tenure, left, Undrivable { reason: QuarantineReason::Unreadable, error });
     }
 
-    /// Sets a run aside that was never in hand.
+    /// Quarantines a leased run that is not in memory.
     pub(super) fn refuse_leased(&mut self, key: RunKey, tenure: Tenure, left: Vec<Departure>, why: Undrivable) {
         let requests = self.requests.remove(&key).unwrap_or_default().iter().map(|request| request.id).collect();
         self.quarantine(tenure, key, why, requests, left);
     }
 
-    /// What a run that was claimed leaves when it goes without having been taken into hand.
+    /// The gates that a claimed run leaves if it ends before it was loaded.
     pub(super) fn departures_of(&mut self, run: &ClaimedRun) -> Vec<Departure> {
         let limit = |gate: &Gate| match &run.concurrency {
             Some((own, limit)) if own == gate => Some(*limit),
@@ -77,7 +77,7 @@ impl Worker {
         self.set_aside.push(run);
     }
 
-    /// Writes down which runs are set aside.
+    /// Stores which runs are quarantined.
     pub(super) fn start_set_aside(&mut self) {
         if self.setting_aside || self.set_aside.is_empty() {
             return;
@@ -95,7 +95,7 @@ impl Worker {
         let committed = match result {
             Ok(committed) => committed,
             Err(error) if is_refusal(&error) => {
-                // They stay under their leases, so that this worker does not claim them again.
+                // The runs keep their leases, so that this worker does not claim them again.
                 for run in runs {
                     tracing::error!(error = describe(&error), run = %run.key.run, "a run cannot even be set aside");
                 }
@@ -120,7 +120,7 @@ impl Worker {
         self.let_through(committed.promoted);
     }
 
-    /// Ends a run in quarantine because an operator wants it.
+    /// Ends a quarantined run, as an operator requested.
     pub(super) fn end_quarantined(&mut self, request: RunRequest) {
         let Some(tenure) = self.tenures.get(&request.shard).copied() else { return };
         if !self.ending.insert(request.id) {
@@ -150,7 +150,7 @@ impl Worker {
                     self.endings.notify(key.run);
                 }
             }
-            // The request stays, and is found again by a later look.
+            // The request is kept, and a later look returns it again.
             Err(error) => {
                 tracing::error!(error = describe(&error), run = %request.key.run, "a run in quarantine could not be ended");
             }

@@ -1,4 +1,4 @@
-//! Owning shards: heartbeats, takeovers, giving back.
+//! Ownership of shards: heartbeats, takeovers, giving shards up.
 
 use tidegate_kernel::StoreError;
 use tokio::time::Instant;
@@ -40,7 +40,8 @@ impl Worker {
             self.forget(shard);
         }
         for tenure in holdings.tenures {
-            // What was forgotten while the heartbeat was on its way is owned, but not known: the next one takes it over.
+            // This shard was forgotten during the heartbeat. It is owned, but its state is lost; the next heartbeat
+            // takes it over.
             if self.forgotten.contains(&tenure) {
                 continue;
             }
@@ -55,10 +56,10 @@ impl Worker {
         self.shed(holdings.surplus);
     }
 
-    /// Gives shards to other workers, where it owns more than its share: first nothing more is claimed in them, then what is
-    /// in hand ends, then they go.
+    /// Gives up shards beyond the fair share: first the worker stops claiming in them, then their runs leave memory,
+    /// then the shards are released.
     fn shed(&mut self, surplus: usize) {
-        // Of those that began to leave at an earlier heartbeat: whoever else works there has heard of it since.
+        // Only shards that began to leave at an earlier heartbeat, so that the job runner already knows about them.
         let idle: Vec<Tenure> = self
             .leaving
             .iter()
@@ -88,8 +89,8 @@ impl Worker {
         });
     }
 
-    /// Drops all that is known of a shard. If it is still owned, the next heartbeat takes it over from nobody but itself,
-    /// with a new epoch, and what was in hand is ready again.
+    /// Drops all state of a shard. If the worker still owns it, the next heartbeat takes it over again under a new
+    /// epoch, which makes its runs ready again.
     pub(super) fn forget(&mut self, shard: ShardId) {
         self.forgotten.extend(self.tenures.remove(&shard));
         self.leaving.remove(&shard);
@@ -108,7 +109,7 @@ impl Worker {
         self.next_hold = Instant::now();
     }
 
-    /// The last thing that a worker does.
+    /// Gives up all shards. This is the last thing that a worker does.
     pub(super) async fn leave(mut self) {
         let tenures: Vec<Tenure> = self.tenures.values().copied().collect();
         self.abort_attempts();

@@ -1,5 +1,4 @@
-//! The store in memory holds what every store of the engine has to hold: else the simulation would show what the engine does
-//! over a store that nobody has.
+//! Runs the contract suite against the store in memory, so that the simulation tests the engine with a realistic store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +95,7 @@ impl QuarantineDirectory for MemoryStore {
     }
 }
 
-/// Tries one obligation in good weather, whose calls take now this long and now that.
+/// Checks one obligation with varying latencies and without failures.
 async fn fulfil(obligation: impl AsyncFn(&Subject)) {
     for seed in 0..8 {
         let (clock, env) = test_clock();

@@ -1,4 +1,4 @@
-//! What a defect meets is set aside, and whatever else is in hand goes on.
+//! A defect quarantines only the run that it concerns; all other runs continue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn a_run_that_meets_a_panic_is_set_aside_and_its_neighbours_go_on() {
     worker.shutdown().await;
 }
 
-/// Another process knows a type that this one has no handler for.
+/// A process of another release may have a handler for this step type.
 #[tokio::test(start_paused = true)]
 async fn a_run_with_a_step_that_nobody_does_here_is_set_aside_for_another_release() {
     let mut known = step_types().unwrap();
@@ -78,13 +78,13 @@ async fn a_run_with_a_step_that_nobody_does_here_is_set_aside_for_another_releas
     sleep(Duration::from_secs(60)).await;
     assert_eq!(reason(), Some(QuarantineReason::Unsupported), "it stays there");
 
-    // Whoever gives it up has it tried once more, and it ends without its handler.
+    // A request has the run claimed once more, and it can be cancelled without its handler.
     simulation.store.request(key(2), RunRequestKind::Cancel);
     until("it ends", || simulation.store.world.lock().unwrap().runs[&key(2)].status == RunStatus::Cancelled).await;
     worker.shutdown().await;
 }
 
-/// A bus that has ended.
+/// A signal bus that has ended.
 struct Ended;
 
 impl SignalBus for Ended {
@@ -101,7 +101,7 @@ impl SignalStream for Ended {
     }
 }
 
-/// Simulated time stands still while anybody spins.
+/// Simulated time does not advance during a busy loop, so a spinning worker would hang this test.
 #[tokio::test(start_paused = true)]
 async fn a_worker_goes_on_without_signals() {
     let mut simulation = simulation();

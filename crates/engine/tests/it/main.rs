@@ -1,4 +1,4 @@
-//! Workers in simulated time, over a store in memory that fails, is slow, and loses answers.
+//! Workers in simulated time, with a store in memory that fails, is slow and loses answers.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod contract;

@@ -1,4 +1,4 @@
-//! What is told by signals happens at once: polls are an hour apart here.
+//! Signals take effect at once: the poll interval is an hour in these tests.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::simulation::{Simulation, compiled};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A run that waits for 30 s is cancelled `after` some time since its start; another one waits for its place.
+/// Cancels a run with a delay of 30 s, `after` some time since its start. Another run waits for its place at the gate.
 async fn cancel(after: Duration) {
     let workflow = WorkflowId::from_uuid(Uuid::from_u128(9));
     let document = br#"{"name": "wait", "steps": [{"id": "a", "uses": "delay", "with": {"for": "30s"}}]}"#;
@@ -22,7 +22,7 @@ async fn cancel(after: Duration) {
     let mut simulation = Simulation::calm(workflow, compiled);
     let config = EngineConfig { poll: HOUR, idle_poll: HOUR, ..EngineConfig::default() };
     let worker = simulation.worker_with(std::sync::Arc::new(bus.clone()), config);
-    // Until it has its shards and has looked.
+    // Until the worker owns its shards and has looked for work.
     sleep(Duration::from_secs(1)).await;
     let workspace = WorkspaceId::from_uuid(Uuid::from_u128(1));
     let keys = [1, 2].map(|n| tidegate_engine::model::RunKey { workspace, run: RunId::from_uuid(Uuid::from_u128(n)) });
@@ -62,17 +62,17 @@ async fn who_waits_in_another_process_hears_of_the_end() {
     let run = |n| RunId::from_uuid(Uuid::from_u128(n));
     let mut signals = bus.subscribe(&[Topic::RunEnded]);
 
-    // First the waiter, then the end.
+    // First the wait, then the end.
     let waiting = here.ended(run(1));
     tokio::task::yield_now().await;
     there.notify(run(1));
     timeout(HOUR, waiting).await.expect("in time").expect("it is told");
 
-    // First the end, then the waiter.
+    // First the end, then the wait.
     there.notify(run(2));
     timeout(HOUR, here.ended(run(2))).await.expect("in time").expect("it is told");
 
-    // Nobody waits, so nothing is sent: the next ending that is heard of is that of another run.
+    // Nobody waits, so no signal is sent: the next one is about another run.
     there.notify(run(3));
     let waiting = here.ended(run(4));
     tokio::task::yield_now().await;
@@ -86,14 +86,14 @@ async fn who_waits_in_another_process_hears_of_the_end() {
     }
     assert_eq!(heard, [run(1), run(2), run(4)].map(|run| run.to_string()));
 
-    // A relay that begins anew does not know what it has missed.
+    // A new relay does not know which signals it has missed.
     let again = RunEndings::across(bus.clone());
     let waiting = again.ended(run(6));
     let relay = tokio::spawn(async move { again.relay().await });
     timeout(HOUR, waiting).await.expect("in time").expect("it is told");
     relay.abort();
 
-    // Signals were lost: everybody looks.
+    // Signals were lost, so every waiter wakes up.
     let waiting = here.ended(run(5));
     bus.publish_missed();
     timeout(HOUR, waiting).await.expect("in time").expect("it is told");

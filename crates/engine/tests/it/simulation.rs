@@ -1,5 +1,5 @@
-//! Workers come, die and stop while runs are started and cancelled: whatever happens, every run ends, every transition is
-//! recorded once, and no limit is exceeded.
+//! Workers start, crash and stop while runs are started and cancelled. Whatever happens, every run ends, every
+//! transition is recorded once, and no limit is exceeded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::store::{MemoryStore, Weather};
 
-/// Simulated time as a clock.
+/// A clock that shows simulated time.
 struct Simulated(Instant);
 
 impl Clock for Simulated {
@@ -64,7 +64,7 @@ impl SignalStream for Silence {
 
 struct CompiledVersions(HashMap<WorkflowId, Arc<CompiledWorkflow>>);
 
-/// A workflow that cannot be compiled without a panic.
+/// A workflow whose compilation panics.
 pub(crate) const DEFECTIVE: WorkflowId = WorkflowId::from_uuid(Uuid::from_u128(666));
 
 #[async_trait]
@@ -80,7 +80,7 @@ impl CompiledWorkflows for CompiledVersions {
     }
 }
 
-/// Takes a while, and fails now and then.
+/// A handler with random latency and random failures.
 struct Moody(std::sync::Mutex<SmallRng>);
 
 #[async_trait]
@@ -125,7 +125,7 @@ fn random_plan(rng: &mut SmallRng) -> Arc<CompiledWorkflow> {
     compiled(document.as_bytes())
 }
 
-/// When runs passed a gate, and when they left it.
+/// The times at which runs passed a gate (+1) or left it (-1).
 type Changes = Vec<(DateTime<Utc>, i32)>;
 
 pub(crate) struct Simulation {
@@ -157,14 +157,14 @@ impl Simulation {
         }
     }
 
-    /// Good weather, and one workflow.
+    /// A simulation without failures, and with one workflow.
     pub(crate) fn calm(workflow: WorkflowId, compiled: Arc<CompiledWorkflow>) -> Self {
         let simulation = Self::new(7);
         simulation.store.clear_up();
         Self { workflows: Arc::new(CompiledVersions(HashMap::from([(workflow, compiled)]))), ..simulation }
     }
 
-    /// The same with one more workflow.
+    /// Adds one more workflow.
     pub(crate) fn with(self, workflow: WorkflowId, compiled: Arc<CompiledWorkflow>) -> Self {
         let mut workflows = self.workflows.0.clone();
         workflows.insert(workflow, compiled);
@@ -208,7 +208,7 @@ impl Simulation {
         key
     }
 
-    /// Workers come, die and stop while work arrives.
+    /// Starts, crashes and stops workers while work arrives.
     async fn storm(&mut self, runs: u128) -> Vec<EngineHandle> {
         let mut workers = vec![self.worker()];
         let mut keys = Vec::new();
@@ -250,7 +250,7 @@ impl Simulation {
         workers
     }
 
-    /// Until every run has ended or is in quarantine, and nobody waits for an answer to a request.
+    /// Waits until every run has ended or is in quarantine, and every request was answered.
     async fn settle(&self, seed: u64) {
         let deadline = Instant::now() + Duration::from_secs(600);
         while self.store.live() > 0 || !self.store.world.lock().unwrap().requests.is_empty() {
@@ -259,7 +259,7 @@ impl Simulation {
         }
     }
 
-    /// What must hold in the end.
+    /// Checks the invariants at the end.
     fn check(&self, seed: u64) {
         assert_eq!(self.store.leftovers(), 0, "seed {seed}: something is left of runs that have ended");
         let world = self.store.world.lock().unwrap();
@@ -268,7 +268,7 @@ impl Simulation {
             let compiled = &self.workflows.0[&run.workflow];
             let state = RunState::replay(compiled, &run.history).unwrap();
             assert_eq!(state.status(), run.status, "seed {seed}");
-            // A run in quarantine has left its gate, and its history does not say when.
+            // A run in quarantine has left its gate, but its history does not contain the time.
             if let Some((gate, _)) = run.concurrency.as_ref().filter(|_| !world.were_aside.contains(key)) {
                 let changes = moments.entry((key.workspace, gate.clone())).or_default();
                 if run.history[0].transition == Transition::RunStarted {
@@ -278,7 +278,7 @@ impl Simulation {
             }
         }
         for changes in moments.values_mut() {
-            // At one moment, whoever leaves goes before whoever comes.
+            // At the same time, departures count before arrivals.
             changes.sort_unstable();
             let mut inside = 0;
             for (_, change) in changes {
@@ -314,7 +314,8 @@ async fn whatever_happens_every_run_ends_once() {
     }
 }
 
-/// Under load the owner claims from where it was, and a row whose transaction commits late stands below that.
+/// Under load the owner claims rows above the last claimed one, but a transaction that commits late leaves its row
+/// below.
 #[tokio::test(start_paused = true)]
 async fn a_ready_run_that_commits_late_is_claimed_under_load_too() {
     let workflow = WorkflowId::from_uuid(Uuid::from_u128(9));

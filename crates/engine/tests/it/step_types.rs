@@ -1,4 +1,4 @@
-//! Documents whose steps are of the engine's types: what is told of them, and that the published schema is the same language.
+//! Documents with the engine's step types: their problems, and the agreement of the checker with the published schema.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ fn accepted(document: &Value, steps: &StepRegistry) -> bool {
     Definition::compile(document.to_string().as_bytes(), Format::Json, steps).is_ok()
 }
 
-/// The problems of one step with this `with`.
+/// The problems of a step with this `with`.
 fn problems(uses: &str, with: &Value) -> String {
     let document = json!({"name": "x", "steps": [{"id": "a", "uses": uses, "with": with}]}).to_string();
     let mut text = String::new();
@@ -134,7 +134,7 @@ fn a_delay_and_a_condition_that_are_written_out_are_known() {
     }
 }
 
-/// A document with every field of the language, and with a step of each type: its example.
+/// An example document with every field of the language, and with a step of each type.
 fn whole() -> Value {
     let mut steps = vec![
         json!({"id": "first", "uses": "transform", "with": {"n": 1}}),
@@ -200,16 +200,16 @@ fn both_refuse_each_part_that_is_missing_wrong_or_unknown() {
     }
 }
 
-/// Changes the whole document in one place and holds the two verdicts against each other.
+/// Changes the example document at one place and compares the results of the schema and the checker.
 fn compare(validator: &Validator, steps: &StepRegistry, pointer: &str, change: impl Fn(&mut Value)) {
     let mut document = whole();
     change(document.pointer_mut(pointer).unwrap());
     let (schema, checker) = (validator.is_valid(&document), accepted(&document, steps));
     assert!(schema || !checker, "the schema alone refuses {pointer}: {document}");
-    // A schema cannot know names, schedules, schemas and what a text that is an address looks like.
+    // A schema cannot check names, schedules, schemas and literal URLs.
     let beyond = ["/inputs", "/cron", "/timezone", "/needs", "/id", "/name", "/url", "/headers", "/subject", "/filter"];
     let named = beyond.iter().any(|part| pointer.contains(part)) || pointer.ends_with("/input") || pointer.is_empty();
-    // What others read of a step is gone with the step, or with its parameters.
+    // If the step or its parameters are removed, references to them are problems that a schema cannot find.
     let read = ["/steps", "/steps/0", "/steps/1"].contains(&pointer) || pointer.starts_with("/steps/1/");
     assert!(
         checker || !schema || named || read || pointer.starts_with("/outputs"),
@@ -218,7 +218,7 @@ fn compare(validator: &Validator, steps: &StepRegistry, pointer: &str, change: i
 }
 
 fn collect(value: &Value, pointer: String, found: &mut Vec<String>) {
-    // What is inside of these is the author's own.
+    // The content of these members is chosen by the author.
     let own = ["/inputs", "/body", "/data", "/outputs"].iter().any(|end| pointer.ends_with(end));
     match value {
         Value::Object(map) if !own => {

@@ -1,4 +1,4 @@
-//! The engine's store in memory, with the same obligations, and with bad weather.
+//! An engine store in memory with the same obligations as a real one, and with injected failures.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -23,14 +23,14 @@ use crate::world::{Kept, Shard, World};
 
 const SHARDS: i16 = 4;
 
-/// How bad the weather is.
+/// The injected failures and latencies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weather {
-    /// Of a thousand calls, how many fail before they do anything, and how many after.
+    /// How many of a thousand calls fail before they do anything; equally many fail afterwards.
     pub(crate) failures: u32,
-    /// Of a thousand calls, how many panic.
+    /// How many of a thousand calls panic.
     pub(crate) panics: u32,
-    /// The slowest call.
+    /// The longest latency before and after the work of a call.
     pub(crate) slowest: Duration,
 }
 
@@ -53,7 +53,7 @@ impl MemoryStore {
         *self.weather.lock().unwrap() = Weather { failures: 0, panics: 0, slowest: Duration::from_millis(2) };
     }
 
-    /// One call: time passes, and it may fail before it has done anything, or after.
+    /// One call: it takes time, may panic, and may fail before or after its work.
     async fn call<T>(&self, work: impl FnOnce(&mut World) -> T) -> Result<T, StoreError> {
         let panics = self.weather.lock().unwrap().panics;
         let sound = self.rng.lock().unwrap().random_range(0..1000) >= panics;
@@ -98,7 +98,7 @@ impl MemoryStore {
         world.make_ready(key);
     }
 
-    /// A place in the queue, for a row that is added later.
+    /// Reserves a sequence number for a ready row that is added later.
     pub(crate) fn reserve(&self) -> i64 {
         self.world.lock().unwrap().next()
     }
@@ -111,7 +111,7 @@ impl MemoryStore {
         world.ready.insert((shard, key.workspace, place), key);
     }
 
-    /// How many runs are ready.
+    /// The number of ready runs.
     pub(crate) fn ready(&self) -> usize {
         self.world.lock().unwrap().ready.len()
     }
@@ -120,7 +120,7 @@ impl MemoryStore {
         self.world.lock().unwrap().runs.contains_key(&key)
     }
 
-    /// A run behind some gate and the next one before it, in the order in which they came.
+    /// A run that has passed some gate, and the first run that waits before the same gate.
     pub(crate) fn waiting_at_one_gate(&self, rng: &mut SmallRng) -> Vec<RunKey> {
         let world = self.world.lock().unwrap();
         let held: Vec<_> = world.holds.iter().collect();
@@ -133,12 +133,12 @@ impl MemoryStore {
         self.request(key, RunRequestKind::Cancel);
     }
 
-    /// From now on nothing more can be written of the run.
+    /// Rejects all further writes of the run.
     pub(crate) fn refuse(&self, key: RunKey) {
         self.world.lock().unwrap().refused.insert(key);
     }
 
-    /// Everything can be written again, and whoever was set aside is asked for.
+    /// Accepts all writes again, and makes a request for every quarantined run.
     pub(crate) fn release_all(&self, mut kind: impl FnMut(RunKey) -> RunRequestKind) {
         let set_aside = {
             let world = &mut *self.world.lock().unwrap();
@@ -157,13 +157,13 @@ impl MemoryStore {
         world.requests.insert(id, RunRequest { id, key, shard, kind });
     }
 
-    /// How many runs have not ended and are not in quarantine.
+    /// The number of runs that have neither ended nor are in quarantine.
     pub(crate) fn live(&self) -> usize {
         let world = self.world.lock().unwrap();
         world.runs.iter().filter(|(key, run)| !run.status.is_terminal() && !world.quarantine.contains_key(*key)).count()
     }
 
-    /// Where the runs are that have not ended.
+    /// The state of the runs that have not ended, for messages.
     pub(crate) fn describe(&self) -> String {
         let world = self.world.lock().unwrap();
         let live = world.runs.iter().filter(|(_, run)| !run.status.is_terminal());
@@ -183,7 +183,7 @@ impl MemoryStore {
         live.map(describe).collect()
     }
 
-    /// What is left of runs that have all ended.
+    /// The number of rows that are left although all runs have ended.
     pub(crate) fn leftovers(&self) -> usize {
         let world = self.world.lock().unwrap();
         world.ready.len()
@@ -348,7 +348,7 @@ impl EngineStore for MemoryStore {
     }
 
     async fn set_aside(&self, _: &SystemScope, worker: WorkerId, runs: &[SetAside]) -> Result<Committed, StoreError> {
-        // Where even this meets a defect, the run stays leased until its shard changes hands.
+        // If this failed because of a defect too, the run would stay leased until its shard changed owners.
         self.call_without_defect(|world| {
             let mut committed = Committed::default();
             for run in runs {

@@ -1,4 +1,4 @@
-//! What the store in memory holds, and what one call does to it.
+//! The data of the store in memory, and the effect of each call on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -48,9 +48,9 @@ pub(crate) struct World {
     pub(super) blocked: BTreeMap<(WorkspaceId, Gate, i64), RunKey>,
     pub(crate) requests: BTreeMap<Uuid, RunRequest>,
     pub(crate) quarantine: BTreeMap<RunKey, QuarantinedRun>,
-    /// Runs that were in quarantine at some time.
+    /// Runs that have ever been in quarantine.
     pub(crate) were_aside: BTreeSet<RunKey>,
-    /// Runs of which the store refuses everything.
+    /// Runs whose writes are rejected.
     pub(crate) refused: BTreeSet<RunKey>,
     seq: i64,
 }
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// Whatever is left of an ended run goes.
+    /// Deletes what is left of an ended run.
     pub(super) fn forget(&mut self, key: RunKey) {
         self.leases.remove(&key);
         self.journal.remove(&key);
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// The run leaves its gates and its timers, and is in quarantine.
+    /// Quarantines the run: it leaves its gates and loses its timers.
     pub(super) fn put_aside(&mut self, run: &SetAside) {
         self.leases.remove(&run.key);
         self.timers.retain(|(of, _), _| *of != run.key);
@@ -200,7 +200,7 @@ impl World {
         self.were_aside.insert(run.key);
     }
 
-    /// What was set aside for another release is ready again.
+    /// Makes runs ready again that were quarantined until another release.
     pub(super) fn retry_unsupported(&mut self, shard: ShardId) {
         let unsupported = |(_, run): &(&RunKey, &QuarantinedRun)| run.reason == QuarantineReason::Unsupported;
         let all: Vec<RunKey> = self.quarantine.iter().filter(unsupported).map(|(key, _)| *key).collect();
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Before a gate that nobody is behind, the first is ready.
+    /// If no run is behind a gate, makes the first waiting run ready.
     pub(super) fn unblock(&mut self, shard: ShardId) {
         let mut heads: BTreeMap<(WorkspaceId, Gate), (i64, RunKey)> = BTreeMap::new();
         for ((workspace, gate, seq), key) in &self.blocked {

@@ -1,4 +1,4 @@
-//! What one transaction starts: as much of a chunk as the limits allow, in the order of events and then of workflows.
+//! The runs that one transaction starts: as many as the limits allow, ordered by event and then by workflow.
 
 use std::time::Instant;
 
@@ -10,21 +10,21 @@ use super::{Chunk, FollowLimits};
 /// An event and a workflow.
 pub(super) type Place = (Position, WorkflowId);
 
-/// Where a workspace stands beside its cursor.
+/// Progress of a workspace that the cursor does not record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// The event whose first workflows are done, and the last of these.
+    /// The event that is partly done, and the last workflow that was done for it.
     pub(super) within: Option<Place>,
-    /// What the store refused last.
+    /// The run that the store rejected last.
     pub(super) trouble: Option<Trouble>,
 }
 
-/// A run that the store refused.
+/// A run that the store rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) position: Position,
     pub(super) workflow: WorkflowId,
-    /// How often in a row.
+    /// How often in a row it was rejected.
     pub(super) failures: u32,
 }
 
@@ -40,16 +40,16 @@ impl Trouble {
 
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// What is started.
+    /// The runs to start.
     pub(super) due: Vec<DueRun>,
-    /// How far the cursor moves.
+    /// The new cursor.
     pub(super) to: Position,
-    /// The event after `to` whose first workflows are done then, and the last of these.
+    /// The event after `to` that is then partly done, and the last workflow that was done for it.
     pub(super) within: Option<Place>,
 }
 
 impl Batch {
-    /// Asks what the events of `chunk` start, from where the last step ended on, until a limit is reached.
+    /// Matches the events of `chunk` with the triggers, from where the last step ended, until a limit is reached.
     pub(super) fn of(chunk: &Chunk, listeners: &Listeners, standing: &Standing, limits: &FollowLimits) -> Self {
         let began = Instant::now();
         let mut batch = Self { due: Vec::new(), to: chunk.to, within: None };
@@ -74,8 +74,9 @@ impl Batch {
         batch
     }
 
-    /// Lets what the store refused neither take its neighbours along nor be tried for ever: what comes before it is started
-    /// without it, then it is tried alone, and after so many attempts it counts as what cannot be started.
+    /// Isolates the run that the store rejected last, so that it neither fails other runs nor is tried for ever. First
+    /// the runs before it are started without it. Then it is tried alone. After `attempts` attempts it counts as a run
+    /// that cannot be started.
     pub(super) fn isolate(&mut self, trouble: &Trouble, listeners: &Listeners, attempts: u32) {
         let Some(index) = self.due.iter().position(|due| trouble.is_of(due)) else { return };
         if index == 0 && trouble.failures >= attempts {

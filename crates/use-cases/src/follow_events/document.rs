@@ -1,4 +1,4 @@
-//! A stored event as filters and inputs see it.
+//! A stored event as filters and inputs read it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,8 +17,8 @@ pub(super) fn occurrence(stored: StoredEvent) -> Occurrence {
     }
 }
 
-/// The event as a CloudEvent in JSON format. `subject` and `data` are null where the sender gave none, so that a filter can
-/// ask for them.
+/// The event as a CloudEvent in JSON format. `subject` and `data` are null if the sender gave none, so that a filter
+/// can test for them.
 fn document(stored: StoredEvent) -> Value {
     let event = stored.event;
     let mut document = Map::new();

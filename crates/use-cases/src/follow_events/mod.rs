@@ -1,9 +1,10 @@
-//! Events start workflows: a reader behind the insert whose cursor commits with the runs that it starts.
+//! Starts workflows for events: a consumer of events whose cursor commits together with the runs that it starts.
 //!
-//! A step reads a chunk in one transaction, asks the filters and checks inputs while it holds none, and starts in a second one, which compares
-//! the cursor and the triggers with what it has read. [`FollowLimits`] bounds each of the three. Where the limits end within
-//! an event, the cursor stays before it, and the next step goes on with the workflows that are left; a run's dedupe key
-//! keeps it single whoever begins the event anew.
+//! A step has three phases. It reads events in one transaction; it evaluates filters and checks inputs without a
+//! transaction; it starts runs in a second transaction, which checks that the cursor and the triggers have not changed.
+//! [`FollowLimits`] bounds each phase. If a limit is reached within an event, the cursor stays before the event, and
+//! the next step continues with the remaining workflows. A dedupe key per event keeps a repeated start from creating a
+//! second run.
 
 mod batch;
 mod document;
@@ -21,40 +22,40 @@ use tidegate_workflows::trigger::{CheckedRun, Occurrence, Triggers};
 
 use batch::{Batch, Standing, Trouble};
 
-/// Under which name it reads.
+/// The consumer name.
 pub const TRIGGERS: ConsumerName = ConsumerName("triggers");
 
-/// How many positions one step covers at most.
+/// The maximum number of positions in one step.
 pub const TRIGGERS_CHUNK: u32 = 500;
 
-/// How far one step of following came.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Followed {
-    /// How many events it passed.
+    /// How many events the cursor passed.
     pub events: u32,
-    /// Whether more are waiting.
+    /// Whether more events are unread.
     pub more: bool,
-    /// For how long it held a connection. To wait for one and to evaluate filters does not count.
+    /// How long the step held a connection. Waiting for one and evaluating filters do not count.
     pub held: Duration,
-    /// When the first of those was received that somebody listens to.
+    /// When the first event with a listening trigger was received.
     pub oldest: Option<DateTime<Utc>>,
 }
 
-/// How often a run that the store refuses is tried before it is set aside.
+/// How often a run that the store rejects is tried before it counts as one that cannot be started.
 const ATTEMPTS: u32 = 5;
 
-/// How much one step does at most. Whatever is larger by itself is done alone.
+/// The limits of one step. A single item that exceeds a limit is handled alone.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowLimits {
-    /// Positions that one step covers.
+    /// The maximum number of positions.
     pub positions: u32,
-    /// Bytes of events that one step reads.
+    /// The maximum size of the events that are read, in bytes.
     pub event_bytes: usize,
-    /// How long filters and inputs are evaluated, without a connection.
+    /// The maximum time for evaluating filters and inputs, without a connection.
     pub matching: Duration,
-    /// Runs that one transaction starts.
+    /// The maximum number of runs that one transaction starts.
     pub runs: usize,
-    /// Bytes of their inputs and events.
+    /// The maximum size of their inputs and events, in bytes.
     pub run_bytes: usize,
 }
 
@@ -70,16 +71,17 @@ impl Default for FollowLimits {
     }
 }
 
-/// What following events needs of a store: the events and the triggers in one transaction.
+/// The slice of a store for following events: the events and the triggers in one transaction.
 pub trait EventTriggersTx: TriggersTx + FeedTx {}
 
-/// Starts the runs that events set off.
+/// Starts the runs that events trigger.
 #[derive(Clone)]
 pub struct FollowEvents {
     store: Arc<dyn UnitOfWork<dyn EventTriggersTx>>,
     triggers: Triggers,
     limits: FollowLimits,
-    /// Where the last step ended within an event, or failed. It is lost with the process, which costs time and nothing else.
+    /// Where the last step ended within an event, or failed. It is lost at a restart; then work is repeated, without
+    /// other effects.
     standing: Arc<Mutex<HashMap<WorkspaceId, Standing>>>,
 }
 
@@ -89,13 +91,13 @@ impl std::fmt::Debug for FollowEvents {
     }
 }
 
-/// What a step has read.
+/// The events that a step has read.
 struct Chunk {
     from: Position,
-    /// Everything after `from` up to here has been read.
+    /// All events after `from` and up to this position were read.
     to: Position,
     head: Position,
-    /// When the first event was received.
+    /// When the first of the events was received.
     oldest: Option<DateTime<Utc>>,
     types: Vec<String>,
     occurrences: Vec<Occurrence>,
@@ -104,7 +106,7 @@ struct Chunk {
 }
 
 enum Read {
-    /// Nothing was there, or nobody waits for any of it.
+    /// There was no event, or no trigger waits for events.
     Done {
         more: bool,
     },
@@ -112,41 +114,41 @@ enum Read {
 }
 
 impl FollowEvents {
-    /// The reader over `store`.
+    /// The consumer over `store`.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn EventTriggersTx>>, triggers: Triggers) -> Self {
         Self { store, triggers, limits: FollowLimits::default(), standing: Arc::default() }
     }
 
-    /// The same reader within these limits.
+    /// The same consumer with these limits.
     #[must_use]
     pub fn within(self, limits: FollowLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Follows the next events of a workspace and says whether more are waiting. Runs and cursor commit together; of two
-    /// who read the same events at once one changes nothing.
+    /// Follows the next events of a workspace, and returns whether more are unread. Runs and cursor commit together. If
+    /// two servers follow the same events at once, one of them changes nothing.
     ///
-    /// An event that cannot be read any more is passed over and recorded. A run that the store refuses, for another reason
-    /// than that it cannot be reached, is tried a few times by itself and then recorded as one that could not be started.
+    /// An event that cannot be read any more is skipped and recorded. If the store rejects a run for another reason
+    /// than being unavailable, the run is tried alone a few times and then recorded as one that could not be started.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was changed; the events are read again later.
+    /// [`StoreError`] if nothing was changed; the events are read again later.
     pub async fn step(&self, scope: &WorkspaceScope) -> Result<bool, StoreError> {
         self.step_up_to(scope, self.limits.positions).await.map(|followed| followed.more)
     }
 
-    /// As [`FollowEvents::step`], over at most `positions` positions.
+    /// Like [`FollowEvents::step`], with at most `positions` positions.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was changed.
+    /// [`StoreError`] if nothing was changed.
     pub async fn step_up_to(&self, scope: &WorkspaceScope, positions: u32) -> Result<Followed, StoreError> {
         let tx = self.store.begin(scope).await?;
         let began = Instant::now();
         let read = self.read(tx, positions.clamp(1, self.limits.positions)).await?;
         let held = began.elapsed();
         let chunk = match read {
-            // Events that nobody waits for are passed without being read.
+            // Events without a waiting trigger are skipped without being read.
             Read::Done { more } => return Ok(Followed { events: 0, more, held, oldest: None }),
             Read::Chunk(chunk) => chunk,
         };
@@ -172,14 +174,14 @@ impl FollowEvents {
         }
         let awaited = self.triggers.awaited_in(&mut *tx).await?;
         if awaited.is_empty() {
-            // Where nobody waits, all of it is passed over.
+            // No trigger waits for events, so all of them are skipped.
             let moved = tx.consumers().advance(TRIGGERS, from, head).await?;
             if moved {
                 tx.commit().await?;
             }
             return Ok(Read::Done { more: !moved });
         }
-        // Positions have no gaps but those of retention, which are passed over.
+        // Positions have gaps only where retention deleted events.
         let to = head.min(Position(from.0 + i64::from(positions)));
         let read = tx.feed().read_whole(from, to, Some(&awaited), self.limits.event_bytes).await?;
         let mut types: Vec<String> = read.events.iter().map(|stored| stored.event.event_type.clone()).collect();
@@ -201,7 +203,7 @@ impl FollowEvents {
         due: Vec<CheckedRun>,
         trouble: Option<Trouble>,
     ) -> Result<bool, StoreError> {
-        // Who comes second waits here, before anything is started.
+        // The second of two concurrent steps waits here, before it starts anything.
         if !tx.consumers().advance(TRIGGERS, chunk.from, batch.to).await? {
             self.stand(scope, Standing::default());
             return Ok(true);
@@ -217,14 +219,14 @@ impl FollowEvents {
             .is_some_and(|trouble| due.iter().any(|due| trouble.is_at((due.position, due.trigger.workflow))));
         let mut started = 0;
         for due in due {
-            // What was published meanwhile listens from its publishing on.
+            // The trigger was replaced meanwhile. A new trigger listens only to events after its publication.
             if !in_place.contains(&(due.trigger.workflow, due.trigger.ordinal, due.trigger.version)) {
                 continue;
             }
             let place = (due.position, due.trigger.workflow);
             match self.triggers.start_due_in(&mut *tx, due).await {
                 Ok(Some(created)) => started += usize::from(created),
-                // Another version was published since its input was checked.
+                // Another version was published after the input was checked.
                 Ok(None) => return Ok(true),
                 Err(error) => {
                     if !matches!(error, StoreError::Unavailable(_)) {
@@ -251,7 +253,7 @@ impl FollowEvents {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).get(&scope.workspace()).cloned()
     }
 
-    /// Remembers where a workspace stands, where there is something to remember.
+    /// Stores the progress of a workspace, or removes it if there is none.
     fn stand(&self, scope: &WorkspaceScope, standing: Standing) {
         let mut all = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         if standing == Standing::default() {

@@ -1,4 +1,4 @@
-//! The attributes of an event, however they were carried.
+//! The attributes of an event, for all modes.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ const SHORT: usize = 256;
 const MEDIUM: usize = 1024;
 const LONG: usize = 2048;
 
-/// What `data` says about the columns beside the attributes.
+/// The columns that come from `data` instead of attributes.
 #[derive(Debug, Default)]
 pub(super) struct DataColumns {
     pub(super) actor: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct DataColumns {
 }
 
 impl DataColumns {
-    /// Keeps a member of `data` where its text can be a column.
+    /// Stores a member of `data` if its text is valid as a column.
     pub(super) fn offer(&mut self, name: &str, text: &str) {
         let column = match name {
             "actor" => &mut self.actor,
@@ -35,7 +35,7 @@ impl DataColumns {
     }
 }
 
-/// Attributes as they are being read.
+/// The attributes that were read so far.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
     specversion: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Takes in one attribute. `null` is as good as absent (CloudEvents JSON format, section 2.2).
+    /// Adds one attribute. `null` counts as absent (CloudEvents JSON format, section 2.2).
     pub(super) fn set(&mut self, name: &str, value: Value) -> Result<(), Rejection> {
         if value.is_null() {
             return Ok(());
@@ -115,7 +115,7 @@ impl Attributes {
         self.data_content_type.as_deref()
     }
 
-    /// The event, where everything that is required is there.
+    /// The event, if all required attributes are present.
     pub(super) fn finish(
         self,
         payload: Payload,
@@ -157,7 +157,7 @@ fn is_column(name: &str) -> bool {
     matches!(name, "actor" | "tool" | "session" | "extension")
 }
 
-/// U+0000–U+001F and U+007F–U+009F, which the type system of CloudEvents keeps out of texts.
+/// U+0000–U+001F and U+007F–U+009F, which the type system of CloudEvents does not allow in texts.
 fn is_control(c: char) -> bool {
     c.is_control()
 }
@@ -187,7 +187,7 @@ fn twice(name: &str) -> Rejection {
     Rejection::new(RejectionCode::BadAttribute, pointer(name), format!("`{name}` is given twice"))
 }
 
-/// The pointer to a member, escaped as RFC 6901, section 3 asks; cut where a name is absurdly long.
+/// The JSON pointer to a member, escaped by RFC 6901, section 3, and shortened if the name is very long.
 pub(super) fn pointer(name: &str) -> String {
     let name: String = name.chars().take(80).collect();
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))

@@ -10,7 +10,7 @@ use super::json::{check_data, check_depth, check_size, columns};
 use super::{NewEvent, Rejection, RejectionCode};
 use crate::model::Payload;
 
-/// Reads the one event of a request. `headers` are those that begin with `ce-`, without that, in lower case.
+/// Reads the single event of a request. `headers` are those with the prefix `ce-`, without the prefix, in lower case.
 pub(super) fn event<'a>(
     headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     content_type: Option<&str>,
@@ -72,9 +72,9 @@ fn is_json(media: &str) -> bool {
     media.ends_with("/json") || media.ends_with("+json")
 }
 
-/// Takes a value in double quotes out of them, and the backslashes before what they quote (RFC 9110, section 5.6.4). The
-/// HTTP binding, section 3.1.3.2, asks for it before percent-decoding, for senders of its first versions. `None` where the
-/// quotes are not closed at the end.
+/// Unquotes a value in double quotes and removes the escaping backslashes (RFC 9110, section 5.6.4). The HTTP binding,
+/// section 3.1.3.2, requires this before percent-decoding, for compatibility with its early versions. Returns `None` if
+/// the closing quote is not at the end.
 fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(inner) = value.strip_prefix(b"\"") else { return Some(Cow::Borrowed(value)) };
     let mut bytes = Vec::with_capacity(inner.len());
@@ -95,8 +95,8 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// One round of percent-decoding (HTTP binding, section 3.1.3.2); a `%` without two hexadecimal digits stands for itself.
-/// `None` where the result is not UTF-8.
+/// One round of percent-decoding (HTTP binding, section 3.1.3.2). A `%` without two hexadecimal digits is kept. Returns
+/// `None` if the result is not UTF-8.
 fn percent_decode(value: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;

@@ -1,56 +1,56 @@
-//! Which mode a request is in, and its events one by one.
+//! Detects the mode of a request and splits its body into events.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use super::{MAX_BATCH_ITEMS, MAX_BODY_BYTES, NewEvent, Rejection, RejectionCode, binary, json};
 
-/// How the events of a request are carried.
+/// How a request carries its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `application/cloudevents+json`: one event.
     Structured,
     /// `application/cloudevents-batch+json`: an array.
     Batched,
-    /// `application/x-ndjson`: one event a line; blank lines do not count.
+    /// `application/x-ndjson`: one event per line; blank lines are ignored.
     Lines,
     /// Attributes in `ce-` headers, `data` as the body.
     Binary,
 }
 
-/// What the headers of a request say.
+/// The headers of a request.
 pub trait Headers {
-    /// The `Content-Type`, where there is one and it is readable.
+    /// The `Content-Type`, if it is present and readable.
     fn content_type(&self) -> Option<&str>;
-    /// The headers that begin with `ce-`: the rest of the name in lower case, and the value.
+    /// The headers with the prefix `ce-`: the rest of the name in lower case, and the value.
     fn attributes(&self) -> Vec<(&str, &[u8])>;
 }
 
 /// The events of a request, in its order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Body {
-    /// How they came.
+    /// The mode of the request.
     pub mode: Mode,
-    /// Each event, or why it is not taken.
+    /// Each event, or why it is rejected.
     pub items: Vec<Result<NewEvent, Rejection>>,
 }
 
-/// Why nothing of a request can be read.
+/// Why a whole request is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Neither a media type of CloudEvents, nor NDJSON, nor a header that says binary mode.
+    /// The request has neither a media type of CloudEvents or NDJSON nor a header of the binary mode.
     #[error(
         "send application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson in UTF-8, \
          or the attributes as ce- headers"
     )]
     UnsupportedMediaType,
-    /// Over [`MAX_BODY_BYTES`].
+    /// The body is larger than [`MAX_BODY_BYTES`].
     #[error("the body has over {MAX_BODY_BYTES} bytes")]
     TooLarge,
-    /// Over [`MAX_BATCH_ITEMS`].
+    /// The body has more than [`MAX_BATCH_ITEMS`] events.
     #[error("the body has over {MAX_BATCH_ITEMS} events")]
     TooMany,
-    /// Not what its media type says.
+    /// The body does not match its media type.
     #[error("{0}")]
     Malformed(String),
 }
@@ -58,7 +58,7 @@ pub enum Unreadable {
 /// Reads a request. `now` is the time of receipt, which bounds `time`.
 ///
 /// # Errors
-/// [`Unreadable`] when nothing can be read; what is wrong with single events is in their verdicts.
+/// [`Unreadable`] if the whole request is rejected. Problems with single events are in [`Body::items`].
 pub fn read(headers: &impl Headers, body: &[u8], now: DateTime<Utc>) -> Result<Body, Unreadable> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Unreadable::TooLarge);
@@ -90,7 +90,7 @@ fn mode(headers: &impl Headers) -> Result<Mode, Unreadable> {
         "application/cloudevents-batch+json" => Mode::Batched,
         "application/x-ndjson" => Mode::Lines,
         _ if media.starts_with("application/cloudevents") => return Err(Unreadable::UnsupportedMediaType),
-        // Any of the headers shows what is meant; which of them is missing is told with the event.
+        // Any `ce-` header means binary mode. A missing required one is reported for the event.
         _ if !headers.attributes().is_empty() => return Ok(Mode::Binary),
         _ => return Err(Unreadable::UnsupportedMediaType),
     };
@@ -110,7 +110,7 @@ fn structured(body: &[u8], now: DateTime<Utc>) -> Result<Result<NewEvent, Reject
 }
 
 fn batched(body: &[u8], now: DateTime<Utc>) -> Result<Vec<Result<NewEvent, Rejection>>, Unreadable> {
-    // The items stay texts here, so that one that nests too deep or is no event leaves the others readable.
+    // The items stay raw texts here, so that an invalid or deeply nested one does not affect the others.
     let items: Vec<&RawValue> = serde_json::from_str(utf8(body)?)
         .map_err(|error| Unreadable::Malformed(format!("the body is not a JSON array of events: {error}")))?;
     if items.len() > MAX_BATCH_ITEMS {

@@ -15,7 +15,7 @@ use super::attributes::{Attributes, DataColumns};
 use super::{MAX_DEPTH, MAX_EVENT_BYTES, NewEvent, Rejection, RejectionCode};
 use crate::model::Payload;
 
-/// The members of a JSON object in their order, each as its text; nothing is resolved, a repeated name stays.
+/// The members of a JSON object in order, each with its raw text. A repeated name is kept.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -38,7 +38,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A member's name, borrowed unless it has escapes.
+/// A member's name. It is borrowed from the text unless it has escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -92,7 +92,7 @@ pub(super) fn check_size(bytes: usize) -> Result<(), Rejection> {
     Err(Rejection::new(RejectionCode::TooLarge, "", detail))
 }
 
-/// Bounds the nesting before anything descends into it.
+/// Checks the nesting depth before any recursive parsing.
 pub(super) fn check_depth(text: &str, pointer: &str) -> Result<(), Rejection> {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -115,9 +115,9 @@ pub(super) fn check_depth(text: &str, pointer: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Keeps out what readers of JSON refuse or understand differently: `data` is given back as it was sent.
+/// Rejects JSON that readers reject or interpret differently, because `data` is returned exactly as it was sent.
 ///
-/// Whole numbers of any length are kept; an expression reads one with more than 64 bits as the nearest double.
+/// Whole numbers of any length are kept. An expression reads one with more than 64 bits as the nearest double.
 pub(super) fn check_data(text: &str) -> Result<(), Rejection> {
     tidegate_kernel::json::check(text, WholeNumbers::Any).map_err(|problem| {
         let JsonProblem { kind, pointer, line, column, .. } = problem;
@@ -129,7 +129,7 @@ pub(super) fn check_data(text: &str) -> Result<(), Rejection> {
     })
 }
 
-/// The columns that a JSON object in `data` has; none where it is anything else.
+/// The columns from a JSON object in `data`; none for any other value.
 pub(super) fn columns(data: &str) -> DataColumns {
     let mut columns = DataColumns::default();
     if data.trim_ascii_start().starts_with('{')

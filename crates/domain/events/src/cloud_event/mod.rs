@@ -1,21 +1,21 @@
-//! CloudEvents 1.0.2 as HTTP carries them: structured, batched, binary; and NDJSON, one event in JSON format a line.
+//! CloudEvents 1.0.2 over HTTP: structured, batched and binary mode; and NDJSON, one event in JSON format per line.
 //!
-//! Pure: bytes and headers in, one verdict per event out. Nothing here knows a store, a clock or a status code.
+//! It is pure: bytes and headers in, one result per event out. It knows no store, no clock and no status codes.
 //!
-//! # What is taken and what is not
+//! # Accepted events
 //! - Required: `specversion` `1.0`, `id`, `source`, `type`. A member that is `null` counts as absent.
-//! - `time` is RFC 3339 with any offset, from 1970 up to 24 hours ahead; absent, it is the time of receipt.
+//! - `time` is RFC 3339 with any offset, from 1970 until 24 hours in the future. If absent, it is the time of receipt.
 //! - Attributes are texts without control characters (CloudEvents, section "Type System"), in bytes: `type`, `actor`,
 //!   `tool`, `session`, `extension` and `datacontenttype` up to 256, `id`, `source` and other extension attributes up to 1,024,
 //!   `subject` and `dataschema` up to 2,048. Extension attributes may also be booleans and 32-bit integers.
-//! - Names of extension attributes are lower-case letters and digits; those that start with `tidegate` are Tidegate's own.
+//! - Names of extension attributes are lower-case letters and digits. Names that start with `tidegate` are reserved.
 //! - One event may have [`MAX_EVENT_BYTES`] and nest [`MAX_DEPTH`] deep, a body [`MAX_BODY_BYTES`] and [`MAX_BATCH_ITEMS`].
 //!
-//! # Columns beside the attributes
-//! `actor`, `tool`, `session` and `extension` can be filtered by and are what detection works on. An extension
-//! attribute of that name wins: attributes are what whoever is on the way may read and set without opening `data`
-//! (CloudEvents, section "Context Attributes"). Where there is none, a text member of that name of a JSON object in
-//! `data` counts, unless it is empty, longer than 256 bytes or has control characters, for then it is just data.
+//! # Columns from attributes or data
+//! `actor`, `tool`, `session` and `extension` can be filtered, and detection works on them. The extension attribute
+//! with that name has precedence, because intermediaries can read and set attributes without parsing `data`
+//! (CloudEvents, section "Context Attributes"). Without it, a text member with that name of a JSON object in `data` is
+//! used, unless it is empty, longer than 256 bytes or has control characters.
 
 mod attributes;
 mod binary;
@@ -30,20 +30,20 @@ use uuid::Uuid;
 
 use crate::model::{EventTime, Payload};
 
-/// The largest event: its JSON text, or in binary mode its body.
+/// The maximum size of an event in bytes: of its JSON text, or in binary mode of its body.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
-/// The largest body of a request.
+/// The maximum size of a request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// How many events one request may carry.
+/// The maximum number of events in one request.
 pub const MAX_BATCH_ITEMS: usize = 10_000;
-/// How deep objects and arrays may nest, the event itself included.
+/// The maximum nesting of objects and arrays, including the event itself.
 pub const MAX_DEPTH: usize = 64;
-/// Extension attributes that begin so are set by Tidegate alone.
+/// The prefix of extension attributes that only Tidegate sets.
 pub const RESERVED_PREFIX: &str = "tidegate";
-/// How many emitted events led to this one; see [`NewEvent::depth`].
+/// The extension attribute for the length of the chain of emitted events; see [`NewEvent::depth`].
 pub const DEPTH_ATTRIBUTE: &str = "tidegatedepth";
 
-/// An event as it came in, valid but not yet stored.
+/// A received event, validated but not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
     /// CloudEvents `id`.
@@ -54,15 +54,15 @@ pub struct NewEvent {
     pub event_type: String,
     /// CloudEvents `subject`.
     pub subject: Option<String>,
-    /// CloudEvents `time`; absent, the time of receipt counts.
+    /// CloudEvents `time`; if absent, the time of receipt is used.
     pub time: Option<EventTime>,
-    /// Who did it.
+    /// The actor of the event.
     pub actor: Option<String>,
-    /// With what.
+    /// The tool that the actor used.
     pub tool: Option<String>,
-    /// What belongs together.
+    /// The session.
     pub session: Option<String>,
-    /// The kind of file that the subject is.
+    /// The file extension of the subject.
     pub extension: Option<String>,
     /// CloudEvents `datacontenttype`.
     pub data_content_type: Option<String>,
@@ -75,9 +75,10 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// An event that Tidegate itself makes, such as a workflow's `emit_event` step.
+    /// An event that Tidegate itself emits, such as that of a workflow's `emit_event` step.
     ///
-    /// `depth` is how many emitted events led to this one; it travels as [`DEPTH_ATTRIBUTE`], which no sender can set.
+    /// `depth` is the number of emitted events that led to this one, itself included. It is stored as
+    /// [`DEPTH_ATTRIBUTE`], which no sender can set.
     #[must_use]
     pub fn emitted(source: String, sender_id: String, event_type: String, depth: u32) -> Self {
         Self {
@@ -97,28 +98,30 @@ impl NewEvent {
         }
     }
 
-    /// How many emitted events led to this one: 0 for one that came from outside.
+    /// The length of the chain of emitted events that ends with this one: 0 for an event from outside.
     #[must_use]
     pub fn depth(&self) -> u32 {
         depth(&self.extensions)
     }
 
-    /// What makes it the same event when it is sent again.
+    /// The key by which a repeated event is detected.
     #[must_use]
     pub fn dedupe_key(&self) -> DedupeKey {
         DedupeKey::new(&self.source, &self.sender_id)
     }
 }
 
-/// The depth that extension attributes carry.
+/// The depth in these extension attributes.
 pub(crate) fn depth(extensions: &Map<String, Value>) -> u32 {
     extensions.get(DEPTH_ATTRIBUTE).and_then(Value::as_u64).and_then(|depth| depth.try_into().ok()).unwrap_or(0)
 }
 
-/// The first 128 bits of SHA-256 over `source` and `id`, each after its length: within a workspace, one event.
+/// The identity of an event in a workspace: the first 128 bits of SHA-256 over `source` and `id`, each prefixed by its
+/// length.
 ///
-/// The lengths keep (`ab`, `c`) and (`a`, `bc`) apart. With a billion events of one workspace in the window the
-/// probability of any two meeting by chance is below 2⁻⁶⁹; whoever makes two meet on purpose loses an event of their own.
+/// The lengths keep (`ab`, `c`) and (`a`, `bc`) apart. With a billion events of one workspace in the window, the
+/// probability of any accidental collision is below 2⁻⁶⁹. A sender who constructs a collision loses only an event of
+/// their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupeKey(Uuid);
 
@@ -142,35 +145,35 @@ impl DedupeKey {
     }
 }
 
-/// Why one event is not taken.
+/// Why one event is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectionCode {
-    /// Not a JSON object.
+    /// It is not a JSON object.
     Malformed,
-    /// Over [`MAX_EVENT_BYTES`].
+    /// It is larger than [`MAX_EVENT_BYTES`].
     TooLarge,
-    /// Over [`MAX_DEPTH`].
+    /// It is nested deeper than [`MAX_DEPTH`].
     TooDeep,
     /// A required attribute is absent or empty.
     MissingAttribute,
-    /// An attribute's name, type, text or length.
+    /// The name, type, text or length of an attribute is invalid.
     BadAttribute,
-    /// An attribute that Tidegate alone sets.
+    /// It has an attribute that only Tidegate may set.
     ReservedAttribute,
-    /// Another version than 1.0.
+    /// The `specversion` is not 1.0.
     UnsupportedSpecversion,
-    /// Before 1970 or over 24 hours ahead.
+    /// The time is before 1970 or more than 24 hours in the future.
     TimeOutOfBounds,
-    /// `data`, `data_base64`, or both at once.
+    /// `data` or `data_base64` is invalid, or both are present.
     BadData,
-    /// Beyond what the plan allows in this period.
+    /// It exceeds the plan's limit for this period.
     QuotaExceeded,
-    /// At the end of too long a chain of emitted events.
+    /// It is at the end of a too long chain of emitted events.
     ChainTooDeep,
 }
 
 impl RejectionCode {
-    /// The code as it is shown outside.
+    /// The code in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -189,14 +192,14 @@ impl RejectionCode {
     }
 }
 
-/// Why one event is not taken, and where in it the reason is.
+/// Why one event is rejected, and the place of the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The reason as a word.
+    /// The reason as a code.
     pub code: RejectionCode,
     /// The reason as a sentence that says what to change.
     pub detail: String,
-    /// JSON pointer (RFC 6901) within the event; empty for the event as a whole.
+    /// The JSON pointer (RFC 6901) within the event; empty for the event as a whole.
     pub pointer: String,
 }
 

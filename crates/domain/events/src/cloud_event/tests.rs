@@ -1,4 +1,4 @@
-//! Each rule of reading an event, with what breaks it.
+//! The rules for reading events, each with inputs that violate it.
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn binary(content_type: Option<&str>, attributes: &[(&str, &str)]) -> Request {
     }
 }
 
-/// A valid event with these members set, or taken away where null.
+/// A valid event with these members set, or removed if null.
 #[expect(clippy::needless_pass_by_value, reason = "called with a literal")]
 fn event(changes: Value) -> Value {
     let mut event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t"});

@@ -1,9 +1,9 @@
-//! A batch of new events, what must be known to count them, and the change that they make.
+//! A batch of new events, the stored data that is needed to count them, and the resulting change.
 //!
-//! Counting is a pure function: `batch + surroundings → delta`. The surroundings are what the store already holds right
-//! beside the new events (the sessions that they join, the neighbours of each in its actor's order of time), so the cost
-//! follows the batch and never the history. All counters are sums of contributions, so the order of arrival and the
-//! way events are split into batches make no difference.
+//! Counting is a pure function: `batch + surroundings → delta`. The surroundings are the stored data next to the new
+//! events: the sessions that they join, and the neighbours of each event in its actor's order of time. So the cost
+//! depends on the batch and not on the history. All counters are sums of contributions, so neither the order of arrival
+//! nor the split into batches changes the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::key::{Dimension, PatternKey, Term};
 use super::{frequency, sequence, session};
 use crate::model::Event;
 
-/// An event with its texts as terms.
+/// An event with its texts replaced by terms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) id: EventId,
@@ -26,9 +26,9 @@ pub(super) struct Seen {
     pub(super) extension: Option<Term>,
 }
 
-/// Where an event stands in its actor's order: by time, and at equal times by subject, then by id.
+/// The sort key of an event in its actor's order: by time, then by subject, then by id.
 ///
-/// Nothing here depends on when the event arrived.
+/// It does not depend on when the event arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Event time.
@@ -42,31 +42,31 @@ pub struct Place {
 /// An event in its actor's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link {
-    /// Who acted.
+    /// The actor.
     pub actor: Term,
-    /// Where the event stands.
+    /// The event's sort key.
     pub place: Place,
-    /// The session that it belongs to.
+    /// The event's session.
     pub session: Option<Term>,
 }
 
-/// What the store holds right before and right after a place, of the same actor.
+/// The stored neighbours of a place, of the same actor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// The last one before.
+    /// The last link before the place.
     pub before: Option<Link>,
-    /// The first one after.
+    /// The first link after the place.
     pub after: Option<Link>,
 }
 
-/// That a subject takes part in a session.
+/// The participation of a subject in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// The session.
     pub session: Term,
     /// The subject.
     pub subject: Term,
-    /// Its first event in this session, by time and then by id.
+    /// The time of the subject's first event in this session; ties are ordered by id.
     pub at: DateTime<Utc>,
     /// The id of that event.
     pub event: EventId,
@@ -75,72 +75,72 @@ pub struct Member {
 /// One value of one dimension on one day (UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DayKey {
-    /// What is counted by.
+    /// The dimension.
     pub dimension: Dimension,
     /// The value; [`Term::NONE`] for [`Dimension::All`].
     pub value: Term,
-    /// The day of event time.
+    /// The day of the event time.
     pub day: NaiveDate,
 }
 
-/// What happened to one value on one day.
+/// The counts of one value on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayCount {
-    /// How many events.
+    /// The number of events.
     pub events: i64,
-    /// The time of the first.
+    /// The time of the first event.
     pub first_at: DateTime<Utc>,
-    /// The time of the last.
+    /// The time of the last event.
     pub last_at: DateTime<Utc>,
-    /// The last, by time and then by id.
+    /// The last event; ties in time are ordered by id.
     pub last_event: EventId,
 }
 
-/// A change to a pattern's counters.
+/// A change of a pattern's counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PatternChange {
-    /// How often it happened.
+    /// The change of its support: how often it happened.
     pub support: i64,
-    /// On how many more days; frequencies only.
+    /// On how many more days it happened; only for frequencies.
     pub days: i64,
-    /// The gaps between both events in milliseconds, summed; sequences only.
+    /// The sum of the gaps between both events, in milliseconds; only for sequences.
     pub gap_ms: i64,
 }
 
-/// A change to what is known of a subject by itself.
+/// A change of a subject's own counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SubjectChange {
-    /// In how many sessions it took part, of those that make pairs.
+    /// The number of sessions with this subject, without oversized ones.
     pub sessions: i64,
     /// How often an actor touched it.
     pub touches: i64,
 }
 
-/// A change to the sums over a workspace.
+/// A change of the totals of a workspace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TotalsChange {
     /// Events.
     pub events: i64,
-    /// Days on which anything happened.
+    /// Days with at least one event.
     pub active_days: i64,
-    /// Sessions that make pairs.
+    /// Sessions that are not oversized.
     pub sessions: i64,
-    /// Sessions that are too large to make pairs.
+    /// Oversized sessions, which make no pairs.
     pub oversized_sessions: i64,
 }
 
-/// What the store holds around a batch.
+/// The stored data next to a batch.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The members of [`Batch::sessions`], at most [`super::MAX_SESSION_SUBJECTS`] and one of each.
+    /// The members of [`Batch::sessions`], of each session at most [`super::MAX_SESSION_SUBJECTS`] + 1.
     pub members: Vec<Member>,
-    /// The gap around the first and the last of each of [`Batch::runs`], and around each of [`Batch::crossed`].
+    /// The gaps around the first and the last link of each of [`Batch::runs`], and around each of [`Batch::crossed`].
     pub gaps: BTreeMap<Link, Gap>,
-    /// Which of [`Batch::days`] have been counted before.
+    /// Which of [`Batch::days`] were counted before.
     pub days: BTreeSet<DayKey>,
 }
 
-/// Everything that a batch changes. Applying it is addition, and inserting `members` and `links`.
+/// All changes of a batch. To apply it, add the counters and insert `members` and `links`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
     /// The texts behind the terms.
@@ -149,19 +149,19 @@ pub struct Delta {
     pub patterns: BTreeMap<PatternKey, PatternChange>,
     /// Changes of subjects.
     pub subjects: BTreeMap<Term, SubjectChange>,
-    /// Changes of the sums.
+    /// Changes of the totals.
     pub totals: TotalsChange,
     /// Counts to add to their days.
     pub days: BTreeMap<DayKey, DayCount>,
-    /// Members to insert, or to replace where their place is earlier than the stored one.
+    /// Members to insert. A stored member is replaced if the new one is earlier.
     pub members: Vec<Member>,
-    /// Sessions that have become too large.
+    /// Sessions that have become oversized.
     pub oversized: BTreeSet<Term>,
-    /// Places to insert.
+    /// Links to insert.
     pub links: Vec<Link>,
 }
 
-/// New events of one workspace, each of which the store has not counted yet.
+/// New events of one workspace. The store has counted none of them yet.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(super) events: Vec<Seen>,
@@ -201,33 +201,33 @@ impl Batch {
         term
     }
 
-    /// The sessions whose members must be known.
+    /// The sessions whose stored members are needed.
     #[must_use]
     pub fn sessions(&self) -> BTreeSet<Term> {
         self.events.iter().filter(|event| event.subject.is_some()).filter_map(|event| event.session).collect()
     }
 
-    /// The days of which must be known whether they were counted before.
+    /// The days for which it is needed whether they were counted before.
     #[must_use]
     pub fn days(&self) -> BTreeSet<DayKey> {
         self.events.iter().flat_map(frequency::day_keys).collect()
     }
 
-    /// The first and the last new event of each actor: the places whose gaps must be known first.
+    /// The first and the last new event of each actor. Their gaps are needed first.
     #[must_use]
     pub fn runs(&self) -> Vec<Link> {
         let ends = |links: &Vec<Link>| [links.first().copied(), links.last().copied().filter(|_| links.len() > 1)];
         self.links.values().flat_map(ends).flatten().collect()
     }
 
-    /// With the gaps of [`Batch::runs`] known: the new events between which the store already holds others, so that each
-    /// must be placed by itself. Empty where events come in the order of time.
+    /// The new events between which the store already has others, given the gaps of [`Batch::runs`]. Each of them needs
+    /// its own gap. Empty if events arrive in order of time.
     #[must_use]
     pub fn crossed(&self, gaps: &BTreeMap<Link, Gap>) -> Vec<Link> {
         sequence::crossed(self, gaps)
     }
 
-    /// What this batch changes.
+    /// The change that this batch makes.
     #[must_use]
     pub fn delta(&self, known: &Surroundings) -> Delta {
         let mut delta = Delta { terms: self.terms.clone(), ..Delta::default() };

@@ -1,4 +1,4 @@
-//! Detection: reads behind the insert and counts, with a cursor that commits with what it counted.
+//! Detection: a consumer of events that counts patterns. Its cursor commits together with the counters.
 
 use std::sync::Arc;
 
@@ -12,33 +12,33 @@ use crate::model::ConsumerName;
 use crate::ports::{EventConsumers, EventFeed};
 use crate::suggestion::{Catalogue, SuggestionLedger, offers};
 
-/// The name of detection's cursor.
+/// The consumer name of detection.
 pub const DETECTION: ConsumerName = ConsumerName("detection");
 
-/// What detection needs of a store, in one transaction.
+/// The slice of a store for detection.
 pub trait DetectionTx: Transaction {
     /// The events.
     fn feed(&mut self) -> Box<dyn EventFeed + '_>;
-    /// The cursor.
+    /// The cursors.
     fn consumers(&mut self) -> Box<dyn EventConsumers + '_>;
     /// The counters.
     fn counters(&mut self) -> Box<dyn PatternCounters + '_>;
-    /// The suggestions that follow from them.
+    /// The suggestions that are derived from the counters.
     fn suggestions(&mut self) -> Box<dyn SuggestionLedger + '_>;
 }
 
-/// How far one step of detection got.
+/// The result of one step of detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// How many events were counted.
     pub events: usize,
-    /// Whether more are waiting.
+    /// Whether more events are unread.
     pub more: bool,
-    /// When the first of them was received.
+    /// When the first of the counted events was received.
     pub oldest: Option<DateTime<Utc>>,
 }
 
-/// Counts what was ingested.
+/// Counts ingested events.
 #[derive(Clone)]
 pub struct Detection {
     store: Arc<dyn UnitOfWork<dyn DetectionTx>>,
@@ -53,35 +53,35 @@ impl Detection {
         Self { store, catalogue, chunk: chunk.max(1) }
     }
 
-    /// Counts the next chunk of the workspace's events, in one transaction with the cursor.
+    /// Counts the next events of the workspace, in one transaction with the cursor.
     ///
-    /// Where somebody else counted it first, nothing changes and the answer is that there may be more.
+    /// If another server counted them first, nothing changes, and the result says that there may be more.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was counted.
+    /// [`StoreError`] if nothing was counted.
     pub async fn step(&self, scope: &WorkspaceScope) -> Result<Step, StoreError> {
         let tx = self.begin(scope).await?;
         self.step_in(tx, self.chunk).await
     }
 
-    /// The transaction of a step, for whoever has to know when its work begins.
+    /// Opens the transaction of a step, for callers that measure when its work begins.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be opened.
+    /// [`StoreError`] if the transaction could not be opened.
     pub async fn begin(&self, scope: &WorkspaceScope) -> Result<Box<dyn DetectionTx>, StoreError> {
         self.store.begin(scope).await
     }
 
-    /// The most events that are counted in one transaction.
+    /// The maximum number of events in one transaction.
     #[must_use]
     pub const fn chunk(&self) -> u32 {
         self.chunk
     }
 
-    /// As [`Detection::step`], in a transaction that is open, with at most `limit` events.
+    /// Like [`Detection::step`], in an open transaction and with at most `limit` events.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was counted.
+    /// [`StoreError`] if nothing was counted.
     pub async fn step_in(&self, mut tx: Box<dyn DetectionTx>, limit: u32) -> Result<Step, StoreError> {
         let limit = limit.clamp(1, self.chunk);
         let from = tx.consumers().cursor(DETECTION).await?;
@@ -90,7 +90,7 @@ impl Detection {
             return Ok(Step { events: 0, more: false, oldest: None });
         }
         let events = tx.feed().read(from, head, limit).await?;
-        // A short read means that nothing is left up to the head: retention may have taken the rest.
+        // A short read means that no event is left up to the head; retention may have deleted some.
         let full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let to = events.last().filter(|_| full).map_or(head, |event| event.position);
         if !tx.consumers().advance(DETECTION, from, to).await? {
@@ -104,10 +104,10 @@ impl Detection {
     }
 }
 
-/// Counts `batch`, and says what it changed and which of the changed patterns happened often enough to be shown.
+/// Counts `batch`. Returns its change, and the changed patterns whose support is high enough to be shown.
 ///
 /// # Errors
-/// [`StoreError`] when the counters could not be read or written.
+/// [`StoreError`] if the counters could not be read or written.
 pub async fn count(counters: &mut dyn PatternCounters, batch: &Batch) -> Result<(Delta, Vec<PatternKey>), StoreError> {
     let mut gaps = counters.gaps(&batch.runs()).await?;
     let crossed = batch.crossed(&gaps);

@@ -1,16 +1,16 @@
-//! Frequency: how often something happened, by day, so that a day can be taken away again.
+//! Frequency: how often something happened, counted per day so that a day can be subtracted later.
 
 use chrono::{DateTime, Timelike, Utc};
 
 use super::batch::{Batch, DayCount, DayKey, Delta, Seen, Surroundings};
 use super::key::{Dimension, PatternKey, Term};
 
-/// The hour of the day in UTC as two digits.
+/// The hour of the day in UTC, as two digits.
 pub(super) fn hour_text(at: DateTime<Utc>) -> String {
     format!("{:02}", at.hour())
 }
 
-/// The day counters that one event adds to.
+/// The day counters to which one event adds.
 pub(super) fn day_keys(event: &Seen) -> impl Iterator<Item = DayKey> + use<> {
     let day = event.at.date_naive();
     [

@@ -1,4 +1,4 @@
-//! What a counter counts: terms, dimensions and pattern keys.
+//! The keys of counters: terms, dimensions and pattern keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use tidegate_kernel::{PatternId, WorkspaceId};
 use uuid::{Builder, Uuid};
 
-/// Stands for a text (a path, an actor, a session, a tool): the first 128 bits of its SHA-256.
+/// A stand-in for a text (a path, an actor, a session, a tool): the first 128 bits of its SHA-256.
 ///
-/// Counters and their indexes hold terms, so that a long path costs 16 bytes and orders the same everywhere.
+/// Counters and their indexes hold terms, so that a long path costs 16 bytes and has the same order everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(Uuid);
 
 impl Term {
-    /// Stands for nothing, where a key has no second part.
+    /// No text, for keys without a second part.
     pub const NONE: Self = Self(Uuid::nil());
 
     /// The term of `text`.
@@ -43,7 +43,7 @@ fn first_128_bits(hash: Sha256) -> [u8; 16] {
     bits
 }
 
-/// An identifier that follows from its parts, so that the same thing found again has the same id (RFC 9562, UUIDv8).
+/// An id that is derived from its parts, so that the same object always has the same id (RFC 9562, UUIDv8).
 pub(crate) fn derived_id(parts: &[&[u8]]) -> Uuid {
     let hash = parts.iter().fold(Sha256::new(), |hash, part| {
         hash.chain_update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes()).chain_update(part)
@@ -51,11 +51,11 @@ pub(crate) fn derived_id(parts: &[&[u8]]) -> Uuid {
     Builder::from_custom_bytes(first_128_bits(hash)).into_uuid()
 }
 
-/// What a frequency pattern counts by.
+/// The attribute by which a frequency pattern counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
-    /// Every event; not a pattern itself, but what the others are shares of.
+    /// All events. It is not a pattern itself, but the total of which the others are shares.
     All,
     /// The file extension.
     Extension,
@@ -71,7 +71,7 @@ impl Dimension {
     /// Every dimension.
     pub const ALL: [Self; 5] = [Self::All, Self::Extension, Self::Tool, Self::Hour, Self::Subject];
 
-    /// The name, as shown and stored.
+    /// The name in the API and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,12 +84,12 @@ impl Dimension {
     }
 }
 
-/// What kind of regularity a pattern is.
+/// The kind of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PatternKind {
     /// Something happens often.
     Frequency,
-    /// One actor does this and next that, within [`super::SEQUENCE_WINDOW`].
+    /// One actor touches one subject and next another one, within [`super::SEQUENCE_WINDOW`].
     Sequence,
     /// Two subjects change in the same sessions.
     CoOccurrence,
@@ -99,7 +99,7 @@ impl PatternKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Frequency, Self::Sequence, Self::CoOccurrence];
 
-    /// The name, as shown and stored.
+    /// The name in the API and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl PatternKind {
     }
 }
 
-/// A text that names no value of its enumeration.
+/// A text that is not a value of the enumeration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not known here")]
 pub struct UnknownName(pub String);
@@ -133,17 +133,17 @@ macro_rules! named {
 }
 named!(Dimension, PatternKind);
 
-/// What makes a pattern this one and no other.
+/// The identity of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PatternKey {
     /// Events whose `dimension` is `value`.
     Frequency {
-        /// What is counted by; never [`Dimension::All`].
+        /// The dimension; never [`Dimension::All`].
         dimension: Dimension,
-        /// The value that is counted.
+        /// The counted value.
         value: Term,
     },
-    /// `from`, and next `to`.
+    /// `from` followed by `to`.
     Sequence {
         /// The earlier subject.
         from: Term,
@@ -152,15 +152,15 @@ pub enum PatternKey {
     },
     /// Both subjects in one session.
     CoOccurrence {
-        /// The subject whose term is smaller.
+        /// The subject with the smaller term.
         low: Term,
-        /// The other one.
+        /// The other subject.
         high: Term,
     },
 }
 
 impl PatternKey {
-    /// The pair of two different subjects, in whichever order they are given.
+    /// The pair of two different subjects, independent of their order.
     #[must_use]
     pub fn pair(one: Term, other: Term) -> Self {
         Self::CoOccurrence { low: one.min(other), high: one.max(other) }
@@ -176,7 +176,7 @@ impl PatternKey {
         }
     }
 
-    /// The parts as columns: dimension, first term, second term.
+    /// The key as columns: dimension, first term, second term.
     #[must_use]
     pub const fn parts(&self) -> (Option<Dimension>, Term, Term) {
         match *self {
@@ -186,7 +186,7 @@ impl PatternKey {
         }
     }
 
-    /// The key of these columns, or `None` where a frequency lacks its dimension.
+    /// The key with these columns, or `None` if a frequency has no dimension.
     #[must_use]
     pub fn from_parts(kind: PatternKind, dimension: Option<Dimension>, a: Term, b: Term) -> Option<Self> {
         match kind {
@@ -196,7 +196,7 @@ impl PatternKey {
         }
     }
 
-    /// The id of this pattern in `workspace`: always the same for the same key.
+    /// The id of this pattern in `workspace`. The same key always has the same id.
     #[must_use]
     pub fn id(&self, workspace: WorkspaceId) -> PatternId {
         let (dimension, a, b) = self.parts();

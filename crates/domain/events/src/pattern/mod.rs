@@ -1,12 +1,12 @@
-//! Patterns: what a workspace's events show when they are counted.
+//! Patterns: regularities in a workspace's events, found by counting.
 //!
-//! - [`key`] names what is counted, [`batch`] turns new events into a change of counters, by the rules in
-//!   [`frequency`], [`sequence`] and [`session`]. All of it is pure.
-//! - [`ports`] is where the counters are kept and how patterns are read; [`detection`] follows the insert,
-//!   [`service`] lists what was found.
+//! - [`key`] identifies counters. [`batch`] turns new events into a change of counters, by the rules in [`frequency`],
+//!   [`sequence`] and [`session`]. All of them are pure.
+//! - [`ports`] stores the counters and reads patterns. [`detection`] is the consumer of events. [`service`] lists
+//!   patterns.
 //!
-//! Counters are sums of contributions, nothing else; times and evidence are looked up where a pattern is read. That is
-//! what makes the result independent of the order of arrival, and what lets contributions be taken away again.
+//! A counter is only a sum of contributions; times and evidence are looked up when a pattern is read. So the result
+//! does not depend on the order of arrival, and contributions can be subtracted again.
 
 pub mod batch;
 pub mod detection;

@@ -1,4 +1,4 @@
-//! A pattern as it is read.
+//! A pattern as read.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::key::{Dimension, PatternKind};
 use super::sequence::SEQUENCE_WINDOW;
 use super::session::MAX_SESSION_SUBJECTS;
 
-/// How often something must have happened to be shown as a pattern (requirements, E5).
+/// The minimum support of a pattern in lists; a product requirement.
 pub const MIN_SUPPORT: i64 = 3;
 
 /// The numbers behind a pattern.
@@ -18,18 +18,18 @@ pub const MIN_SUPPORT: i64 = 3;
 pub enum PatternFacts {
     /// Something happens often.
     Frequency {
-        /// What is counted by.
+        /// The dimension.
         dimension: Dimension,
-        /// The value that is counted.
+        /// The counted value.
         value: String,
-        /// On how many days it happened.
+        /// The number of days on which it happened.
         days: i64,
-        /// On how many days anything happened.
+        /// The number of days with any event.
         active_days: i64,
-        /// How many events there are in all.
+        /// The number of all events.
         all_events: i64,
     },
-    /// One actor's `from`, and next `to`.
+    /// One actor's `from` followed by `to`.
     Sequence {
         /// The earlier subject.
         from: String,
@@ -42,15 +42,15 @@ pub enum PatternFacts {
     },
     /// Two subjects in the same sessions.
     CoOccurrence {
-        /// The subject of fewer sessions: where it changes, the other one does too.
+        /// The subject with fewer sessions. If it changes, the consequent usually changes too.
         antecedent: String,
-        /// The other one.
+        /// The other subject.
         consequent: String,
-        /// Sessions with the antecedent.
+        /// The number of sessions with the antecedent.
         antecedent_sessions: i64,
-        /// Sessions with the consequent.
+        /// The number of sessions with the consequent.
         consequent_sessions: i64,
-        /// Sessions in all, of those that make pairs.
+        /// The number of all sessions that are not oversized.
         all_sessions: i64,
     },
 }
@@ -58,9 +58,9 @@ pub enum PatternFacts {
 /// A pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// Always the same for the same thing in the same workspace.
+    /// The id; the same pattern in the same workspace always has the same id.
     pub id: PatternId,
-    /// How often it happened: events for a frequency, sessions for a co-occurrence.
+    /// How often it happened: the number of events for a frequency, of sessions for a co-occurrence.
     pub support: i64,
     /// The numbers.
     pub facts: PatternFacts,
@@ -88,7 +88,7 @@ impl PatternFacts {
         }
     }
 
-    /// The subject that comes first: the value of a frequency, the earlier one of a sequence, the antecedent of a pair.
+    /// The first subject: the value of a frequency, the earlier one of a sequence, the antecedent of a pair.
     #[must_use]
     pub fn first_subject(&self) -> &str {
         match self {
@@ -98,11 +98,11 @@ impl PatternFacts {
         }
     }
 
-    /// How often it happened, and of how many times that it could have: what the confidence is the ratio of.
+    /// How often it happened, and how often it could have happened. The confidence is their ratio.
     ///
-    /// - Frequency: days on which it happened, of the days on which anything happened.
+    /// - Frequency: the days on which it happened, of the days with any event.
     /// - Sequence: how often `to` came next, of how often `from` was touched.
-    /// - Co-occurrence: sessions with both, of the sessions with the antecedent.
+    /// - Co-occurrence: the sessions with both, of the sessions with the antecedent.
     #[must_use]
     pub const fn trials(&self, support: i64) -> (i64, i64) {
         match self {
@@ -114,15 +114,15 @@ impl PatternFacts {
 }
 
 impl Pattern {
-    /// The share of the times that it could have happened in which it did; 0 to 1. See [`PatternFacts::trials`].
+    /// How often it happened as a share of how often it could have happened, from 0 to 1. See [`PatternFacts::trials`].
     #[must_use]
     pub fn confidence(&self) -> f64 {
         let (hits, of) = self.facts.trials(self.support);
         ratio(hits, of)
     }
 
-    /// How many times likelier both are together than if they had nothing to do with each other: P(A∧B) / (P(A)·P(B)).
-    /// Brin et al., "Dynamic itemset counting and implication rules for market basket data" (1997), call it interest.
+    /// How many times more often both occur together than if they were independent: P(A∧B) / (P(A)·P(B)). Called
+    /// interest in Brin et al., "Dynamic itemset counting and implication rules for market basket data" (1997).
     #[must_use]
     pub fn lift(&self) -> Option<f64> {
         match &self.facts {
@@ -159,7 +159,7 @@ impl Pattern {
         }
     }
 
-    /// The names and numbers by themselves.
+    /// The names and counts of the description, as an object.
     #[must_use]
     pub fn params(&self) -> Value {
         match &self.facts {
@@ -194,23 +194,23 @@ fn seconds(millis: i64) -> String {
     }
 }
 
-/// Which patterns are asked for.
+/// A filter for patterns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatternFilter {
-    /// Of these kinds.
+    /// Only patterns of these kinds.
     pub kinds: Vec<PatternKind>,
-    /// At least this confidence.
+    /// The minimum confidence.
     pub min_confidence: f64,
 }
 
 impl Default for PatternFilter {
-    /// All of them.
+    /// Matches all patterns.
     fn default() -> Self {
         Self { kinds: PatternKind::ALL.to_vec(), min_confidence: 0.0 }
     }
 }
 
-/// The place of a pattern in the list: strongest first, which is by support and then by id, both falling.
+/// The sort key of a pattern in lists: by support and then by id, both descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PatternPlace {
     /// The support.
@@ -219,19 +219,19 @@ pub struct PatternPlace {
     pub id: PatternId,
 }
 
-/// A page of patterns, and what it was computed from.
+/// A page of patterns, and the data from which it was computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedPatterns {
     /// The patterns.
     pub page: Page<Pattern, PatternPlace>,
-    /// The answer equals a recomputation over the events up to here.
+    /// The result equals a recount of all events up to this position.
     pub watermark: Position,
-    /// How many sessions were too large to make pairs.
+    /// The number of oversized sessions, which made no pairs.
     pub oversized_sessions: i64,
 }
 
 impl ListedPatterns {
-    /// What the reader should know about what is not in the list.
+    /// Notes for the reader about what the list does not include.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let sessions = match self.oversized_sessions {

@@ -1,4 +1,4 @@
-//! Where counters are kept and how patterns are read.
+//! The store ports of patterns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,51 +9,51 @@ use super::batch::{DayKey, Delta, Gap, Link, Member};
 use super::key::{PatternKey, Term};
 use super::model::{ListedPatterns, PatternFilter, PatternPlace};
 
-/// The counters of one workspace, as detection sees them.
+/// The counters of one workspace, for detection.
 ///
-/// Reads are only ever of what lies right beside new events, so each MUST cost what its argument costs, whatever the
-/// history holds.
+/// Reads concern only data next to new events, so the cost of each MUST depend on its argument and not on the history.
 #[async_trait]
 pub trait PatternCounters: Send {
-    /// The members of `sessions`: of each at most [`super::MAX_SESSION_SUBJECTS`] and one, which says that it is oversized.
+    /// The members of `sessions`: of each session at most [`super::MAX_SESSION_SUBJECTS`] + 1. The extra one shows that
+    /// the session is oversized.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn members(&mut self, sessions: &BTreeSet<Term>) -> Result<Vec<Member>, StoreError>;
 
-    /// The stored link right before and the one right after each of `links`, of the same actor, in the order of
-    /// [`super::batch::Place`]. MUST answer for every one of `links`.
+    /// The stored links right before and right after each of `links`, of the same actor, in the order of
+    /// [`super::batch::Place`]. MUST return a gap for every one of `links`.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn gaps(&mut self, links: &[Link]) -> Result<BTreeMap<Link, Gap>, StoreError>;
 
-    /// Those of `days` that have been counted before.
+    /// Those of `days` that were counted before.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn counted(&mut self, days: &BTreeSet<DayKey>) -> Result<BTreeSet<DayKey>, StoreError>;
 
-    /// Adds `delta`, and returns those of its patterns that now have a support of at least [`super::MIN_SUPPORT`]. Counters
-    /// MUST be added to, never overwritten, and a member MUST keep the earlier of both events.
+    /// Applies `delta`, and returns those of its patterns that now have a support of at least [`super::MIN_SUPPORT`].
+    /// MUST add to counters and MUST NOT overwrite them. A member MUST keep the earlier of both events.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be written.
+    /// [`StoreError`] if it could not be written.
     async fn apply(&mut self, delta: &Delta) -> Result<Vec<PatternKey>, StoreError>;
 }
 
-/// Patterns as they are read.
+/// Reads patterns.
 #[async_trait]
 pub trait PatternRepository: Send {
-    /// A page of patterns with a support of at least [`super::MIN_SUPPORT`], strongest first, after `after`.
+    /// Returns a page of patterns with a support of at least [`super::MIN_SUPPORT`], strongest first, after `after`.
     ///
-    /// The rows, their evidence and the watermark MUST come from one snapshot. Evidence is the latest events that show the
-    /// pattern: for a frequency the last of each of the last 5 days; for the others both events of the last 3 times. First and
-    /// last seen are the times of the first and the last event; for a co-occurrence of the antecedent's first event in the
-    /// first and in the last session.
+    /// The rows, their evidence and the watermark MUST come from one snapshot. The evidence is the latest events of the
+    /// pattern: for a frequency the last event of each of the last 5 days, for the other kinds both events of the last
+    /// 3 occurrences. First and last seen are the times of the first and the last event; for a co-occurrence, of the
+    /// antecedent's first event in the first and in the last session.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn list(
         &mut self,
         filter: &PatternFilter,

@@ -1,10 +1,9 @@
-//! Sequence: one actor's A and the next B.
+//! Sequence: one actor touches A and then B.
 //!
-//! The events of an actor that have a subject stand in one line, by [`Place`]. Two that stand side by side are a
-//! sequence where they are at most [`SEQUENCE_WINDOW`] apart and are about different subjects. The one exception: events
-//! of one session at the very same instant (the files of a commit) have no order among themselves, so they make no
-//! sequence; that they belong together is what co-occurrence says. An event that comes late is put in its place: it
-//! takes away what its neighbours made and adds what it makes with them.
+//! The events of an actor that have a subject are ordered by [`Place`]. Two adjacent events are a sequence if they are
+//! at most [`SEQUENCE_WINDOW`] apart and have different subjects. Exception: events of one session at the same instant
+//! (the files of a commit) have no order among themselves, so they make no sequence; co-occurrence counts them. A late
+//! event is inserted at its place: it subtracts the sequence of its neighbours and adds those that it makes with them.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +12,10 @@ use chrono::TimeDelta;
 use super::batch::{Batch, Delta, Gap, Link, Surroundings};
 use super::key::PatternKey;
 
-/// How far apart two events of a sequence may be.
+/// The maximum time between the two events of a sequence.
 pub const SEQUENCE_WINDOW: TimeDelta = TimeDelta::seconds(300);
 
-/// What two neighbours make: the sequence and its gap in milliseconds.
+/// The sequence that two adjacent links make, with its gap in milliseconds; `None` if they make none.
 pub(super) fn step(before: &Link, after: &Link) -> Option<(PatternKey, i64)> {
     let gap = after.place.at - before.place.at;
     let one_moment = gap.is_zero() && before.session.is_some() && before.session == after.session;
@@ -39,7 +38,7 @@ pub(super) fn count(batch: &Batch, known: &Surroundings, delta: &mut Delta) {
         let mut at: Option<Link> = None;
         for link in links {
             delta.subjects.entry(link.place.subject).or_default().touches += 1;
-            // The gap of the link before holds for this one too, unless the store has something between them.
+            // The gap of the previous link also applies to this one, unless the store has a link between them.
             if at.is_none() || gap.after.is_some_and(|after| after < *link) {
                 close(at, gap, delta);
                 gap = known.gaps.get(link).copied().unwrap_or_default();
@@ -54,7 +53,7 @@ pub(super) fn count(batch: &Batch, known: &Surroundings, delta: &mut Delta) {
     }
 }
 
-/// The last of the new events in a gap stands before what ends the gap.
+/// The last new link in a gap is adjacent to the link after the gap.
 fn close(at: Option<Link>, gap: Gap, delta: &mut Delta) {
     add(at, gap.after, 1, delta);
 }

@@ -1,4 +1,4 @@
-//! Listing patterns.
+//! The use case of listing patterns.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidegate_kernel::{Forbidden, PageSize, Permission, StoreError, Transaction, 
 use super::model::{ListedPatterns, PatternFilter, PatternPlace};
 use super::ports::PatternRepository;
 
-/// What listing patterns needs of a store.
+/// The slice of a store for listing patterns.
 pub trait PatternsTx: Transaction {
     /// Patterns as they are read.
     fn patterns(&mut self) -> Box<dyn PatternRepository + '_>;
@@ -40,7 +40,7 @@ impl Patterns {
     /// A page of patterns, strongest first.
     ///
     /// # Errors
-    /// [`ListPatternsError`] when the caller lacks `patterns:read` or the store failed.
+    /// [`ListPatternsError`] if the caller lacks `patterns:read` or the store failed.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,

@@ -1,15 +1,16 @@
-//! Co-occurrence: the subjects of one session.
+//! Co-occurrence: subjects in the same session.
 //!
-//! Each two subjects of a session are a pair, once per session. A session of over [`MAX_SESSION_SUBJECTS`] says nothing
-//! about which two belong together (a reformatted code base, an import) and would make thousands of pairs: it makes
-//! none, counts as oversized, and one that grows past the limit takes back what it had made.
+//! Every two subjects of a session are a pair, once per session. A session with more than [`MAX_SESSION_SUBJECTS`]
+//! subjects (reformatted code, an import) says nothing about which two belong together and would make thousands of
+//! pairs. It counts as oversized and makes no pairs. A session that grows beyond the limit subtracts the pairs that it
+//! made.
 
 use std::collections::BTreeMap;
 
 use super::batch::{Batch, Delta, Member, Surroundings};
 use super::key::{PatternKey, Term};
 
-/// How many subjects a session may have and still make pairs.
+/// The maximum number of subjects of a session that makes pairs.
 pub const MAX_SESSION_SUBJECTS: usize = 100;
 
 type Members = BTreeMap<Term, Member>;
@@ -55,7 +56,7 @@ fn keep_earlier(members: &mut Members, member: Member) {
     }
 }
 
-/// What `subjects` add to a session that has `others` already.
+/// Adds the contributions of `subjects` to a session that already has `others`, multiplied by `sign`.
 fn contribute(subjects: &[Term], others: &[Term], sign: i64, delta: &mut Delta) {
     for (index, subject) in subjects.iter().enumerate() {
         delta.subjects.entry(*subject).or_default().sessions += sign;

@@ -1,4 +1,4 @@
-//! Counting in batches equals counting from scratch, whatever the order and the splitting.
+//! Counting in batches equals counting all events at once, whatever the order and the split.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -17,7 +17,7 @@ use super::ports::PatternCounters;
 use super::session::MAX_SESSION_SUBJECTS;
 use crate::model::{Event, EventTime};
 
-/// The counters in memory.
+/// Counters in memory.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Memory {
     patterns: BTreeMap<PatternKey, PatternChange>,
@@ -88,7 +88,7 @@ impl PatternCounters for Memory {
 impl Memory {
     fn add(&mut self, events: &[Event]) -> Delta {
         let batch = Batch::new(events);
-        // Nothing in memory is ever pending.
+        // Operations in memory are never pending.
         match pin!(count(self, &batch)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(counted) => counted.unwrap().0,
             Poll::Pending => panic!("memory does not wait"),
@@ -99,7 +99,7 @@ impl Memory {
         self.patterns.get(&key).map_or(0, |change| change.support)
     }
 
-    /// What is left when everything that is zero is forgotten.
+    /// The counters without those that are zero.
     fn settled(mut self) -> Self {
         self.patterns.retain(|_, change| *change != PatternChange::default());
         self.subjects.retain(|_, change| *change != SubjectChange::default());
@@ -109,7 +109,7 @@ impl Memory {
 
 type Occurrence = (DateTime<Utc>, Term, EventId, Option<Term>);
 
-/// The definitions, once more and plainly: all events at hand, nothing incremental.
+/// The definitions in the simplest form: on all events, nothing incremental.
 fn recount(events: &[Event]) -> Memory {
     let mut memory = Memory::default();
     let mut sessions: BTreeMap<&str, BTreeMap<&str, (DateTime<Utc>, EventId)>> = BTreeMap::new();
@@ -294,7 +294,7 @@ prop_compose! {
         let names = ["a.rs", "b.rs", "c.md", "d", "e.toml", "f.rs"];
         let mut events: Vec<Event> = Vec::new();
         for (second, actor, session, subject, coarse) in rows {
-            // Half of the times are coarse, so that ties come up.
+            // Half of the times are coarse, so that ties occur.
             let second = if coarse { second / 200 * 200 } else { second } * if second % 7 == 0 { 90 } else { 1 };
             let number = u32::try_from(events.len()).unwrap();
             let session = session.map(|session| format!("s{session}"));
@@ -308,7 +308,7 @@ prop_compose! {
             }
             events.push(next);
         }
-        // Session s0 is a large one in some cases: just below, at, or above the limit.
+        // In some cases, session s0 is large: just below, at or above the limit.
         for n in 0..giant.unwrap_or(0) {
             let number = u32::try_from(events.len()).unwrap();
             events.push(event(number, 50, "p9", Some("s0"), &format!("g{n}")));

@@ -16,10 +16,10 @@ const FILES: [&str; 3] = [
     include_str!("catalogue/hot_file_review.json"),
 ];
 
-/// Why a catalogue cannot be used; a defect of the program that carries it.
+/// Why a catalogue is invalid, which is a defect of the program that contains it.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// A file is not a rule.
+    /// A file is not a valid rule.
     #[error("a rule of the catalogue cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
     /// A rule names a kind or a dimension that does not exist.
@@ -27,7 +27,7 @@ pub enum CatalogueError {
     UnknownName {
         /// The rule.
         rule: String,
-        /// What it names.
+        /// The unknown name.
         name: String,
     },
 }
@@ -53,7 +53,7 @@ struct PatternSelector {
     dimension: Option<String>,
 }
 
-/// One rule: what a pattern must be like, and the workflow that it then suggests.
+/// One rule: the conditions on a pattern, and the workflow to suggest for it.
 #[derive(Debug, Clone)]
 pub struct Rule {
     name: String,
@@ -88,13 +88,13 @@ impl Rule {
         })
     }
 
-    /// The name, unique in the catalogue.
+    /// The rule's name, unique in the catalogue.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The template with its version.
+    /// The name of the template with its version.
     #[must_use]
     pub fn template(&self) -> String {
         format!("{}@{}", self.name, self.version)
@@ -104,19 +104,19 @@ impl Rule {
         self.kind == key.kind() && (self.dimension.is_none() || self.dimension == key.parts().0)
     }
 
-    /// What is suggested, in one line.
+    /// The title of the suggestion, in one line.
     #[must_use]
     pub fn title(&self, suggestion: &Suggestion) -> String {
         Parameters::of(suggestion).write(&self.title)
     }
 
-    /// Why, with the names and the counts.
+    /// The reason for the suggestion, with names and counts.
     #[must_use]
     pub fn reasoning(&self, suggestion: &Suggestion) -> String {
         Parameters::of(suggestion).write(&self.reasoning)
     }
 
-    /// The workflow, with its parameters filled in. It listens to events of `event_types`.
+    /// The workflow document, with its parameters filled in. It is triggered by events of `event_types`.
     #[must_use]
     pub fn document(&self, suggestion: &Suggestion, event_types: &[String]) -> Value {
         Parameters::of(suggestion).fill(&self.document, event_types)
@@ -128,10 +128,10 @@ impl Rule {
 pub struct Catalogue(Vec<Rule>);
 
 impl Catalogue {
-    /// The catalogue that is compiled in.
+    /// The compiled-in catalogue.
     ///
     /// # Errors
-    /// [`CatalogueError`] where a file of it is broken, which a test rules out.
+    /// [`CatalogueError`] if one of its files is invalid, which a test rules out.
     pub fn built_in() -> Result<Self, CatalogueError> {
         FILES.into_iter().map(Rule::read).collect::<Result<_, _>>().map(Self)
     }
@@ -142,19 +142,19 @@ impl Catalogue {
         &self.0
     }
 
-    /// The rule of this name.
+    /// The rule with this name.
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.0.iter().find(|rule| rule.name == name)
     }
 
-    /// Whether any rule is about patterns like this.
+    /// Whether any rule applies to patterns of this kind and dimension.
     #[must_use]
     pub fn concerns(&self, key: &PatternKey) -> bool {
         self.0.iter().any(|rule| rule.concerns(key))
     }
 
-    /// Whether a workflow of the catalogue sends events of this type.
+    /// Whether a workflow of the catalogue emits events of this type.
     #[must_use]
     pub fn emits(&self, event_type: &str) -> bool {
         let steps = self.0.iter().filter_map(|rule| rule.document.pointer("/steps")?.as_array()).flatten();
@@ -162,7 +162,7 @@ impl Catalogue {
         emitted.any(|emitted| emitted == event_type)
     }
 
-    /// What the rules say about `candidate`.
+    /// The offers of all rules for `candidate`.
     pub fn offers<'a>(&'a self, workspace: WorkspaceId, candidate: &'a Candidate) -> impl Iterator<Item = Offer> + 'a {
         let (hits, of) = candidate.facts.trials(candidate.support);
         let confidence = wilson_lower_bound(hits, of);

@@ -1,13 +1,12 @@
-//! How sure a share is.
+//! The confidence in a measured share.
 
 /// The normal quantile for 95 % (two-sided).
 const Z: f64 = 1.959_963_984_540_054;
 
-/// The lower bound of the 95 % Wilson score interval for `hits` of `of`, in millionths, rounded down.
+/// The lower bound of the 95 % Wilson score interval for `hits` out of `of`, in millionths, rounded down.
 ///
 /// E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-/// Statistical Association 22 (1927), 209–212. Three of three give 0.438, so a share is believed only as far as its
-/// sample carries it.
+/// Statistical Association 22 (1927), 209–212. A small sample gives a low bound: three out of three give 0.438.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,

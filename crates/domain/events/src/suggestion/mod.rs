@@ -1,11 +1,11 @@
-//! Suggestions: from a pattern to a workflow that does something about it.
+//! Suggestions: workflows that a pattern suggests.
 //!
-//! - [`catalogue`] holds rules and their workflow templates as data, [`template`] fills them in; [`confidence`] says how
-//!   sure a share is. All of it is pure.
-//! - [`offers`] makes suggestions behind detection, [`ports`] is where they are kept, [`service`] lists and dismisses
-//!   them. Applying one touches workflows too, so that use case lives outside this crate.
+//! - [`catalogue`] holds rules and their workflow templates as data. [`template`] fills the templates in.
+//!   [`confidence`] computes the confidence in a share. All of them are pure.
+//! - [`offers`] makes suggestions during detection. [`ports`] stores them. [`service`] lists and dismisses them.
+//!   Applying a suggestion also changes workflows, so that use case is in another crate.
 //!
-//! A suggestion belongs to a rule and a pattern and has an id that follows from both, so nothing is offered twice.
+//! The id of a suggestion is derived from its rule and its pattern, so nothing is suggested twice.
 
 pub mod catalogue;
 pub mod confidence;

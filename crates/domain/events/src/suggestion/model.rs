@@ -1,4 +1,4 @@
-//! A suggestion, and what it is made of.
+//! A suggestion, and the data from which it is made.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,17 +9,17 @@ use tidegate_kernel::{EventId, Page, PatternId, Position, SuggestionId, Workflow
 use crate::pattern::key::{UnknownName, derived_id};
 use crate::pattern::{PatternFacts, PatternKey, Term};
 
-/// The least confidence with which anything is suggested, in millionths (requirements, E5).
+/// The minimum confidence of a suggestion, in millionths; a product requirement.
 pub const MIN_CONFIDENCE: i64 = 300_000;
 
-/// What became of a suggestion.
+/// The status of a suggestion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SuggestionStatus {
-    /// Waiting for an answer.
+    /// Waits for a decision.
     Open,
-    /// Made into a workflow.
+    /// Was made into a workflow.
     Applied,
-    /// Refused; it is never offered again.
+    /// Was dismissed; it is never suggested again.
     Dismissed,
 }
 
@@ -27,7 +27,7 @@ impl SuggestionStatus {
     /// Every status.
     pub const ALL: [Self; 3] = [Self::Open, Self::Applied, Self::Dismissed];
 
-    /// The name, as shown and stored.
+    /// The name in the API and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl FromStr for SuggestionStatus {
     }
 }
 
-/// A pattern that a suggestion could be made of, with its numbers as they are now.
+/// A pattern with its current counts, for which rules may make suggestions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The pattern.
@@ -60,13 +60,13 @@ pub struct Candidate {
     pub key: PatternKey,
     /// How often it happened.
     pub support: i64,
-    /// The numbers behind it.
+    /// The counts behind it.
     pub facts: PatternFacts,
 }
 
 impl Candidate {
-    /// The subject whose growth lowers the confidence: the one that the others depend on. [`Term::NONE`] stands for the
-    /// number of active days.
+    /// The subject whose growth lowers the confidence: the one that is the denominator of the share. [`Term::NONE`]
+    /// stands for the number of active days.
     #[must_use]
     pub fn basis(&self) -> Term {
         match &self.facts {
@@ -77,24 +77,24 @@ impl Candidate {
     }
 }
 
-/// What a rule says about a candidate.
+/// The result of a rule for a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// Follows from the workspace, the rule and the pattern.
+    /// Derived from the workspace, the rule and the pattern.
     pub id: SuggestionId,
     /// The rule.
     pub rule: String,
-    /// The pattern with its numbers.
+    /// The pattern with its counts.
     pub candidate: Candidate,
     /// The lower bound of its share, in millionths.
     pub confidence: i64,
-    /// Whether that and the support are enough to offer it. One that was offered before and is no longer good enough is
-    /// kept with its confidence, but not listed while it is below [`MIN_CONFIDENCE`].
+    /// Whether confidence and support are high enough for a suggestion. A stored suggestion that is no longer good
+    /// keeps its updated confidence, and is not listed while that is below [`MIN_CONFIDENCE`].
     pub good: bool,
 }
 
 impl Offer {
-    /// The id of what `rule` suggests about `pattern` in `workspace`.
+    /// The id of the suggestion of `rule` for `pattern` in `workspace`.
     #[must_use]
     pub fn id(workspace: WorkspaceId, rule: &str, pattern: PatternId) -> SuggestionId {
         SuggestionId::from_uuid(derived_id(&[
@@ -106,7 +106,7 @@ impl Offer {
     }
 }
 
-/// A suggestion as it is stored.
+/// A stored suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
     /// Its id.
@@ -115,37 +115,37 @@ pub struct Suggestion {
     pub rule: String,
     /// The pattern behind it.
     pub pattern: PatternId,
-    /// How often the pattern had happened when this was last looked at.
+    /// The pattern's support at the last update.
     pub support: i64,
-    /// The numbers at that time.
+    /// The counts at that time.
     pub facts: PatternFacts,
     /// The lower bound of its share, in millionths.
     pub confidence: i64,
-    /// What became of it.
+    /// Its status.
     pub status: SuggestionStatus,
-    /// The workflow that it was made into.
+    /// The workflow that was made from it.
     pub workflow: Option<WorkflowId>,
-    /// The latest events that show the pattern.
+    /// The latest events of the pattern.
     pub evidence: Vec<EventId>,
 }
 
-/// Which suggestions are asked for.
+/// A filter for suggestions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuggestionFilter {
-    /// Of these statuses.
+    /// Only suggestions with one of these statuses.
     pub statuses: Vec<SuggestionStatus>,
-    /// At least this confidence, in millionths. Open ones are never listed below [`MIN_CONFIDENCE`].
+    /// The minimum confidence, in millionths. Open suggestions below [`MIN_CONFIDENCE`] are never listed.
     pub min_confidence: i64,
 }
 
 impl Default for SuggestionFilter {
-    /// All of them.
+    /// Matches all suggestions.
     fn default() -> Self {
         Self { statuses: SuggestionStatus::ALL.to_vec(), min_confidence: 0 }
     }
 }
 
-/// The place of a suggestion in the list: by confidence and then by id, both falling.
+/// The sort key of a suggestion in lists: by confidence and then by id, both descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SuggestionPlace {
     /// The confidence in millionths.
@@ -154,11 +154,11 @@ pub struct SuggestionPlace {
     pub id: SuggestionId,
 }
 
-/// A page of suggestions, and what it was computed from.
+/// A page of suggestions, and the data from which it was computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSuggestions {
     /// The suggestions.
     pub page: Page<Suggestion, SuggestionPlace>,
-    /// The answer follows from the events up to here.
+    /// The result is based on the events up to this position.
     pub watermark: Position,
 }

@@ -1,4 +1,4 @@
-//! Makes suggestions behind detection.
+//! Makes and updates suggestions during detection.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,11 @@ use super::ports::SuggestionLedger;
 use crate::pattern::batch::Delta;
 use crate::pattern::{PatternKey, Term};
 
-/// Offers what of the patterns in `shown` is good enough, and brings the open suggestions that `delta` touched up to date.
+/// Makes suggestions for the patterns in `shown` that are good enough, and updates the open suggestions that `delta`
+/// affects.
 ///
 /// # Errors
-/// [`StoreError`] when suggestions could not be read or written.
+/// [`StoreError`] if suggestions could not be read or written.
 pub async fn refresh(
     catalogue: &Catalogue,
     ledger: &mut dyn SuggestionLedger,

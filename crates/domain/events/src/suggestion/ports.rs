@@ -1,4 +1,4 @@
-//! Where suggestions are kept.
+//! The store ports of suggestions.
 
 use std::collections::BTreeSet;
 
@@ -10,38 +10,39 @@ use super::model::{
 };
 use crate::pattern::{PatternKey, Term};
 
-/// Suggestions as detection makes them.
+/// Suggestions, for detection.
 #[async_trait]
 pub trait SuggestionLedger: Send {
-    /// The workspace of the transaction; ids of suggestions follow from it.
+    /// The workspace of the transaction. The ids of suggestions are derived from it.
     fn workspace(&self) -> WorkspaceId;
 
-    /// The numbers, as they are now in this transaction, of `patterns` and of every pattern behind an open suggestion whose
+    /// The current counts, in this transaction, of `patterns` and of every pattern behind an open suggestion whose
     /// [`Candidate::basis`] is one of `subjects`.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn candidates(
         &mut self,
         patterns: &[PatternKey],
         subjects: &BTreeSet<Term>,
     ) -> Result<Vec<Candidate>, StoreError>;
 
-    /// Inserts the good ones of `offers` that are new, and gives those that are stored and open their new numbers. MUST
-    /// leave applied and dismissed ones as they are.
+    /// Inserts the good ones of `offers` that are new, and updates the counts of those that are stored and open. MUST
+    /// NOT change applied and dismissed ones.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be written.
+    /// [`StoreError`] if they could not be written.
     async fn offer(&mut self, offers: &[Offer]) -> Result<(), StoreError>;
 }
 
-/// Suggestions as they are read and answered.
+/// Suggestions, for people who read and decide on them.
 #[async_trait]
 pub trait SuggestionRepository: Send {
-    /// A page of suggestions, most confident first, after `after`. Rows, evidence and watermark MUST come from one snapshot.
+    /// A page of suggestions, highest confidence first, after `after`. Rows, evidence and watermark MUST come from one
+    /// snapshot.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn list(
         &mut self,
         filter: &SuggestionFilter,
@@ -49,16 +50,16 @@ pub trait SuggestionRepository: Send {
         size: PageSize,
     ) -> Result<ListedSuggestions, StoreError>;
 
-    /// The suggestion with this id. MUST keep others from answering it until the transaction ends.
+    /// The suggestion with this id. MUST lock it, so that no other transaction can answer it until this one ends.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it could not be read.
     async fn find(&mut self, id: SuggestionId) -> Result<Option<Suggestion>, StoreError>;
 
-    /// Answers an open suggestion. MUST change nothing and return false where it is not open.
+    /// Sets the status of an open suggestion. MUST change nothing and return false if it is not open.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be written.
+    /// [`StoreError`] if it could not be written.
     async fn answer(
         &mut self,
         id: SuggestionId,
@@ -66,10 +67,10 @@ pub trait SuggestionRepository: Send {
         workflow: Option<WorkflowId>,
     ) -> Result<bool, StoreError>;
 
-    /// The distinct types of those of `events` that are about `subject`, at most 5, in the order of the alphabet: what a
-    /// workflow has to listen to.
+    /// The distinct types of those of `events` whose subject is `subject`, at most 5, in alphabetical order: the event
+    /// types that trigger the workflow.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     async fn event_types(&mut self, events: &[EventId], subject: &str) -> Result<Vec<String>, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Listing and dismissing suggestions.
+//! Use cases of suggestions: list and dismiss.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tidegate_kernel::{
 use super::model::{ListedSuggestions, Suggestion, SuggestionFilter, SuggestionPlace, SuggestionStatus};
 use super::ports::SuggestionRepository;
 
-/// What listing and dismissing need of a store.
+/// The slice of a store for listing and dismissing suggestions.
 pub trait SuggestionsTx: Transaction {
     /// The suggestions.
     fn suggestions(&mut self) -> Box<dyn SuggestionRepository + '_>;
@@ -38,7 +38,7 @@ pub enum DismissSuggestionError {
     /// This workspace has no such suggestion.
     #[error("there is no such suggestion")]
     NotFound,
-    /// It has been made into a workflow; delete that instead.
+    /// It was already made into a workflow; delete the workflow instead.
     #[error("the suggestion has been applied already")]
     Applied,
     /// The store failed.
@@ -59,10 +59,10 @@ impl Suggestions {
         Self { store }
     }
 
-    /// A page of suggestions, most confident first.
+    /// A page of suggestions, highest confidence first.
     ///
     /// # Errors
-    /// [`ListSuggestionsError`] when the caller lacks `suggestions:read` or the store failed.
+    /// [`ListSuggestionsError`] if the caller lacks `suggestions:read` or the store failed.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -77,10 +77,11 @@ impl Suggestions {
         Ok(listed)
     }
 
-    /// Dismisses a suggestion for good. One that is dismissed already stays so.
+    /// Dismisses a suggestion permanently. A suggestion that is already dismissed stays dismissed.
     ///
     /// # Errors
-    /// [`DismissSuggestionError`] when the caller lacks `suggestions:apply`, or the suggestion is not there or applied already.
+    /// [`DismissSuggestionError`] if the caller lacks `suggestions:apply`, or the suggestion does not exist or was
+    /// applied.
     pub async fn dismiss(
         &self,
         scope: &WorkspaceScope,

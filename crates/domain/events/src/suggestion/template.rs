@@ -1,9 +1,11 @@
 //! Fills a template in.
 //!
-//! The names in it are what somebody sent (a path may hold quotes, braces, anything), so they are never pasted:
-//! - `{name}` in a title, a reason or a workflow's name and description is text that nobody evaluates, shortened;
-//! - `$name$` anywhere else in a document stands inside `${{ … }}` and becomes a CEL literal, everything unusual escaped;
-//! - a trigger with `$event_type$` is repeated for each type.
+//! Names come from senders of events (a path may contain quotes, braces, anything), so they are never inserted
+//! unescaped:
+//! - `{name}` in a title, a reason or a workflow's name and description is shortened text that is never evaluated;
+//! - `$name$` anywhere else in a document is inside `${{ … }}` and becomes a CEL literal with special characters
+//!   escaped;
+//! - a trigger with `$event_type$` is repeated for each event type.
 
 use std::fmt::Write;
 
@@ -13,13 +15,13 @@ use tidegate_kernel::name::presentable;
 use super::model::Suggestion;
 use crate::pattern::PatternFacts;
 
-/// The longest name that a suggestion is made about, in bytes; longer ones would not fit into an expression.
+/// The maximum length of a name in a suggestion, in bytes. Longer ones would not fit into an expression.
 const MAX_NAME: usize = 512;
 
-/// The longest name in a title, in characters.
+/// The maximum length of a name in a title, in characters.
 const SHORT_NAME: usize = 60;
 
-/// The longest name in the name of a workflow, which has at most 100 characters in all.
+/// The maximum length of a name inside the name of a workflow, which has at most 100 characters in all.
 const SHORTER_NAME: usize = 33;
 
 /// Whether the names in `facts` can be put into a workflow.
@@ -32,11 +34,11 @@ pub(super) fn fits(facts: &PatternFacts) -> bool {
     names.iter().all(|name| name.len() <= MAX_NAME && !name.contains('\0'))
 }
 
-/// What can be written into a template.
+/// The parameters of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     values: Vec<(&'static str, Value)>,
-    /// The end of the suggestion's id: tells workflows apart whose names had to be shortened.
+    /// The end of the suggestion's id. It distinguishes workflows whose names had to be shortened.
     mark: String,
 }
 
@@ -63,7 +65,7 @@ impl Parameters {
         Self { values: all, mark: id.get(id.len().saturating_sub(4)..).unwrap_or_default().to_owned() }
     }
 
-    /// The names alone, as an object.
+    /// The names only, as an object.
     #[must_use]
     pub fn names(&self) -> Value {
         let counts = ["support", "hits", "of", "percent", "bound"];
@@ -74,13 +76,13 @@ impl Parameters {
             .collect()
     }
 
-    /// `text` with every `{name}` written out.
+    /// `text` with every `{name}` replaced.
     #[must_use]
     pub fn write(&self, text: &str) -> String {
         self.write_within(text, SHORT_NAME)
     }
 
-    /// The name of a workflow: short enough, and never that of another one.
+    /// The name of a workflow: short enough, and different from every other one.
     fn write_name(&self, text: &str) -> String {
         let written = self.write_within(text, SHORTER_NAME);
         let whole = self.write_within(text, usize::MAX) == written;
@@ -88,7 +90,7 @@ impl Parameters {
     }
 
     fn write_within(&self, text: &str, longest: usize) -> String {
-        // One pass: what has been filled in is not looked at again.
+        // A single pass, so that inserted text is not replaced again.
         let mut written = String::with_capacity(text.len() + 64);
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -111,7 +113,7 @@ impl Parameters {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The workflow document made from `template`.
+    /// The workflow document, made from `template`.
     #[must_use]
     pub fn fill(&self, template: &Value, event_types: &[String]) -> Value {
         let Value::Object(members) = template else { return template.clone() };
@@ -153,7 +155,7 @@ impl Parameters {
         let mut parts = text.split('$');
         let mut filled = parts.next().unwrap_or_default().to_owned();
         let mut open = true;
-        // Between two `$` stands a name or just text; a name closes its pair.
+        // Between two `$` is either a name or plain text. A name consumes its closing `$`.
         for part in parts {
             match self.get(part).filter(|_| open) {
                 Some(value) => {
@@ -180,7 +182,7 @@ fn shown(value: &Value, longest: usize) -> String {
     }
 }
 
-/// `text` on one line, with nothing in it that cannot be seen. The end of a long path says more than its beginning.
+/// `text` in one line and without invisible characters. The end is kept, because it tells more about a long path.
 fn shortened(text: &str, longest: usize) -> String {
     let clean = presentable(text.trim());
     let clean = if clean.is_empty() { "?".to_owned() } else { clean };
@@ -189,7 +191,7 @@ fn shortened(text: &str, longest: usize) -> String {
         return clean;
     }
     let tail: String = clean.chars().skip(length - longest + 1).collect();
-    // What joined something that was cut off has no place any more.
+    // A joiner whose neighbour was cut off is not allowed any more.
     presentable(&format!("…{}", tail.trim_start()))
 }
 

@@ -1,4 +1,4 @@
-//! People, their passwords, and the log-ins that they hold.
+//! People, their passwords and their log-in sessions.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use crate::model::email::Email;
 use crate::model::secret::RefreshToken;
 use crate::model::text::{InvalidText, Name};
 
-/// How long an access token is good for.
+/// The lifetime of an access token.
 pub const ACCESS_TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
-/// How long a refresh token is good for; each refresh starts it anew.
+/// The lifetime of a refresh token. Every refresh gives a new token with the full lifetime.
 pub const REFRESH_TOKEN_LIFE: TimeDelta = TimeDelta::days(7);
-/// How long a used refresh token gets its successor once more, while nobody has used that: time for a client to send again
-/// after an answer was lost, and for two tabs of a browser to refresh at once, but too short for a token that was copied
-/// from a disk or a log.
+/// The time for which a used refresh token returns the same successor again, as long as the successor is unused. It
+/// lets a client retry after an answer was lost, and two browser tabs refresh at once. It is too short for a token that
+/// was copied from a disk or a log.
 pub const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
-/// How long a family of refresh tokens lives however often it is refreshed.
+/// The maximum lifetime of a family of refresh tokens, however often it is refreshed.
 pub const FAMILY_LIFE: TimeDelta = TimeDelta::days(90);
 
 /// A person.
@@ -25,19 +25,19 @@ pub const FAMILY_LIFE: TimeDelta = TimeDelta::days(90);
 pub struct Person {
     /// The id.
     pub id: UserId,
-    /// Where mail reaches them, and what they log in with.
+    /// The address for mail and for log-in.
     pub email: Email,
-    /// How they want to be called.
+    /// The display name.
     pub name: Name,
     /// When they registered.
     pub created_at: DateTime<Utc>,
 }
 
-/// A password as it was typed.
+/// A plain-text password.
 #[derive(Clone)]
 pub struct Password(String);
 
-/// The words that most guessed passwords are made of, without the digits and signs that people add to them.
+/// Words in commonly guessed passwords, without the digits and signs that people add to them.
 const COMMON: &[&str] = &[
     "password",
     "passwort",
@@ -66,28 +66,28 @@ const COMMON: &[&str] = &[
 ];
 
 impl Password {
-    /// The fewest characters of a new password.
+    /// The minimum number of characters of a new password.
     pub const MIN_CHARS: usize = 10;
-    /// The most bytes that are ever hashed.
+    /// The maximum number of bytes that are hashed.
     pub const MAX_LEN: usize = 1024;
 
-    /// A password as typed; any text, since an old one must stay usable whatever the rules are now.
+    /// A password as typed. It is not validated, because an old password has to work even if the rules have changed.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, for the hasher alone.
+    /// The text. Only the hasher may use it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is good enough to be set by this person (NIST SP 800-63B, section 3.1.1.2: length, what is commonly
-    /// used, and what is known of the person; no rules about classes of characters).
+    /// Checks whether this person may set the password (NIST SP 800-63B, section 3.1.1.2: the length, commonly used
+    /// passwords, and words from the person's own data; no rules about character classes).
     ///
     /// # Errors
-    /// [`InvalidText`] that says what is wrong with it.
+    /// [`InvalidText`] if the password is too weak; it says why.
     pub fn check(&self, email: &Email, name: &Name) -> Result<(), InvalidText> {
         if self.0.chars().count() < Self::MIN_CHARS {
             return Err(InvalidText("must have at least 10 characters"));
@@ -124,7 +124,7 @@ impl fmt::Debug for Password {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// A hash as it was made or read.
+    /// A hash from the hasher or the store.
     #[must_use]
     pub fn from_phc(text: String) -> Self {
         Self(text)
@@ -143,88 +143,88 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What is known of the program that logs in.
+/// The client program of a log-in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Client {
-    /// The address that the request came from.
+    /// The IP address of the request.
     pub address: Option<std::net::IpAddr>,
-    /// What the program calls itself, cut to 200 characters.
+    /// The `User-Agent`, cut to 200 characters.
     pub user_agent: Option<String>,
 }
 
-/// A log-in: one family of refresh tokens, of which only the last is good.
+/// A log-in session: one family of refresh tokens, of which only the latest is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The id; access tokens carry it.
+    /// The id, which access tokens contain.
     pub id: SessionId,
-    /// Whose it is.
+    /// The person.
     pub user: UserId,
     /// When the person logged in.
     pub created_at: DateTime<Utc>,
-    /// When it was refreshed last.
+    /// When it was last refreshed.
     pub refreshed_at: DateTime<Utc>,
-    /// Until when it can be refreshed.
+    /// When it expires unless it is refreshed.
     pub expires_at: DateTime<Utc>,
-    /// When it was ended before its time.
+    /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// Where it was made.
+    /// The client that logged in.
     pub client: Client,
 }
 
 impl Session {
-    /// Whether it is good at `now`.
+    /// Whether it is neither revoked nor expired at `now`.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// Until when it can be refreshed after a refresh at `now`.
+    /// The expiry time after a refresh at `now`.
     #[must_use]
     pub fn extended(created_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         (now + REFRESH_TOKEN_LIFE).min(created_at + FAMILY_LIFE)
     }
 }
 
-/// A session that was good when it was read, with its person.
+/// A session that was live when it was read, with its person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
     /// The session.
     pub session: Session,
-    /// Whose it is.
+    /// The person.
     pub person: Person,
 }
 
-/// What a log-in or a refresh hands out.
+/// The tokens from a log-in or a refresh.
 #[derive(Debug)]
 pub struct LoginTokens {
-    /// Proves the person for [`ACCESS_TOKEN_LIFE`].
+    /// The access token, valid for [`ACCESS_TOKEN_LIFE`].
     pub access: String,
-    /// Gets the next pair, once.
+    /// The refresh token, which can be exchanged once for the next pair.
     pub refresh: RefreshToken,
-    /// How long `refresh` is good for.
+    /// The lifetime of `refresh`.
     pub refresh_expires_in: TimeDelta,
 }
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessClaims {
     /// The person.
     pub user: UserId,
-    /// The log-in that it came from.
+    /// The session.
     pub session: SessionId,
-    /// When it was made.
+    /// When it was issued.
     pub issued_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A key that signs access tokens. The private half is derived from the server's secret and `salt`, so that the
-/// database alone cannot sign.
+/// A key pair that signs access tokens. The private key is derived from the server's secret and `salt`, so the content
+/// of the database is not enough to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningKey {
-    /// The name that tokens carry.
+    /// The key id in the header of tokens.
     pub kid: String,
-    /// What the private key is derived with.
+    /// The salt for the derivation of the private key.
     pub salt: [u8; 32],
     /// The Ed25519 public key.
     pub public_key: [u8; 32],

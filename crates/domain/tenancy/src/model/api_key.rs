@@ -5,59 +5,59 @@ use tidegate_kernel::{ApiKeyId, PermissionSet, UserId, WorkspaceId};
 
 use crate::model::text::Name;
 
-/// An API key, without its secret: that is known only to who was given it.
+/// An API key without its secret, which only its holder knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// The id.
     pub id: ApiKeyId,
-    /// What it is for.
+    /// Its purpose, as a name for people.
     pub name: Name,
-    /// The first characters of the secret, by which its holder recognises it.
+    /// The first characters of the secret, by which its holder can recognise it.
     pub visible: String,
-    /// What it may do, at most; never more than its creator may at the moment of use.
+    /// The permissions that it may use. They never exceed what its creator has at the moment of use.
     pub scopes: PermissionSet,
-    /// The person whose permissions bound it.
+    /// The person whose permissions limit it.
     pub created_by: UserId,
-    /// The key that made it, where a key did. It ends with that key: it expires no later, and is revoked with it.
+    /// The key that created it, if a key did. It expires no later than that key and is revoked together with it.
     pub parent: Option<ApiKeyId>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires; `None` if it does not.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was used last, to the hour.
+    /// When it was last used, to the hour.
     pub last_used_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
 impl ApiKey {
-    /// Whether it is good at `now`.
+    /// Whether it is neither revoked nor expired at `now`.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 }
 
-/// What is asked for when a key is made.
+/// The parameters of a new key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewApiKey {
-    /// What it is for.
+    /// Its purpose, as a name for people.
     pub name: Name,
-    /// What it may do.
+    /// The permissions that it may use.
     pub scopes: PermissionSet,
-    /// From when on it is refused; in the future. Without it, a key that a key makes expires with its maker.
+    /// When it expires; in the future. If absent and another key creates it, it expires with that key.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What a good key gives its holder.
+/// What a valid key grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyGrant {
     /// The key.
     pub key: ApiKeyId,
-    /// The workspace that it belongs to; the only one that it reaches.
+    /// The workspace that it belongs to, and the only one that it can access.
     pub workspace: WorkspaceId,
-    /// Its scopes, cut to what its creator may do there now.
+    /// Its scopes, reduced to the current permissions of its creator.
     pub permissions: PermissionSet,
-    /// From when on it is refused.
+    /// When it expires; `None` if it does not.
     pub expires_at: Option<DateTime<Utc>>,
 }

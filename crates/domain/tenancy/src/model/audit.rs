@@ -1,30 +1,30 @@
-//! The audit log as it is read.
+//! The audit log as read.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::Actor;
 use uuid::Uuid;
 
-/// One entry: who did what to which resource, when, in which request.
+/// One entry: actor, action, resource, time and request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRecord {
     /// The entry's id, a UUIDv7; entries are listed by it.
     pub id: Uuid,
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// What, as `resource.verb`.
+    /// The action, as `resource.verb`.
     pub action: String,
-    /// To which resource, by its id.
+    /// The id of the resource.
     pub resource: String,
-    /// What was changed, where that is safe to keep.
+    /// What was changed, as far as it is safe to keep.
     pub details: Value,
-    /// In which request.
+    /// The id of the request.
     pub request_id: String,
 }
 
-/// Which entries are wanted; an empty filter wants all.
+/// A filter for entries. An empty or absent field does not filter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuditFilter {
     /// Only these actions.
@@ -33,8 +33,8 @@ pub struct AuditFilter {
     pub actors: Vec<Actor>,
     /// Only these resources.
     pub resources: Vec<String>,
-    /// From this time on.
+    /// Only entries at or after this time.
     pub from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Only entries before this time.
     pub to: Option<DateTime<Utc>>,
 }

@@ -7,30 +7,30 @@ use tidegate_kernel::name::presentable;
 
 use crate::model::text::InvalidText;
 
-/// An e-mail address (RFC 5321, section 4.1.2, with RFC 6531's letters of every script) in lower case, without
-/// surrounding space; two spellings of one address are the same account.
+/// An e-mail address (RFC 5321, section 4.1.2, and RFC 6531 for letters of other scripts), in lower case and without
+/// surrounding white space. Addresses that differ only in case are the same account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Email(String);
 
 impl Email {
-    /// The longest address (RFC 5321, section 4.5.3.1.3, without the angle brackets).
+    /// The maximum length (RFC 5321, section 4.5.3.1.3, without the angle brackets).
     pub const MAX_LEN: usize = 254;
 
-    /// Reads an address that is new to us.
+    /// Validates a new address.
     ///
     /// # Errors
-    /// [`InvalidText`] where it is none, with the mistake that was found first.
+    /// [`InvalidText`] with the first mistake in the address.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
         let email = text.trim().to_lowercase();
         check(&email).map_err(InvalidText)?;
         Ok(Self(email))
     }
 
-    /// An address as somebody gives it to be found by, or as it was stored: it is compared and shown, whatever the rule
-    /// for new ones is by now.
+    /// An address for a lookup or from the store. It is not validated, because the rule for new addresses may have
+    /// changed.
     #[must_use]
     pub fn given(text: &str) -> Self {
-        // No address has a zero, and no store can be asked for one.
+        // No address contains NUL, and a store cannot be queried for it.
         Self(text.trim().to_lowercase().replace('\0', "\u{fffd}"))
     }
 
@@ -40,7 +40,7 @@ impl Email {
         &self.0
     }
 
-    /// What stands before the last `@`.
+    /// The part before the last `@`.
     #[must_use]
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or(self.0.as_str(), |(local, _)| local)
@@ -67,7 +67,7 @@ fn check(email: &str) -> Result<(), &'static str> {
     if presentable(email) != email || local.contains(['\u{200c}', '\u{200d}']) {
         return Err("must not contain control characters or characters that cannot be seen");
     }
-    // Letters of every script become those of the domain name system (UTS 46, nontransitional).
+    // Letters of other scripts are converted to the form of the domain name system (UTS 46, nontransitional).
     let ascii = idna::domain_to_ascii(domain).map_err(|_| DOMAIN_CHARACTER)?;
     let options = Options::default().with_required_tld().without_domain_literal().without_display_text();
     EmailAddress::parse_with_options(&format!("{local}@{ascii}"), options)

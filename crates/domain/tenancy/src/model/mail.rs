@@ -1,15 +1,15 @@
-//! Mails to people: what they are about, and what is sent.
+//! Mails to people: their messages and their final form.
 
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::{JobPayload, NewJob, StoreError};
 
 use super::{Email, Name, Person, Role};
 
-/// What a mail is about. Each has its texts in every language.
+/// The message of a mail. It has a text in every language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
 pub enum MailMessage {
-    /// Somebody has made an account with this address.
+    /// Sent after an account was created with this address.
     Welcome,
     /// The person has become a member of a workspace.
     MemberAdded {
@@ -21,7 +21,7 @@ pub enum MailMessage {
 }
 
 impl MailMessage {
-    /// The names of all messages, as files of texts are called.
+    /// The names of all messages, which are also the file names of their texts.
     pub const NAMES: &'static [&'static str] = &["welcome", "member_added"];
 
     /// The name of the message.
@@ -34,16 +34,16 @@ impl MailMessage {
     }
 }
 
-/// The job that words a mail and sends it.
+/// The payload of the job that renders a mail and sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendMail {
     /// The address, as the person wrote it.
     pub to: String,
-    /// What the person is called.
+    /// The person's name.
     pub name: String,
-    /// The language that the person reads, as in RFC 5646; `None` for the installation's.
+    /// The person's language (RFC 5646); `None` for the installation's language.
     pub language: Option<String>,
-    /// What it is about.
+    /// The message.
     #[serde(flatten)]
     pub message: MailMessage,
 }
@@ -59,36 +59,36 @@ impl SendMail {
         Self { to: person.email.to_string(), name: person.name.to_string(), language: None, message }
     }
 
-    /// To somebody who has made an account.
+    /// The mail to a person who has created an account.
     ///
     /// # Errors
-    /// [`StoreError::Internal`] where the job cannot be written as JSON: a defect.
+    /// [`StoreError::Internal`] if the job cannot be serialized as JSON, which is a defect of the program.
     pub fn welcome(person: &Person) -> Result<NewJob, StoreError> {
         NewJob::new(&Self::to(person, MailMessage::Welcome))
     }
 
-    /// To somebody who has become a member.
+    /// The mail to a person who has become a member.
     ///
     /// # Errors
-    /// [`StoreError::Internal`] where the job cannot be written as JSON: a defect.
+    /// [`StoreError::Internal`] if the job cannot be serialized as JSON, which is a defect of the program.
     pub fn member_added(person: &Person, workspace: &Name, role: &Role) -> Result<NewJob, StoreError> {
         let message = MailMessage::MemberAdded { workspace: workspace.to_string(), role: role.name().to_owned() };
         NewJob::new(&Self::to(person, message))
     }
 }
 
-/// A mail as it is sent.
+/// A rendered mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The address.
     pub to: Email,
-    /// What the person is called.
+    /// The recipient's name.
     pub name: String,
-    /// One line.
+    /// The subject, in one line.
     pub subject: String,
-    /// The text for programs that show no HTML.
+    /// The plain text, for programs that do not show HTML.
     pub text: String,
-    /// The same as HTML.
+    /// The same text as HTML.
     pub html: String,
 }
 

@@ -7,30 +7,30 @@ use crate::model::email::Email;
 use crate::model::role::Role;
 use crate::model::text::Name;
 
-/// That a person belongs to a workspace.
+/// The membership of a person in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The workspace.
     pub workspace: WorkspaceId,
     /// The person.
     pub user: UserId,
-    /// What the person may do there, and the name of it.
+    /// The person's role.
     pub role: Role,
-    /// Since when.
+    /// When the person joined.
     pub joined_at: DateTime<Utc>,
 }
 
-/// A membership with what the other members may know of the person.
+/// A membership with the person's data that other members may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The person.
     pub user: UserId,
-    /// Their address; `None` where the person no longer exists.
+    /// The address; `None` if the person does not exist any more.
     pub email: Option<Email>,
-    /// Their name; `None` where the person no longer exists.
+    /// The display name; `None` if the person does not exist any more.
     pub name: Option<Name>,
-    /// What the person may do here, and the name of it.
+    /// The person's role.
     pub role: Role,
-    /// Since when.
+    /// When the person joined.
     pub joined_at: DateTime<Utc>,
 }

@@ -1,4 +1,4 @@
-//! The types of tenancy. Everything here is plain data with its rules; nothing does IO.
+//! The types of tenancy: plain data with validation, without IO.
 
 mod account;
 mod api_key;
@@ -41,7 +41,7 @@ pub(crate) mod testing {
         }
     }
 
-    /// Bytes that never repeat and are the same in every run.
+    /// A counter as entropy: the bytes never repeat and are the same in every run.
     struct Counted(AtomicU64);
     impl Entropy for Counted {
         fn fill(&self, bytes: &mut [u8]) {
@@ -52,7 +52,7 @@ pub(crate) mod testing {
         }
     }
 
-    /// Somebody.
+    /// A sample person.
     pub(crate) fn person() -> super::Person {
         super::Person {
             id: tidegate_kernel::UserId::generate(&environment()),

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use tidegate_kernel::{Permission, PermissionSet};
 
-/// A named set of permissions, which a member has in a workspace.
+/// A named set of permissions that a member has in a workspace.
 ///
-/// Two roles are compared by what they allow ([`PermissionSet::contains_all`]); none is above another by itself.
+/// Roles are compared by their permissions ([`PermissionSet::contains_all`]); they have no other ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     name: Cow<'static, str>,
@@ -42,7 +42,7 @@ const ADMIN: PermissionSet = MEMBER.union(PermissionSet::of(&[
 ]));
 const OWNER: PermissionSet = ADMIN.union(PermissionSet::of(&[Permission::WorkspaceDelete]));
 
-/// A new permission does not compile until it is in one of the lists above.
+/// A new permission does not compile until one of the lists above contains it.
 const _: () = assert!(OWNER.contains_all(PermissionSet::ALL));
 
 impl Role {
@@ -68,13 +68,13 @@ impl Role {
         &self.name
     }
 
-    /// What whoever has it may do.
+    /// The permissions of the role.
     #[must_use]
     pub const fn permissions(&self) -> PermissionSet {
         self.permissions
     }
 
-    /// Whether it is the role of which a workspace keeps at least one.
+    /// Whether this is the owner role. A workspace always has at least one member with it.
     #[must_use]
     pub fn is_owner(&self) -> bool {
         *self == Self::OWNER
@@ -87,7 +87,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A text that names no role.
+/// A text that is not a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected owner, admin, member or viewer")]
 pub struct UnknownRole;

@@ -1,7 +1,7 @@
-//! Secrets that are shown once, and the digests that are kept of them.
+//! Secrets that are shown once, and their stored digests.
 //!
-//! Both kinds carry at least 200 random bits, so a plain SHA-256 is enough: there is nothing to guess that a slow hash
-//! would have to protect. The digest is also what the lookup goes by, so no comparison depends on the secret's bytes.
+//! Both kinds of secrets have at least 200 random bits, so SHA-256 is enough: a slow hash protects only secrets that
+//! can be guessed. Lookups use the digest, so no comparison depends on the bytes of the secret.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Digest {
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Lower-case Crockford base 32 of whole groups of 5 bits; a rest at the end is left out.
+/// Lower-case Crockford base 32 of whole groups of 5 bits. Remaining bits at the end are dropped.
 fn base32(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 8 / 5);
     let (mut buffer, mut bits) = (0_u32, 0_u32);
@@ -53,13 +53,13 @@ fn base32(bytes: &[u8]) -> String {
     text
 }
 
-/// An API key: `tg_`, 48 characters of which the first 8 are shown in lists, and 6 of checksum, so that a scanner for
-/// leaked secrets and a client with a cut key can tell without asking.
+/// An API key: `tg_`, 48 characters of which lists show the first 8, and a checksum of 6. With the checksum, scanners
+/// for leaked secrets and clients with a truncated key can validate it offline.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKeySecret(String);
 
 impl ApiKeySecret {
-    /// What every key starts with.
+    /// The prefix of every key.
     pub const PREFIX: &'static str = "tg_";
     const VISIBLE: usize = 3 + 8;
     const BODY: usize = 3 + 48;
@@ -79,7 +79,7 @@ impl ApiKeySecret {
         sum
     }
 
-    /// Reads a key; `None` where the form or the checksum is wrong.
+    /// Parses a key; `None` if the format or the checksum is wrong.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let body = text.get(..Self::BODY)?;
@@ -90,19 +90,19 @@ impl ApiKeySecret {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The part that may be shown: enough to recognise the key, useless to call with.
+    /// The part that lists show: enough to recognise the key, too short to use it.
     #[must_use]
     pub fn visible(&self) -> &str {
         self.0.get(..Self::VISIBLE).unwrap_or(Self::PREFIX)
     }
 
-    /// The whole secret, for the one answer that shows it.
+    /// The whole secret, for the answer that shows it once.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What is stored of it.
+    /// The digest that is stored.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
@@ -115,15 +115,15 @@ impl fmt::Debug for ApiKeySecret {
     }
 }
 
-/// 256 random bits that a refresh token's successor is made with.
+/// The 256 random bits from which the successor of a refresh token is derived.
 pub type SuccessorSalt = [u8; 32];
 
-/// A refresh token: `tgr_` and 256 bits that nobody can guess.
+/// A refresh token: `tgr_` and 256 unpredictable bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(String);
 
 impl RefreshToken {
-    /// What every refresh token starts with.
+    /// The prefix of every refresh token.
     pub const PREFIX: &'static str = "tgr_";
 
     /// A new token, the first of its family.
@@ -132,16 +132,16 @@ impl RefreshToken {
         Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(env.random::<32>())))
     }
 
-    /// A token as somebody presents it: any text.
+    /// A presented token: any text.
     #[must_use]
     pub fn presented(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The next token of the family: HMAC-SHA-256 (RFC 2104) over `salt`, keyed by this token.
+    /// The next token of the family: HMAC-SHA-256 (RFC 2104) over `salt` with this token as the key.
     ///
-    /// Whoever presents this token again gets the same successor as long as the salt is kept. The salt alone makes
-    /// nothing, since the store does not hold this token; and this token alone makes nothing either.
+    /// As long as the salt is stored, presenting this token again gives the same successor. The store has the salt but
+    /// not the token, and a client has the token but not the salt, so neither alone is enough to derive the successor.
     #[must_use]
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     pub fn successor(&self, salt: &SuccessorSalt) -> Self {
@@ -151,13 +151,13 @@ impl RefreshToken {
         Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
     }
 
-    /// The whole secret, for the answer that hands it out.
+    /// The whole secret, for the answer that contains it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What is stored of it.
+    /// The digest that is stored.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)

@@ -1,28 +1,28 @@
-//! Texts that people choose, each with the rule that it keeps.
+//! Texts that people choose, each with its validation.
 
 use std::fmt;
 
 use any_ascii::any_ascii;
 use tidegate_kernel::name::name;
 
-/// A text that breaks its rule; the message says what to change.
+/// A text that is not valid. The message says what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(pub &'static str);
 
-/// The name of a person, a workspace or a key: at most 120 characters (code points) that keep the rule for names
-/// ([`tidegate_kernel::name`]), without surrounding white space and in Normalization Form C.
+/// The name of a person, a workspace or an API key: at most 120 characters (code points) that follow the rule for names
+/// ([`tidegate_kernel::name`]), without white space at the ends and in Normalization Form C.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name(String);
 
 impl Name {
-    /// The most characters.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 120;
 
-    /// Reads a name.
+    /// Validates a name.
     ///
     /// # Errors
-    /// [`InvalidText`] where it breaks the rule or is too long.
+    /// [`InvalidText`] if the text violates the rule for names or is too long.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
         const TOO_LONG: InvalidText = InvalidText("must have at most 120 characters");
         let text = text.trim();
@@ -31,11 +31,11 @@ impl Name {
             return Err(TOO_LONG);
         }
         let name = name(text).map_err(|mistake| InvalidText(mistake.as_str()))?;
-        // The form may have more characters than what was typed.
+        // Normalization can make the text longer.
         if is_long(&name) { Err(TOO_LONG) } else { Ok(Self(name.into_owned())) }
     }
 
-    /// A name as it was stored: it is shown, whatever the rule for new ones is by now.
+    /// A name from the store. It is not validated, because the rule may have changed since it was stored.
     #[must_use]
     pub fn stored(text: String) -> Self {
         Self(text)
@@ -54,19 +54,19 @@ impl fmt::Display for Name {
     }
 }
 
-/// A workspace's name in addresses: 1 to 48 lower-case letters, digits and single hyphens. It has no underscore, so it
-/// is never mistaken for an id.
+/// A workspace's name in URLs: 1 to 48 lower-case letters, digits and single hyphens. It has no underscore, so it
+/// cannot be mistaken for an id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slug(String);
 
 impl Slug {
-    /// The longest slug.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 48;
 
-    /// Reads a slug.
+    /// Validates a slug.
     ///
     /// # Errors
-    /// [`InvalidText`] where it has anything else than its alphabet.
+    /// [`InvalidText`] if the text is empty, is too long or has any other character.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -80,7 +80,7 @@ impl Slug {
         }
     }
 
-    /// The slug that a name suggests, with other scripts in Latin letters; `None` where it suggests none.
+    /// The slug derived from a name, with other scripts transliterated to Latin letters; `None` if nothing is left.
     #[must_use]
     pub fn derive(name: &Name) -> Option<Self> {
         let mut slug = String::new();
@@ -98,13 +98,13 @@ impl Slug {
         (!slug.is_empty()).then(|| Self(slug.to_owned()))
     }
 
-    /// The slug of a workspace whose name suggests none: `workspace` with a tail.
+    /// The slug of a workspace whose name gives none: `workspace` with a suffix.
     #[must_use]
     pub fn unnamed(suffix: u32) -> Self {
         Self("workspace".to_owned()).with_suffix(suffix)
     }
 
-    /// The slug with a tail that makes it another one.
+    /// The slug with a suffix that makes it a different one.
     #[must_use]
     pub fn with_suffix(&self, suffix: u32) -> Self {
         let suffix = format!("-{suffix:08x}");
@@ -135,7 +135,7 @@ mod tests {
     fn names_are_one_line_of_bounded_length() {
         assert_eq!(Name::new("  Zoë ☂ ").unwrap().as_str(), "Zoë ☂");
         assert_eq!(Name::new("Zoe\u{308}").unwrap().as_str(), "Zoë");
-        // Each of these becomes three.
+        // Normalization turns each of these characters into three.
         let growing = "\u{fb2c}".repeat(120);
         for bad in
             ["", "  ", "a\0b", "a\nb", "evil\u{202e}txt", "\u{200b}", &"x".repeat(121), &"☂".repeat(200), &growing]

@@ -10,15 +10,15 @@ use crate::model::text::{InvalidText, Name, Slug};
 pub struct Workspace {
     /// The id.
     pub id: WorkspaceId,
-    /// The name that people see.
+    /// The display name.
     pub name: Name,
-    /// The name in addresses; no two living workspaces share one.
+    /// The name in URLs, unique among the workspaces that are not deleted.
     pub slug: Slug,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
 
-/// What is to be changed of a workspace; `None` leaves it as it is.
+/// A change of a workspace. A field with `None` is not changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkspaceChange {
     /// The new name.
@@ -27,16 +27,16 @@ pub struct WorkspaceChange {
     pub slug: Option<Slug>,
 }
 
-/// The end of a workspace.
+/// The deletion of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkspaceDeletion {
     /// When it was deleted.
     pub deleted_at: DateTime<Utc>,
-    /// From when on its data is erased.
+    /// When its data is due for erasure.
     pub erase_at: DateTime<Utc>,
 }
 
-/// How a caller names a workspace: by id or by slug.
+/// A reference to a workspace: its id or its slug.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WorkspaceRef {
     /// The id.
@@ -46,10 +46,10 @@ pub enum WorkspaceRef {
 }
 
 impl WorkspaceRef {
-    /// Reads either.
+    /// Parses an id or a slug.
     ///
     /// # Errors
-    /// [`InvalidText`] where it is neither; no workspace has such a name.
+    /// [`InvalidText`] if the text is neither, so that no workspace can match.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         match text.parse() {
             Ok(id) => Ok(Self::Id(id)),

@@ -1,4 +1,4 @@
-//! What access control asks on every request.
+//! The lookups that access control makes for every request.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,44 +7,45 @@ use tidegate_kernel::{PersonScope, SessionId, StoreError, Transaction, UnitOfWor
 
 use crate::model::{Digest, KeyGrant, LiveSession, Membership, Role, Workspace, WorkspaceRef};
 
-/// What is known of sessions, keys and memberships.
+/// Looks up sessions, keys and memberships.
 ///
-/// Whoever keeps answers MUST keep none for longer than a second, counted from before the question was asked, and
-/// SHOULD drop them at the signals `SessionRevoked`, `ApiKeyRevoked`, `MembershipChanged` and `WorkspaceChanged`. The
-/// answer that there is nothing MUST NOT be kept for `membership`, or a new member waits.
+/// A cache MUST NOT keep an answer for longer than a second, counted from before the query. It SHOULD drop cached
+/// answers at the signals `SessionRevoked`, `ApiKeyRevoked`, `MembershipChanged` and `WorkspaceChanged`. For
+/// `membership`, a negative answer MUST NOT be cached, or a new member would have to wait.
 #[async_trait]
 pub trait AccessLookup: Send + Sync {
-    /// The session, where it is neither revoked nor over.
+    /// The session, if it is neither revoked nor expired.
     async fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>, StoreError>;
 
-    /// What the key with this digest may do, where it is neither revoked nor expired and its creator is still a member.
+    /// The grant of the key with this digest, if it is neither revoked nor expired and its creator is still a member.
     async fn api_key(&self, digest: &Digest) -> Result<Option<KeyGrant>, StoreError>;
 
-    /// The person's place in a living workspace; `None` where there is none, or no such workspace.
+    /// The person's membership; `None` if there is none or the workspace does not exist.
     async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError>;
 
-    /// The living workspace that is meant.
+    /// The id of the workspace, if it exists.
     async fn locate(&self, workspace: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError>;
 }
 
 /// Opens units of work for one person across workspaces.
 pub type Personal = dyn UnitOfWork<dyn PersonTx, PersonScope>;
 
-/// The slice of a store that shows a person what is theirs across workspaces.
+/// The slice of a store for a person's own data across workspaces.
 pub trait PersonTx: Transaction {
     /// The person's memberships.
     fn personal(&mut self) -> Box<dyn PersonalRepository + '_>;
 }
 
-/// The memberships of the person whom the transaction was opened for, and of nobody else.
+/// The memberships of the transaction's person only.
 #[async_trait]
 pub trait PersonalRepository: Send {
-    /// The person's membership in a living workspace.
+    /// The person's membership in a workspace that is not deleted.
     async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError>;
 
-    /// The person's living workspaces with their role, oldest membership first, after `after`; at most `limit`.
+    /// The person's workspaces that are not deleted, with the person's role, oldest membership first, after `after`; at
+    /// most `limit`.
     ///
-    /// `after` is the place of the last one seen: when the person joined it, and its id.
+    /// `after` is the key of the last one seen: when the person joined it, and its id.
     async fn workspaces(
         &mut self,
         after: Option<(DateTime<Utc>, WorkspaceId)>,

@@ -1,4 +1,4 @@
-//! Sending mail.
+//! Ports for mail.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ pub enum MailError {
     /// Another attempt may succeed.
     #[error("{0}")]
     Transient(String),
-    /// No attempt will.
+    /// No attempt can succeed.
     #[error("{0}")]
     Permanent(String),
 }
@@ -20,40 +20,41 @@ pub enum MailError {
 /// Sends mails.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Sends a mail. `id` names it: an attempt that is repeated because its answer was lost MUST carry the same id.
+    /// Sends a mail. `id` identifies it: a repeated attempt after a lost answer MUST carry the same id.
     ///
     /// # Errors
-    /// [`MailError::Permanent`] where the server refuses the mail or the address for good, else [`MailError::Transient`].
+    /// [`MailError::Permanent`] if the server rejects the mail or the address for good, else [`MailError::Transient`].
     async fn send(&self, id: JobId, mail: &Mail) -> Result<(), MailError>;
 }
 
-/// Words mails.
+/// Renders mails.
 pub trait MailTexts: Send + Sync {
-    /// The mail in the person's language, or in the installation's where there are no texts in that.
+    /// Renders the mail in the person's language, or in the installation's language if there is no text in the
+    /// person's.
     ///
     /// # Errors
-    /// [`MailError::Permanent`] where the address is none, or the texts have a defect.
+    /// [`MailError::Permanent`] if the address is not valid or the texts have a defect.
     fn word(&self, mail: &SendMail) -> Result<Mail, MailError>;
 }
 
-/// A mail that was kept.
+/// A mail that was stored instead of sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptMail {
     /// Its id.
     pub id: JobId,
-    /// When it was sent.
+    /// When it was stored.
     pub at: DateTime<Utc>,
     /// The mail.
     pub mail: Mail,
 }
 
-/// Keeps mails instead of sending them, for installations without a mail server.
+/// Stores mails instead of sending them, for installations without a mail server.
 #[async_trait]
 pub trait MailOutbox: Send + Sync {
-    /// Keeps a mail. MUST keep it once, however often it is sent with the same id.
+    /// Stores a mail. MUST store it once, however often it is sent with the same id.
     async fn keep(&self, scope: &SystemScope, id: JobId, mail: &Mail) -> Result<(), StoreError>;
 
-    /// Mails, newest first.
+    /// Stored mails, newest first.
     async fn list(
         &self,
         scope: &SystemScope,

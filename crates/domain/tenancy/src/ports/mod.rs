@@ -1,4 +1,4 @@
-//! What tenancy asks of the outside, one small trait per role. Each obligation has its function in the contract suite.
+//! The ports of tenancy, one small trait per role. The contract suite has a function for each obligation.
 
 mod access;
 mod directory;

@@ -1,4 +1,4 @@
-//! Slow hashes and signatures.
+//! Ports for slow hashes and signatures.
 
 use async_trait::async_trait;
 use tidegate_kernel::StoreError;
@@ -8,40 +8,42 @@ use crate::model::{AccessClaims, Password, PasswordHash};
 /// Why a password could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Too many wait already; the same call may pass later.
+    /// Too many passwords wait for hashing. The same call may succeed later.
     #[error("too many passwords are being checked at once")]
     Busy,
-    /// A defect.
+    /// A defect of the program.
     #[error("the password could not be hashed: {0}")]
     Internal(String),
 }
 
-/// What came of comparing a password with a hash.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verification {
-    /// Another password.
+    /// The password is wrong.
     Wrong,
-    /// The right one.
+    /// The password is right.
     Right,
-    /// The right one, but the hash was made with parameters that are no longer used.
+    /// The password is right, but its hash has outdated parameters.
     Outdated,
 }
 
-/// Hashes passwords slowly, and away from the threads that answer requests.
+/// Hashes passwords slowly, on threads that do not serve requests.
 #[async_trait]
 pub trait PasswordHasher: Send + Sync {
-    /// A hash with a salt of its own.
+    /// Hashes a password with a new salt.
     async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError>;
 
-    /// Compares. Without a hash, MUST answer `Wrong` after as much work as with one: what takes how long tells nobody
-    /// which accounts exist. MUST answer `Wrong`, after as much work, to a password longer than [`Password::MAX_LEN`].
+    /// Verifies a password. Without a hash, MUST return `Wrong` after the same amount of work, so that the duration
+    /// does not reveal which accounts exist. For a password longer than [`Password::MAX_LEN`], MUST return `Wrong`
+    /// after the same amount of work.
     async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, HashError>;
 }
 
-/// Why a token is not taken.
+/// Why a token is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidToken {
-    /// It is not one of ours: cut, changed, signed by somebody else, or in an algorithm that we do not use.
+    /// This installation did not issue the token: it is truncated, altered, signed by another key, or has another
+    /// algorithm.
     #[error("the token is not valid")]
     Forged,
     /// The keys could not be read.
@@ -49,26 +51,26 @@ pub enum InvalidToken {
     Store(#[from] StoreError),
 }
 
-/// Signs access tokens with a key that it has in hand.
+/// Signs access tokens with a key in memory.
 ///
-/// MUST ask nobody else, so that a token can be signed inside the transaction that it depends on.
+/// MUST NOT do IO, so that a token can be signed inside the transaction on which it depends.
 pub trait PreparedSigner: Send + Sync {
-    /// A token that says `claims`.
+    /// Signs a token with these claims.
     ///
     /// # Errors
-    /// [`StoreError::Internal`] for a defect.
+    /// [`StoreError::Internal`] if signing fails, which is a defect of the program.
     fn sign(&self, claims: &AccessClaims) -> Result<String, StoreError>;
 }
 
 /// Signs and checks access tokens.
 #[async_trait]
 pub trait TokenSigner: Send + Sync {
-    /// What signs with the newest key. It may have to read the keys: call it outside of any transaction.
+    /// A signer with the newest key. It may have to read the keys, so it MUST be called outside of transactions.
     async fn signer(&self) -> Result<Box<dyn PreparedSigner>, StoreError>;
 
-    /// What a token says.
+    /// Verifies a token and returns its claims.
     ///
-    /// MUST accept only the one algorithm and the keys of this installation, whatever the token's header asks for.
-    /// MUST NOT judge the times: the caller does, by its own clock.
+    /// MUST accept only the one algorithm and the keys of this installation, whatever the token's header says. MUST NOT
+    /// check the times: the caller does that with its own clock.
     async fn verify(&self, token: &str) -> Result<AccessClaims, InvalidToken>;
 }

@@ -1,4 +1,4 @@
-//! The one place that gives out scopes: after it has found out who asks, and whether they belong.
+//! Access control: the only place that issues scopes, after authentication and a check of membership.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::error::{AuthenticateError, EnterError, NotAPerson, OperatorError};
 use crate::model::{ApiKeySecret, KeyGrant, LiveSession, Role, WorkspaceRef};
 use crate::ports::{AccessLookup, InvalidToken, TokenSigner};
 
-/// Who makes a request.
+/// The authenticated caller of a request.
 #[derive(Debug, Clone)]
 pub enum Principal {
     /// A person with a live session.
     Person(Arc<LiveSession>),
-    /// A program with a good API key.
+    /// A program with a valid API key.
     ApiKey(KeyGrant),
 }
 
@@ -31,7 +31,7 @@ impl Principal {
     }
 }
 
-/// Finds out who asks and what they may, and gives out scopes accordingly.
+/// Authenticates callers and issues their scopes.
 pub struct AccessControl {
     issuer: Arc<ScopeIssuer>,
     lookup: Arc<dyn AccessLookup>,
@@ -41,7 +41,7 @@ pub struct AccessControl {
 }
 
 impl AccessControl {
-    /// Access control that asks `lookup` on every request.
+    /// Access control that asks `lookup` for every request.
     #[must_use]
     pub fn new(
         issuer: Arc<ScopeIssuer>,
@@ -52,16 +52,16 @@ impl AccessControl {
         Self { issuer, lookup, tokens, operators: HashSet::new(), env }
     }
 
-    /// The same access control for an installation that these people operate.
+    /// The same access control, with these people as operators of the installation.
     #[must_use]
     pub fn operated_by(self, operators: HashSet<UserId>) -> Self {
         Self { operators, ..self }
     }
 
-    /// Finds out who holds `bearer`: an access token or an API key.
+    /// Authenticates the holder of `bearer`, which is an access token or an API key.
     ///
     /// # Errors
-    /// [`AuthenticateError::Refused`] where nobody does now, whatever the reason.
+    /// [`AuthenticateError::Refused`] if the token or key is not valid now, for whatever reason.
     pub async fn authenticate(&self, bearer: &str) -> Result<Principal, AuthenticateError> {
         if bearer.starts_with(ApiKeySecret::PREFIX) {
             let secret = ApiKeySecret::parse(bearer).ok_or(AuthenticateError::Refused)?;
@@ -85,11 +85,11 @@ impl AccessControl {
         Ok(Principal::Person(live))
     }
 
-    /// Lets a caller into a workspace.
+    /// Issues the scope of a caller for a workspace.
     ///
     /// # Errors
-    /// [`EnterError::NotFound`] where there is no such workspace, or the caller does not belong to it: nobody is told
-    /// which.
+    /// [`EnterError::NotFound`] if the workspace does not exist or the caller has no access to it. The error does not
+    /// tell which.
     pub async fn enter(
         &self,
         principal: &Principal,
@@ -113,10 +113,10 @@ impl AccessControl {
         }
     }
 
-    /// The scope of what a person has across workspaces.
+    /// Issues the scope for a person's own data across workspaces.
     ///
     /// # Errors
-    /// [`NotAPerson`] for an API key.
+    /// [`NotAPerson`] if the caller uses an API key.
     pub fn person(&self, principal: &Principal, request_id: RequestId) -> Result<PersonScope, NotAPerson> {
         match principal {
             Principal::Person(live) => Ok(self.issuer.person(live.person.id, request_id)),
@@ -124,10 +124,11 @@ impl AccessControl {
         }
     }
 
-    /// The scope of an operator of the installation.
+    /// Issues the scope of an operator of the installation.
     ///
     /// # Errors
-    /// [`OperatorError::NotAPerson`] for an API key, [`OperatorError::NotFound`] for everybody whom the settings do not name.
+    /// [`OperatorError::NotAPerson`] if the caller uses an API key. [`OperatorError::NotFound`] if the settings do not
+    /// name the person as an operator.
     pub fn operator(&self, principal: &Principal, request_id: RequestId) -> Result<OperatorScope, OperatorError> {
         match principal {
             Principal::Person(live) if self.operators.contains(&live.person.id) => {
@@ -138,7 +139,7 @@ impl AccessControl {
         }
     }
 
-    /// The scope in which a person founds a workspace that does not exist yet.
+    /// The scope in which a person creates a workspace.
     pub(crate) fn founder(&self, scope: &PersonScope, workspace: WorkspaceId) -> WorkspaceScope {
         let actor = Actor::Person(scope.user());
         self.issuer.workspace(workspace, actor, Role::OWNER.permissions(), scope.request_id().clone())

@@ -1,4 +1,4 @@
-//! Registering, logging in, staying logged in, and ending it.
+//! Registration, log-in, refresh and log-out.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::model::{
 use crate::ports::{AccountEvent, Directory, PasswordHasher, PreparedSigner, TokenSigner, TokenState, Verification};
 use crate::service::now;
 
-/// Who wants an account.
+/// The data of a registration.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// Their address.
+    /// The e-mail address.
     pub email: Email,
-    /// The password that they chose.
+    /// The chosen password.
     pub password: Password,
-    /// How they want to be called.
+    /// The display name.
     pub name: Name,
 }
 
-/// People's accounts and log-ins.
+/// Accounts and log-in sessions of people.
 pub struct Accounts {
     directory: Arc<Directory>,
     system: SystemScope,
@@ -51,10 +51,10 @@ impl Accounts {
         Self { directory, system, hasher, tokens, signals, env }
     }
 
-    /// Makes an account.
+    /// Creates an account.
     ///
     /// # Errors
-    /// [`RegisterError`]: a weak password, or an address that is taken.
+    /// [`RegisterError`] if the password is too weak or the address is taken.
     pub async fn register(&self, new: Registration, request_id: &RequestId) -> Result<Person, RegisterError> {
         new.password.check(&new.email, &new.name).map_err(RegisterError::WeakPassword)?;
         let hash = self.hasher.hash(&new.password).await?;
@@ -74,8 +74,8 @@ impl Accounts {
     /// Logs a person in.
     ///
     /// # Errors
-    /// [`LoginError::Refused`] where address and password do not belong together; the answer and the time that it
-    /// takes do not tell whether the address is known.
+    /// [`LoginError::Refused`] if no account has this address and this password. Neither the answer nor its duration
+    /// reveals whether the address is known.
     pub async fn login(
         &self,
         email: &Email,
@@ -120,17 +120,17 @@ impl Accounts {
         Ok(tokens)
     }
 
-    /// Exchanges a refresh token for the next pair.
+    /// Exchanges a refresh token for the next pair of tokens.
     ///
-    /// A token is good once. Brought again within [`REFRESH_GRACE`], while its successor is unused, it gets the same
-    /// successor: an answer was lost, or two tabs refreshed at once. Brought again in any other case it ends the session
-    /// for everybody who holds a token of it: one of the two has a copy, and nobody can tell which.
+    /// A token can be used once. If it is presented again within [`REFRESH_GRACE`] while its successor is unused, it
+    /// returns the same successor, because an answer was lost or two tabs refreshed at once. If it is presented again
+    /// in any other case, one of two holders has a copy, and it is unknown which. The session then ends for both.
     ///
     /// # Errors
-    /// [`RefreshError`]: unknown, over, or used before. After an error other than [`RefreshError::Reused`] the token is as
-    /// good as it was.
+    /// [`RefreshError`] if the token is unknown, its session has ended, or it was used before. After an error other
+    /// than [`RefreshError::Reused`] the token is still as valid as before.
     pub async fn refresh(&self, token: &str, request_id: &RequestId) -> Result<LoginTokens, RefreshError> {
-        // Before the transaction, since it may read the keys, and no second transaction is opened inside one.
+        // Before the transaction, because it may have to read the keys and transactions do not nest.
         let signer = self.tokens.signer().await?;
         let (at, presented) = (now(&self.env), RefreshToken::presented(token));
         let mut tx = self.directory.begin(&self.system).await?;
@@ -161,16 +161,16 @@ impl Accounts {
                 return Err(RefreshError::Reused);
             }
         };
-        // Before the commit: a token that is used up without an answer would be lost.
+        // Before the commit, because a token that is used up without an answer would be lost.
         let tokens = tokens(signer.as_ref(), &session, next, at)?;
         tx.commit().await?;
         Ok(tokens)
     }
 
-    /// Ends the session that a request was made with.
+    /// Ends the session of the request.
     ///
     /// # Errors
-    /// [`SessionError`] when the store fails; a session that is over already is no error.
+    /// [`SessionError::Store`] if the store failed. A session that has already ended is not an error.
     pub async fn logout(&self, live: &LiveSession, request_id: &RequestId) -> Result<(), SessionError> {
         match self.end(live.person.id, live.session.id, "session.ended", request_id).await {
             Ok(()) | Err(SessionError::NotFound) => Ok(()),
@@ -181,7 +181,7 @@ impl Accounts {
     /// The person's live sessions, newest first.
     ///
     /// # Errors
-    /// [`SessionError`] when the store fails.
+    /// [`SessionError::Store`] if the store failed.
     pub async fn sessions(&self, scope: &PersonScope) -> Result<Vec<Session>, SessionError> {
         let mut tx = self.directory.begin(&self.system).await?;
         let sessions = tx.sessions().list_live(scope.user(), self.env.now()).await?;
@@ -189,10 +189,10 @@ impl Accounts {
         Ok(sessions)
     }
 
-    /// Ends one of the person's sessions.
+    /// Revokes one of the person's sessions.
     ///
     /// # Errors
-    /// [`SessionError::NotFound`] where the person has no such live session.
+    /// [`SessionError::NotFound`] if the person has no such live session.
     pub async fn revoke_session(&self, scope: &PersonScope, id: SessionId) -> Result<(), SessionError> {
         self.end(scope.user(), id, "session.revoked", scope.request_id()).await
     }
@@ -216,7 +216,7 @@ impl Accounts {
     }
 }
 
-/// The pair that `session` has from `at` on.
+/// The tokens of `session` from the time `at` on.
 fn tokens(
     signer: &dyn PreparedSigner,
     session: &Session,

@@ -1,4 +1,4 @@
-//! Keys for programs.
+//! API keys for programs.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ impl ApiKeys {
         Self { tenancy, signals, env }
     }
 
-    /// Makes a key. The secret is in the answer and nowhere else. A key that makes a key needs the scope `keys:write`
-    /// itself and makes it in the name of its own creator; the new one expires no later and is revoked with its maker.
+    /// Creates a key. Only the answer contains the secret. To create a key, another key needs the scope `keys:write`;
+    /// the new key then belongs to the same person, expires no later than its parent and is revoked together with it.
     ///
     /// # Errors
-    /// [`ApiKeyError`]: not allowed, scopes above the caller's own or none, expired from the start, or outliving its
-    /// maker.
+    /// [`ApiKeyError`] if the caller lacks `keys:write`, the scopes are empty or exceed the caller's permissions, the
+    /// expiry time is in the past, or the key would expire later than its parent.
     pub async fn create(&self, scope: &WorkspaceScope, new: NewApiKey) -> Result<(ApiKey, ApiKeySecret), ApiKeyError> {
         scope.require(Permission::KeysWrite)?;
         let at = now(&self.env);
@@ -50,14 +50,14 @@ impl ApiKeys {
         }
         let secret = ApiKeySecret::generate(&self.env);
         let mut tx = self.tenancy.begin(scope).await?;
-        // Held against a removal of the creator and a revocation of the parent, which revoke what they made.
+        // Locks out a removal of the creator and a revocation of the parent, which revoke the keys that these created.
         if !tx.workspace().lock().await? {
             return Err(ApiKeyError::NotFound);
         }
         let (created_by, parent) = match scope.actor() {
             Actor::Person(user) => (user, None),
             Actor::ApiKey(id) => {
-                // It may have ended since it was let in.
+                // The parent may have ended since the request was authenticated.
                 let parent = tx.api_keys().find(id).await?.filter(|key| key.is_live(at));
                 let parent = parent.ok_or(ApiKeyError::NotFound)?;
                 (parent.created_by, Some(parent))
@@ -96,7 +96,7 @@ impl ApiKeys {
     /// The keys that are not revoked, newest first.
     ///
     /// # Errors
-    /// [`ApiKeyError`]: not allowed.
+    /// [`ApiKeyError::Forbidden`] without `keys:read`. [`ApiKeyError::Store`] if the keys could not be read.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -110,14 +110,14 @@ impl ApiKeys {
         Ok(Page::from_overfetch(rows, size, |key| key.id))
     }
 
-    /// Revokes a key and those that it made; they are refused everywhere within a second.
+    /// Revokes a key and the keys that it created. They are rejected everywhere within a second.
     ///
     /// # Errors
-    /// [`ApiKeyError`]: not allowed, or no such key.
+    /// [`ApiKeyError`] if the caller lacks `keys:write` or no such key exists.
     pub async fn revoke(&self, scope: &WorkspaceScope, id: ApiKeyId) -> Result<(), ApiKeyError> {
         scope.require(Permission::KeysWrite)?;
         let mut tx = self.tenancy.begin(scope).await?;
-        // Held against a key that is made by one of these at the same moment.
+        // Locks out the creation of another key by one of these keys.
         if !tx.workspace().lock().await? {
             return Err(ApiKeyError::NotFound);
         }

@@ -1,4 +1,4 @@
-//! Reading what was done.
+//! Reading the audit log.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ impl AuditTrail {
         Self { tenancy }
     }
 
-    /// Entries that `filter` wants, newest first.
+    /// Entries that match `filter`, newest first.
     ///
     /// # Errors
-    /// [`AuditError`]: not allowed.
+    /// [`AuditError`] if the caller lacks the permission or the store failed.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,

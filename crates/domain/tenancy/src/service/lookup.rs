@@ -1,4 +1,4 @@
-//! Access lookups straight from the store; whoever needs them faster puts a short-lived cache in front.
+//! Access lookups directly from the store. A short-lived cache can be put in front.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tidegate_kernel::{
 use crate::model::{Digest, KeyGrant, LiveSession, Membership, WorkspaceRef};
 use crate::ports::{AccessLookup, Directory, Personal, Tenancy};
 
-/// Answers from the store, one transaction or two for each question, never two at once.
+/// Answers from the store. Each lookup uses one or two transactions, one after the other.
 pub struct StoredAccess {
     issuer: Arc<ScopeIssuer>,
     system: SystemScope,
@@ -22,7 +22,7 @@ pub struct StoredAccess {
 }
 
 impl StoredAccess {
-    /// Lookups in these stores. `request_id` names the lookups' own transactions, which change nothing of note.
+    /// Lookups in these stores. `request_id` identifies the transactions of lookups, which make no audited changes.
     #[must_use]
     pub fn new(
         issuer: Arc<ScopeIssuer>,
@@ -82,7 +82,7 @@ impl AccessLookup for StoredAccess {
 
     async fn locate(&self, workspace: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError> {
         let slug = match workspace {
-            // A key's grant was given for a living workspace a moment ago.
+            // The key's grant was just issued for an existing workspace.
             WorkspaceRef::Id(id) => return Ok(Some(*id)),
             WorkspaceRef::Slug(slug) => slug,
         };

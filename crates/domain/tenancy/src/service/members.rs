@@ -1,4 +1,4 @@
-//! Who belongs to a workspace, and as what.
+//! Members of workspaces and their roles.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::{Member, Membership, Person, Role, SendMail};
 use crate::ports::{Directory, Tenancy};
 use crate::service::now;
 
-/// Where the next page of members starts: when the last one joined, and who it is.
+/// The key of the next page of members: when the last one joined, and the person's id.
 pub type AfterMember = (DateTime<Utc>, UserId);
 
 /// The members of workspaces.
@@ -28,7 +28,7 @@ pub struct Members {
 }
 
 impl Members {
-    /// Members in these stores; `system` opens the directory, where their names are.
+    /// Members in these stores. `system` opens the directory, which has their names.
     #[must_use]
     pub fn new(
         tenancy: Arc<Tenancy>,
@@ -40,10 +40,10 @@ impl Members {
         Self { tenancy, directory, system, signals, env }
     }
 
-    /// The members, in the order in which they joined.
+    /// The members, ordered by when they joined.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed.
+    /// [`MemberError::Forbidden`] without `members:read`. [`MemberError::Store`] if the members could not be read.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -63,10 +63,11 @@ impl Members {
         }))
     }
 
-    /// Adds a member; what an accepted invitation does.
+    /// Adds a member, as an accepted invitation does.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed, a role that allows more than the caller may do, or a member already.
+    /// [`MemberError`] if the caller lacks `members:write`, the role has permissions that the caller lacks, or the
+    /// person is already a member.
     pub async fn add(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<(), MemberError> {
         scope.require(Permission::MembersWrite)?;
         may_touch(scope, &role)?;
@@ -93,10 +94,11 @@ impl Members {
     /// Changes a member's role.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed, a role that allows more than the caller may do, no member, or the last owner.
+    /// [`MemberError`] if the caller lacks `members:write`, one of the roles has permissions that the caller lacks, the
+    /// person is not a member, or the person is the last owner.
     pub async fn change_role(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<Member, MemberError> {
         scope.require(Permission::MembersWrite)?;
-        // Read before the change, so that nothing can fail once it is made; dropped where the person is no member.
+        // Read before the change, so that no error can follow the commit. Not used if the person is not a member.
         let person = self.people(&[user]).await?.remove(&user);
         let mut tx = self.tenancy.begin(scope).await?;
         if !tx.workspace().lock().await? {
@@ -116,10 +118,11 @@ impl Members {
         Ok(member(Membership { role, ..before }, person))
     }
 
-    /// Removes a member, with the API keys that they made. Everybody may remove themselves.
+    /// Removes a member and revokes the API keys that they created. Every member may remove themselves.
     ///
     /// # Errors
-    /// [`MemberError`]: not allowed, a role that allows more than the caller may do, no member, or the last owner.
+    /// [`MemberError`] if the caller lacks `members:write`, the member's role has permissions that the caller lacks,
+    /// the person is not a member, or the person is the last owner.
     pub async fn remove(&self, scope: &WorkspaceScope, user: UserId) -> Result<(), MemberError> {
         let leaves = scope.actor() == Actor::Person(user);
         if !leaves {
@@ -149,7 +152,7 @@ impl Members {
         Ok(())
     }
 
-    /// People by their ids, for their names.
+    /// The people with these ids.
     async fn people(&self, ids: &[UserId]) -> Result<HashMap<UserId, Person>, MemberError> {
         let mut tx = self.directory.begin(&self.system).await?;
         let people = tx.people().find(ids).await?;
@@ -163,7 +166,7 @@ fn member(membership: Membership, person: Option<Person>) -> Member {
     Member { user: membership.user, email, name, role: membership.role, joined_at: membership.joined_at }
 }
 
-/// Nobody gives or takes what they lack.
+/// A caller may neither grant nor take away permissions that they lack.
 fn may_touch(scope: &WorkspaceScope, role: &Role) -> Result<(), MemberError> {
     let has_all = scope.permissions().contains_all(role.permissions());
     if has_all { Ok(()) } else { Err(MemberError::RoleExceedsCaller(role.clone())) }

@@ -1,4 +1,4 @@
-//! The use cases. Each is one unit of work: the change and its record commit together or not at all.
+//! The use cases of tenancy. Each is one unit of work: the change and its audit entry commit together.
 
 mod access;
 mod accounts;
@@ -19,7 +19,7 @@ pub use workspaces::{AfterWorkspace, Workspaces};
 use chrono::{DateTime, SubsecRound, Utc};
 use tidegate_kernel::Environment;
 
-/// Now, to the microsecond that stores keep, so that what is answered equals what is read later.
+/// The current time with the precision of stores, one microsecond, so that the returned value equals the stored one.
 fn now(env: &Environment) -> DateTime<Utc> {
     env.now().trunc_subsecs(6)
 }

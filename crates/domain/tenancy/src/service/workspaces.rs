@@ -1,4 +1,4 @@
-//! Founding, finding, renaming and deleting workspaces.
+//! Creating, finding, changing and deleting workspaces.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange, Wor
 use crate::ports::{Personal, Tenancy, TenancyTx};
 use crate::service::{AccessControl, now};
 
-/// How many tails are tried before a derived slug counts as taken.
+/// How many suffixes are tried before a derived slug counts as taken.
 const SLUG_ATTEMPTS: usize = 5;
 
-/// Where the next page of a person's workspaces starts: when they joined the last one, and its id.
+/// The key of the next page of a person's workspaces: when the person joined the last one, and its id.
 pub type AfterWorkspace = (DateTime<Utc>, WorkspaceId);
 
 /// Workspaces.
@@ -42,11 +42,11 @@ impl Workspaces {
         Self { access, tenancy, personal, signals, env }
     }
 
-    /// Founds a workspace; the person becomes its owner. Without a slug one is derived from the name, with a tail
-    /// where that is taken.
+    /// Creates a workspace with the person as its owner. Without a slug, one is derived from the name, with a suffix if
+    /// it is taken.
     ///
     /// # Errors
-    /// [`WorkspaceError::SlugTaken`] where the slug that was asked for is.
+    /// [`WorkspaceError::SlugTaken`] if the requested slug is taken.
     pub async fn create(
         &self,
         person: &PersonScope,
@@ -75,15 +75,15 @@ impl Workspaces {
         Ok(workspace)
     }
 
-    /// The slug that a name suggests, or one of chance.
+    /// The slug derived from a name, or a random one.
     fn slug_of(&self, name: &Name) -> Slug {
         Slug::derive(name).unwrap_or_else(|| Slug::unnamed(u32::from_le_bytes(self.env.random())))
     }
 
-    /// The person's workspaces with their role in each, in the order in which they joined.
+    /// The person's workspaces with the person's role in each, ordered by when the person joined.
     ///
     /// # Errors
-    /// [`WorkspaceError::Store`] when the store fails.
+    /// [`WorkspaceError::Store`] if the store failed.
     pub async fn list(
         &self,
         person: &PersonScope,
@@ -100,7 +100,7 @@ impl Workspaces {
     /// The workspace of the scope.
     ///
     /// # Errors
-    /// [`WorkspaceError`]: not allowed, or gone.
+    /// [`WorkspaceError`] if the caller lacks the permission or the workspace does not exist.
     pub async fn get(&self, scope: &WorkspaceScope) -> Result<Workspace, WorkspaceError> {
         scope.require(Permission::WorkspaceRead)?;
         let mut tx = self.tenancy.begin(scope).await?;
@@ -112,7 +112,7 @@ impl Workspaces {
     /// Changes name and slug.
     ///
     /// # Errors
-    /// [`WorkspaceError`]: not allowed, gone, or the slug is taken.
+    /// [`WorkspaceError`] if the caller lacks the permission, the workspace does not exist, or the slug is taken.
     pub async fn update(&self, scope: &WorkspaceScope, change: WorkspaceChange) -> Result<Workspace, WorkspaceError> {
         scope.require(Permission::WorkspaceWrite)?;
         let mut tx = self.tenancy.begin(scope).await?;
@@ -140,12 +140,12 @@ impl Workspaces {
         Ok(after)
     }
 
-    /// Deletes the workspace, as part of a unit of work that also ends what goes on in it: from now on it is nowhere to be
-    /// found and its slug is free, and its data is erased after `erase_after`. The caller commits and calls
+    /// Deletes the workspace, as part of a transaction that also ends its activities. From the commit on it cannot be
+    /// found and its slug is free. Its data is erased after `erase_after`. The caller commits and calls
     /// [`Workspaces::changed`].
     ///
     /// # Errors
-    /// [`WorkspaceError`]: not allowed, or gone.
+    /// [`WorkspaceError`] if the caller lacks the permission or the workspace does not exist.
     pub async fn delete_in(
         &self,
         tx: &mut dyn TenancyTx,
@@ -163,7 +163,7 @@ impl Workspaces {
         Ok(deletion)
     }
 
-    /// Tells everybody who remembers the workspace of `scope` to look again. Call it after the commit.
+    /// Signals to caches that the workspace of `scope` has changed. Call it after the commit.
     pub fn changed(&self, scope: &WorkspaceScope) {
         self.signals.publish(Signal::new(Topic::WorkspaceChanged, &scope.workspace()));
     }

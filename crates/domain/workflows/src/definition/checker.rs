@@ -1,4 +1,4 @@
-//! Collects problems with their places while a document is read.
+//! Collects problems with their places while a document is checked.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,10 @@ use super::duration::shown_duration;
 use super::names::Names;
 use crate::expression::{Expression, ExpressionError, Piece, TextPart, ValueTemplate, nearest, pieces};
 
-/// The most problems that one answer lists.
+/// The maximum number of problems in one answer.
 pub(super) const MAX_PROBLEMS: usize = 100;
-/// The most patterns of `matches` in one document. Each takes about a millisecond to compile, and up to 128 KiB to keep.
+/// The maximum number of `matches` patterns in one document. Each takes about a millisecond to compile and up to 128
+/// KiB of memory.
 pub(super) const MAX_PATTERNS: usize = 200;
 
 /// A part of the document and the JSON pointer to it.
@@ -40,7 +41,7 @@ impl<'n> Part<'n> {
         Part { node, pointer: format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1")) }
     }
 
-    /// The members, when it is an object.
+    /// The members, if the part is an object.
     pub(super) fn members(&self) -> Option<Vec<(&'n str, Mark, Part<'n>)>> {
         match &self.node.content {
             Content::Object(members) => {
@@ -50,7 +51,8 @@ impl<'n> Part<'n> {
         }
     }
 
-    /// The member of this name with the place of its key; the last where there are several. The object itself where there is none.
+    /// The member with this name and the place of its key; the last one if there are several. Without such a member,
+    /// the object itself.
     pub(super) fn member(&self, name: &str) -> (Mark, Part<'n>) {
         let found = match &self.node.content {
             Content::Object(members) => members.iter().rfind(|member| member.key == name),
@@ -60,7 +62,7 @@ impl<'n> Part<'n> {
     }
 }
 
-/// The members of an object whose names are known to be right.
+/// The members of an object whose names were checked.
 #[derive(Debug)]
 pub(super) struct Fields<'n> {
     part: Part<'n>,
@@ -68,12 +70,12 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// The member, where it is there; a null is there, and is no value that any field takes.
+    /// The member, if it exists. A null member exists, but no field accepts null.
     pub(super) fn get(&self, name: &str) -> Option<Part<'n>> {
         self.members.iter().find(|(key, _)| *key == name).map(|(_, part)| part.clone())
     }
 
-    /// The member; where it is missing, that is a problem.
+    /// The member. If it is missing, reports a problem.
     pub(super) fn require(&self, checker: &mut Checker<'_>, name: &str) -> Option<Part<'n>> {
         let found = self.get(name);
         if found.is_none() {
@@ -95,7 +97,7 @@ impl<'s> Checker<'s> {
         Self { source, problems: Vec::new(), unlisted: 0, patterns: 0 }
     }
 
-    /// Every problem in the order of the document; empty when there is none.
+    /// All problems in document order; empty if there are none.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));
         if let (Some(last), true) = (self.problems.last().cloned(), self.unlisted > 0) {
@@ -108,12 +110,12 @@ impl<'s> Checker<'s> {
         self.problems
     }
 
-    /// Whether no further problem is listed: what it would take to describe one better need not be done.
+    /// Whether the list of problems is full, so that expensive descriptions of further problems can be skipped.
     pub(super) fn is_full(&self) -> bool {
         self.problems.len() >= MAX_PROBLEMS
     }
 
-    /// Counts a problem that is not listed.
+    /// Counts a problem without listing it.
     pub(super) fn unlisted(&mut self) {
         self.unlisted += 1;
     }
@@ -143,7 +145,7 @@ impl<'s> Checker<'s> {
         self.problems.push(Problem { line: at.line, column: at.column, pointer, detail, suggestion });
     }
 
-    /// The members of an object that may have these fields and no others.
+    /// The members of an object that may have only these fields.
     pub(super) fn object<'n>(&mut self, part: &Part<'n>, known: &[&str]) -> Option<Fields<'n>> {
         let Some(members) = part.members() else {
             self.problem(part, format!("expected an object, this is {}", part.node.describe()));
@@ -160,7 +162,7 @@ impl<'s> Checker<'s> {
         Some(Fields { part: part.clone(), members })
     }
 
-    /// Reports, anywhere in the document, keys that are there twice and scalars that would be read as something else.
+    /// Reports duplicate keys and unfit scalars anywhere in the document.
     pub(super) fn unfit(&mut self, part: &Part<'_>) {
         if let Content::Unfit(reason) = &part.node.content {
             self.push(part.node.start, &part.pointer, reason.clone(), None);
@@ -183,7 +185,7 @@ impl<'s> Checker<'s> {
         text
     }
 
-    /// A whole number within bounds.
+    /// A whole number within `bounds`.
     pub(super) fn whole(&mut self, part: &Part<'_>, bounds: std::ops::RangeInclusive<u32>) -> Option<u32> {
         let number = match &part.node.content {
             Content::Scalar(Value::Number(number)) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
@@ -210,7 +212,7 @@ impl<'s> Checker<'s> {
         Some(duration)
     }
 
-    /// A value that may hold `${{ }}` anywhere; `names` are what its expressions may read.
+    /// A value that may contain `${{ }}` anywhere. `names` are the names that its expressions may read.
     pub(super) fn template(&mut self, part: &Part<'_>, names: &Names<'_>) -> Option<ValueTemplate> {
         match &part.node.content {
             Content::Scalar(Value::String(text)) => self.text_template(part, text, names),
@@ -237,7 +239,7 @@ impl<'s> Checker<'s> {
     }
 
     fn text_template(&mut self, part: &Part<'_>, text: &str, names: &Names<'_>) -> Option<ValueTemplate> {
-        // Counted before anything is compiled, and once too often rather than once too few.
+        // Patterns are counted before compilation. The count may be too high, never too low.
         let before = self.patterns;
         self.patterns += if text.contains("${{") { text.matches("matches").count() } else { 0 };
         if self.patterns > MAX_PATTERNS {
@@ -250,7 +252,7 @@ impl<'s> Checker<'s> {
             if self.is_full() {
                 break;
             }
-            // A hole that does not compile does not hide the names in the others.
+            // An expression that does not compile does not hide the names in the others.
             let errors = match piece {
                 Piece::Literal(_) => continue,
                 Piece::Hole(_, Err(errors)) => errors,
@@ -266,7 +268,7 @@ impl<'s> Checker<'s> {
         ValueTemplate::check_text(text).ok()
     }
 
-    /// An expression that is a condition: a text that is one `${{ }}`, or a boolean.
+    /// A condition: a boolean, or a text that is exactly one `${{ }}`.
     pub(super) fn condition(&mut self, part: &Part<'_>, names: &Names<'_>) -> Option<Expression> {
         if let Content::Scalar(Value::Bool(value)) = &part.node.content {
             return Expression::compile(if *value { "true" } else { "false" }).ok();
@@ -286,7 +288,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// A problem with the part of `text`, which `part` holds, that begins at the byte `offset`.
+    /// Reports a problem at the byte `offset` of `text`, which is in `part`.
     pub(super) fn problem_within(
         &mut self,
         part: &Part<'_>,
@@ -299,8 +301,8 @@ impl<'s> Checker<'s> {
         self.push(at, &part.pointer, detail, suggestion);
     }
 
-    /// Where the byte `offset` of a text stands in the source. Exact where the text is written as it is; where quoting or
-    /// folding changed it, the `${{` before it.
+    /// The place of the byte `offset` of a text in the source. It is exact if the text is written literally. If quoting
+    /// or folding changed the text, it is the place of the `${{` before it.
     fn place(&self, node: &Node, text: &str, offset: usize) -> Mark {
         let byte = |index: usize| self.source.char_indices().nth(index).map_or(self.source.len(), |(at, _)| at);
         let start = byte(node.start.index);
@@ -318,7 +320,7 @@ impl<'s> Checker<'s> {
     }
 }
 
-/// A name as a message shows it: no control characters and not long.
+/// A name as shown in a message: shortened and without control characters.
 pub(super) fn shown(name: &str) -> String {
     let mut text: String = name.chars().take(60).flat_map(char::escape_debug).collect();
     if name.chars().count() > 60 {

@@ -1,19 +1,19 @@
-//! A document as a tree that remembers where each part stands.
+//! A document as a tree that remembers the place of each part.
 
 use serde_json::{Map, Value};
 
 use super::Problem;
 
-/// The most bytes in one document.
+/// The maximum size of a document, in bytes.
 pub const MAX_BYTES: usize = 1 << 18;
-/// How deep lists and objects may nest.
+/// The maximum nesting of lists and objects.
 pub(super) const MAX_DEPTH: usize = 48;
-/// The most nodes in one document, aliases written out: a YAML bomb has more.
+/// The maximum number of nodes in one document after expanding aliases; it rejects YAML bombs.
 pub(super) const MAX_NODES: usize = 50_000;
-/// The most bytes that the texts and keys named by the aliases of a document have once they are written out.
+/// The maximum size of all texts and keys that aliases expand to, in bytes.
 pub(super) const MAX_ALIASED: usize = 1 << 18;
 
-/// A place in the source: lines and columns count from 1, columns and the index in characters.
+/// A place in the source. Lines and columns start at 1. Columns and the index count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Mark {
     pub(super) line: usize,
@@ -25,7 +25,7 @@ pub(super) struct Mark {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     pub(super) start: Mark,
-    /// The index behind the last character.
+    /// The index after the last character.
     pub(super) end: usize,
     pub(super) content: Content,
 }
@@ -34,7 +34,7 @@ pub(super) struct Node {
 pub(super) enum Content {
     /// Null, a boolean, a number or a text.
     Scalar(Value),
-    /// A scalar that has no value here, and why: it would be read as something else than what is written.
+    /// A scalar that would be read as a different value than is written, and why.
     Unfit(String),
     List(Vec<Node>),
     Object(Vec<Member>),
@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    /// How many nodes it has, itself included.
+    /// The number of nodes, including itself.
     pub(super) fn count(&self) -> usize {
         1 + match &self.content {
             Content::Scalar(_) | Content::Unfit(_) => 0,
@@ -65,7 +65,7 @@ impl Node {
         }
     }
 
-    /// How many bytes its texts and keys have.
+    /// The total size of its texts and keys, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         match &self.content {
             Content::Scalar(_) | Content::Unfit(_) => self.as_text().map_or(0, str::len),
@@ -74,7 +74,7 @@ impl Node {
         }
     }
 
-    /// How deep it nests; 0 for a scalar.
+    /// The nesting depth; 0 for a scalar.
     pub(super) fn depth(&self) -> usize {
         match &self.content {
             Content::Scalar(_) | Content::Unfit(_) => 0,
@@ -83,8 +83,8 @@ impl Node {
         }
     }
 
-    /// The value without its places. A document with a repeated key or an unfit scalar is refused; here the last one
-    /// counts, and null.
+    /// The value without places. For documents that are rejected anyway: of a repeated key the last member counts, and
+    /// an unfit scalar becomes null.
     pub(super) fn to_json(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),
@@ -97,7 +97,7 @@ impl Node {
         }
     }
 
-    /// The part at a JSON pointer, or the nearest one above it.
+    /// The part at a JSON pointer, or its nearest existing parent.
     pub(super) fn nearest(&self, pointer: &str) -> &Self {
         let mut node = self;
         for token in pointer.split('/').skip(1) {
@@ -115,7 +115,7 @@ impl Node {
         node
     }
 
-    /// How a message names the kind of value.
+    /// The kind of value, for messages.
     pub(super) fn describe(&self) -> &'static str {
         match &self.content {
             Content::Scalar(Value::Null) => "nothing",
@@ -129,7 +129,7 @@ impl Node {
     }
 }
 
-/// A problem that keeps the document from being read at all.
+/// A problem that makes the whole document unreadable.
 pub(super) fn unreadable(mark: Mark, detail: impl Into<String>) -> Problem {
     Problem { line: mark.line, column: mark.column, pointer: String::new(), detail: detail.into(), suggestion: None }
 }

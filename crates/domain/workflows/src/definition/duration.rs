@@ -1,8 +1,8 @@
-//! Durations as documents write them: `500ms 1s 5m 2h 3d`.
+//! Durations as documents write them: `500ms`, `1s`, `5m`, `2h`, `3d`.
 
 use std::time::Duration;
 
-/// The duration, or `None` where the text is none: one whole number and one unit.
+/// Parses one whole number and one unit. Returns `None` for any other text.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,9 +1,9 @@
-//! The order of steps.
+//! The topological order of steps.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// The indexes in an order where each comes after all that it needs, ties in the order of the document; or one cycle,
-/// named from its first index back to it.
+/// The indexes in topological order, ties in document order. If there is a cycle, returns it instead, from its first
+/// index back to the same index.
 pub(super) fn order(needs: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut open: Vec<usize> = needs.iter().map(|needs| needs.iter().collect::<BTreeSet<_>>().len()).collect();
     let mut dependents = vec![BTreeSet::new(); needs.len()];
@@ -30,7 +30,7 @@ pub(super) fn order(needs: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     if order.len() == needs.len() { Ok(order) } else { Err(cycle(needs, &order)) }
 }
 
-/// A shortest cycle among the steps that `ordered` leaves out.
+/// A shortest cycle among the steps that are not in `ordered`.
 fn cycle(needs: &[Vec<usize>], ordered: &[usize]) -> Vec<usize> {
     let left: BTreeSet<usize> = (0..needs.len()).filter(|step| !ordered.contains(step)).collect();
     let mut best: Vec<usize> = Vec::new();
@@ -62,7 +62,7 @@ fn cycle(needs: &[Vec<usize>], ordered: &[usize]) -> Vec<usize> {
     best
 }
 
-/// For each step all that it needs, directly or not; `order` is as [`order`] gives it.
+/// For each step, all steps that it needs directly or indirectly. `order` is the result of [`order`].
 pub(super) fn ancestors(needs: &[Vec<usize>], order: &[usize]) -> Vec<BTreeSet<usize>> {
     let mut all = vec![BTreeSet::new(); needs.len()];
     for step in order {

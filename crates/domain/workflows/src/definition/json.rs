@@ -6,7 +6,7 @@ use super::Problem;
 use super::document::{Content, MAX_DEPTH, MAX_NODES, Mark, Member, Node, mark_of, unreadable};
 use super::scalar::{self, RANGE, WHOLE};
 
-/// The document in `source`.
+/// Parses the document in `source`.
 pub(super) fn read(source: &str) -> Result<Node, Problem> {
     let mut reader = Reader { source, at: 0, line: 1, line_start: 0, chars: Position::default(), depth: 0, nodes: 0 };
     reader.space();
@@ -15,7 +15,7 @@ pub(super) fn read(source: &str) -> Result<Node, Problem> {
     if reader.at < source.len() { Err(reader.fail("something follows the end of the document")) } else { Ok(node) }
 }
 
-/// How many characters come before a byte; it only moves forward.
+/// Converts byte offsets to characters. It only moves forward.
 #[derive(Debug, Default)]
 struct Position {
     byte: usize,
@@ -184,7 +184,7 @@ impl Reader<'_> {
         let length = self.rest().find(ends).unwrap_or(self.rest().len());
         let word = &self.rest()[..length];
         let content = match serde_json::from_str(word) {
-            // `-0` is read as a double too, and is none that was rounded.
+            // `-0` is also read as a double, but without a loss.
             Ok(Value::Number(number)) if number.as_f64() != Some(0.0) && number.is_f64() && scalar::is_whole(word) => {
                 Content::Unfit(WHOLE.to_owned())
             }

@@ -1,4 +1,4 @@
-//! What is wrong with a value that does not meet a schema, in the words of this language.
+//! Describes why a value does not match a schema, in the terms of workflow documents.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
@@ -7,20 +7,20 @@ use serde_json::Value;
 use super::checker::shown;
 use crate::step::is_expression;
 
-/// One thing that is wrong.
+/// One mismatch.
 #[derive(Debug, PartialEq)]
 pub(super) struct Mismatch {
     /// The JSON pointer to the value.
     pub(super) pointer: String,
     pub(super) place: Place,
     pub(super) detail: String,
-    /// The names of which one was probably meant.
+    /// Names of which one was probably meant.
     pub(super) names: Vec<String>,
-    /// Whether it matters of what kind the value is.
+    /// Whether the message should name the kind of the value.
     pub(super) shows_kind: bool,
 }
 
-/// What of the value is wrong.
+/// The wrong part of the value.
 #[derive(Debug, PartialEq)]
 pub(super) enum Place {
     /// All of it.
@@ -30,14 +30,14 @@ pub(super) enum Place {
 }
 
 impl Mismatch {
-    /// Something that is wrong with the value at `pointer`.
+    /// A mismatch of the value at `pointer`.
     pub(super) fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let (pointer, detail) = (pointer.into(), detail.into());
         Self { pointer, place: Place::Value, detail, names: Vec::new(), shows_kind: false }
     }
 }
 
-/// What the errors say of a value that was held against `schema`; nothing twice in a row.
+/// The mismatches that the errors of validating a value against `schema` describe, without consecutive duplicates.
 pub(super) fn mismatches(schema: &Value, errors: &[ValidationError<'_>]) -> Vec<Mismatch> {
     let mut found = Vec::new();
     errors.iter().for_each(|error| add_mismatches(schema, error, &mut found));
@@ -70,7 +70,7 @@ fn add_mismatches(schema: &Value, error: &ValidationError<'_>, found: &mut Vec<M
             return;
         }
         Kind::PropertyNames { error } => {
-            // Its path is that of the rule which the name breaks.
+            // The error's schema path is that of the rule for names.
             let name = error.instance().as_str().unwrap_or_default();
             key(name, format!("expected {}, this is `{}`", expected(owner), shown(name)), words(owner))
         }
@@ -89,14 +89,14 @@ fn add_mismatches(schema: &Value, error: &ValidationError<'_>, found: &mut Vec<M
             (None, None) => at(error.masked_with("this value").to_string().chars().take(300).collect()),
         },
     };
-    // Two keywords of one schema can say the same of one value, one right after the other.
+    // Two keywords of one schema can report the same mismatch, one right after the other.
     if found.last() != Some(&mismatch) {
         found.push(mismatch);
     }
 }
 
-/// The errors of the one branch that can be meant: the only one beside expressions, or the only one for a value of this kind.
-/// Where there is none such, whether that is because of the kind.
+/// The errors of the one branch that can be meant: the only branch that is not for expressions, or the only one for
+/// values of this kind. If there is no such branch, whether that is because of the value's kind.
 fn branch<'e>(
     schema: &Value,
     error: &ValidationError<'_>,
@@ -117,7 +117,7 @@ fn branch<'e>(
     }
 }
 
-/// What a schema asks for, as a noun.
+/// The expected value, as a noun.
 fn expected(schema: &Value) -> String {
     let title = schema["title"].as_str().map(str::to_owned);
     title.or_else(|| plain(schema)).unwrap_or_else(|| "another value".to_owned())

@@ -1,8 +1,8 @@
 //! The workflow document: read, checked and compiled.
 //!
-//! A document either compiles or answers every problem that it has at once, each with its line, its JSON pointer and,
-//! for a misspelt name, the name that was meant. [`json_schema`] is the same language as a JSON Schema; it
-//! says less, because a schema cannot know names. Which steps there are is said by a [`StepRegistry`].
+//! A document either compiles, or all of its problems are returned at once. Each problem has its line and its JSON
+//! pointer and, for a misspelt name, a suggestion. [`json_schema`] is the same language as a JSON Schema. It checks
+//! less, because a schema cannot know names. A [`StepRegistry`] defines the step types.
 
 mod checker;
 mod document;
@@ -35,7 +35,7 @@ use crate::compiled::CompiledWorkflow;
 use crate::step::StepRegistry;
 use crate::trigger::Trigger;
 
-/// How a document is written.
+/// The format of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// YAML 1.2.
@@ -45,7 +45,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The word that is stored.
+    /// The name in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,21 +54,21 @@ impl Format {
         }
     }
 
-    /// The format of this word.
+    /// The format with this name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Yaml, Self::Json].into_iter().find(|format| format.as_str() == text)
     }
 }
 
-/// One thing that is wrong with a document.
+/// One problem in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, starting at 1.
     pub column: usize,
-    /// The JSON pointer to the part.
+    /// The JSON pointer to the wrong part.
     pub pointer: String,
     /// What is wrong and what to change.
     pub detail: String,
@@ -76,18 +76,18 @@ pub struct Problem {
     pub suggestion: Option<String>,
 }
 
-/// Why a document is no workflow.
+/// Why a document is not a valid workflow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DefinitionError {
-    /// It cannot be read as YAML or JSON at all, or is larger than a document may be.
+    /// It cannot be parsed as YAML or JSON, or it is too large.
     #[error("the document cannot be read: {}", .0.detail)]
     Unreadable(Problem),
-    /// It can be read, and these are its problems; at least one.
+    /// It can be parsed and has these problems, at least one.
     #[error("the document has {}", told(.0))]
     Invalid(Vec<Problem>),
 }
 
-/// How many problems there are, and the first.
+/// The number of problems, and the first one.
 fn told(problems: &[Problem]) -> String {
     match problems {
         [] => "no problems".to_owned(),
@@ -103,29 +103,29 @@ pub struct Definition {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// What a run follows.
+    /// The compiled workflow.
     pub compiled: Arc<CompiledWorkflow>,
-    /// What starts it by itself, in the order of the document.
+    /// Its triggers, in document order.
     pub triggers: Vec<Trigger>,
     /// The document as JSON.
     pub document: Value,
 }
 
 impl Definition {
-    /// Compiles a document whose steps are of these types.
+    /// Compiles a document whose step types are in `steps`.
     ///
     /// # Errors
-    /// [`DefinitionError`] with all problems.
+    /// [`DefinitionError`] with all problems, if there are any.
     pub fn compile(source: &[u8], format: Format, steps: &StepRegistry) -> Result<Self, DefinitionError> {
         let (text, root) = read(source, format).map_err(DefinitionError::Unreadable)?;
         parts::definition(text, &root, steps).map_err(DefinitionError::Invalid)
     }
 }
 
-/// A document as JSON, without checking more than that it can be read, and that nothing in it is lost or changed.
+/// The document as JSON. It is not checked further than that it can be parsed and that no value is lost or changed.
 ///
 /// # Errors
-/// Why it cannot.
+/// [`Problem`]: the first reason why it is rejected.
 pub fn to_json(source: &[u8], format: Format) -> Result<Value, Problem> {
     let (text, root) = read(source, format)?;
     match parts::unfit(text, &root).into_iter().next() {
@@ -149,7 +149,7 @@ fn read(source: &[u8], format: Format) -> Result<(&str, document::Node), Problem
         unreadable(mark_of(&before, before.len()), "the document is not UTF-8")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A YAML parser takes NUL for the end and would drop what follows without a word.
+    // A YAML parser treats NUL as the end and would silently ignore the text after it.
     if let Some(at) = text.find('\0') {
         return Err(unreadable(mark_of(text, at), "the document holds a NUL byte"));
     }

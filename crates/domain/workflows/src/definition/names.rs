@@ -1,19 +1,19 @@
-//! What the expressions of a document may read, and what they do.
+//! The names that the expressions of a document may read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::expression::{Expression, ExpressionError, Reference, Root, nearest};
 use crate::step::{RegisteredStep, StepOutput};
 
-/// A step as expressions see it.
+/// A step as expressions can read it.
 #[derive(Debug, Clone)]
 pub(super) struct KnownStep {
-    /// The names in its output, where they are known.
+    /// The names in its output, if known.
     pub(super) output: Option<Vec<String>>,
 }
 
 impl KnownStep {
-    /// What steps of a type make, where `parameters` are the names in their `with`.
+    /// The output of a step with this type. `parameters` are the names in its `with`.
     pub(super) fn of(uses: Option<&RegisteredStep>, parameters: Vec<String>) -> Self {
         let output = uses.and_then(|uses| match uses.step.output {
             StepOutput::With => Some(parameters),
@@ -23,25 +23,25 @@ impl KnownStep {
     }
 }
 
-/// The names at one place of a document.
+/// The names that are available at one place of a document.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names<'a> {
-    /// The roots that have a value there.
+    /// The available roots.
     pub(super) roots: &'a [Root],
-    /// What is read there, for the message: "a filter".
+    /// The place, for messages: "a filter".
     pub(super) place: &'a str,
-    /// The declared inputs; `None` where the schema allows any.
+    /// The declared inputs; `None` if the schema allows others.
     pub(super) inputs: Option<&'a BTreeSet<String>>,
     /// Every step of the document.
     pub(super) steps: &'a BTreeMap<String, KnownStep>,
-    /// The steps that have ended there; `None` where all have.
+    /// The steps that have ended at this place; `None` if all have.
     pub(super) ended: Option<&'a BTreeSet<String>>,
-    /// The step that the place belongs to.
+    /// The step to which the place belongs.
     pub(super) own: Option<&'a str>,
 }
 
 impl Names<'_> {
-    /// Every name in `expression` that cannot be there.
+    /// Every name in `expression` that is not available.
     pub(super) fn check(&self, expression: &Expression) -> Vec<ExpressionError> {
         expression.references().iter().filter_map(|reference| self.reference(reference)).collect()
     }

@@ -1,4 +1,4 @@
-//! The `with` of a step, held against the schema of its type.
+//! Checks the `with` of a step against the schema of its type.
 
 use jsonschema::ValidationError;
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use crate::expression::{Shape, ValueTemplate, shape};
 use crate::input::InputSchema;
 use crate::step::RegisteredStep;
 
-/// The compiled `with` of a step; an empty object where there is none.
+/// The compiled `with` of a step; an empty object if it is absent.
 pub(super) fn parameters(
     checker: &mut Checker<'_>,
     step: &Part<'_>,
@@ -35,14 +35,14 @@ pub(super) fn parameters(
         checker.problem(&part, format!("expected an object, this is {}", part.node.describe()));
         return None;
     }
-    // A step that is not known may take anything; its expressions are checked all the same.
+    // A step of an unknown type accepts anything, but its expressions are checked.
     if let Some(uses) = uses {
         check(checker, &part, uses);
     }
     checker.template(&part, names)
 }
 
-/// Checks what is written out; the value of an expression is known when the step runs.
+/// Checks the literal parts. The values of expressions are known only at run time.
 fn check(checker: &mut Checker<'_>, part: &Part<'_>, uses: &RegisteredStep) {
     let mut expressions = false;
     let with = seen(part.node, &mut expressions);
@@ -57,7 +57,7 @@ fn check(checker: &mut Checker<'_>, part: &Part<'_>, uses: &RegisteredStep) {
     }
     for Mismatch { pointer, place, detail, names, shows_kind } in found {
         if checker.is_full() {
-            // Finding its place takes a while.
+            // Finding the place of a problem is expensive.
             checker.unlisted();
             continue;
         }
@@ -69,7 +69,7 @@ fn check(checker: &mut Checker<'_>, part: &Part<'_>, uses: &RegisteredStep) {
                 let suggestion = checker.nearest(&key, names.iter().map(String::as_str));
                 checker.push(at, &member.pointer, detail, suggestion);
             }
-            // It has its problem already.
+            // The problem was already reported.
             Place::Value if matches!(node.content, Content::Unfit(_)) => {}
             Place::Value if shows_kind => {
                 checker.problem(&part, format!("{detail}, this is {}", part.node.describe()));
@@ -83,15 +83,15 @@ fn check(checker: &mut Checker<'_>, part: &Part<'_>, uses: &RegisteredStep) {
     }
 }
 
-/// The word of `words` that `text` is probably a misspelling of, in capitals or not.
+/// The word of `words` of which `text` is probably a misspelling, ignoring case.
 fn meant(checker: &Checker<'_>, text: &str, words: &[String]) -> Option<String> {
     let same = words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned();
     let words = || words.iter().map(String::as_str);
     same.or_else(|| checker.nearest(text, words())).or_else(|| checker.nearest(&text.to_ascii_uppercase(), words()))
 }
 
-/// The value as a schema sees it: a text with expressions is one that says no more than whether it becomes any value or a
-/// text.
+/// The value for validation against the schema. A text with expressions is replaced by a placeholder that only shows
+/// whether it becomes any value or a text.
 fn seen(node: &Node, expressions: &mut bool) -> Value {
     match &node.content {
         Content::Scalar(Value::String(text)) if text.contains("${{") => match shape(text) {

@@ -1,4 +1,4 @@
-//! The parts of a document around its steps.
+//! The parts of a document other than its steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::input::InputSchema;
 use crate::step::StepRegistry;
 use crate::trigger::{CronTrigger, EventTrigger, Schedule, ScheduleError, Trigger};
 
-/// The most triggers of one workflow.
+/// The maximum number of triggers of one workflow.
 pub(super) const MAX_TRIGGERS: usize = 20;
-/// The most active runs for one concurrency key.
+/// The maximum number of concurrent runs for one concurrency key.
 pub(super) const MAX_CONCURRENCY: u32 = 1_000;
-/// The most characters in a name.
+/// The maximum number of characters in a name.
 pub(super) const MAX_NAME: usize = 100;
-/// The most characters in a description.
+/// The maximum number of characters in a description.
 pub(super) const MAX_DESCRIPTION: usize = 2_000;
 
 const FIELDS: [&str; 8] = ["tidegate", "name", "description", "inputs", "triggers", "steps", "outputs", "concurrency"];
@@ -37,7 +37,7 @@ pub(super) fn definition(source: &str, root: &Node, registry: &StepRegistry) -> 
     }
 }
 
-/// What of a document would be lost, or read as something else.
+/// The parts of a document that would be lost or read as something else.
 pub(super) fn unfit(source: &str, root: &Node) -> Vec<Problem> {
     let mut checker = Checker::new(source);
     checker.unfit(&Part { node: root, pointer: String::new() });
@@ -113,7 +113,7 @@ fn semantics(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<u32> {
     None
 }
 
-/// The name in Normalization Form C; the document keeps it as it was written.
+/// The name in Normalization Form C. The document keeps the original spelling.
 fn name(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<String> {
     let text = checker.text(part)?;
     let is_long = |text: &str| text.chars().nth(MAX_NAME).is_some();
@@ -212,7 +212,7 @@ fn trigger(checker: &mut Checker<'_>, part: &Part<'_>, inputs: Option<&InputSche
     }
 }
 
-/// The type of an event: visible text of at most 255 characters.
+/// The event type: visible text of at most 255 characters.
 fn event_type(checker: &mut Checker<'_>, part: &Part<'_>) -> Option<String> {
     let text = checker.text(part)?;
     if text.is_empty() || text.chars().count() > 255 || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
@@ -228,7 +228,7 @@ fn schedule(checker: &mut Checker<'_>, cron: &Part<'_>, zone: Option<&Part<'_>>)
         Some(zone) => checker.text(zone),
         None => Some("UTC"),
     };
-    // Both are checked, so that both problems are told.
+    // Both are checked, so that the problems of both are reported.
     if let (Some(name), Some(zone)) = (name, zone)
         && let Err(error @ ScheduleError::Zone(_)) = Schedule::new("* * * * *", name)
     {
@@ -254,7 +254,7 @@ fn pattern_problem(checker: &mut Checker<'_>, part: &Part<'_>, pattern: &str, zo
     }
 }
 
-/// The input that a trigger gives. Where its names are known, they are compared with the schema.
+/// The input of a trigger. If its names are known, they are checked against the input schema.
 fn input_of(
     checker: &mut Checker<'_>,
     trigger: &Part<'_>,
@@ -294,10 +294,10 @@ fn input_of(
     }
 }
 
-/// What the steps of a document came to.
+/// The result of checking the steps of a document.
 pub(super) struct Steps {
-    /// Every step by its id, also where a step has problems.
+    /// Every step by its id, including steps with problems.
     pub(super) known: BTreeMap<String, KnownStep>,
-    /// The compiled steps, when all of them compile.
+    /// The compiled steps, if all of them compile.
     pub(super) steps: Option<Vec<crate::compiled::CompiledStep>>,
 }

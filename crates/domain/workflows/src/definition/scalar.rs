@@ -1,21 +1,21 @@
-//! Scalars of YAML 1.2 by its core schema (YAML 1.2.2, section 10.3.2), as far as JSON has a value for them.
+//! YAML 1.2 scalars by the core schema (YAML 1.2.2, section 10.3.2), as far as JSON has a value for them.
 
 use saphyr_parser::Tag;
 use serde_json::Value;
 
 use super::document::Content;
 
-/// Why a whole number is not taken.
+/// Why a whole number is rejected.
 pub(super) const WHOLE: &str = "this whole number has more than 64 bits; put it into quotes to keep it as a text";
-/// Why a number is not taken.
+/// Why a number is rejected.
 pub(super) const RANGE: &str =
     "this number is beyond the range of a double (IEEE 754); put it into quotes to keep it as a text";
 const NOT_FINITE: &str = "JSON has no infinity and no NaN; put it into quotes to keep it as a text";
 
-/// What a scalar stands for.
+/// The value of a scalar.
 ///
 /// # Errors
-/// Why the tag cannot be used.
+/// A message that says why the tag cannot be used.
 pub(super) fn resolve(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Content, String> {
     let Some(tag) = tag else {
         return Ok(if is_plain { plain(text) } else { Content::Scalar(Value::from(text)) });
@@ -42,7 +42,7 @@ pub(super) fn resolve(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<C
     Ok(Content::Unfit(format!("`{shown}` is tagged `!!{}` and is none", tag.suffix)))
 }
 
-/// Why a tag cannot be used where it stands.
+/// Why a tag cannot be used at its place.
 pub(super) fn not_used(tag: &Tag) -> String {
     if tag.is_yaml_core_schema() && ["str", "int", "float", "bool", "null", "map", "seq"].contains(&tag.suffix.as_str())
     {
@@ -60,7 +60,7 @@ fn plain(text: &str) -> Content {
     })
 }
 
-/// A number, where the text is written as one.
+/// A number, if the text is written as one.
 fn number(text: &str) -> Option<Content> {
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
         if let Some(digits) = text.strip_prefix(prefix) {
@@ -76,7 +76,7 @@ fn number(text: &str) -> Option<Content> {
         let signed = text.parse::<i64>().map(Value::from).ok();
         return Some(whole(signed.or_else(|| text.parse::<u64>().map(Value::from).ok())));
     }
-    // What is left of the schema's floats is what Rust reads, but for words such as `inf`.
+    // The remaining floats of the schema are parsed by Rust, except for words such as `inf`.
     let begins = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     if !begins || !unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-')) {
         return None;
@@ -89,7 +89,7 @@ fn whole(value: Option<Value>) -> Content {
     value.map_or_else(|| Content::Unfit(WHOLE.to_owned()), Content::Scalar)
 }
 
-/// Whether the text is written as a whole number of base 10.
+/// Whether the text is a whole number in base 10.
 pub(super) fn is_whole(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,7 +1,7 @@
 //! The structure of documents as a JSON Schema (2020-12), for editors.
 //!
-//! It is the same language as the checker's and says less, because a schema cannot know names. What steps take comes from
-//! their types.
+//! It describes the same language as the checker and checks less, because a schema cannot know names. The rules for
+//! `with` come from the step types.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::steps::{MAX_ATTEMPTS, MAX_FACTOR};
 use crate::compiled::{CURRENT_SEMANTICS, MAX_STEPS, RetryPolicy, StepId};
 use crate::step::{StepRegistry, Timeouts};
 
-/// The schema of the documents whose steps are of these types. `docs/workflow.schema.json` is that of the program.
+/// The schema for documents with these step types. `docs/workflow.schema.json` is the schema of the released program.
 #[must_use]
 pub fn json_schema(steps: &StepRegistry) -> Value {
     let mut schema = document();

@@ -1,5 +1,5 @@
-//! What a schema can say of a `with`: values that are written out are held against it, expressions are let through where
-//! their value may be right.
+//! What a schema can check in a `with`: literal values are validated, and expressions are accepted if their value may
+//! be valid.
 
 use std::fmt::Write;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{Definition, DefinitionError, Format, json_schema};
 use crate::step::{StepRegistry, StepType};
 
-/// A registry whose one type takes this.
+/// A registry with one type that has this `with`.
 fn registry(with: &Value) -> StepRegistry {
     let mut steps = StepRegistry::default();
     steps.register(StepType { with: with.clone(), ..StepType::effect("try", "Tries.") }).unwrap();
     steps
 }
 
-/// The problems of a step with this `with`, and whether the published schema has any.
+/// The problems of a step with this `with`, and whether the published schema rejects it.
 fn problems(schema: &Value, with: &Value) -> (String, bool) {
     let steps = registry(schema);
     let document = json!({"name": "x", "steps": [{"id": "a", "uses": "try", "with": with}]});
@@ -36,7 +36,7 @@ fn problems(schema: &Value, with: &Value) -> (String, bool) {
     (text, published.is_valid(&document))
 }
 
-/// A schema of which nothing is lost when values may be expressions.
+/// A schema from which widening drops nothing.
 fn plain() -> Value {
     json!({
         "type": "object",
@@ -104,7 +104,7 @@ fn what_is_written_out_is_held_against_the_schema() {
     ] {
         let (text, published) = problems(&plain(), &with);
         assert_eq!(text, expected, "{with}");
-        // The published schema reads `$${{` as an expression.
+        // The published schema treats `$${{` as an expression.
         assert!(published == text.is_empty() || with["to"] == "$${{", "{with}");
     }
 }
@@ -154,7 +154,7 @@ fn the_value_of_an_expression_is_not_known() {
     }
 }
 
-/// What depends on a value that is not known is let through, and what is known is not.
+/// What depends on an unknown value is accepted, and everything else is checked.
 #[test]
 fn nothing_is_refused_that_may_turn_out_right() {
     let either = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "oneOf": [

@@ -1,4 +1,4 @@
-//! The steps of a document: ids, needs, order, and each step's own fields.
+//! The steps of a document: ids, `needs`, order, and the fields of each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::compiled::{CompiledStep, MAX_STEPS, RetryPolicy, StepId, StepIndex};
 use crate::expression::Root;
 use crate::step::{RegisteredStep, StepRegistry, StepType, Timeouts};
 
-/// The most attempts of one step.
+/// The maximum number of attempts of one step.
 pub(super) const MAX_ATTEMPTS: u32 = 100;
-/// The largest factor between two pauses.
+/// The maximum backoff factor.
 pub(super) const MAX_FACTOR: f64 = 10.0;
-/// The longest pause between two attempts.
+/// The maximum backoff delay.
 const MAX_PAUSE: Duration = Duration::from_secs(86_400);
 
 const FIELDS: [&str; 7] = ["id", "uses", "with", "needs", "if", "retry", "timeout"];
 
-/// A step whose own fields were read, before its expressions.
+/// A step with its fields read and its expressions not compiled yet.
 struct Draft<'n, 'r> {
     part: Part<'n>,
     fields: Fields<'n>,
@@ -75,7 +75,7 @@ pub(super) fn steps(
             Vec::new()
         }
     };
-    // In a cycle nothing is known to have ended, so that is not held against expressions too.
+    // In a cycle no step is known to have ended, so names of steps are not checked then.
     let ancestors = (!order.is_empty()).then(|| graph::ancestors(&edges, &order));
     let compiled: Vec<Option<Compiled>> = drafts
         .iter()
@@ -124,7 +124,7 @@ fn draft<'n, 'r>(checker: &mut Checker<'_>, part: Part<'n>, registry: &'r StepRe
     Some(Draft { part, fields, id, uses, needs: Vec::new() })
 }
 
-/// Every id with what its output has; reports ids that are there twice.
+/// Every id with the names in its output. Reports duplicate ids.
 fn known_steps(checker: &mut Checker<'_>, drafts: &[Draft<'_, '_>]) -> BTreeMap<String, KnownStep> {
     let mut known = BTreeMap::new();
     for draft in drafts {
@@ -187,7 +187,7 @@ fn report_cycle(checker: &mut Checker<'_>, drafts: &[Draft<'_, '_>], cycle: &[us
     }
 }
 
-/// A step without its place in the order.
+/// A compiled step without its index in the order.
 struct Compiled {
     id: StepId,
     uses: Arc<StepType>,

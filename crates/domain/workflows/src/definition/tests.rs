@@ -1,4 +1,4 @@
-//! Documents with everything right, and with everything wrong.
+//! Valid documents, and documents with every kind of problem.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -164,7 +164,7 @@ fn limits_are_told_clearly() {
     assert_eq!(answer.lines().count(), 101);
     assert!(answer.ends_with("and 400 more problems, which are not listed\n"), "{answer}");
 
-    // A quarter of a megabyte of misspelt names costs no more than the hundred that are told.
+    // A quarter of a megabyte of misspelt names costs no more than the hundred that are reported.
     let needs: Vec<String> = (0..20_000).map(|n| format!("x{n}")).collect();
     let mut steps: Vec<Value> =
         (0..MAX_STEPS - 1).map(|n| json!({"id": format!("s{n}"), "uses": "transform"})).collect();
@@ -172,7 +172,7 @@ fn limits_are_told_clearly() {
     let answer = problems(&json!({"name": "names", "steps": steps}).to_string(), Format::Json);
     assert!(answer.ends_with("and 19900 more problems, which are not listed\n"), "{answer}");
 
-    // As much of names that a schema refuses.
+    // The same amount of names that a schema rejects.
     let headers: serde_json::Map<String, Value> = (0..15_000).map(|n| (format!("B {n}"), json!([]))).collect();
     let step = json!({"id": "a", "uses": "http.request", "with": {"url": "http://x", "headers": headers}});
     let answer = problems(&json!({"name": "headers", "steps": [step]}).to_string(), Format::Json);
@@ -202,7 +202,7 @@ fn what_cannot_be_read_says_where() {
         let aliases = vec![format!("*a{}", n - 1); 9].join(", ");
         format!("{text}a{n}: &a{n} [{aliases}]\n")
     });
-    // A hundred kilobytes that would be five gigabytes.
+    // A hundred kilobytes that would expand to five gigabytes.
     let echoes = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 49_000].join(","));
     for (source, format, part) in [
         (&*echoes, Format::Yaml, "unreadable 2:11: the aliases of the document write out more than 262144 bytes"),

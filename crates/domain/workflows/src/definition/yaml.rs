@@ -1,4 +1,4 @@
-//! Reads YAML 1.2 with its core schema, one document, no tags but the core's.
+//! Parses YAML 1.2 with its core schema: one document, only the core tags.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::Problem;
 use super::document::{Content, MAX_ALIASED, MAX_DEPTH, MAX_NODES, Mark, Member, Node, unreadable};
 use super::scalar::{not_used, resolve};
 
-/// The document in `source`.
+/// Parses the document in `source`.
 pub(super) fn read(source: &str) -> Result<Node, Problem> {
     let mut builder = Builder::default();
     let mut documents = 0;
@@ -56,7 +56,7 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
-    /// The bytes of the texts and keys that aliases wrote out.
+    /// The size of the texts and keys that aliases have expanded to, in bytes.
     aliased: usize,
 }
 
@@ -68,10 +68,10 @@ struct Open {
     key: Option<(Key, Mark)>,
 }
 
-/// A scalar as a key: its text, whatever it would be as a value, since names in JSON are texts.
+/// A scalar as a key. It keeps its text, whatever its value would be, because names in JSON are texts.
 struct Key {
     text: String,
-    /// Whether it is the merge key of YAML 1.1, which 1.2 does not have.
+    /// Whether it is the merge key of YAML 1.1, which YAML 1.2 does not have.
     merges: bool,
 }
 

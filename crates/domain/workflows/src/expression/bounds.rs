@@ -1,16 +1,17 @@
-//! How large a value may be that a run keeps.
+//! Bounds for the values that a run stores.
 //!
-//! Whatever is recorded of a run is read again by whoever takes the run over, and a reader of JSON gives up at 128 levels. A
-//! value is recorded inside of others, so it has to stay well below; and a chain of steps must not grow one beyond bounds.
+//! The recorded values of a run are read again when another worker takes it over, and the JSON reader fails at 128
+//! levels. A value is stored inside others, so its own limit is well below that. The size limit keeps a chain of steps
+//! from growing a value without bound.
 
 use serde_json::Value;
 
-/// How deep lists and objects of a value may nest.
+/// The maximum nesting of lists and objects in a value.
 pub const MAX_VALUE_DEPTH: usize = 100;
-/// The most bytes of a value that expressions make, written as JSON and not counting escapes.
+/// The maximum size of an expression's value as JSON, in bytes, not counting escapes.
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
 
-/// Whether lists and objects nest deeper than [`MAX_VALUE_DEPTH`].
+/// Whether lists and objects are nested deeper than [`MAX_VALUE_DEPTH`].
 #[must_use]
 pub fn is_too_deep(value: &Value) -> bool {
     deeper_than(value, MAX_VALUE_DEPTH)
@@ -25,13 +26,13 @@ fn deeper_than(value: &Value, limit: usize) -> bool {
     }
 }
 
-/// Whether a value is larger than [`MAX_VALUE_BYTES`]. It must not be too deep.
+/// Whether a value is larger than [`MAX_VALUE_BYTES`]. The value MUST NOT be too deep.
 pub(super) fn is_too_large(value: &Value) -> bool {
     let mut left = MAX_VALUE_BYTES;
     !takes(value, &mut left)
 }
 
-/// How many bytes a value has, written as JSON and not counting escapes. It must not be too deep.
+/// The size of a value as JSON in bytes, not counting escapes. The value MUST NOT be too deep.
 #[must_use]
 pub fn json_bytes(value: &Value) -> usize {
     let mut left = usize::MAX;
@@ -39,7 +40,7 @@ pub fn json_bytes(value: &Value) -> usize {
     usize::MAX - left
 }
 
-/// Takes the bytes of `value` off what is left; false where it does not suffice.
+/// Subtracts the size of `value` from `left`. Returns false if `left` is too small.
 fn takes(value: &Value, left: &mut usize) -> bool {
     let own = match value {
         Value::String(text) => text.len() + 2,

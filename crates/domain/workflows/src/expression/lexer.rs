@@ -1,4 +1,4 @@
-//! The tokens of CEL, after the lexical part of its specification:
+//! The tokens of CEL, by the lexical part of its specification:
 //! <https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax>.
 
 use super::ExpressionError;
@@ -19,7 +19,7 @@ pub(super) enum Token {
 }
 
 impl Token {
-    /// How a message names the token.
+    /// The token's name in messages.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Name(name) => format!("`{name}`"),
@@ -37,7 +37,7 @@ const SIGNS: [&str; 23] = [
     ">",
 ];
 
-/// Every token with the byte where it starts; the last one is [`Token::End`].
+/// Every token with its byte offset. The last token is [`Token::End`].
 pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ExpressionError> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -78,7 +78,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ExpressionErro
     Ok(found)
 }
 
-/// The name that a backtick ends: letters, digits, `_`, `.`, `-`, `/` and spaces.
+/// A member name in backticks: letters, digits, `_`, `.`, `-`, `/` and spaces.
 fn quoted_name(rest: &str, at: usize) -> Result<String, ExpressionError> {
     let refused = |detail: &str| Err(ExpressionError::new(at, detail));
     let Some(length) = rest.find('`') else { return refused("this name has no closing backtick") };
@@ -168,7 +168,7 @@ fn text(rest: &str, at: usize) -> Result<Option<(Token, usize)>, ExpressionError
     Ok(Some((Token::Text(made), length)))
 }
 
-/// What the escape sequence after a backslash stands for, and its length.
+/// The value of the escape sequence after a backslash, and its length.
 fn escape(rest: &str, bytes: bool) -> Option<(Vec<u8>, usize)> {
     let c = rest.chars().next()?;
     let simple = match c {

@@ -1,9 +1,10 @@
-//! What a document writes in `${{ }}`: expressions in CEL, compiled once and evaluated within a budget.
+//! The expressions inside `${{ }}`: CEL, compiled once and evaluated within a budget.
 //!
-//! The language is CEL without message types. It differs in three places, each because bindings are
-//! JSON: `has(null.x)` is false (the output of a skipped step is null), arithmetic mixes ints and doubles (JSON does
-//! not tell 2 from 2.0), and a double without decimals indexes a list. An expression cannot run for long: its text,
-//! nodes and nesting are bounded when it is compiled, and everything that it visits, scans and makes when it runs.
+//! The language is CEL without message types. It differs from CEL in three points, because bindings are JSON:
+//! `has(null.x)` is false (the output of a skipped step is null), arithmetic mixes ints and doubles (JSON does not
+//! distinguish 2 from 2.0), and a double without decimals can index a list. An expression cannot run for long:
+//! compilation bounds its text, nodes and nesting, and evaluation charges for everything that it visits, scans and
+//! creates.
 
 mod bounds;
 mod budget;
@@ -32,13 +33,13 @@ pub use references::Reference;
 pub(crate) use template::{Piece, Shape, pieces, shape};
 pub use template::{TextPart, ValueTemplate};
 
-/// Why a text is not an expression.
+/// Why a text is not a valid expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct ExpressionError {
-    /// The byte in the text where the problem is.
+    /// The byte offset of the problem in the text.
     pub offset: usize,
-    /// What is wrong, in words.
+    /// What is wrong.
     pub detail: String,
     /// The name that was probably meant.
     pub suggestion: Option<String>,
@@ -56,13 +57,13 @@ impl ExpressionError {
 pub struct EvaluationError {
     /// The text of the expression that failed.
     pub expression: String,
-    /// The byte in that text where it failed.
+    /// The byte offset of the failure in that text.
     pub offset: usize,
-    /// What happened, in words; never a value from the bindings.
+    /// What happened. Never contains a value from the bindings.
     pub detail: String,
 }
 
-/// The names at the root of every expression.
+/// The root names of expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Root {
     /// The run's input.
@@ -97,7 +98,7 @@ impl Root {
     }
 }
 
-/// What an expression can see.
+/// The values that an expression can read.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings<'a> {
     /// `inputs`: the run's input.
@@ -114,7 +115,7 @@ pub struct Bindings<'a> {
     pub steps: BTreeMap<&'a str, StepBinding<'a>>,
 }
 
-/// What an expression can see of one step: `steps.<id>.status`, `.output` and `.error`.
+/// The part of a step that an expression can read: `steps.<id>.status`, `.output` and `.error`.
 #[derive(Debug, Clone, Copy)]
 pub struct StepBinding<'a> {
     /// `completed`, `failed`, `skipped`, …
@@ -125,7 +126,7 @@ pub struct StepBinding<'a> {
     pub error: &'a Value,
 }
 
-/// One compiled expression. A copy is cheap.
+/// One compiled expression. Clones are cheap.
 #[derive(Clone)]
 pub struct Expression(Arc<Compiled>);
 
@@ -138,7 +139,7 @@ impl Expression {
     /// Compiles the CEL text of one `${{ }}`, without the braces.
     ///
     /// # Errors
-    /// The first problem, with its place.
+    /// [`ExpressionError`]: the first problem, with its place.
     pub fn compile(source: &str) -> Result<Self, ExpressionError> {
         Self::check(source).map_err(|mut problems| {
             let first = problems.drain(..).next();
@@ -146,7 +147,7 @@ impl Expression {
         })
     }
 
-    /// As [`Expression::compile`], with every problem.
+    /// Like [`Expression::compile`], but reports every problem.
     ///
     /// # Errors
     /// All problems, at least one.
@@ -155,38 +156,38 @@ impl Expression {
         Ok(Self(Arc::new(Compiled { source: source.to_owned(), root })))
     }
 
-    /// The text that it was compiled from.
+    /// The source text.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// Every place where the expression reads one of the roots.
+    /// Every place at which the expression reads one of the roots.
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
         references::of(&self.0.root)
     }
 
-    /// The value with these bindings.
+    /// Evaluates the expression with these bindings.
     ///
     /// # Errors
-    /// When a name or a type does not fit, or when the budget is used up.
+    /// [`EvaluationError`] if a name does not exist, a type does not match, or the budget is used up.
     pub fn evaluate(&self, bindings: &Bindings<'_>) -> Result<Value, EvaluationError> {
         self.evaluate_within(bindings, &mut Budget::new(budget::UNITS))
     }
 
-    /// As [`Expression::evaluate`], and how many units of work it took, of the 1,000,000 that it may take. A unit is about
-    /// one part visited, 16 bytes scanned, or 64 bytes copied, compared or allocated.
+    /// Like [`Expression::evaluate`], and returns how many units of work it took, of the maximum of 1,000,000. A unit
+    /// is about one node visited, 16 bytes scanned, or 64 bytes copied, compared or allocated.
     pub fn evaluate_metered(&self, bindings: &Bindings<'_>) -> (Result<Value, EvaluationError>, u64) {
         let mut budget = Budget::new(budget::UNITS);
         let outcome = self.evaluate_within(bindings, &mut budget);
         (outcome, budget.spent())
     }
 
-    /// The value as a condition.
+    /// Evaluates the expression as a condition.
     ///
     /// # Errors
-    /// As [`Expression::evaluate`], and when the value is not a boolean.
+    /// [`EvaluationError`] as for [`Expression::evaluate`], and if the value is not a boolean.
     pub fn evaluate_bool(&self, bindings: &Bindings<'_>) -> Result<bool, EvaluationError> {
         let value = self.evaluate(bindings)?;
         value.as_bool().ok_or_else(|| self.error(0, "a condition has to be true or false"))

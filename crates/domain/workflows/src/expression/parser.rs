@@ -1,8 +1,8 @@
-//! From CEL text to nodes: names resolved, macros recognised, sizes bounded.
+//! Parses CEL: resolves names, recognises macros, bounds sizes.
 //!
-//! A parser of our own, by recursive descent over the grammar of the specification. The `cel` crate's recursed through
-//! more than two megabytes of stack for two dozen brackets, gives no place for what fails while an expression runs,
-//! and bounds no cost; it is what the tests compare this one with.
+//! This is a recursive descent parser for the grammar of the specification. The `cel` crate is not used, because its
+//! parser needed more than two megabytes of stack for two dozen brackets, it gives no place for run-time errors, and it
+//! has no cost limit. The tests compare this implementation with it.
 
 mod macros;
 mod names;
@@ -11,14 +11,14 @@ use super::ExpressionError;
 use super::lexer::{Token, tokens};
 use super::syntax::{Access, Kind, Node, Operator};
 
-/// The most bytes in one expression.
+/// The maximum size of one expression, in bytes.
 const MAX_SOURCE: usize = 4_096;
-/// The most nodes in one expression.
+/// The maximum number of nodes in one expression.
 const MAX_NODES: usize = 1_000;
-/// How deep nodes may nest, a chain of operators included; it bounds the stack.
+/// The maximum nesting of nodes, including chains of operators. It bounds the stack.
 const MAX_DEPTH: usize = 64;
 
-/// Words that CEL keeps for itself.
+/// The reserved words of CEL.
 const RESERVED: [&str; 17] = [
     "as",
     "break",
@@ -39,7 +39,7 @@ const RESERVED: [&str; 17] = [
     "while",
 ];
 
-/// The nodes of `source`, or every problem that it has.
+/// The syntax tree of `source`, or all of its problems.
 pub(super) fn parse(source: &str) -> Result<Node, Vec<ExpressionError>> {
     let one = |error| vec![error];
     if source.trim().is_empty() {
@@ -69,7 +69,7 @@ pub(super) fn parse(source: &str) -> Result<Node, Vec<ExpressionError>> {
     }
 }
 
-/// What joins two operands.
+/// A binary operator or connective.
 #[derive(Debug, Clone, Copy)]
 enum Joint {
     Or,
@@ -77,7 +77,7 @@ enum Joint {
     Binary(Operator),
 }
 
-/// The first error in the grammar ends the parse; names that do not exist are collected.
+/// A syntax error ends the parse. Unknown names are collected.
 type Parsed<T = Node> = Result<T, ExpressionError>;
 
 struct Parser {
@@ -85,9 +85,9 @@ struct Parser {
     next: usize,
     depth: usize,
     nodes: usize,
-    /// The variables of the macros around this place.
+    /// The variables of the enclosing macros.
     locals: Vec<String>,
-    /// How many macros around this place evaluate it once for each item.
+    /// How many enclosing macros evaluate this place once per item.
     macros: usize,
     problems: Vec<ExpressionError>,
 }
@@ -107,7 +107,7 @@ impl Parser {
         token
     }
 
-    /// Takes the sign where it is next, and says where it was.
+    /// Consumes the sign if it is next, and returns its offset.
     fn take(&mut self, sign: &str) -> Option<usize> {
         let at = self.at();
         if matches!(self.peek(), Token::Sign(found) if *found == sign) {
@@ -158,7 +158,7 @@ impl Parser {
         Ok(node)
     }
 
-    /// A chain of operators that bind at least as tight as `level`.
+    /// A chain of operators with at least the precedence `level`.
     fn chain(&mut self, level: usize) -> Parsed {
         let mut left = self.unary()?;
         while let Some((joint, found)) = self.joint()
@@ -167,7 +167,7 @@ impl Parser {
             let at = self.at();
             self.next += 1;
             let right = self.chain(found + 1)?;
-            // A long chain of one connective is one node, so that it is not deep.
+            // A long chain of one connective becomes one node, so that the tree stays flat.
             let kind = match (joint, left) {
                 (Joint::And, Node { kind: Kind::And(mut terms), .. }) => {
                     terms.push(right);
@@ -186,7 +186,7 @@ impl Parser {
         Ok(left)
     }
 
-    /// The operator that is next, and how tight it binds.
+    /// The next operator and its precedence.
     fn joint(&self) -> Option<(Joint, usize)> {
         let symbol = match self.peek() {
             Token::Sign("||") => return Some((Joint::Or, 0)),
@@ -207,7 +207,7 @@ impl Parser {
         for (sign, negates) in [("!", false), ("-", true)] {
             while self.take(sign).is_some() {
                 count += 1;
-                // The smallest int has no positive twin, so its sign belongs to the literal.
+                // The smallest int has no positive counterpart, so its sign belongs to the literal.
                 if let (true, Token::Int(value)) = (negates, self.peek()) {
                     let value = 0i64.checked_sub_unsigned(*value).ok_or_else(|| out_of_range(at))?;
                     let literal_at = self.at();
@@ -221,7 +221,7 @@ impl Parser {
                 let primary = self.primary()?;
                 let operand = self.member(primary)?;
                 let kind = if negates { Kind::Negate } else { Kind::Not };
-                // An even number of signs still checks the type, so two of them stay.
+                // An even number of signs still checks the type, so two of them are kept.
                 let inner = self.node(at, kind(Box::new(operand)))?;
                 return if count % 2 == 1 { Ok(inner) } else { self.node(at, kind(Box::new(inner))) };
             }
@@ -230,7 +230,7 @@ impl Parser {
         self.member(primary)
     }
 
-    /// What follows a value: `.field`, `.method(…)`, `[…]`, and `.?field` and `[?…]`, whose values are optional.
+    /// The suffixes of a value: `.field`, `.method(…)`, `[…]`, and the optional `.?field` and `[?…]`.
     fn member(&mut self, mut operand: Node) -> Parsed {
         loop {
             if let Some(at) = self.take("[") {
@@ -271,7 +271,7 @@ impl Parser {
         self.list(")", Self::expression)
     }
 
-    /// An expression that may begin with `?`: it is there where it has a value.
+    /// An expression that may begin with `?`, which leaves the item out if it is absent.
     fn spread(&mut self) -> Parsed {
         match self.take("?") {
             Some(at) => {
@@ -282,7 +282,7 @@ impl Parser {
         }
     }
 
-    /// Expressions up to `close`; a comma may end them.
+    /// Expressions up to `close`, with an optional trailing comma.
     fn list(&mut self, close: &str, item: fn(&mut Self) -> Parsed) -> Parsed<Vec<Node>> {
         let mut items = Vec::new();
         while self.take(close).is_none() {

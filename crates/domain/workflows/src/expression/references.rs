@@ -1,4 +1,4 @@
-//! What an expression reads, as far as its text tells.
+//! What an expression reads, found by static analysis.
 
 use super::Root;
 use super::syntax::{Kind, Node};
@@ -8,9 +8,9 @@ use super::syntax::{Kind, Node};
 pub struct Reference {
     /// The root.
     pub root: Root,
-    /// The byte where the root stands.
+    /// The byte offset of the root.
     pub offset: usize,
-    /// The names selected on it, each with the byte where it is selected; it ends where a name is computed.
+    /// The names selected on it, each with its byte offset. The path ends at a computed name.
     pub path: Vec<(String, usize)>,
 }
 
@@ -23,14 +23,14 @@ pub(super) fn of(node: &Node) -> Vec<Reference> {
 fn visit(node: &Node, found: &mut Vec<Reference>) {
     if let Some(reference) = chain(node) {
         found.push(reference);
-        // A computed index may read more.
+        // A computed index may read other roots.
         indexes(node, found);
         return;
     }
     node.kind.children().into_iter().for_each(|child| visit(child, found));
 }
 
-/// The reference that `node` is, when it is nothing but selections on a root.
+/// The reference, if `node` is a chain of selections on a root.
 fn chain(node: &Node) -> Option<Reference> {
     match &node.kind {
         Kind::Root(root) => Some(Reference { root: *root, offset: node.at, path: Vec::new() }),
@@ -48,7 +48,7 @@ fn chain(node: &Node) -> Option<Reference> {
 
 fn extend(operand: &Node, name: Option<(&String, usize)>) -> Option<Reference> {
     let mut reference = chain(operand)?;
-    // After a computed index nothing more is known.
+    // The path ends at a computed index.
     let known = name.is_some() && !ends_computed(operand);
     if let (Some((name, at)), true) = (name, known) {
         reference.path.push((name.clone(), at));

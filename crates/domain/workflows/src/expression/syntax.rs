@@ -1,13 +1,13 @@
-//! The nodes of an expression: what the parser makes and the evaluator walks.
+//! The syntax tree of an expression: built by the parser, walked by the evaluator.
 
 use super::Root;
 use super::functions::{Function, Pattern};
 
-/// A node and the byte in the source where it stands.
+/// A node and its byte offset in the source.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) at: usize,
-    /// How many nodes lie one below the other, this one included.
+    /// The height of the tree below, including this node.
     pub(super) height: usize,
     pub(super) kind: Kind,
 }
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Bytes(Vec<u8>),
     Type(&'static str),
     Root(Root),
-    /// The variable of a macro; the index counts from the outermost.
+    /// The variable of a macro. The index counts from the outermost one.
     Local(usize),
     Select {
         operand: Box<Node>,
@@ -35,61 +35,61 @@ pub(super) enum Kind {
         key: Box<Node>,
         access: Access,
     },
-    /// An item that is there where its optional has a value is a `Spread`.
+    /// An optional item, which is left out if its optional is absent, is a `Spread`.
     List(Vec<Node>),
-    /// The key of an entry that is there where its optional has a value is a `Spread`.
+    /// The key of an optional entry, which is left out if its optional is absent, is a `Spread`.
     Map(Vec<(Node, Node)>),
     Spread(Box<Node>),
     Not(Box<Node>),
     Negate(Box<Node>),
-    /// Two or more.
+    /// Two or more terms.
     And(Vec<Node>),
-    /// Two or more.
+    /// Two or more terms.
     Or(Vec<Node>),
     If(Box<[Node; 3]>),
     Binary(Operator, Box<Node>, Box<Node>),
     Call(&'static Function, Vec<Node>),
-    /// `matches` with a pattern that is known already.
+    /// `matches` with a pattern that is known at compile time.
     Matches(Box<Node>, Box<Pattern>),
     Macro {
         kind: Macro,
         range: Box<Node>,
-        /// Whether the body has a variable for the index or key and one for the item or value.
+        /// Whether the body has two variables: one for the index or key, and one for the item or value.
         two: bool,
         filter: Option<Box<Node>>,
         body: Box<Node>,
     },
-    /// A value and what is evaluated with a variable that holds it.
+    /// A value, and an expression with a variable that holds it.
     Bind(Box<[Node; 2]>),
-    /// An optional, and what is evaluated where it is absent.
+    /// An optional, and the expression for the case that it is absent.
     OrElse {
         optional: Box<Node>,
         other: Box<Node>,
-        /// Whether the result is the value in the optional, or the optional itself.
+        /// Whether the result is the value in the optional, instead of the optional itself.
         unwrap: bool,
     },
-    /// An optional, and what is evaluated with a variable that holds its value.
+    /// An optional, and an expression with a variable that holds its value.
     WithValue {
         optional: Box<Node>,
         body: Box<Node>,
-        /// Whether the body gives an optional itself.
+        /// Whether the body returns an optional itself.
         flat: bool,
     },
 }
 
-/// What is asked of a member or an item.
+/// How a member or an item is accessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Its value; it has to be there.
+    /// Its value; it has to exist.
     Value,
-    /// Whether it is there.
+    /// Whether it exists.
     Test,
-    /// Its value where it is there, as an optional.
+    /// Its value as an optional.
     Optional,
 }
 
 impl Kind {
-    /// The nodes right below.
+    /// The direct children.
     pub(super) fn children(&self) -> Vec<&Node> {
         match self {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Double(_) | Self::Text(_) => Vec::new(),
@@ -147,7 +147,7 @@ impl Operator {
         }
     }
 
-    /// The levels of precedence, the loosest first.
+    /// The levels of precedence, the lowest first.
     pub(super) const LEVELS: [&'static [Self]; 3] = [
         &[Self::Equal, Self::NotEqual, Self::LessOrEqual, Self::GreaterOrEqual, Self::Less, Self::Greater, Self::In],
         &[Self::Add, Self::Subtract],
@@ -167,7 +167,7 @@ pub(super) enum Macro {
     TransformMapEntry,
 }
 
-/// How many variables a macro over a list or a map takes.
+/// The variables of a macro over a list or a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Variables {
     One,
@@ -196,12 +196,12 @@ impl Macro {
         Self::TABLE.iter().find(|(known, ..)| *known == name).map(|(_, kind, variables)| (*kind, *variables))
     }
 
-    /// Whether a filter may stand before the body.
+    /// Whether a filter may precede the body.
     pub(super) const fn may_filter(self) -> bool {
         matches!(self, Self::Map | Self::TransformList | Self::TransformMap | Self::TransformMapEntry)
     }
 
-    /// Whether the body has to be true or false.
+    /// Whether the body has to be a boolean.
     pub(super) const fn asks(self) -> bool {
         matches!(self, Self::All | Self::Exists | Self::ExistsOne | Self::Filter)
     }

@@ -1,4 +1,4 @@
-//! JSON values whose texts may hold `${{ }}`.
+//! JSON values whose texts may contain `${{ }}`.
 
 use std::io::{self, Write};
 
@@ -8,26 +8,27 @@ use super::bounds::{MAX_VALUE_BYTES, MAX_VALUE_DEPTH, is_too_deep, is_too_large}
 use super::budget::{self, Budget, MAX_TEXT};
 use super::{Bindings, EvaluationError, Expression, ExpressionError, evaluate};
 
-/// A JSON value with holes. A text that is one `${{ … }}` keeps the type of the value; inside other text the value is
-/// rendered: text as it is, null as nothing, everything else as JSON. `$${{` stands for the text `${{`.
+/// A JSON value with holes, which are `${{ }}`. A text that is exactly one `${{ … }}` keeps the type of the
+/// expression's value. Inside other text the value is rendered: a text unchanged, null as nothing, everything else as
+/// JSON. `$${{` is an escape for the text `${{`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValueTemplate {
     /// A value without holes.
     Literal(Value),
-    /// One `${{ }}` and nothing beside it.
+    /// Exactly one `${{ }}`.
     Whole(Expression),
-    /// Text around `${{ }}`.
+    /// Text with `${{ }}` inside.
     Text(Vec<TextPart>),
-    /// A list of which at least one item has a hole.
+    /// A list with a hole in at least one item.
     List(Vec<Self>),
-    /// An object of which at least one member has a hole.
+    /// An object with a hole in at least one member.
     Object(Vec<(String, Self)>),
 }
 
 /// One part of a text with holes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextPart {
-    /// Text as it stands.
+    /// Literal text.
     Literal(String),
     /// A value to render.
     Hole(Expression),
@@ -43,7 +44,7 @@ impl ValueTemplate {
     /// Compiles every text in `value`.
     ///
     /// # Errors
-    /// The first problem; its offset counts from the start of the text that it is in.
+    /// [`ExpressionError`]: the first problem. Its offset counts from the start of the text that contains it.
     pub fn compile(value: &Value) -> Result<Self, ExpressionError> {
         Ok(match value {
             Value::String(text) => Self::compile_text(text)?,
@@ -69,12 +70,12 @@ impl ValueTemplate {
     /// Compiles one text.
     ///
     /// # Errors
-    /// The first problem; its offset counts from the start of `text`.
+    /// [`ExpressionError`]: the first problem. Its offset counts from the start of `text`.
     pub fn compile_text(text: &str) -> Result<Self, ExpressionError> {
         Self::check_text(text).map_err(|mut problems| problems.swap_remove(0))
     }
 
-    /// As [`ValueTemplate::compile_text`], with every problem.
+    /// Like [`ValueTemplate::compile_text`], but reports every problem.
     ///
     /// # Errors
     /// All problems, at least one.
@@ -99,12 +100,12 @@ impl ValueTemplate {
         })
     }
 
-    /// Whether the value stays as it was written, so that it need not be built again.
+    /// Whether the value equals its source, so that it need not be built again.
     fn is_same(&self) -> bool {
         matches!(self, Self::Literal(_))
     }
 
-    /// The value, when it has no holes.
+    /// The value, if it has no holes.
     #[must_use]
     pub fn as_literal(&self) -> Option<&Value> {
         match self {
@@ -131,11 +132,11 @@ impl ValueTemplate {
         }
     }
 
-    /// The value with these bindings; all its expressions share one budget.
+    /// Evaluates the template. All of its expressions share one budget.
     ///
     /// # Errors
-    /// When one of its expressions has no value, when the budget is used up, or when the value is deeper or larger than
-    /// what a run keeps.
+    /// [`EvaluationError`] if an expression has no value, the budget is used up, or the value exceeds the depth or size
+    /// that a run may store.
     pub fn evaluate(&self, bindings: &Bindings<'_>) -> Result<Value, EvaluationError> {
         let value = self.evaluate_within(bindings, &mut Budget::new(budget::UNITS))?;
         let told = if is_too_deep(&value) {
@@ -145,7 +146,7 @@ impl ValueTemplate {
         } else {
             return Ok(value);
         };
-        // What has no expressions is as large as the document allows.
+        // A value without expressions is bounded by the limits of documents.
         self.expressions().first().map_or(Ok(value), |first| Err(first.error(0, &told)))
     }
 
@@ -173,7 +174,7 @@ impl ValueTemplate {
     }
 }
 
-/// A text that is being rendered. It refuses what would make it longer than a text may be.
+/// A text that is being rendered. Writing fails if it would exceed the maximum length.
 struct Rendered(Vec<u8>);
 
 impl Write for Rendered {
@@ -209,19 +210,19 @@ fn render(parts: &[TextPart], bindings: &Bindings<'_>, budget: &mut Budget) -> R
             }
         }
     }
-    // What was written is text; a lossy reading of it changes nothing.
+    // Only valid text was written, so a lossy conversion changes nothing.
     Ok(String::from_utf8(text.0).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// One part of a text, before it is known whether all of them compile.
+/// One part of a text, possibly with compile errors.
 pub(crate) enum Piece {
-    /// Text as it stands.
+    /// Literal text.
     Literal(String),
-    /// A hole: the byte where its expression starts, and the expression or its problems with their places in the text.
+    /// A hole: the byte offset of its expression, and the expression or its problems with their offsets in the text.
     Hole(usize, Result<Expression, Vec<ExpressionError>>),
 }
 
-/// The parts of `text`, neighbouring literals joined.
+/// The parts of `text`. Adjacent literals are joined.
 pub(crate) fn pieces(text: &str) -> Vec<Piece> {
     let compiled = |span| match span {
         Span::Literal(literal) => Piece::Literal(literal),
@@ -236,10 +237,10 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece> {
     spans(text).into_iter().map(compiled).collect()
 }
 
-/// What a text with `${{` in it becomes, as far as that is known before it is compiled.
+/// What a text with `${{` inside evaluates to, as far as this is known before compilation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// This text: `$${{` stands for `${{`.
+    /// This literal text, with `$${{` replaced by `${{`.
     Literal(String),
     /// Any value.
     Whole,
@@ -247,7 +248,7 @@ pub(crate) enum Shape {
     Text,
 }
 
-/// The shape of `text`; of one that is malformed [`Shape::Whole`], of which nothing is known.
+/// The shape of `text`. A malformed text is [`Shape::Whole`], because nothing is known about it.
 pub(crate) fn shape(text: &str) -> Shape {
     let mut spans = spans(text);
     match (spans.pop(), spans.is_empty()) {
@@ -258,11 +259,11 @@ pub(crate) fn shape(text: &str) -> Shape {
     }
 }
 
-/// One part of a text, with the byte where it starts.
+/// One part of a text, with its byte offset.
 enum Span<'t> {
-    /// Text as it stands.
+    /// Literal text.
     Literal(String),
-    /// What is between `${{` and `}}`.
+    /// The text between `${{` and `}}`.
     Hole(usize, &'t str),
     /// A `${{` without its `}}`.
     Open(usize),
@@ -299,7 +300,7 @@ fn spans(text: &str) -> Vec<Span<'_>> {
     spans
 }
 
-/// How many bytes of `text` come before the `}}` that ends the hole: braces in quotes and of maps do not count.
+/// The number of bytes before the `}}` that ends the hole. Braces in quotes and in maps are skipped.
 fn hole_length(text: &str) -> Option<usize> {
     let mut quote: Option<u8> = None;
     let mut escaped = false;
@@ -323,6 +324,6 @@ fn hole_length(text: &str) -> Option<usize> {
             _ => {}
         }
     }
-    // An expression with an open quote or brace is malformed; let it end where it seems to, and be refused as CEL.
+    // With an unclosed quote or brace, the expression is malformed. It ends at the first `}}`, and CEL rejects it.
     text.find("}}")
 }

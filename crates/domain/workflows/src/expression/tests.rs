@@ -1,4 +1,4 @@
-//! The whole path from text to value.
+//! Expressions from text to value.
 
 mod documentation;
 mod specification;
@@ -27,7 +27,7 @@ fn evaluate(source: &str) -> Result<Value, EvaluationError> {
     Expression::compile(source).unwrap_or_else(|error| panic!("{source}: {error}")).evaluate(&bindings)
 }
 
-/// What the `cel` crate, an implementation by others, makes of the same text; `None` where it refuses it.
+/// The result of the `cel` crate, an independent implementation, for the same text; `None` if it rejects the text.
 fn elsewhere(source: &str) -> Option<Value> {
     let (inputs, event, output) = world();
     let steps = json!({"look": {"status": "completed", "output": output, "error": null},
@@ -60,7 +60,7 @@ fn refused(source: &str) -> Vec<ExpressionError> {
     Expression::check(source).expect_err(source)
 }
 
-/// Where the two differ in how they write the same value as JSON: nanoseconds for a duration and `+00:00` for UTC.
+/// The two write these values differently as JSON: nanoseconds for a duration and `+00:00` for UTC.
 const APART: [&str; 2] = ["duration('1.5s')", "timestamp(event.time) + duration('1h30m')"];
 
 #[test]
@@ -177,10 +177,10 @@ fn an_expression_that_would_run_for_minutes_is_refused_or_stopped() {
     assert!(evaluate(nested).unwrap_err().detail.contains("more work"));
     let four = "inputs.many.all(a, inputs.many.all(b, inputs.many.all(c, inputs.many.all(d, true))))";
     assert!(refused(four)[0].detail.contains("at most 3 deep"));
-    // Each map doubles the text: thirty of them would make ten terabytes.
+    // Each map doubles the text. Thirty of them would make ten terabytes.
     let growing = format!("[inputs.text]{}", ".map(x, x + x)".repeat(30));
     assert!(evaluate(&growing).unwrap_err().detail.contains("at most 1048576 bytes"));
-    // Shared lists are small in memory and exponential once written out or compared.
+    // Shared lists are small in memory, but exponentially large once serialized or compared.
     let shared = format!("[1]{}", ".map(x, [x, x, x])".repeat(40));
     assert!(evaluate(&shared).unwrap_err().detail.contains("more work"));
     assert!(evaluate(&format!("{shared} == {shared}")).unwrap_err().detail.contains("more work"));
@@ -193,7 +193,7 @@ fn an_expression_that_would_run_for_minutes_is_refused_or_stopped() {
     );
     assert!(evaluate("inputs.many.exists(x, inputs.text.matches('(x+x+)+y' + string(x)))").is_err());
     assert!(refused("'a'.matches('(a{1000}){1000}')")[0].detail.contains("too large"));
-    // An error that is swallowed must not be the one that stops the work.
+    // A term that decides must not hide the error of an exhausted budget.
     assert!(evaluate(&format!("{nested} || true")).unwrap_err().detail.contains("more work"));
 }
 
@@ -235,7 +235,7 @@ fn hostile_texts_are_refused_without_harm_on_a_small_stack() {
             let _ = Expression::check(&source);
         }
     };
-    // Server threads have 2 MiB; this has to do with half of that.
+    // Server threads have a stack of 2 MiB. Half of that has to be enough.
     std::thread::Builder::new().stack_size(1 << 20).spawn(check).unwrap().join().unwrap();
 }
 
@@ -243,7 +243,7 @@ fn hostile_texts_are_refused_without_harm_on_a_small_stack() {
 fn what_compiles_is_evaluated_on_a_small_stack() {
     let nest = |open: &str, inner: &str, close: &str| {
         let source = |times: usize| format!("{}{inner}{}", open.repeat(times), close.repeat(times));
-        // The deepest of this form that compiles.
+        // The deepest expression of this form that compiles.
         (1..64).map(source).take_while(|source| Expression::check(source).is_ok()).last().unwrap()
     };
     let check = move || {

@@ -1,8 +1,8 @@
-//! What checking a value against a schema costs, counted before it is done.
+//! Computes an upper bound for the cost of validating a value against a schema, before the validation.
 //!
-//! The count follows the validator's way, so that no schema and no value can make it work for longer than was counted:
-//! it takes every branch, and it knows that `unevaluatedProperties` and `unevaluatedItems` check what is below them
-//! again to find what was evaluated. One inside the other, that multiplies.
+//! The count follows the validator's algorithm, so that no schema and no value can make it work longer than was
+//! counted. The count assumes that every branch is taken. `unevaluatedProperties` and `unevaluatedItems` validate what
+//! is below them again to find what was evaluated; nested inside each other, this multiplies the cost.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,26 @@ use serde_json::Value;
 
 use super::MAX_STEPS;
 
-/// The most steps that checking a value without members may take.
+/// The maximum number of steps for validating a value without members.
 pub(super) const MAX_AT_ONE_VALUE: u64 = 100_000;
 
-/// A schema as far as its cost goes, references written out.
+/// The costs of a schema, with its references resolved.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Part {
-    /// Steps at each value.
+    /// Steps for each value.
     pub(super) own: u64,
-    /// Steps at each byte of a text.
+    /// Steps for each byte of a text.
     pub(super) each_byte: u64,
     /// Whether the items of a list are compared with one another.
     pub(super) unique: bool,
-    /// Whether each branch's problems are kept where no branch is met.
+    /// Whether the problems of each branch are kept if no branch matches.
     pub(super) keeps_alternatives: bool,
-    /// Schemas of the same value that it has to meet.
+    /// Schemas that the same value has to match.
     pub(super) all: Vec<Part>,
-    /// Schemas of the same value that are tried first, and then asked for their problems.
+    /// Schemas that are tried on the same value, and then asked for their problems.
     pub(super) tried: Vec<Part>,
     pub(super) properties: BTreeMap<String, Part>,
-    /// Schemas of members whose name matches, with the steps for each byte of a name.
+    /// Schemas of members with a matching name, with the steps for each byte of a name.
     pub(super) patterns: Vec<(u64, Part)>,
     pub(super) additional: Option<Box<Part>>,
     pub(super) names: Option<Box<Part>>,
@@ -40,10 +40,10 @@ pub(super) struct Part {
     pub(super) unevaluated_items: Option<Box<Part>>,
 }
 
-/// Steps; more than the numbers can hold is the largest number.
+/// Numbers of steps. They saturate at the maximum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// To find whether the value is valid.
+    /// To decide whether the value is valid.
     pub(super) check: u64,
     /// To find which of its members or items were evaluated.
     pub(super) mark: u64,
@@ -52,17 +52,17 @@ pub(super) struct Cost {
 }
 
 impl Part {
-    /// What checking `value` costs at the most.
+    /// The maximum cost of validating `value`.
     pub(super) fn cost(&self, value: &Value) -> Cost {
         self.cost_within(MAX_STEPS, value)
     }
 
-    /// As [`Part::cost`], where what costs more than `limit` may cost anything.
+    /// Like [`Part::cost`], but the result is arbitrary once it exceeds `limit`.
     pub(super) fn cost_within(&self, limit: u64, value: &Value) -> Cost {
         self.at(value, &mut Left(limit))
     }
 
-    /// Whether problems of branches are kept anywhere.
+    /// Whether the problems of branches are kept anywhere.
     pub(super) fn keeps_alternatives(&self) -> bool {
         self.keeps_alternatives || self.below().any(Self::keeps_alternatives)
     }
@@ -81,7 +81,7 @@ impl Part {
         lists.chain(named).chain(boxes.into_iter().filter_map(Option::as_deref))
     }
 
-    /// What is counted is never more than the steps are, so counting ends where they are too many.
+    /// The count is a lower bound of the steps so far, so it stops once it exceeds the limit.
     fn at(&self, value: &Value, left: &mut Left) -> Cost {
         let Some(rest) = left.0.checked_sub(1) else {
             return Cost { check: u64::MAX, mark: u64::MAX, list: u64::MAX };
@@ -89,7 +89,7 @@ impl Part {
         left.0 = rest;
         let mut own = Total(1 + self.own);
         if let Value::String(text) = value {
-            // Lengths are counted in characters, so that even a text that nothing else reads is read once.
+            // Lengths are counted in characters, so every text is read once, even without a keyword that reads it.
             let bytes = length(text);
             own.add(self.each_byte.saturating_mul(bytes)).add(bytes / 64);
         }
@@ -173,7 +173,7 @@ impl Part {
     }
 }
 
-/// How many values there are in `value`, itself and the names of members included; a long text is several.
+/// The number of values in `value`, including itself and the names of members. A long text counts as several.
 pub(super) fn values(value: &Value) -> u64 {
     match value {
         Value::String(text) => 1 + length(text) / 64,
@@ -192,7 +192,7 @@ fn length(text: &str) -> u64 {
 /// How much may still be counted.
 struct Left(u64);
 
-/// A sum that stays at the largest number.
+/// A sum that saturates at the maximum.
 #[derive(Debug, Clone, Copy)]
 struct Total(u64);
 

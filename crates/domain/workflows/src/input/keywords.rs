@@ -1,7 +1,7 @@
-//! What is wrong with the keywords of a schema, each in its place.
+//! Checks the keywords of a schema, each at its place.
 //!
-//! Only where a schema can stand is looked: `enum`, `const`, `default` and `examples` hold data, and the names below
-//! `properties` are the author's, whatever they look like.
+//! Only places where a schema can stand are checked: `enum`, `const`, `default` and `examples` hold data, and the names
+//! below `properties` are chosen by the author.
 
 use jsonschema::Draft;
 use serde_json::{Map, Value};
@@ -10,10 +10,10 @@ use super::pattern::Patterns;
 use super::{FORMATS, InputProblem, escaped, options};
 use crate::expression::nearest;
 
-/// The dialect that is spoken.
+/// The supported dialect.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// Every problem that one keyword alone has.
+/// All problems with single keywords.
 pub(super) fn problems(schema: &Value) -> Vec<InputProblem> {
     let mut found = Vec::new();
     let mut patterns = Patterns::default();
@@ -21,7 +21,7 @@ pub(super) fn problems(schema: &Value) -> Vec<InputProblem> {
     found
 }
 
-/// Calls `see` for every object in the schema that is a schema itself, with the pointer to it.
+/// Calls `see` for every object that is a schema, with the JSON pointer to it.
 pub(crate) fn visit<'v>(schema: &'v Value, pointer: &str, see: &mut impl FnMut(&str, &'v Map<String, Value>)) {
     let Some(map) = schema.as_object() else { return };
     see(pointer, map);

@@ -1,7 +1,7 @@
-//! The input of a run, and the JSON Schema that it has to meet.
+//! The input of a run, and its JSON Schema.
 //!
-//! Schemas come from tenants, so the work of checking an input is known before it begins: references are followed as the
-//! validator follows them ([`outline`]), and what the validator would do with an input is counted first ([`cost`]).
+//! Schemas come from tenants, so the cost of a validation is bounded before it starts: [`outline`] resolves references
+//! as the validator does, and [`cost`] counts what the validator would do with an input.
 
 mod cost;
 mod keywords;
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use cost::Part;
 pub(crate) use keywords::visit;
 
-/// One thing that is wrong with an input, or with a schema.
+/// One problem with an input or with a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputProblem {
-    /// The JSON pointer to the part that is wrong.
+    /// The JSON pointer to the wrong part.
     pub pointer: String,
     /// What is wrong.
     pub detail: String,
@@ -36,20 +36,20 @@ impl InputProblem {
     }
 }
 
-/// The most problems that one answer lists.
+/// The maximum number of problems in one answer.
 const MAX_PROBLEMS: usize = 50;
 
-/// The most steps that checking one input may take. A step is one keyword applied to one value, some 50 ns.
+/// The maximum number of steps for validating one input. A step is one keyword applied to one value, about 50 ns.
 pub const MAX_STEPS: u64 = 10_000_000;
 
-/// The most steps after which all problems of an input are listed. The validator keeps each problem that it meets, some
-/// 400 bytes, until it has met the last.
+/// The maximum number of steps for listing all problems of an input. The validator keeps every problem in memory, about
+/// 400 bytes each, until it has found the last one.
 const MAX_LISTED_STEPS: u64 = 200_000;
 
-/// The most steps of what is quick: under a millisecond.
+/// The maximum number of steps of a quick validation, which takes less than a millisecond.
 const MAX_QUICK_STEPS: u64 = 10_000;
 
-/// The formats that are asserted: all that JSON Schema 2020-12 defines (Validation, section 7.3).
+/// The formats that are validated: all that JSON Schema 2020-12 defines (Validation, section 7.3).
 pub const FORMATS: [&str; 19] = [
     "date",
     "date-time",
@@ -72,7 +72,7 @@ pub const FORMATS: [&str; 19] = [
     "uuid",
 ];
 
-/// A schema that compiles: JSON Schema 2020-12, formats asserted, references within the schema only.
+/// A compiled schema: JSON Schema 2020-12 with validated formats. References stay within the schema.
 #[derive(Debug, Clone)]
 pub struct InputSchema {
     schema: Value,
@@ -81,7 +81,7 @@ pub struct InputSchema {
 }
 
 impl InputSchema {
-    /// The schema where a document declares none: any object.
+    /// The schema for documents that declare none: any object.
     #[must_use]
     pub fn open() -> Value {
         json!({"type": "object"})
@@ -90,7 +90,7 @@ impl InputSchema {
     /// Compiles `schema`.
     ///
     /// # Errors
-    /// What is wrong with it, with pointers into it.
+    /// The problems of the schema, each with the JSON pointer to its place.
     pub fn compile(schema: &Value) -> Result<Self, Vec<InputProblem>> {
         if !schema.is_object() {
             return Err(vec![InputProblem::new("", "a schema is an object")]);
@@ -98,14 +98,14 @@ impl InputSchema {
         Self::compile_any(schema)
     }
 
-    /// Compiles a schema of values that need not be objects.
+    /// Compiles a schema for values that need not be objects.
     ///
     /// # Errors
-    /// What is wrong with it, with pointers into it.
+    /// The problems of the schema, each with the JSON pointer to its place.
     pub fn compile_any(schema: &Value) -> Result<Self, Vec<InputProblem>> {
         let meta = jsonschema::draft202012::meta::validator();
         let mut problems = if schema.is_object() { keywords::problems(schema) } else { Vec::new() };
-        // Of a pattern that the meta-schema refuses too, the reason is told.
+        // A problem with a pattern is reported once, with its reason, not again by the meta-schema.
         let known: BTreeSet<String> = problems.iter().map(|problem| problem.pointer.clone()).collect();
         let meta_problems = meta.iter_errors(schema).map(|error| problem(&error));
         problems.extend(meta_problems.filter(|problem| !known.contains(&problem.pointer)).take(MAX_PROBLEMS));
@@ -124,16 +124,16 @@ impl InputSchema {
         &self.schema
     }
 
-    /// Whether checking `input` takes so little that it need not be done elsewhere.
+    /// Whether validating `input` is cheap enough for the calling thread.
     #[must_use]
     pub fn is_quick(&self, input: &Value) -> bool {
         self.part.cost_within(MAX_QUICK_STEPS, input).list <= MAX_QUICK_STEPS
     }
 
-    /// Everything in `input` that does not meet the schema.
+    /// All problems with `input`.
     ///
-    /// It takes up to half a second for the largest inputs and schemas together, so it is called where neither a database
-    /// connection nor a thread of others waits for it.
+    /// With the largest inputs and schemas it takes up to half a second. The caller MUST NOT hold a database
+    /// connection, and MUST NOT block a thread that other requests need.
     #[must_use]
     pub fn problems(&self, input: &Value) -> Vec<InputProblem> {
         if !input.is_object() {
@@ -142,7 +142,7 @@ impl InputSchema {
         self.problems_of(input)
     }
 
-    /// Everything in a value, which need not be an object, that does not meet the schema.
+    /// All problems with a value, which need not be an object.
     #[must_use]
     pub fn problems_of(&self, value: &Value) -> Vec<InputProblem> {
         let cost = self.part.cost(value);
@@ -164,9 +164,9 @@ impl InputSchema {
         self.validator.validate(value).err().iter().map(problem).collect()
     }
 
-    /// The validator's errors in `value`; the first alone where finding all of them takes too many steps.
+    /// The validator's errors for `value`; only the first one if finding all of them takes too many steps.
     ///
-    /// It is for schemas that no tenant wrote.
+    /// Use it only for schemas that no tenant wrote.
     pub(crate) fn errors<'v>(&'v self, value: &'v Value) -> Vec<ValidationError<'v>> {
         if self.part.cost(value).list <= MAX_LISTED_STEPS {
             self.validator.iter_errors(value).collect()
@@ -175,7 +175,7 @@ impl InputSchema {
         }
     }
 
-    /// The names that the schema declares; `None` where it allows any others.
+    /// The names that the schema declares; `None` if it allows others explicitly or is composed of other schemas.
     #[must_use]
     pub fn declared(schema: &Value) -> Option<BTreeSet<String>> {
         let open = match schema.get("additionalProperties") {
@@ -191,7 +191,7 @@ impl InputSchema {
     }
 }
 
-/// How the validator is built.
+/// The validator's options.
 fn options() -> ValidationOptions<'static> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
@@ -201,7 +201,7 @@ fn options() -> ValidationOptions<'static> {
         .offline()
 }
 
-/// A message never repeats the value: it may be long, or a secret.
+/// A message never repeats the value, which may be long or secret.
 fn problem(error: &ValidationError<'_>) -> InputProblem {
     let detail: String = error.masked_with("this value").to_string().chars().take(300).collect();
     InputProblem { pointer: error.instance_path().to_string(), detail }

@@ -1,7 +1,7 @@
-//! A schema with its references written out.
+//! The outline of a schema: its parts, with references resolved.
 //!
-//! References are resolved by the validator's own resolver, so that what is counted is what is done: percent-encoding,
-//! JSON pointers, `$id`, `$anchor` and `$dynamicAnchor` mean here what they mean there.
+//! The validator's own resolver resolves the references, so that the count matches the validation: percent-encoding,
+//! JSON pointers, `$id`, `$anchor` and `$dynamicAnchor` have the same meaning here and there.
 
 use std::collections::HashMap;
 
@@ -14,18 +14,19 @@ use super::keywords::visit;
 use super::pattern::Patterns;
 use super::{InputProblem, escaped};
 
-/// The most parts that a schema may have once its references are written out; a part is a schema or one of its keywords.
-/// Thirty definitions that each refer twice to the next have a thousand million.
+/// The maximum number of parts (schemas and keywords) after all references are resolved. Thirty definitions that each
+/// refer twice to the next one would have a thousand million.
 const MAX_PARTS: usize = 5_000;
-/// How deep schemas may nest once their references are written out. The validator nests its calls as deep.
+/// The maximum nesting of schemas after all references are resolved. The validator's calls nest equally deep.
 const MAX_DEPTH: usize = 100;
-/// What a schema without an `$id` is called.
+/// The base URI of a schema without an `$id`.
 const UNNAMED: &str = "json-schema:///";
 
-/// The outline of a schema whose keywords are right by themselves.
+/// The outline of a schema whose keywords were checked.
 ///
 /// # Errors
-/// References that leave the schema, lead nowhere or back to themselves; and too many of them.
+/// [`InputProblem`]s if a reference leaves the schema, does not resolve or leads back to itself, or if there are too
+/// many parts.
 pub(super) fn outline(schema: &Value) -> Result<Part, Vec<InputProblem>> {
     let base = schema.get("$id").and_then(Value::as_str).unwrap_or(UNNAMED).trim_end_matches('#');
     let resource = Draft::Draft202012.create_resource_ref(schema);
@@ -63,7 +64,7 @@ pub(super) fn outline(schema: &Value) -> Result<Part, Vec<InputProblem>> {
     Ok(part)
 }
 
-/// The validator's registry names the reference that it cannot follow, but not where it stands.
+/// The validator's registry names a reference that it cannot resolve, but not its place.
 fn unregistered(schema: &Value, error: &Error) -> Vec<InputProblem> {
     let mut found = Vec::new();
     if let Error::Unretrievable { uri, .. } = error {
@@ -93,21 +94,21 @@ fn references(map: &Map<String, Value>) -> impl Iterator<Item = (&'static str, &
 }
 
 struct Outline<'r> {
-    /// Where each schema stands.
+    /// The JSON pointer to each schema.
     places: HashMap<*const Map<String, Value>, String>,
     patterns: Patterns,
-    /// The schemas that are being written out, each inside the one before.
+    /// The schemas that are being resolved, each inside the previous one.
     open: Vec<&'r Value>,
     parts: usize,
-    /// The reference that was followed last.
+    /// The last reference that was followed.
     last: String,
-    /// The first keyword that asks what others have evaluated.
+    /// The first keyword that depends on what other keywords have evaluated.
     unevaluated: Option<String>,
     problems: Vec<InputProblem>,
 }
 
 impl<'r> Outline<'r> {
-    /// Looks at every reference, those too that no other part leads to.
+    /// Checks every reference, including those in parts to which nothing refers.
     fn unreached(&mut self, schema: &'r Value, resolver: &Resolver<'r>) {
         let Some(map) = schema.as_object() else { return };
         let Ok(resolver) = entered(schema, resolver) else {
@@ -130,7 +131,7 @@ impl<'r> Outline<'r> {
         place.map_or_else(|| self.last.clone(), |place| format!("{place}/{}", escaped(keyword)))
     }
 
-    /// A schema inside another one.
+    /// The outline of a schema inside another one.
     fn part(&mut self, schema: &'r Value, resolver: &Resolver<'r>) -> Result<Part, InputProblem> {
         let resolver = entered(schema, resolver).map_err(|error| InputProblem::new(&self.last, unresolved(&error)))?;
         self.written_out(schema, &resolver)
@@ -140,7 +141,7 @@ impl<'r> Outline<'r> {
         Ok(Some(Box::new(self.part(schema, resolver)?)))
     }
 
-    /// A schema whose resolver is its own already.
+    /// The outline of a schema whose resolver was already entered.
     fn written_out(&mut self, schema: &'r Value, resolver: &Resolver<'r>) -> Result<Part, InputProblem> {
         self.count(1)?;
         let Some(map) = schema.as_object() else { return Ok(Part::default()) };
@@ -245,7 +246,7 @@ impl<'r> Outline<'r> {
     }
 }
 
-/// The resolver inside of `schema`, which may have an `$id`.
+/// The resolver inside `schema`, which may have an `$id`.
 fn entered<'r>(schema: &Value, resolver: &Resolver<'r>) -> Result<Resolver<'r>, Error> {
     resolver.in_subresource(Draft::Draft202012.create_resource_ref(schema))
 }

@@ -1,14 +1,14 @@
-//! Patterns: whether they can be used, and what matching them costs.
+//! Regular expressions in schemas: whether they are allowed, and what matching them costs.
 
 use std::collections::HashMap;
 
 use regex::RegexBuilder;
 
-/// The most bytes that one pattern may have once it is compiled.
+/// The maximum size of one compiled pattern, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 16;
-/// The most bytes that all patterns of a schema may have once they are compiled; it bounds the time that compiling takes.
+/// The maximum size of all compiled patterns of a schema, in bytes. It bounds the compile time.
 const MAX_TOTAL: usize = 1 << 20;
-/// What the smallest pattern counts as.
+/// The minimum size with which a pattern is counted.
 const MIN_BYTES: usize = 1 << 10;
 
 /// The patterns of one schema.
@@ -19,11 +19,11 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    /// What matching costs: steps for each byte of the text. A pattern is linear in the text, and in the worst case each
-    /// byte visits all of the compiled pattern.
+    /// The cost of matching: steps for each byte of the text. Matching is linear in the text. In the worst case each
+    /// byte visits the whole compiled pattern.
     ///
     /// # Errors
-    /// Why it cannot be used.
+    /// The reason if the pattern is not allowed.
     pub(super) fn weight(&mut self, pattern: &str) -> Result<u64, String> {
         if let Some(known) = self.known.get(pattern) {
             return known.clone();
@@ -37,7 +37,7 @@ impl Patterns {
         if self.total > MAX_TOTAL {
             return Err(format!("the patterns of the schema have over {MAX_TOTAL} bytes once they are compiled"));
         }
-        // As the validator does: written for ECMA-262, translated for an engine that is linear in the text.
+        // Like the validator: an ECMA-262 pattern, translated for an engine that is linear in the text.
         let Ok(translated) = jsonschema_regex::to_rust_regex(pattern) else {
             let reason = regex::Regex::new(pattern).err().map(|error| reason(&error));
             return Err(refused(&reason.unwrap_or_else(|| "it holds an escape that is not supported".to_owned())));
@@ -59,7 +59,7 @@ fn refused(reason: &str) -> String {
     format!("this pattern cannot be used: {reason}")
 }
 
-/// The reason alone, without the drawing of where in the pattern it is.
+/// The reason alone, without the engine's drawing of the place in the pattern.
 fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().rev().find_map(|line| line.trim().strip_prefix("error: "));

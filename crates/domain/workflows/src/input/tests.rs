@@ -1,4 +1,4 @@
-//! Schemas that can be used, schemas that cannot, and what they would cost.
+//! Valid schemas, invalid schemas, and what they would cost.
 
 use super::*;
 
@@ -6,8 +6,8 @@ fn refused(schema: &Value) -> Vec<InputProblem> {
     InputSchema::compile(schema).map(drop).expect_err(&schema.to_string())
 }
 
-/// A definition with two references to the next, which has two to the one after it, and so on: each level doubles the
-/// work. `refer` writes a reference to a definition, and `mark` what the definition calls itself.
+/// A chain of definitions, each with two references to the next one, so each level doubles the work. `refer` writes a
+/// reference to a definition, and `mark` the definition's own name.
 fn doubling(levels: usize, keyword: &str, refer: impl Fn(usize) -> String, mark: impl Fn(usize) -> Value) -> Value {
     let mut definitions = serde_json::Map::new();
     for n in 0..levels {
@@ -140,7 +140,7 @@ fn every_format_is_asserted_and_others_are_refused() {
     assert_eq!(refused(&json!({"$defs": {"unused": {"format": "int64"}}}))[0].pointer, "/$defs/unused/format");
 }
 
-/// Each of these would check a small value for minutes.
+/// Each of these would take minutes to validate a small value.
 #[test]
 fn a_schema_that_multiplies_its_work_is_refused_where_it_does() {
     let none = |_| json!({});
@@ -161,7 +161,7 @@ fn a_schema_that_multiplies_its_work_is_refused_where_it_does() {
     assert_eq!(refused(&tree)[0].pointer, "/properties/left/$ref");
 }
 
-/// As it stands in a document: `d0` is written `%640`, which only the validator took for `d0`.
+/// In a document, `d0` may be written `%640`. The count has to decode it, like the validator.
 #[test]
 fn a_percent_encoded_reference_is_counted_like_any_other() {
     let mut definitions = serde_json::Map::new();

@@ -1,4 +1,4 @@
-//! The pause before another attempt: backoff with jitter.
+//! The delay before another attempt: backoff with jitter.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use tidegate_kernel::RunId;
 
 use crate::compiled::{RetryPolicy, StepIndex};
 
-/// The pause after the failed attempt `attempt`, or `None` when none is left: the policy's delay, of which a part between
-/// one half and all is waited ("equal jitter": Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015).
-/// The part follows from the run, the step and the attempt, so the same history always decides the same.
+/// The delay after the failed attempt `attempt`, or `None` if no attempt is left: between half of the policy's delay
+/// and all of it ("equal jitter": Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015). The jitter
+/// is a function of the run, the step and the attempt, so the same history always gives the same delay.
 pub(super) fn backoff(policy: &RetryPolicy, run: RunId, step: StepIndex, attempt: u32) -> Option<Duration> {
     let delay = policy.delay_after(attempt)?;
     let (high, low) = run.as_uuid().as_u64_pair();

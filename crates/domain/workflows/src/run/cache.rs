@@ -1,4 +1,4 @@
-//! Compiled workflows of the versions that are in use. A version never changes, so a compiled workflow is never stale.
+//! Caches compiled workflows by version. A version never changes, so a cached compiled workflow is never stale.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,15 +7,15 @@ use tidegate_kernel::{CacheCounts, CacheFigures, WorkflowId, WorkspaceId};
 
 use crate::compiled::CompiledWorkflow;
 
-/// How many compiled workflows are kept.
+/// The maximum number of entries of each cache.
 const CAPACITY: usize = 1_000;
 
 type CompiledVersions = HashMap<(WorkflowId, i32), Arc<CompiledWorkflow>>;
 
-/// The version that was published when a workflow was looked at last. Whoever goes by it makes sure in a transaction.
+/// The version of each workflow that was published when last read. It can be stale, so a transaction has to confirm it.
 type Published = HashMap<(WorkspaceId, WorkflowId), i32>;
 
-/// Compiled workflows by version. A copy shares them.
+/// Compiled workflows by version, and published versions. Clones share the entries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CompiledCache {
     versions: Arc<RwLock<CompiledVersions>>,
@@ -33,7 +33,7 @@ impl CompiledCache {
     pub(super) fn put(&self, workflow: WorkflowId, version: i32, compiled: Arc<CompiledWorkflow>) {
         let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
         if versions.len() >= CAPACITY {
-            // Rare, and cheaper than keeping an order: what is in use is back at once.
+            // Rare, and cheaper than tracking recent use: entries in use are soon cached again.
             versions.clear();
         }
         versions.insert((workflow, version), compiled);

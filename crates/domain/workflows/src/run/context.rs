@@ -1,4 +1,4 @@
-//! What a run was started with, and what expressions see of it.
+//! The origin of a run, and what expressions can read of it.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tidegate_kernel::{RunId, StoreError, WorkflowId, WorkspaceScope};
 use super::model::RunContext;
 use crate::compiled::CompiledWorkflow;
 
-/// What a run was started with.
+/// The origin of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunOrigin {
     /// The run.
     pub run: RunId,
-    /// When it was started.
+    /// When the run was created.
     pub created_at: DateTime<Utc>,
-    /// The workflow.
+    /// Its workflow.
     pub workflow: WorkflowId,
     /// The version that it is pinned to.
     pub version: i32,
@@ -30,7 +30,7 @@ pub struct RunOrigin {
 }
 
 impl RunOrigin {
-    /// What the run's expressions see; `name` is the workflow's in this version.
+    /// The context for the run's expressions. `name` is the workflow's name in this version.
     #[must_use]
     pub fn context(self, name: &str) -> RunContext {
         let created_at = self.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -45,10 +45,10 @@ impl RunOrigin {
     }
 }
 
-/// Where compiled versions come from.
+/// Provides compiled versions.
 #[async_trait]
 pub trait CompiledWorkflows: Send + Sync {
-    /// The compiled workflow of a version, or `None` where the workspace has no such version.
+    /// The compiled workflow of a version, or `None` if the workspace has no such version.
     async fn compiled(
         &self,
         scope: &WorkspaceScope,

@@ -1,14 +1,14 @@
-//! What comes next in a run.
+//! Decides what happens next in a run.
 //!
-//! The same state and the same fact always give the same decision, on any worker and in any later release: what a
-//! document of `tidegate: 1` means is fixed here, and another meaning gets another number.
+//! The same state and the same fact always give the same decision, on any worker and in any later release. The meaning
+//! of a `tidegate: 1` document is fixed here; a different meaning gets a different number.
 //!
-//! How a run ends, decided once:
-//! - A step that fails for good ends its run. Steps that have not begun never do, delays and pauses between attempts are
-//!   given up, attempts that are being worked on are awaited and recorded, but not tried again. The run ends `timed_out`
-//!   where the step's last attempt was, else `failed`.
-//! - A cancelled run ends at once; what is being worked on is abandoned.
-//! - A step that has not ended when its run does is `cancelled`.
+//! How a run ends:
+//! - A step that fails for good stops its run. No further step begins. Delays and backoffs are dropped. Running
+//!   attempts are awaited and recorded, but not retried. The run then ends as `timed_out` if the failed step's last
+//!   attempt timed out, else as `failed`.
+//! - A cancelled run ends at once. Its running attempts are aborted.
+//! - A step that has not ended when its run ends is `cancelled`.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -22,31 +22,31 @@ use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, StepInd
 use crate::expression::{MAX_VALUE_DEPTH, is_too_deep};
 use crate::step::StepClass;
 
-/// What a fact leads to. Both are empty when the fact is stale, repeated or of no consequence.
+/// The result of a fact. Both lists are empty if the fact is stale, repeated or has no effect.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
-    /// What changed, in order; already applied to the state.
+    /// The transitions, in order; already applied to the state.
     pub transitions: Vec<TransitionRecord>,
-    /// What has to be done once the transitions are committed.
+    /// The commands to execute after the transitions are committed.
     pub commands: Vec<Command>,
 }
 
-/// Why nothing can be decided.
+/// Why no decision is possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// The run follows rules that this release does not know; a newer one has to drive it.
+    /// The run follows a language version that this release does not know; a newer release has to drive it.
     #[error("the run follows version {0} of the workflow language, which this release does not know")]
     UnknownSemantics(u32),
-    /// A transition did not fit: a defect.
+    /// A transition did not fit the state: a defect of the program.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
 }
 
-/// Applies `fact` to `state` and says what follows.
+/// Applies `fact` to `state` and returns the resulting transitions and commands.
 ///
 /// # Errors
-/// [`DecideError`] when the rules of the version are not known here, or a transition does not fit; the state must not be used any
-/// more.
+/// [`DecideError`] if this release does not know the run's language version, or if a transition does not fit the state.
+/// The state MUST NOT be used after an error.
 pub fn decide(
     compiled: &CompiledWorkflow,
     context: &RunContext,
@@ -103,8 +103,8 @@ impl Machine<'_> {
         self.state.steps.get(step.get()).is_some_and(|state| state.status == status && state.attempt == attempt)
     }
 
-    /// Begins every step that can begin, and ends the run where nothing is left. The steps are in topological order, so
-    /// one pass reaches whatever a step that ends at once sets free.
+    /// Begins every step that can begin, and ends the run if no step is left. The steps are in topological order, so a
+    /// single pass also reaches steps whose predecessors end during the pass.
     fn proceed(&mut self) -> Result<(), Corrupt> {
         for (index, step) in self.compiled.indexed() {
             if self.state.phase != Phase::Active {
@@ -135,7 +135,7 @@ impl Machine<'_> {
     }
 
     fn end(&mut self, status: RunStatus, outputs: Value, error: Option<RunError>) -> Result<(), Corrupt> {
-        // Whatever was to be done for the run is not to be done any more.
+        // An ended run has nothing left to execute.
         self.decision.commands.clear();
         self.record(Transition::RunEnded { status, outputs, error })
     }
@@ -171,9 +171,9 @@ impl Machine<'_> {
         }
     }
 
-    /// The output, where a run may hold it.
+    /// The output, if it is within the limits for a value of a run.
     fn fitting(&self, output: Value) -> Result<Value, StepError> {
-        // Nobody could read the run again.
+        // A deeper value could not be read again from the store.
         if is_too_deep(&output) {
             let message = format!("what the step made nests more than {MAX_VALUE_DEPTH} deep");
             return Err(StepError::permanent("output-too-deep", message));
@@ -181,7 +181,7 @@ impl Machine<'_> {
         if self.state.has_room(&output) { Ok(output) } else { Err(too_much()) }
     }
 
-    /// A step that computes fails the same way however often it is tried.
+    /// Fails the step without a retry, because another attempt would fail in the same way.
     fn fail_at_once(&mut self, step: StepIndex, error: StepError) -> Result<(), Corrupt> {
         self.record(Transition::StepFailed { step, attempt: 1, error, retry_at: None })
     }

@@ -1,8 +1,8 @@
 //! Runs: one execution of one version of a workflow.
 //!
-//! What comes next in a run is decided by a pure state machine ([`decide`]): state and fact in, recorded transitions
-//! and commands out; no clock, no IO, no randomness that a run does not carry itself. Its state is nothing but its
-//! transitions applied in order, so a run that was lost with its worker is rebuilt from what was committed.
+//! A pure state machine ([`decide`]) decides what happens next in a run: state and fact in, transitions and commands
+//! out. It has no clock, no IO, and no randomness except a seed from the run itself. The state is the result of
+//! applying the transitions in order, so a run whose worker crashed is rebuilt from its committed transitions.
 
 mod backoff;
 mod cache;

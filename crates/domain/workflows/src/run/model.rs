@@ -1,4 +1,4 @@
-//! The words of a run: statuses, facts, transitions and commands.
+//! The vocabulary of a run: statuses, facts, transitions and commands.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,13 +22,13 @@ macro_rules! statuses {
             /// Every status, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The text that callers see.
+            /// The name in the API.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// Whether nothing can follow.
+            /// Whether the status is final.
             #[must_use]
             pub const fn is_terminal(self) -> bool {
                 !matches!(self, Self::Pending | Self::Running | Self::Waiting)
@@ -50,37 +50,37 @@ macro_rules! statuses {
     )*};
 }
 
-/// A text that is no status.
+/// A text that is not a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a status")]
 pub struct UnknownStatus(pub String);
 
 statuses! {
-    /// Where a run is.
+    /// The status of a run.
     RunStatus {
-        /// Nobody has taken it up yet, or a concurrency limit holds it back.
+        /// It waits for a worker or is held back by a concurrency limit.
         Pending = "pending",
-        /// At least one step is being worked on.
+        /// At least one step attempt is running.
         Running = "running",
-        /// Nothing is being worked on until a time comes.
+        /// No attempt is running, and a step waits for a timer.
         Waiting = "waiting",
-        /// Every step ended as it should.
+        /// Every step was completed or skipped.
         Completed = "completed",
         /// A step failed for good.
         Failed = "failed",
-        /// Somebody cancelled it.
+        /// It was cancelled.
         Cancelled = "cancelled",
-        /// A step failed for good because its time was over.
+        /// A step failed for good because its last attempt timed out.
         TimedOut = "timed_out",
     }
 
-    /// Where a step of a run is.
+    /// The status of a step of a run.
     StepStatus {
-        /// What it needs has not ended.
+        /// A step that it needs has not ended.
         Pending = "pending",
-        /// An attempt is being worked on.
+        /// An attempt is running.
         Running = "running",
-        /// A delay, or the pause before the next attempt.
+        /// It waits for the end of its delay, or for the backoff before the next attempt.
         Waiting = "waiting",
         /// It has an output.
         Completed = "completed",
@@ -88,48 +88,48 @@ statuses! {
         Failed = "failed",
         /// The run ended before the step did.
         Cancelled = "cancelled",
-        /// Its last attempt took longer than allowed.
+        /// Its last attempt timed out.
         TimedOut = "timed_out",
         /// Its `if` was false.
         Skipped = "skipped",
     }
 }
 
-/// How an attempt failed.
+/// The kind of failure of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepErrorKind {
-    /// It may pass when it is tried again.
+    /// A retry may succeed.
     Transient,
-    /// It fails the same way however often it is tried.
+    /// Every retry would fail in the same way.
     Permanent,
-    /// It took longer than the step's `timeout`; it may pass when it is tried again.
+    /// The attempt exceeded the step's `timeout`; a retry may succeed.
     TimedOut,
 }
 
-/// Why an attempt failed, in words for the owner of the workflow.
+/// Why an attempt failed, for the owner of the workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepError {
     /// A stable slug, such as `expression`, `unexpected-status`, `timed-out`.
     pub code: String,
-    /// What happened and what to change; never a secret, never a value from elsewhere than the workspace.
+    /// What happened and what to change. MUST NOT contain a secret or data of another workspace.
     pub message: String,
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub kind: StepErrorKind,
 }
 
 impl StepError {
-    /// An error that trying again can cure.
+    /// An error after which a retry may succeed.
     pub fn transient(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), kind: StepErrorKind::Transient }
     }
 
-    /// An error that stays.
+    /// An error after which no retry can succeed.
     pub fn permanent(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), kind: StepErrorKind::Permanent }
     }
 
-    /// The time of an attempt was over.
+    /// The error of an attempt that exceeded its timeout.
     #[must_use]
     pub fn timed_out(after: Duration) -> Self {
         Self {
@@ -147,15 +147,15 @@ pub struct RunError {
     pub code: String,
     /// What happened.
     pub message: String,
-    /// The id of the step that failed, where it was one.
+    /// The id of the step that failed, if a step did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
 }
 
-/// What a run was started with. It never changes, and everything in it can be seen by expressions.
+/// The input of a run. It never changes, and expressions can read all of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunContext {
-    /// The run; it seeds the jitter of its retries.
+    /// The run's id. It is also the seed for the jitter of retries.
     pub id: RunId,
     /// `inputs`.
     pub inputs: Value,
@@ -169,43 +169,43 @@ pub struct RunContext {
     pub trigger: Value,
 }
 
-/// Something that happened, and when. A fact that does not fit the state any more changes nothing.
+/// A fact: something that happened, and when. A fact that no longer fits the state changes nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fact {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// What.
+    /// What happened.
     pub kind: FactKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FactKind {
-    /// The run was admitted: it may begin.
+    /// The run was admitted and may begin.
     Admitted,
     /// An attempt ended.
     AttemptEnded {
-        /// Of this step.
+        /// The step.
         step: StepIndex,
-        /// 1 for the first.
+        /// The number of the attempt, starting at 1.
         attempt: u32,
-        /// Its output, or why there is none.
+        /// Its output or its error.
         outcome: Result<Value, StepError>,
     },
-    /// A time that the run asked for has come.
+    /// A timer that the run set is due.
     TimeCame {
-        /// For this step.
+        /// The step.
         step: StepIndex,
-        /// The attempt that asked.
+        /// The attempt that set the timer.
         attempt: u32,
     },
-    /// Somebody wants the run to end.
+    /// A caller cancelled the run.
     CancelRequested,
 }
 
-/// A change of a run, as it is recorded: once, for ever.
+/// A change of a run, recorded permanently.
 ///
-/// The names and members are stored; they may be added to, never changed.
+/// The names and members are stored. They MUST NOT change; new ones may be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Transition {
@@ -213,60 +213,60 @@ pub enum Transition {
     RunStarted,
     /// An attempt began.
     StepStarted {
-        /// Of this step.
+        /// The step.
         step: StepIndex,
-        /// 1 for the first.
+        /// The number of the attempt, starting at 1.
         attempt: u32,
-        /// What the step was given; only with the first attempt, all have the same.
+        /// The step's input. It is the same for every attempt, so only the first attempt records it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Value>,
     },
     /// A delay began.
     StepWaiting {
-        /// Of this step.
+        /// The step.
         step: StepIndex,
-        /// What the step was given.
+        /// The step's input.
         input: Value,
-        /// When it ends.
+        /// When the delay ends.
         until: DateTime<Utc>,
     },
-    /// A step has its output.
+    /// A step was completed.
     StepCompleted {
-        /// Which.
+        /// The step.
         step: StepIndex,
-        /// With which attempt.
+        /// The number of the attempt that completed it.
         attempt: u32,
-        /// What it was given, where no attempt was recorded before and it is not the output itself.
+        /// Its input, if no attempt was recorded before and the input differs from the output.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Value>,
-        /// What it made.
+        /// Its output.
         output: Value,
     },
     /// An attempt failed.
     StepFailed {
-        /// Of this step.
+        /// The step.
         step: StepIndex,
-        /// Which.
+        /// The number of the attempt.
         attempt: u32,
-        /// Why.
+        /// The error.
         error: StepError,
-        /// When the next one begins; `None` when there is none.
+        /// When the next attempt begins; `None` if there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<DateTime<Utc>>,
     },
     /// The `if` of a step was false.
     StepSkipped {
-        /// Which.
+        /// The step.
         step: StepIndex,
     },
-    /// The run ended; with it every step that had not, as cancelled.
+    /// The run ended. Every step that had not ended is cancelled.
     RunEnded {
-        /// How.
+        /// The final status.
         status: RunStatus,
-        /// What it answers; null where it did not complete.
+        /// The outputs; null if the run was not completed.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         outputs: Value,
-        /// Why it did not complete.
+        /// The error, if the run was not completed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<RunError>,
     },
@@ -287,7 +287,7 @@ impl Transition {
         }
     }
 
-    /// The step that it is about.
+    /// The step that it belongs to.
     #[must_use]
     pub const fn step(&self) -> Option<StepIndex> {
         match self {
@@ -300,7 +300,7 @@ impl Transition {
         }
     }
 
-    /// The attempt that it is about.
+    /// The attempt that it belongs to.
     #[must_use]
     pub const fn attempt(&self) -> Option<u32> {
         match self {
@@ -311,45 +311,45 @@ impl Transition {
         }
     }
 
-    /// Whether it ends an attempt of a step; these are what the meter for steps counts.
+    /// Whether it ends an attempt of a step. The meter for steps counts these transitions.
     #[must_use]
     pub const fn is_execution(&self) -> bool {
         matches!(self, Self::StepCompleted { .. } | Self::StepFailed { .. })
     }
 }
 
-/// A transition with its place in its run.
+/// A transition with its sequence number in the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransitionRecord {
-    /// 0 for the first, without gaps.
+    /// The sequence number: starts at 0, without gaps.
     pub seq: u32,
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// What.
+    /// The transition.
     pub transition: Transition,
 }
 
-/// What has to be done outside the state machine. Done only once the transitions that came with it are committed.
+/// Work outside the state machine. It MUST be executed only after the transitions of the same decision are committed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Work on an attempt, and tell how it ended with [`FactKind::AttemptEnded`].
+    /// Execute an attempt, and report the result with [`FactKind::AttemptEnded`].
     Execute {
-        /// Of this step.
+        /// The step.
         step: StepIndex,
-        /// 1 for the first.
+        /// The number of the attempt, starting at 1.
         attempt: u32,
-        /// What it is given.
+        /// The step's input.
         input: Value,
-        /// How long it may take.
+        /// The timeout of the attempt.
         timeout: Duration,
     },
-    /// Say when a time has come with [`FactKind::TimeCame`].
+    /// Set a timer, and report it with [`FactKind::TimeCame`] when it is due.
     SetTimer {
-        /// For this step.
+        /// The step.
         step: StepIndex,
-        /// The attempt that asks.
+        /// The attempt that sets the timer.
         attempt: u32,
-        /// The time.
+        /// When the timer is due.
         due: DateTime<Utc>,
     },
 }

@@ -1,4 +1,4 @@
-//! What runs need from a store.
+//! The store ports of runs.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,26 +9,26 @@ use super::quarantine::{QuarantineAction, QuarantineKey, QuarantinedRun};
 use super::record::{NewRun, Run, RunFilter};
 use crate::ports::WorkflowRepository;
 
-/// The slice of a store that the use cases of runs work on.
+/// The slice of a store for the use cases of runs.
 pub trait RunsTx: Transaction {
     /// Runs.
     fn runs(&mut self) -> Box<dyn RunRepository + '_>;
-    /// Workflows, whose versions runs execute.
+    /// Workflows, for the documents that runs execute.
     fn workflows(&mut self) -> Box<dyn WorkflowRepository + '_>;
-    /// Who did what.
+    /// The audit log.
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
-/// Whether a dedupe key was free.
+/// The result of claiming a dedupe key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyClaim {
-    /// It is this run's now.
+    /// The key now belongs to this run.
     Claimed,
-    /// Another run was started with it.
+    /// The key belongs to an earlier run.
     Known {
-        /// That run.
+        /// The earlier run.
         run: RunId,
-        /// The digest of its input.
+        /// The digest of the earlier run's input.
         input: [u8; 32],
     },
 }
@@ -36,9 +36,10 @@ pub enum KeyClaim {
 /// The runs of one workspace.
 #[async_trait]
 pub trait RunRepository: Send {
-    /// Gives the key to `run`, unless another run of the workflow got it at or after `since`.
+    /// Assigns the key to `run`, unless another run of the workflow claimed it at or after `since`.
     ///
-    /// MUST give a key to one of two transactions that ask at once; the other waits and is told of the first.
+    /// MUST serialize two transactions that claim the same key at the same time: the second waits and is told of the
+    /// first.
     async fn claim_key(
         &mut self,
         workflow: WorkflowId,
@@ -49,19 +50,20 @@ pub trait RunRepository: Send {
         since: DateTime<Utc>,
     ) -> Result<KeyClaim, StoreError>;
 
-    /// Keeps a new run and makes it ready, so that the engine finds it as soon as this commits.
+    /// Stores a new run and makes it ready, so that the engine finds it after the commit.
     async fn add(&mut self, run: &NewRun) -> Result<(), StoreError>;
 
-    /// The same if the version that it follows is the published one; else keeps nothing and says so.
+    /// Like [`RunRepository::add`], if the run's version is the published one. Otherwise stores nothing and returns
+    /// false.
     async fn add_if_published(&mut self, run: &NewRun) -> Result<bool, StoreError>;
 
-    /// The run, or `None` where the workspace has none with this id.
+    /// The run, or `None` if the workspace has none with this id.
     async fn find(&mut self, id: RunId) -> Result<Option<Run>, StoreError>;
 
-    /// The transitions of a run, in order; empty where the workspace has none with this id.
+    /// The transitions of a run, in order; empty if the workspace has none with this id.
     async fn transitions(&mut self, id: RunId) -> Result<Vec<TransitionRecord>, StoreError>;
 
-    /// Runs that `filter` admits, newest first, those before `after`.
+    /// The runs that match `filter`, newest first, after the cursor `after`.
     async fn list(
         &mut self,
         filter: &RunFilter,
@@ -69,13 +71,14 @@ pub trait RunRepository: Send {
         size: PageSize,
     ) -> Result<Page<Run, RunId>, StoreError>;
 
-    /// Asks the engine to cancel a run that the workspace has. MUST NOT change the run itself.
+    /// Requests the cancellation of a run of the workspace. MUST NOT change the run itself.
     async fn request_cancel(&mut self, id: RunId, at: DateTime<Utc>) -> Result<(), StoreError>;
 
-    /// Asks the engine to cancel every run of the workspace that has not ended. MUST NOT change the runs themselves.
+    /// Requests the cancellation of every run of the workspace that has not ended. MUST NOT change the runs themselves.
     async fn request_cancel_all(&mut self, at: DateTime<Utc>) -> Result<(), StoreError>;
 
-    /// Asks the engine to release or end a run of the workspace. False, and no request, where the run is not in quarantine.
+    /// Requests the release or the end of a quarantined run of the workspace. Returns false, without a request, if the
+    /// run is not in quarantine.
     async fn request_in_quarantine(
         &mut self,
         id: RunId,
@@ -84,10 +87,10 @@ pub trait RunRepository: Send {
     ) -> Result<bool, StoreError>;
 }
 
-/// The runs in quarantine, whosever they are: for operators.
+/// The quarantined runs of all workspaces, for operators.
 #[async_trait]
 pub trait QuarantineDirectory: Send + Sync {
-    /// Runs in quarantine, oldest first, those after `after`.
+    /// Quarantined runs, oldest first, after the cursor `after`.
     async fn list(
         &self,
         scope: &SystemScope,
@@ -95,9 +98,9 @@ pub trait QuarantineDirectory: Send + Sync {
         size: PageSize,
     ) -> Result<Page<QuarantinedRun, QuarantineKey>, StoreError>;
 
-    /// The run, or `None` where it is not in quarantine.
+    /// The run, or `None` if it is not in quarantine.
     async fn find(&self, scope: &SystemScope, run: RunId) -> Result<Option<QuarantinedRun>, StoreError>;
 
-    /// How many there are, at most `most`.
+    /// The number of quarantined runs, at most `most`.
     async fn count(&self, scope: &SystemScope, most: u32) -> Result<u32, StoreError>;
 }

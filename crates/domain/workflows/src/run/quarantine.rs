@@ -1,4 +1,4 @@
-//! Runs that the engine set aside because it cannot drive them, and what operators do about them.
+//! Quarantined runs: the engine set them aside because it cannot drive them, and operators release or end them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,11 +16,11 @@ use super::ports::{QuarantineDirectory, RunsTx};
 /// Why a run is in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QuarantineReason {
-    /// The database refuses what the run would write.
+    /// The database rejects what the run would write.
     Refused,
-    /// What is stored of the run cannot be read, or does not fit together.
+    /// The stored data of the run cannot be read or is inconsistent.
     Unreadable,
-    /// The run needs another release of the program. It is tried again whenever a worker takes its shard over.
+    /// The run needs another release of the program. It is tried again whenever a worker takes over its shard.
     Unsupported,
 }
 
@@ -28,7 +28,7 @@ impl QuarantineReason {
     /// Every reason.
     pub const ALL: &'static [Self] = &[Self::Refused, Self::Unreadable, Self::Unsupported];
 
-    /// The text that operators see.
+    /// The name in the API for operators.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,27 +59,27 @@ pub struct QuarantinedRun {
     pub workspace: WorkspaceId,
     /// The run.
     pub run: RunId,
-    /// Why, for programs.
+    /// The reason, for programs.
     pub reason: QuarantineReason,
-    /// Why, for people.
+    /// The error, for operators.
     pub error: String,
-    /// Since when.
+    /// When it was quarantined.
     pub at: DateTime<Utc>,
 }
 
-/// Where a page of runs in quarantine ends: lists are oldest first.
+/// The key of the next page of quarantined runs, which are ordered oldest first.
 pub type QuarantineKey = (DateTime<Utc>, RunId);
 
-/// What an operator wants of a run in quarantine.
+/// An operator's action on a quarantined run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuarantineAction {
-    /// The engine tries to drive it again, from what was committed.
+    /// The engine tries to drive it again, from its committed transitions.
     Release,
     /// The run ends as failed.
     End,
 }
 
-/// Why an operator's wish was not taken.
+/// Why an operator's action was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
     /// No run with this id is in quarantine.
@@ -90,7 +90,7 @@ pub enum OperateError {
     Store(#[from] StoreError),
 }
 
-/// What operators do with runs in quarantine.
+/// The use cases of operators on quarantined runs.
 pub struct Quarantine {
     store: Arc<dyn UnitOfWork<dyn RunsTx>>,
     directory: Arc<dyn QuarantineDirectory>,
@@ -106,7 +106,7 @@ impl fmt::Debug for Quarantine {
 }
 
 impl Quarantine {
-    /// The use cases over `store`; `directory` finds runs of all workspaces under `system`.
+    /// The use cases over `store`. `directory` finds the runs of all workspaces with the scope `system`.
     #[must_use]
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn RunsTx>>,
@@ -118,10 +118,10 @@ impl Quarantine {
         Self { store, directory, system, bus, env }
     }
 
-    /// Runs in quarantine, oldest first.
+    /// Quarantined runs, oldest first.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if the runs could not be read.
     pub async fn list(
         &self,
         _operator: &OperatorScope,
@@ -131,18 +131,18 @@ impl Quarantine {
         self.directory.list(&self.system, after, size).await
     }
 
-    /// How many runs are in quarantine; counting stops at `most`.
+    /// The number of quarantined runs, at most `most`.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be counted.
+    /// [`StoreError`] if the runs could not be counted.
     pub async fn count(&self, most: u32) -> Result<u32, StoreError> {
         self.directory.count(&self.system, most).await
     }
 
-    /// Asks the engine to release or end a run. The run's workspace finds it in its audit log.
+    /// Requests the release or the end of a quarantined run. The request is recorded in the workspace's audit log.
     ///
     /// # Errors
-    /// [`OperateError::NotFound`] where no such run is in quarantine.
+    /// [`OperateError::NotFound`] if no such run is in quarantine.
     pub async fn request(
         &self,
         operator: &OperatorScope,

@@ -1,4 +1,4 @@
-//! A run as it is kept and read.
+//! A run as stored and read.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tidegate_kernel::{RunId, WorkflowId};
 use super::model::{RunError, RunStatus};
 use super::timeline::StepView;
 
-/// How many runs may lead to a run: two workflows that start each other end there.
+/// The maximum length of a chain of runs that start each other. It ends loops between workflows.
 pub const MAX_DEPTH: u8 = 10;
 
 /// A run.
@@ -20,23 +20,23 @@ pub struct Run {
     pub workflow: WorkflowId,
     /// The version that it is pinned to.
     pub version: i32,
-    /// Where it is.
+    /// Its status.
     pub status: RunStatus,
     /// What started it: `{kind, …}`.
     pub trigger: Value,
     /// Its input.
     pub input: Value,
-    /// What it answers; null until it completed.
+    /// Its outputs; null unless it was completed.
     pub outputs: Value,
-    /// Why it did not complete.
+    /// The error, if it was not completed.
     pub error: Option<RunError>,
-    /// When it was started.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it began.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// The key under which it was started.
+    /// The dedupe key of its start.
     pub dedupe_key: Option<String>,
 }
 
@@ -45,11 +45,11 @@ pub struct Run {
 pub struct RunDetails {
     /// The run.
     pub run: Run,
-    /// Its steps, in the order in which they can run.
+    /// Its steps, in topological order.
     pub steps: Vec<StepView>,
 }
 
-/// A run to be kept.
+/// A run to store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRun {
     /// The run.
@@ -60,34 +60,34 @@ pub struct NewRun {
     pub version: i32,
     /// What starts it.
     pub trigger: Value,
-    /// The event that starts it; null where none does.
+    /// The event that starts it, or null.
     pub event: Value,
     /// Its input.
     pub input: Value,
-    /// The key under which it is started.
+    /// The dedupe key of its start.
     pub dedupe_key: Option<String>,
-    /// How many events of other runs led to it.
+    /// The length of the chain of events, emitted by other runs, that led to it.
     pub depth: u8,
-    /// The workflow's concurrency key for it, and the limit.
+    /// Its concurrency key, and the limit for it.
     pub concurrency: Option<(String, u32)>,
-    /// When.
+    /// When it is created.
     pub created_at: DateTime<Utc>,
 }
 
-/// Which runs a list shows; what is empty does not restrict.
+/// A filter for runs. An empty or absent field does not filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Of one of these workflows.
+    /// Only runs of these workflows.
     pub workflows: Vec<WorkflowId>,
-    /// In one of these statuses.
+    /// Only runs with one of these statuses.
     pub statuses: Vec<RunStatus>,
-    /// Started at or after.
+    /// Only runs created at or after this time.
     pub from: Option<DateTime<Utc>>,
-    /// Started before.
+    /// Only runs created before this time.
     pub to: Option<DateTime<Utc>>,
 }
 
-/// A digest of an input that does not depend on the order of its members.
+/// A digest of an input. It does not depend on the order of members.
 pub(super) fn digest(input: &Value) -> [u8; 32] {
     fn feed(value: &Value, into: &mut Sha256) {
         match value {

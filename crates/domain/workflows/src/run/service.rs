@@ -1,4 +1,4 @@
-//! What people and programs do with runs: read, cancel, and start (`start`). Driving them is the engine's.
+//! Use cases of runs: read, cancel, and start (in `start`). The engine drives runs.
 
 use std::sync::Arc;
 
@@ -64,8 +64,7 @@ impl std::fmt::Debug for Runs {
 }
 
 impl Runs {
-    /// The use cases over `store`, for documents whose steps are of the types in `steps`; the engine hears of new work through
-    /// `bus`.
+    /// The use cases over `store`, for documents whose step types are in `steps`. `bus` signals new work to the engine.
     #[must_use]
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn RunsTx>>,
@@ -76,20 +75,20 @@ impl Runs {
         Self { store, steps, cache: CompiledCache::default(), pool: Arc::new(Inline), bus, env }
     }
 
-    /// Checks inputs and compiles workflows on `pool`; on the calling thread where nothing is said.
+    /// Checks inputs and compiles workflows on `pool` instead of the calling thread.
     #[must_use]
     pub fn computing_on(mut self, pool: Arc<dyn ComputePool>) -> Self {
         self.pool = pool;
         self
     }
 
-    /// How the caches of compiled workflows and of published versions are used.
+    /// The statistics of the caches of compiled workflows and of published versions.
     #[must_use]
     pub fn cache_figures(&self) -> [CacheFigures; 2] {
         self.cache.figures()
     }
 
-    /// Tells the engine that the workspace has work. Call it after the commit.
+    /// Signals to the engine that the workspace has work. Call it after the commit.
     pub fn wake(&self, scope: &WorkspaceScope) {
         self.bus.publish(Signal::new(Topic::WorkReady, &scope.workspace()));
     }
@@ -97,13 +96,13 @@ impl Runs {
     /// A run with its steps.
     ///
     /// # Errors
-    /// [`ReadError`] when the caller lacks `runs:read` or the workspace has no such run.
+    /// [`ReadError`] if the caller lacks `runs:read` or the workspace has no such run.
     pub async fn get(&self, scope: &WorkspaceScope, id: RunId) -> Result<RunDetails, ReadError> {
         scope.require(Permission::RunsRead)?;
         let mut tx = self.store.begin(scope).await?;
         let run = tx.runs().find(id).await?.ok_or(ReadError::NotFound)?;
         let transitions = tx.runs().transitions(id).await?;
-        // A version that is not known yet is read in a transaction of its own: this one has ended.
+        // A version that is not cached is read in a separate transaction, so this one ends first.
         drop(tx);
         let compiled = self.compiled(scope, run.workflow, run.version).await?;
         let steps = compiled.map(|compiled| timeline(&compiled, &transitions)).unwrap_or_default();
@@ -113,7 +112,7 @@ impl Runs {
     /// A run without its steps.
     ///
     /// # Errors
-    /// [`ReadError`] when the caller lacks `runs:read` or the workspace has no such run.
+    /// [`ReadError`] if the caller lacks `runs:read` or the workspace has no such run.
     pub async fn peek(&self, scope: &WorkspaceScope, id: RunId) -> Result<Run, ReadError> {
         scope.require(Permission::RunsRead)?;
         self.store.begin(scope).await?.runs().find(id).await?.ok_or(ReadError::NotFound)
@@ -122,7 +121,7 @@ impl Runs {
     /// Runs, newest first.
     ///
     /// # Errors
-    /// [`ReadError::Forbidden`] when the caller lacks `runs:read`.
+    /// [`ReadError::Forbidden`] if the caller lacks `runs:read`.
     pub async fn list(
         &self,
         scope: &WorkspaceScope,
@@ -134,10 +133,10 @@ impl Runs {
         Ok(self.store.begin(scope).await?.runs().list(filter, after, size).await?)
     }
 
-    /// Asks for the end of a run. It ends as soon as its worker hears of it.
+    /// Requests the cancellation of a run. The run ends as soon as its worker handles the request.
     ///
     /// # Errors
-    /// [`CancelError`] when the caller lacks `runs:execute`, the workspace has no such run, or it has ended.
+    /// [`CancelError`] if the caller lacks `runs:execute`, the workspace has no such run, or the run has ended.
     pub async fn cancel(&self, scope: &WorkspaceScope, id: RunId) -> Result<Run, CancelError> {
         scope.require(Permission::RunsExecute)?;
         let mut tx = self.store.begin(scope).await?;

@@ -1,4 +1,4 @@
-//! Random workflows under crashes, late and repeated facts: what must hold of every run.
+//! Random workflows under crashes and with late and repeated facts: the invariants of every run.
 
 mod classes;
 
@@ -33,7 +33,7 @@ fn context() -> RunContext {
     }
 }
 
-/// A step as a test describes it.
+/// A step in a test's description.
 #[derive(Debug, Clone)]
 struct Sketch {
     uses: &'static str,
@@ -78,7 +78,7 @@ fn compiled(sketches: &[Sketch]) -> CompiledWorkflow {
     }
 }
 
-/// A run in a world without a database: what is recorded is committed at once, commands wait in a bag.
+/// A run without a database: transitions are committed at once, and commands wait in a bag.
 struct World {
     compiled: CompiledWorkflow,
     context: RunContext,
@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    /// The worker dies and another takes over: all that is left is what was committed.
+    /// The worker crashes and another one takes over: only committed transitions are left.
     fn crash(&mut self) {
         self.executes.clear();
         self.timers.clear();
@@ -333,7 +333,7 @@ prop_compose! {
     }
 }
 
-/// What the world does next.
+/// An action of the simulation.
 #[derive(Debug, Clone)]
 enum Act {
     Succeed,
@@ -368,7 +368,7 @@ proptest! {
         let mut world = World::new(&sketches);
         world.apply(FactKind::Admitted);
         let mut told: Vec<FactKind> = vec![FactKind::Admitted];
-        // The chosen acts, then whatever it takes to end.
+        // First the generated actions, then whatever is needed to end the run.
         let mut acts = acts.into_iter();
         let mut turns = 0;
         while world.ended().is_none() {
@@ -407,11 +407,11 @@ proptest! {
             }
         }
 
-        // Rebuilt from what was recorded, the state is the same.
+        // Replaying the recorded transitions gives the same state.
         let rebuilt = RunState::replay(&world.compiled, &world.history).unwrap();
         prop_assert_eq!(&rebuilt, &world.state);
 
-        // Numbered without gaps, and none recorded twice.
+        // Sequence numbers have no gaps, and no transition is recorded twice.
         for (n, record) in world.history.iter().enumerate() {
             prop_assert_eq!(usize::try_from(record.seq).unwrap(), n);
         }
@@ -424,7 +424,7 @@ proptest! {
             prop_assert!(seen.insert(key.clone()), "{} was recorded twice", key);
         }
 
-        // Every step has ended, and none began before what it needs.
+        // Every step has ended, and none began before the steps that it needs had ended.
         let views = timeline(&world.compiled, &world.history);
         for (i, view) in views.iter().enumerate() {
             prop_assert!(view.status.is_terminal());

@@ -1,7 +1,7 @@
 //! Starting runs.
 //!
-//! An input is checked before there is a transaction, since checking may take a while and a database connection is rarer
-//! than a thread. The transaction that starts the run sees whether the version is still the published one.
+//! The input is checked before a transaction is opened, because a check can take long and database connections are
+//! scarcer than threads. The transaction that starts the run confirms that the version is still the published one.
 
 use std::sync::Arc;
 
@@ -21,26 +21,26 @@ use crate::expression::{Bindings, MAX_VALUE_DEPTH, is_too_deep};
 use crate::input::InputProblem;
 use crate::model::Document;
 
-/// How long a dedupe key is known.
+/// How long a dedupe key is remembered.
 const KEYS_LAST: TimeDelta = TimeDelta::days(32);
 
-/// The longest dedupe key and the longest concurrency key, in bytes.
+/// The maximum length of a dedupe key and of a concurrency key, in bytes.
 pub const MAX_KEY: usize = 256;
 
-/// What to start.
+/// The start of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StartRun {
     /// The workflow.
     pub workflow: WorkflowId,
     /// The input.
     pub input: Value,
-    /// A second start of the workflow with the same key within 32 days is the same run.
+    /// The dedupe key. A second start of the workflow with the same key within 32 days returns the first run.
     pub dedupe_key: Option<String>,
     /// What starts it: `{kind, …}`.
     pub trigger: Value,
-    /// The event that starts it; null where none does.
+    /// The event that starts it, or null.
     pub event: Value,
-    /// How many runs led to the event.
+    /// The length of the chain of runs that led to the event.
     pub depth: u8,
 }
 
@@ -52,12 +52,12 @@ impl StartRun {
     }
 }
 
-/// A run that a start led to.
+/// The result of a start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Started {
     /// The run.
     pub run: Run,
-    /// False where the dedupe key had started it before.
+    /// False if an earlier start with the same dedupe key created the run.
     pub created: bool,
 }
 
@@ -73,27 +73,27 @@ pub enum StartError {
     /// No version is published.
     #[error("no version of the workflow is published")]
     Unpublished,
-    /// The input does not meet the workflow's schema.
+    /// The input does not match the workflow's schema.
     #[error("the input does not meet the workflow's schema")]
     InvalidInput(Vec<InputProblem>),
-    /// The dedupe key is empty, too long or holds a NUL.
+    /// The dedupe key is empty, too long or contains a NUL.
     #[error("a dedupe key has 1 to {MAX_KEY} bytes and no NUL")]
     InvalidKey,
-    /// The dedupe key has started a run with another input.
+    /// The dedupe key was used before with a different input.
     #[error("the dedupe key has started {0} with another input")]
     KeyReused(RunId),
-    /// The workflow's concurrency key has no value for this input, or too long a one.
+    /// The workflow's concurrency key cannot be evaluated with this input, or is too long.
     #[error("the workflow's concurrency key cannot be made of this input: {0}")]
     ConcurrencyKey(String),
-    /// Another version was published after the input was checked; nothing was done, and it has to be checked again.
+    /// Another version was published after the check. Nothing was changed; the input has to be checked again.
     #[error("version {version} was published meanwhile")]
     Superseded {
-        /// What to start.
+        /// The start to check again.
         start: Box<StartRun>,
         /// The version that is published now.
         version: i32,
     },
-    /// Too many runs in a chain led to this one.
+    /// The chain of runs that led to this one is too long.
     #[error("{MAX_DEPTH} runs in a chain have led to this one; workflows that start each other end here")]
     TooDeep,
     /// The store failed.
@@ -101,7 +101,7 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-/// A start with everything found out about it that takes no transaction.
+/// A start with the results of all checks that need no transaction.
 #[derive(Debug)]
 pub struct CheckedStart {
     run: RunId,
@@ -109,19 +109,19 @@ pub struct CheckedStart {
     /// The version that the input was checked against.
     version: i32,
     start: StartRun,
-    /// Key and limit of the workflow's concurrency; or why the run cannot be started.
+    /// The workflow's concurrency key and limit, or why the run cannot be started.
     verdict: Result<Option<(String, u32)>, StartError>,
 }
 
-/// How often a start is checked again because another version was published meanwhile.
+/// How often a start is checked if new versions keep being published.
 const ATTEMPTS: usize = 3;
 
 impl Runs {
     /// Starts a run of the published version.
     ///
     /// # Errors
-    /// [`StartError`] when the caller lacks `runs:execute`, there is no published version, the input does not meet its schema, or the
-    /// dedupe key belongs to another input; nothing was started then.
+    /// [`StartError`] if the caller lacks `runs:execute`, no version is published, the input does not match the schema,
+    /// or the dedupe key was used with a different input. Nothing was started then.
     pub async fn start(&self, scope: &WorkspaceScope, mut start: StartRun) -> Result<Started, StartError> {
         scope.require(Permission::RunsExecute)?;
         let mut version = match self.cache.published(scope.workspace(), start.workflow) {
@@ -150,11 +150,12 @@ impl Runs {
         }
     }
 
-    /// Checks what takes no transaction, and holds none: the input against the schema of `version`, which should be the
-    /// published one, and the concurrency key. What is found is told by [`Runs::start_in`].
+    /// Performs the checks that need no transaction: the input against the schema of `version`, which should be the
+    /// published version, and the concurrency key. The caller MUST NOT hold a transaction. [`Runs::start_in`] returns
+    /// the result.
     ///
     /// # Errors
-    /// [`StoreError`] where the version could not be read.
+    /// [`StoreError`] if the version could not be read.
     pub async fn check(
         &self,
         scope: &WorkspaceScope,
@@ -162,7 +163,7 @@ impl Runs {
         version: i32,
     ) -> Result<CheckedStart, StoreError> {
         let run = RunId::generate(&self.env);
-        // As stores keep it, so that the answer is what is read later.
+        // With the precision of stores, so that the returned value equals the stored one.
         let created_at = self.env.now().trunc_subsecs(6);
         let checked = |start, verdict| CheckedStart { run, created_at, version, start, verdict };
         let Some(compiled) = self.compiled(scope, start.workflow, version).await? else {
@@ -177,13 +178,15 @@ impl Runs {
         Ok(checked(start, verdict))
     }
 
-    /// Starts a run as part of a larger unit of work; the caller checks that it may, commits, and calls [`Runs::wake`].
+    /// Starts a run as part of a larger transaction. The caller checks the permission, commits, and calls
+    /// [`Runs::wake`].
     ///
     /// # Errors
-    /// [`StartError`] as for [`Runs::start`]; the transaction can go on without the run, except after [`StartError::Store`].
+    /// [`StartError`] as for [`Runs::start`]. The transaction can continue without the run, except after
+    /// [`StartError::Store`].
     pub async fn start_in(&self, tx: &mut dyn RunsTx, checked: CheckedStart) -> Result<Started, StartError> {
         let CheckedStart { run, created_at, version, start, verdict } = checked;
-        // Whether the version is the published one is part of keeping the run, unless something has to be told or done before.
+        // Storing the run also confirms the published version, unless an error or a dedupe key has to be handled first.
         let asked = verdict.is_err() || start.dedupe_key.is_some();
         if asked {
             let published = startable(tx, start.workflow).await?;
@@ -200,7 +203,7 @@ impl Runs {
                 if known != input {
                     return Err(StartError::KeyReused(run));
                 }
-                // A key outlives its run only where the run was erased by retention.
+                // A key outlives its run only if retention erased the run.
                 let run = tx.runs().find(run).await?.ok_or(StartError::KeyReused(run))?;
                 return Ok(Started { run, created: false });
             }
@@ -226,13 +229,13 @@ impl Runs {
         Ok(Started { run: pending(new), created: true })
     }
 
-    /// Compiles a document that was kept.
+    /// Compiles a stored document.
     pub(crate) async fn compile(&self, document: Document) -> Result<Result<Definition, DefinitionError>, StoreError> {
         let steps = Arc::clone(&self.steps);
         compute(&*self.pool, move || Definition::compile(&document.source, document.format, &steps)).await
     }
 
-    /// The version that is published, read in a transaction of its own.
+    /// Reads the published version in a separate transaction.
     async fn published(&self, scope: &WorkspaceScope, workflow: WorkflowId) -> Result<i32, StartError> {
         let mut tx = self.store.begin(scope).await?;
         let version = startable(&mut *tx, workflow).await?;
@@ -254,14 +257,14 @@ impl CompiledWorkflows for Runs {
         }
         let document = self.store.begin(scope).await?.workflows().document(workflow, version).await?;
         let Some(document) = document else { return Ok(None) };
-        // It compiled when it was kept, so this is a server older than the document.
+        // The document compiled when it was stored, so it needs a newer server than this one.
         let definition = self.compile(document).await?.map_err(|error| StoreError::Internal(Box::new(error)))?;
         self.cache.put(workflow, version, Arc::clone(&definition.compiled));
         Ok(Some(definition.compiled))
     }
 }
 
-/// The concurrency key and its limit, where the run may be started.
+/// The concurrency key and its limit, or why the run cannot be started.
 fn verdict(
     compiled: &CompiledWorkflow,
     start: &StartRun,
@@ -325,13 +328,13 @@ fn concurrency(
     Ok(Some((key, concurrency.limit)))
 }
 
-/// The version that is published.
+/// The published version.
 async fn startable(tx: &mut dyn RunsTx, workflow: WorkflowId) -> Result<i32, StartError> {
     let workflow = tx.workflows().find(workflow).await?.ok_or(StartError::NotFound)?;
     workflow.published.ok_or(StartError::Unpublished)
 }
 
-/// What was asked for, of a run that was not kept.
+/// Turns a run that was not stored back into its start.
 fn again(new: NewRun) -> StartRun {
     let NewRun { workflow, trigger, event, input, dedupe_key, depth, .. } = new;
     StartRun { workflow, trigger, event, input, dedupe_key, depth }

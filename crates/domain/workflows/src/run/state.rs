@@ -1,4 +1,4 @@
-//! The state of a run: its transitions, applied in order.
+//! The state of a run: the result of applying its transitions in order.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,27 +8,27 @@ use crate::compiled::{CompiledWorkflow, StepIndex};
 use crate::expression::{Bindings, StepBinding, json_bytes};
 use crate::run::RunContext;
 
-/// Transitions that no run can have made: a defect, or rows that somebody changed.
+/// Transitions that no run can have recorded: a defect of the program, or rows that were changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("transition {seq} of the run does not follow from those before it")]
 pub struct Corrupt {
-    /// The first that does not fit.
+    /// The sequence number of the first transition that does not fit.
     pub seq: u32,
 }
 
-/// How far a run is.
+/// The phase of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// Not begun.
     Pending,
     /// Begun.
     Active,
-    /// A step failed for good: nothing new begins, and the run ends when what is being worked on has ended. An effect
-    /// outside cannot be taken back, so its result is still worth knowing.
+    /// A step failed for good: no step begins any more, and the run ends when the running attempts have ended. They are
+    /// awaited, because an external effect cannot be undone and its result is still worth recording.
     Stopping {
-        /// How the run will end.
+        /// The final status of the run.
         status: RunStatus,
-        /// Why.
+        /// The error of the run.
         error: RunError,
     },
     /// Ended.
@@ -38,19 +38,19 @@ pub enum Phase {
 /// The state of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
-    /// Where it is.
+    /// Its status.
     pub status: StepStatus,
-    /// The latest attempt; 0 before the first.
+    /// The number of its latest attempt; 0 before the first.
     pub attempt: u32,
     /// How many of the steps that it needs have not ended.
     pub unmet: usize,
-    /// What it was given, while that is needed for another attempt.
+    /// Its input, as long as another attempt may need it.
     pub input: Value,
     /// Its output; null until it is completed.
     pub output: Value,
-    /// Its last error as expressions see it; null without one.
+    /// Its last error, as expressions read it; null without one.
     pub error: Value,
-    /// When the waiting ends.
+    /// When its delay or backoff ends.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -60,11 +60,11 @@ pub struct RunState {
     pub(super) phase: Phase,
     pub(super) next_seq: u32,
     pub(super) steps: Vec<StepState>,
-    /// The bytes of what the steps were given and made.
+    /// The size of all recorded inputs and outputs, in bytes.
     held: usize,
 }
 
-/// How many bytes the inputs and outputs of all of a run's steps may have together: a worker holds them while it drives the run.
+/// The maximum total size of the inputs and outputs of all steps, in bytes. A worker keeps them in memory.
 pub const MAX_RUN_BYTES: usize = 16 << 20;
 
 impl RunState {
@@ -87,7 +87,7 @@ impl RunState {
     /// The state after these transitions.
     ///
     /// # Errors
-    /// [`Corrupt`] when they are not what a run of `compiled` records.
+    /// [`Corrupt`] if a run of `compiled` cannot have recorded them.
     pub fn replay(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -> Result<Self, Corrupt> {
         let mut state = Self::new(compiled);
         for record in transitions {
@@ -99,7 +99,7 @@ impl RunState {
     /// Applies one transition.
     ///
     /// # Errors
-    /// [`Corrupt`] when it cannot follow; the state is then unchanged.
+    /// [`Corrupt`] if the transition does not fit the state, which is then unchanged.
     pub fn apply(&mut self, compiled: &CompiledWorkflow, record: &TransitionRecord) -> Result<(), Corrupt> {
         self.fits(record).ok_or(Corrupt { seq: record.seq })?;
         self.held = self.held.saturating_add(values(&record.transition).into_iter().flatten().map(json_bytes).sum());
@@ -156,7 +156,7 @@ impl RunState {
         Ok(())
     }
 
-    /// `None` when the transition cannot follow.
+    /// `None` if the transition does not fit the state.
     fn fits(&self, record: &TransitionRecord) -> Option<()> {
         let step = record.transition.step().map(|index| self.steps.get(index.get()));
         let fits = record.seq == self.next_seq
@@ -197,18 +197,18 @@ impl RunState {
         }
     }
 
-    /// Whether the run may hold one more value.
+    /// Whether the run has room for one more value.
     pub(super) fn has_room(&self, value: &Value) -> bool {
         self.held.saturating_add(json_bytes(value)) <= MAX_RUN_BYTES
     }
 
-    /// How far the run is.
+    /// The phase of the run.
     #[must_use]
     pub const fn phase(&self) -> &Phase {
         &self.phase
     }
 
-    /// The sequence number of the next transition; equal to the number of those before.
+    /// The sequence number of the next transition, which equals the number of transitions so far.
     #[must_use]
     pub const fn next_seq(&self) -> u32 {
         self.next_seq
@@ -220,7 +220,7 @@ impl RunState {
         &self.steps
     }
 
-    /// The status that callers see.
+    /// The status that the API shows.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         match &self.phase {
@@ -237,8 +237,8 @@ impl RunState {
         }
     }
 
-    /// What a worker that takes the run over has to do: the attempts that are being worked on once more, under the same
-    /// idempotency key, and the times that are waited for.
+    /// The commands for a worker that takes over the run: repeat the running attempts, with the same idempotency keys,
+    /// and set the timers of waiting steps.
     #[must_use]
     pub fn outstanding(&self, compiled: &CompiledWorkflow) -> Vec<Command> {
         compiled
@@ -259,7 +259,7 @@ impl RunState {
             .collect()
     }
 
-    /// What expressions see now.
+    /// The values that expressions can read now.
     pub(super) fn bindings<'a>(&'a self, compiled: &'a CompiledWorkflow, context: &'a RunContext) -> Bindings<'a> {
         let steps = compiled.steps.iter().zip(&self.steps).filter(|(_, state)| state.status.is_terminal());
         Bindings {

@@ -1,4 +1,4 @@
-//! A run as its owner reads it: every step with its attempts.
+//! The timeline of a run: every step with its attempts.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,15 +10,15 @@ use crate::step::StepClass;
 /// One attempt of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptView {
-    /// 1 for the first.
+    /// The number of the attempt, starting at 1.
     pub number: u32,
-    /// Running, waiting (a delay), or how it ended.
+    /// Its status: running, waiting (during a delay), or how it ended.
     pub status: StepStatus,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Why it failed.
+    /// The error, if it failed.
     pub error: Option<StepError>,
 }
 
@@ -29,15 +29,15 @@ pub struct StepView {
     pub id: String,
     /// The name of its type.
     pub uses: String,
-    /// Where it is.
+    /// Its status.
     pub status: StepStatus,
     /// Its attempts, in order.
     pub attempts: Vec<AttemptView>,
-    /// What it was given, once it began.
+    /// Its input, once it has begun.
     pub input: Option<Value>,
-    /// What it made, once it completed.
+    /// Its output, once it is completed.
     pub output: Option<Value>,
-    /// The error of its last attempt, where that failed.
+    /// The error of its last attempt, if that failed.
     pub error: Option<StepError>,
 }
 
@@ -59,7 +59,7 @@ impl StepView {
     }
 }
 
-/// The steps of a run, in the workflow's order, from its transitions.
+/// The steps of a run with their attempts, derived from its transitions, in topological order.
 #[must_use]
 pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -> Vec<StepView> {
     let mut views: Vec<StepView> = compiled
@@ -102,7 +102,7 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
             Transition::StepCompleted { attempt, input, output, .. } => {
                 view.status = StepStatus::Completed;
                 view.end_attempt(*attempt, *at, StepStatus::Completed, None);
-                // What was computed and has no input recorded is what it was given.
+                // A pure step without a recorded input had an input equal to its output.
                 let pure = compiled.step(step).is_some_and(|step| matches!(step.uses.class, StepClass::Pure(_)));
                 let given = input.clone().or_else(|| pure.then(|| output.clone()));
                 view.input = view.input.take().or(given);

@@ -34,7 +34,7 @@ pub(super) fn step_type() -> StepType {
     }
 }
 
-/// A delay that is written out is not longer than one may be.
+/// Rejects a literal delay that is too long.
 fn check(with: &Value) -> Vec<InputProblem> {
     let written = with.get("for").and_then(Value::as_str).filter(|text| !text.contains("${{"));
     let too_long = written.filter(|text| delay(text).is_none());

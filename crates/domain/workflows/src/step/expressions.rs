@@ -1,21 +1,21 @@
-//! The schema of a `with` whose values may be expressions.
+//! Derives the schema of a `with` whose values may be expressions.
 //!
-//! A text that is one `${{ }}` can become any value, a text around `${{ }}` is a text of which no more is known. So wherever
-//! a value stands, its schema is widened by these. What cannot be said of a value that is not known yet is left out, so that
-//! nothing is refused that may turn out right: `not`, `if`, that one branch of `oneOf` alone is met, what is unevaluated, and
-//! lists and objects in `enum` and `const`.
+//! A text that is exactly one `${{ }}` can become any value; a text with `${{ }}` inside is some text. So the schema of
+//! every value is widened to accept both. Keywords that cannot be checked on an unknown value are left out, so that no
+//! document is rejected whose value may be valid at run time: `not`, `if`, that exactly one branch of `oneOf` matches,
+//! `unevaluated…`, and lists and objects in `enum` and `const`.
 
 use serde_json::{Map, Value, json};
 
-/// Where the published schema has a text that is one `${{ }}`.
+/// The published schema's definition of a text that is exactly one `${{ }}`.
 const EXPRESSION: &str = "#/$defs/expression";
-/// Where it has a text with `${{ }}` in it.
+/// The published schema's definition of a text with `${{ }}` inside.
 const TEMPLATE: &str = "#/$defs/template";
 
-/// Keywords that say nothing of a value.
+/// Keywords that do not restrict a value.
 const ANNOTATIONS: [&str; 6] = ["title", "description", "default", "examples", "deprecated", "$comment"];
 
-/// The definitions that [`widened`] refers to.
+/// The definitions to which [`widened`] refers.
 pub(crate) fn definitions() -> [(&'static str, Value); 2] {
     [
         (
@@ -37,13 +37,14 @@ pub(crate) fn definitions() -> [(&'static str, Value); 2] {
     ]
 }
 
-/// Whether this is the schema by which [`widened`] lets expressions in.
+/// Whether this is the schema with which [`widened`] admits expressions.
 pub(crate) fn is_expression(schema: &Value) -> bool {
     let reference = schema.get("$ref").and_then(Value::as_str);
     reference.is_some_and(|reference| [EXPRESSION, TEMPLATE].contains(&reference))
 }
 
-/// `schema` where every value below may be an expression; `base` is where it will stand, such as `#/$defs/with.delay`.
+/// `schema`, widened so that every value below may be an expression. `base` is its place in the published schema, such
+/// as `#/$defs/with.delay`.
 pub(super) fn widened(schema: &Value, base: &str) -> Value {
     let Some(map) = schema.as_object() else { return schema.clone() };
     let mut wide = Map::new();
@@ -80,7 +81,7 @@ pub(super) fn widened(schema: &Value, base: &str) -> Value {
     Value::Object(wide)
 }
 
-/// The schema of a value that may be an expression.
+/// The schema of a value that may also be an expression.
 fn value_of(schema: &Value, base: &str) -> Value {
     let reference = match texts(schema) {
         Texts::Every => return widened(schema, base),
@@ -90,7 +91,7 @@ fn value_of(schema: &Value, base: &str) -> Value {
     };
     let mut inner = widened(schema, base);
     let mut wide = Map::new();
-    // Editors show these of the value as a whole.
+    // Editors show these keywords for the value as a whole.
     for keyword in ["description", "default"] {
         if let Some(told) = inner.as_object_mut().and_then(|inner| inner.remove(keyword)) {
             wide.insert(keyword.to_owned(), told);
@@ -100,7 +101,7 @@ fn value_of(schema: &Value, base: &str) -> Value {
     Value::Object(wide)
 }
 
-/// Which texts a schema admits.
+/// Which texts a schema accepts.
 enum Texts {
     Every,
     Some,
@@ -129,7 +130,7 @@ fn texts(schema: &Value) -> Texts {
     }
 }
 
-/// A list or an object with every part changed.
+/// Applies `change` to every item of a list or every member of an object.
 fn each(value: &Value, change: impl Fn(&Value) -> Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(change).collect(),

@@ -1,9 +1,9 @@
-//! Step types: what the steps of a document can be, as data.
+//! Step types: the kinds of steps that a document can use, as data.
 //!
-//! A [`StepType`] says what a step takes, what it makes, and how it is worked on; a [`StepRegistry`] holds those that a process
-//! knows. The validator, the published JSON Schema and the table of the documentation are made from the registry, and the
-//! state machine knows nothing of a type but its [`StepClass`]. Nothing here does anything outside: the handler of a type with
-//! effects belongs to whoever drives runs.
+//! A [`StepType`] describes a step's input, its output and how it is executed. A [`StepRegistry`] holds the types that
+//! a process knows. The validator, the published JSON Schema and the table in the documentation are derived from the
+//! registry. The state machine knows only a type's [`StepClass`]. Nothing here has external effects: the engine holds
+//! the handlers of types with effects.
 
 mod condition;
 mod delay;
@@ -31,28 +31,29 @@ pub use registry::{StepRegistry, StepTypeError};
 /// A kind of step that documents can name in `uses`.
 #[derive(Debug, Clone)]
 pub struct StepType {
-    /// What a document writes in `uses`: words of lower-case letters, digits and `_`, joined by dots. A name is stored with
-    /// documents, so it never changes.
+    /// The name for `uses`: words of lower-case letters, digits and `_`, joined by dots. It is stored with documents,
+    /// so it MUST never change.
     pub name: String,
-    /// What such a step does: one sentence for the documentation.
+    /// What such a step does: one sentence, for the documentation.
     pub summary: String,
-    /// The JSON Schema (2020-12) of `with`: an object. References begin with `#/`. A `title` names what is expected, as in
-    /// "expected a colour", and is used in messages; `examples` are for the readers of the published schema. It is widened later, never narrowed: documents that were kept are compiled
-    /// again.
+    /// The JSON Schema (2020-12) of `with`: an object. References begin with `#/`. A `title` names the expected value
+    /// in messages, as in "expected a colour". `examples` are for readers of the published schema. The schema may be
+    /// widened later and MUST NOT be narrowed, because stored documents are compiled again.
     pub with: Value,
-    /// Checks what the schema cannot say, of `with` as it is written. A text with `${{` has no value yet, and must be let through
-    /// where its value may be right.
+    /// Further checks of `with` as written in the document, for rules that a schema cannot express. A text with `${{`
+    /// has no value yet; the check MUST accept it if its value may be valid.
     pub check: Option<fn(&Value) -> Vec<InputProblem>>,
-    /// What such a step makes.
+    /// The output of such a step.
     pub output: StepOutput,
-    /// How such a step is worked on.
+    /// How such a step is executed.
     pub class: StepClass,
-    /// How long an attempt may take; of importance to steps with effects alone.
+    /// The timeouts of an attempt. They matter only for steps with effects.
     pub timeouts: Timeouts,
 }
 
 impl StepType {
-    /// A type with an effect outside. It takes anything and says nothing about its output, until the fields say more.
+    /// A type with external effects. It accepts any object and declares nothing about its output unless the fields are
+    /// set.
     #[must_use]
     pub fn effect(name: &str, summary: &str) -> Self {
         Self::new(name, summary, StepClass::Effect)
@@ -64,7 +65,7 @@ impl StepType {
         Self::new(name, summary, StepClass::Pure(Arc::new(step)))
     }
 
-    /// A type that waits for a time, and has no output.
+    /// A type that waits for a time. Its output is null.
     #[must_use]
     pub fn waits(name: &str, summary: &str, step: impl WaitingStep + 'static) -> Self {
         let output = StepOutput::Schema(json!({"type": "null"}));
@@ -84,19 +85,19 @@ impl StepType {
     }
 }
 
-/// How a step is worked on.
+/// How a step is executed.
 #[derive(Clone)]
 pub enum StepClass {
-    /// Computed by the state machine, and recorded together with what follows from it.
+    /// The state machine computes the output and records it together with the transitions that follow.
     Pure(Arc<dyn PureStep>),
-    /// Waits for a time.
+    /// The step waits for a time.
     Waits(Arc<dyn WaitingStep>),
-    /// Done outside by a handler, in attempts.
+    /// A handler executes the step, in attempts.
     Effect,
 }
 
 impl StepClass {
-    /// The word of the documentation.
+    /// The name in the documentation.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -113,12 +114,12 @@ impl fmt::Debug for StepClass {
     }
 }
 
-/// A step that is computed.
+/// A step whose output is computed from its input.
 pub trait PureStep: Send + Sync {
-    /// The output. MUST depend on `input` alone, and always give the same for the same.
+    /// Computes the output. MUST depend only on `input`, and MUST always give the same output for the same input.
     ///
     /// # Errors
-    /// Why there is none; the step fails for good.
+    /// [`StepError`] if there is no output. The step then fails without a retry.
     fn compute(&self, input: &Value) -> Result<Value, StepError>;
 }
 
@@ -128,12 +129,12 @@ impl<F: Fn(&Value) -> Result<Value, StepError> + Send + Sync> PureStep for F {
     }
 }
 
-/// A step that waits.
+/// A step that waits for a time.
 pub trait WaitingStep: Send + Sync {
-    /// When a step that begins at `now` ends. MUST depend on `input` and `now` alone.
+    /// Returns when a step that begins at `now` ends. MUST depend only on `input` and `now`.
     ///
     /// # Errors
-    /// Why there is no such time; the step fails for good.
+    /// [`StepError`] if there is no such time. The step then fails without a retry.
     fn until(&self, input: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, StepError>;
 }
 
@@ -143,27 +144,27 @@ impl<F: Fn(&Value, DateTime<Utc>) -> Result<DateTime<Utc>, StepError> + Send + S
     }
 }
 
-/// What a step makes.
+/// The output of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepOutput {
-    /// Its parameters, evaluated.
+    /// Its evaluated parameters.
     With,
-    /// A value of this JSON Schema (2020-12). The names that it declares are those that expressions may read; without
-    /// `properties` they may read any.
+    /// A value that matches this JSON Schema (2020-12). Expressions may read the names that it declares, or any name if
+    /// it has no `properties`.
     Schema(Value),
 }
 
-/// How long one attempt of a step may take.
+/// The timeouts for one attempt of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Where the document does not say.
+    /// The timeout if the document sets none.
     pub default: Duration,
-    /// The most that a document can ask for; at most [`Timeouts::LONGEST`].
+    /// The maximum that a document can set; at most [`Timeouts::LONGEST`].
     pub max: Duration,
 }
 
 impl Timeouts {
-    /// The longest time-out of any step.
+    /// The maximum timeout of any step: one day.
     pub const LONGEST: Duration = Duration::from_secs(86_400);
 }
 

@@ -1,4 +1,4 @@
-//! What is published of the registry: definitions for the JSON Schema of documents, and the table of the documentation.
+//! What the registry contributes to the JSON Schema of documents and to the table in the documentation.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::{StepOutput, Timeouts};
 use crate::definition::shown_duration;
 
 impl StepRegistry {
-    /// The definitions of the published schema that the types make: what each takes in `with`.
+    /// The definitions for the published schema: the `with` of each type.
     pub(crate) fn definitions(&self) -> Map<String, Value> {
         let mut all = Map::from_iter(definitions().map(|(name, schema)| (name.to_owned(), schema)));
         for (name, place) in self.places() {
@@ -21,7 +21,7 @@ impl StepRegistry {
         all
     }
 
-    /// What the published schema says of a step, type by type.
+    /// The rules of the published schema for steps, one per type.
     pub(crate) fn rules(&self) -> Vec<Value> {
         let rule = |(name, place): (&str, String)| {
             let found = self.registered(name)?;
@@ -56,13 +56,13 @@ impl StepRegistry {
     }
 }
 
-/// What is published of the time-out of one type.
+/// The published schema of a type's timeout.
 fn timeout(timeouts: Timeouts) -> Value {
     let Timeouts { default, max } = timeouts;
     json!({"default": shown_duration(default), "description": format!("Of one attempt; at most {}.", shown_duration(max))})
 }
 
-/// The parameters, those first that have to be there; the others with a question mark.
+/// The parameters, the required ones first; optional ones with a question mark.
 fn with(schema: &Value) -> String {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let optional = schema["properties"].as_object().into_iter().flat_map(Map::keys);

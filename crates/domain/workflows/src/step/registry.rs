@@ -9,28 +9,28 @@ use super::expressions::{definitions, widened};
 use super::{StepOutput, StepType, Timeouts, condition, delay, transform};
 use crate::input::{InputProblem, InputSchema, visit};
 
-/// What the definition of a type's `with` is called in the published schema, before the type's name.
+/// The prefix of the name of a type's `with` definition in the published schema.
 pub(super) const WITH: &str = "with.";
 
-/// The most characters in a name.
+/// The maximum number of characters in a name.
 const MAX_NAME: usize = 64;
 
-/// Why a step type was not registered.
+/// Why a step type could not be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepTypeError {
-    /// The name cannot be one.
+    /// The name is malformed.
     #[error(
         "`{0}` cannot name a step type: a name is words of lower-case letters, digits and `_`, joined by dots, each \
          beginning with a letter, of 64 characters at most"
     )]
     Name(String),
-    /// There is another type of this name.
+    /// A step type with this name already exists.
     #[error("there is another step type `{0}`")]
     Duplicate(String),
-    /// The summary is no line that a table can hold.
+    /// The summary does not fit into a table row.
     #[error("the summary of the step type `{0}` has to be one line of text without `|`")]
     Summary(String),
-    /// A schema cannot be used.
+    /// A schema is invalid.
     #[error("the schema of `{part}` of the step type `{name}` cannot be used: {detail}")]
     Schema {
         /// The type.
@@ -40,7 +40,7 @@ pub enum StepTypeError {
         /// What is wrong, and where.
         detail: String,
     },
-    /// The default time-out is nothing or longer than the longest, or that is longer than any may be.
+    /// The default timeout is zero or exceeds the maximum, or the maximum exceeds [`Timeouts::LONGEST`].
     #[error(
         "the time-outs of the step type `{0}` have to be longer than nothing, the default at most the longest, and that at most a day"
     )]
@@ -51,27 +51,27 @@ pub enum StepTypeError {
 #[derive(Debug, Clone)]
 pub(crate) struct RegisteredStep {
     pub(crate) step: Arc<StepType>,
-    /// What a `with` without expressions has to meet.
+    /// The schema for a `with` without expressions.
     pub(crate) exact: InputSchema,
-    /// What a `with` with expressions has to meet; as it is published.
+    /// The schema for a `with` with expressions, as published.
     pub(crate) wide: InputSchema,
-    /// The names in the output, where they are known for every step of this type.
+    /// The names in the output, if the schema declares them.
     pub(crate) output: Option<Vec<String>>,
 }
 
 /// The step types that a process knows, by name.
 ///
-/// Whatever compiles documents and whatever drives their runs is given the same registry.
+/// The code that compiles documents and the code that drives their runs MUST use the same registry.
 #[derive(Debug, Clone, Default)]
 pub struct StepRegistry {
     types: BTreeMap<String, RegisteredStep>,
 }
 
 impl StepRegistry {
-    /// The types that need nothing from outside: `transform`, `condition` and `delay`.
+    /// The types without external effects: `transform`, `condition` and `delay`.
     ///
     /// # Errors
-    /// [`StepTypeError`] where one of them is malformed: a defect.
+    /// [`StepTypeError`] if a built-in type is malformed, which is a defect of the program.
     pub fn built_in() -> Result<Self, StepTypeError> {
         let mut registry = Self::default();
         for step in [transform::step_type(), condition::step_type(), delay::step_type()] {
@@ -83,7 +83,8 @@ impl StepRegistry {
     /// Adds a type.
     ///
     /// # Errors
-    /// [`StepTypeError`] where its name is taken or cannot be one, a schema is none, or a limit is wrong; it is not added then.
+    /// [`StepTypeError`] if the name is taken or malformed, a schema is invalid, or a limit is wrong. The type is not
+    /// added then.
     pub fn register(&mut self, step: StepType) -> Result<(), StepTypeError> {
         let name = step.name.clone();
         if !is_name(&name) {
@@ -119,13 +120,13 @@ impl StepRegistry {
         Ok(())
     }
 
-    /// The type of this name.
+    /// The type with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<StepType>> {
         self.types.get(name).map(|found| &found.step)
     }
 
-    /// Every type, by name.
+    /// Every type, ordered by name.
     pub fn types(&self) -> impl Iterator<Item = &StepType> {
         self.types.values().map(|found| &*found.step)
     }
@@ -148,7 +149,7 @@ fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME && text.split('.').all(word)
 }
 
-/// The schema, where it can also stand inside of the published one.
+/// Compiles the schema if it can also be embedded in the published schema.
 fn compiled(schema: &Value) -> Result<InputSchema, String> {
     let compiled = InputSchema::compile(schema).map_err(|problems| told(&problems))?;
     let mut elsewhere = None;
@@ -164,7 +165,7 @@ fn compiled(schema: &Value) -> Result<InputSchema, String> {
     elsewhere.map_or(Ok(compiled), Err)
 }
 
-/// The schema of a `with` whose values may be expressions, with everything that it refers to.
+/// The schema of a `with` whose values may be expressions, with all definitions to which it refers.
 fn wide(name: &str, with: &Value) -> Result<InputSchema, String> {
     let place = format!("{WITH}{name}");
     let reference = format!("#/$defs/{place}");
@@ -178,7 +179,7 @@ fn told(problems: &[InputProblem]) -> String {
     told.join("; ")
 }
 
-/// The names that a value of this schema has, where it says.
+/// The names that the schema declares, if it does.
 fn names(schema: &Value) -> Option<Vec<String>> {
     schema.get("properties")?;
     InputSchema::declared(schema).map(|names| names.into_iter().collect())

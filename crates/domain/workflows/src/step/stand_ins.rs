@@ -1,4 +1,4 @@
-//! Stand-ins for the effect types that the engine registers, and types of an embedder's.
+//! Test stand-ins for the engine's types with effects, and example types of an embedding program.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{StepOutput, StepRegistry, StepType, Timeouts};
 use crate::run::StepError;
 
-/// The built-in types, and those with effects that the tests of documents name.
+/// The built-in types, and the types with effects that the tests of documents use.
 pub(crate) fn registry() -> StepRegistry {
     let mut registry = StepRegistry::built_in().unwrap();
     for step in [http_request(), emit_event()] {
@@ -17,7 +17,7 @@ pub(crate) fn registry() -> StepRegistry {
     registry
 }
 
-/// The same with types of an embedder's.
+/// The same, with example types of an embedding program.
 pub(crate) fn embedded() -> StepRegistry {
     let mut registry = registry();
     for step in [double(), next_minute()] {
@@ -64,7 +64,7 @@ fn emit_event() -> StepType {
     }
 }
 
-/// Doubles `n`; what is zero stays what it is.
+/// Doubles `n`; zero stays zero.
 fn double() -> StepType {
     StepType::pure("double", "Doubles a number.", |input: &Value| match input.get("n").and_then(Value::as_i64) {
         Some(n) => Ok(json!({"n": n * 2})),
@@ -72,7 +72,7 @@ fn double() -> StepType {
     })
 }
 
-/// Waits for a time that does not follow from its input alone.
+/// Waits until a time that also depends on the current time.
 fn next_minute() -> StepType {
     StepType::waits("next_minute", "Waits for the next minute.", |_: &Value, now: DateTime<Utc>| {
         Ok(now + TimeDelta::seconds(60 - now.timestamp() % 60))

@@ -1,4 +1,4 @@
-//! Triggers that events set off.
+//! Event triggers.
 
 use serde_json::Value;
 
@@ -7,20 +7,20 @@ use crate::expression::{Bindings, EvaluationError, Expression, ValueTemplate};
 /// Fires for events of one type that pass a filter.
 #[derive(Debug, Clone)]
 pub struct EventTrigger {
-    /// The CloudEvents `type`, exactly.
+    /// The exact CloudEvents `type`.
     pub kind: String,
-    /// What else has to be true of the event.
+    /// A further condition on the event.
     pub filter: Option<Expression>,
-    /// The input of the run, over `event`, `trigger` (`{kind: "event"}`) and `workflow`.
+    /// The input of the run. It may read `event`, `trigger` (`{kind: "event"}`) and `workflow`.
     pub input: ValueTemplate,
 }
 
 impl EventTrigger {
-    /// Whether `event`, a CloudEvent in its JSON form, sets it off.
+    /// Whether `event`, a CloudEvent in its JSON form, fires the trigger.
     ///
     /// # Errors
-    /// When the filter has no value for this event, such as one that reads a member that the event lacks. Whoever follows
-    /// events takes that as false: events of one type differ.
+    /// [`EvaluationError`] if the filter cannot be evaluated for this event, for example because it reads a member that
+    /// the event lacks. Callers treat this as false, because events of one type can differ.
     pub fn admits(&self, event: &Value) -> Result<bool, EvaluationError> {
         if event.get("type").and_then(Value::as_str) != Some(self.kind.as_str()) {
             return Ok(false);

@@ -1,6 +1,6 @@
-//! Which workflows an event starts: of each workflow the first trigger, in the order of its document, that the event passes.
+//! Which workflows an event starts: for each workflow, the first trigger in document order that the event matches.
 //!
-//! Pure once it is loaded: nothing here waits or holds a connection, so that filters may take their time.
+//! The lookups are pure once loaded: nothing here waits or holds a connection, so filters may take long.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::ports::ListeningTrigger;
 use crate::expression::{Bindings, ValueTemplate, json_bytes};
 use crate::run::StartRun;
 
-/// An event that may set triggers off.
+/// An event that may fire triggers.
 #[derive(Debug, Clone)]
 pub struct Occurrence {
-    /// Tidegate's id of it.
+    /// Tidegate's id of the event.
     pub id: EventId,
-    /// Its place in the workspace's order.
+    /// Its position in the workspace.
     pub position: Position,
-    /// How many runs led to it.
+    /// The length of the chain of runs that led to it.
     pub depth: u8,
     /// The event as a CloudEvent.
     pub document: Value,
 }
 
-/// The name and the triggers of a version.
+/// The workflow's name in a version, and the version's triggers.
 #[derive(Debug)]
 pub(super) struct Placed {
     pub(super) name: String,
@@ -39,26 +39,26 @@ impl Placed {
     }
 }
 
-/// A run that an event is to start.
+/// A run that an event should start.
 #[derive(Debug, Clone)]
 pub struct DueRun {
     /// The trigger.
     pub trigger: ListeningTrigger,
-    /// The event's place.
+    /// The event's position.
     pub position: Position,
-    /// What to start, or why it cannot be started.
+    /// The start, or why the trigger has no input for the event.
     pub start: Result<StartRun, String>,
 }
 
 impl DueRun {
-    /// About how many bytes the run takes as JSON.
+    /// The approximate size of the start as JSON, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.start.as_ref().map_or(0, |start| json_bytes(&start.input) + json_bytes(&start.event))
     }
 }
 
-/// The workflows of a workspace that wait for events.
+/// The workflows of a workspace that have event triggers.
 #[derive(Debug, Default)]
 pub struct Listeners {
     workflows: BTreeMap<WorkflowId, Listener>,
@@ -66,9 +66,9 @@ pub struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    /// In the order of the document.
+    /// In document order.
     triggers: Vec<ListeningTrigger>,
-    /// None where this server cannot read the version.
+    /// `None` if this server cannot read the version.
     placed: Option<Arc<Placed>>,
 }
 
@@ -96,10 +96,10 @@ impl Listeners {
         self.workflows.range(..workflow).next_back().map(|(workflow, _)| *workflow)
     }
 
-    /// The run of `workflow` that `occurrence` starts, where it starts one.
+    /// The run of `workflow` that `occurrence` starts, if any.
     ///
-    /// An event that came before a trigger was placed does not set it off, nor does one for which its filter has no value.
-    /// The first trigger that the event passes decides: where its input cannot be made, no other takes its place.
+    /// A trigger ignores events from before it was placed and events for which its filter cannot be evaluated. The
+    /// first matching trigger decides: if its input cannot be evaluated, no other trigger is tried.
     #[must_use]
     pub fn due(&self, workflow: WorkflowId, occurrence: &Occurrence) -> Option<DueRun> {
         let listener = self.workflows.get(&workflow)?;
@@ -135,7 +135,7 @@ fn start(
     Ok(StartRun {
         workflow: trigger.workflow,
         input,
-        // One run of a workflow for an event, whichever of its triggers and whoever starts it.
+        // An event starts at most one run of a workflow, whichever trigger matches and whichever server starts it.
         dedupe_key: Some(format!("event:{}", occurrence.id)),
         trigger: source,
         event: occurrence.document.clone(),
@@ -143,7 +143,7 @@ fn start(
     })
 }
 
-/// The input that a trigger makes.
+/// Evaluates the input of a trigger.
 pub(super) fn input(
     template: &ValueTemplate,
     name: &str,
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::definition::{Definition, Format};
 
-    /// A workflow with a trigger per bound: the event's number has to be at least that.
+    /// A workflow with one trigger per bound. The event's number has to be at least the bound.
     fn listeners(bounds: &[i64], after: &[i64]) -> (WorkflowId, Listeners) {
         let triggers: Vec<String> = bounds
             .iter()
@@ -193,7 +193,7 @@ mod tests {
             after: Position(*after),
         });
         let mut waiting: Vec<_> = waiting.collect();
-        // Whatever the order in which they come, that of the document counts.
+        // The document order counts, not the order in which triggers are read.
         waiting.reverse();
         let mut listeners = Listeners::default();
         listeners.add(workflow, waiting, Some(Arc::new(placed)));

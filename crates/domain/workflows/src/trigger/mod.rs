@@ -1,7 +1,7 @@
-//! What starts a workflow by itself: times and events.
+//! Triggers: times and events that start a workflow.
 //!
-//! Schedules and filters are pure; [`Triggers`] starts runs for what they say, in the transaction in which a tick or an
-//! event is done with, so that neither is lost nor followed twice.
+//! Schedules and filters are pure. [`Triggers`] starts runs in the transaction that also marks the tick or the event as
+//! handled, so that neither is lost or handled twice.
 
 mod event;
 mod listeners;
@@ -19,17 +19,17 @@ use crate::expression::ValueTemplate;
 /// One trigger of a workflow.
 #[derive(Debug, Clone)]
 pub enum Trigger {
-    /// Fires at times.
+    /// Fires at the times of a schedule.
     Cron(CronTrigger),
-    /// Fires for events.
+    /// Fires for events of a type.
     Event(EventTrigger),
 }
 
-/// Fires at times.
+/// A trigger with a schedule.
 #[derive(Debug, Clone)]
 pub struct CronTrigger {
-    /// When.
+    /// The schedule.
     pub schedule: Schedule,
-    /// The input of the run, over `trigger` (`{kind: "cron", scheduled_at}`) and `workflow`.
+    /// The input of the run. It may read `trigger` (`{kind: "cron", scheduled_at}`) and `workflow`.
     pub input: ValueTemplate,
 }

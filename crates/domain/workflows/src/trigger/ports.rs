@@ -1,4 +1,4 @@
-//! What triggers need from a store.
+//! The store ports of triggers.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,63 +7,65 @@ use tidegate_kernel::{Position, StoreError, SystemScope, WorkflowId, WorkspaceId
 use crate::ports::WorkflowRepository;
 use crate::run::ports::RunsTx;
 
-/// The slice of a store in which a trigger starts a run.
+/// The slice of a store in which triggers start runs.
 pub trait TriggersTx: RunsTx {
-    /// Where triggers are placed.
+    /// The placed triggers.
     fn triggers(&mut self) -> Box<dyn TriggerRepository + '_>;
-    /// Workflows, for the documents that triggers are written in.
+    /// Workflows, for the documents of the triggers.
     fn documents(&mut self) -> Box<dyn WorkflowRepository + '_>;
 }
 
-/// A trigger that waits for a time.
+/// A placed trigger that waits for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeTrigger {
     /// The workflow.
     pub workflow: WorkflowId,
-    /// Its place among the version's triggers.
+    /// The index of the trigger in the version's document.
     pub ordinal: i16,
     /// The version.
     pub version: i32,
-    /// The time that it waits for.
+    /// The time for which it waits.
     pub due: DateTime<Utc>,
 }
 
-/// A trigger that waits for events.
+/// A placed trigger that waits for events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListeningTrigger {
     /// The workflow.
     pub workflow: WorkflowId,
-    /// Its place among the version's triggers.
+    /// The index of the trigger in the version's document.
     pub ordinal: i16,
     /// The version.
     pub version: i32,
-    /// The type of its events.
+    /// The type of the events.
     pub event_type: String,
-    /// Only events after this position set it off.
+    /// Only events after this position fire it.
     pub after: Position,
 }
 
 /// The placed triggers of one workspace.
 #[async_trait]
 pub trait TriggerRepository: Send {
-    /// Moves a trigger on from the time that it waits for to `next`, or takes it away where there is none. MUST change
-    /// nothing and return false where the trigger is gone, of another version or waits for another time, and MUST make a
-    /// second transaction that tries the same wait for this one.
+    /// Advances a trigger from the time for which it waits to `next`, or deletes it if `next` is `None`. MUST change
+    /// nothing and return false if the trigger is gone, belongs to another version or waits for another time. A second
+    /// transaction that tries the same MUST wait until the first has ended.
     async fn advance(&mut self, trigger: &TimeTrigger, next: Option<DateTime<Utc>>) -> Result<bool, StoreError>;
 
-    /// The types of events that triggers wait for, each once.
+    /// The distinct event types for which triggers wait.
     async fn awaited(&mut self) -> Result<Vec<String>, StoreError>;
 
-    /// The triggers that wait for events of one of these types: those of a workflow together, in the order of its document.
+    /// The triggers for events of these types, grouped by workflow and in document order within a workflow.
     async fn listening(&mut self, types: &[String]) -> Result<Vec<ListeningTrigger>, StoreError>;
 }
 
-/// Finds triggers whose time has come or comes soon, across workspaces.
+/// Finds triggers that are due, or will be soon, in all workspaces.
 #[async_trait]
 pub trait DueTriggers: Send + Sync {
-    /// Up to `limit` triggers that wait for a time at or before `until`, the longest due first. Where more are due, up to half of
-    /// them MUST be of other workspaces in turn, one each and before the others, so that calls in a row bring every workspace that
-    /// has one, whether or not those of another are ever fired. A call MUST read a bounded number of triggers and workspaces.
+    /// Returns up to `limit` triggers that are due at or before `until`, the longest due first.
+    ///
+    /// If more are due, up to half of the result MUST come from other workspaces in turn, one trigger each, before the
+    /// rest. So consecutive calls return triggers of every workspace that has a due one, even if another workspace's
+    /// triggers are never fired. A call MUST read a bounded number of triggers and workspaces.
     async fn due(
         &self,
         scope: &SystemScope,

@@ -14,10 +14,10 @@ use super::ports::{DueTriggers, ListeningTrigger, TimeTrigger, TriggersTx};
 use super::{CronTrigger, Trigger};
 use crate::run::{CheckedStart, Runs, StartError, StartRun};
 
-/// How many versions' triggers are kept compiled.
+/// The maximum number of cached versions.
 const CAPACITY: usize = 1_000;
 
-/// A run that a trigger starts, checked; or why the trigger has no input for it.
+/// A checked start of a run, or why the trigger has no input for it.
 #[derive(Debug)]
 struct PreparedStart {
     workflow: WorkflowId,
@@ -25,17 +25,17 @@ struct PreparedStart {
     start: Result<CheckedStart, String>,
 }
 
-/// A run that an event is to start, checked.
+/// A checked start of a run by an event.
 #[derive(Debug)]
 pub struct CheckedRun {
     /// The trigger.
     pub trigger: ListeningTrigger,
-    /// The event's place.
+    /// The event's position.
     pub position: Position,
     prepared: PreparedStart,
 }
 
-/// What is placed, by version; a version never changes.
+/// Cached triggers by version. A version never changes.
 type Versions = HashMap<(WorkflowId, i32), Arc<Placed>>;
 
 /// Starts runs for triggers.
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Triggers {
 }
 
 impl Triggers {
-    /// Triggers over `store`; what is due is found through `due`.
+    /// Triggers over `store`. `due` finds due triggers.
     #[must_use]
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn TriggersTx>>,
@@ -66,10 +66,10 @@ impl Triggers {
         Self { store, due, runs, env, versions: Arc::default() }
     }
 
-    /// Up to `limit` triggers that wait for a time at or before `until`, the longest due first.
+    /// Returns up to `limit` triggers that are due at or before `until`, the longest due first.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if the triggers could not be read.
     pub async fn due(
         &self,
         scope: &SystemScope,
@@ -79,11 +79,11 @@ impl Triggers {
         self.due.due(scope, until, limit).await
     }
 
-    /// Fires a trigger whose time has come, and says whether it did: of several servers that try, one does. The trigger
-    /// moves on in the transaction that starts the run. Ticks that were missed are made up for by one run, for the last.
+    /// Fires a due trigger, and returns whether it did. If several servers try, one of them fires it: the transaction
+    /// that starts the run also advances the trigger. One run, for the last missed time, makes up for all missed times.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was changed.
+    /// [`StoreError`] if nothing was changed.
     pub async fn fire(&self, scope: &WorkspaceScope, trigger: &TimeTrigger) -> Result<bool, StoreError> {
         let now = self.env.now();
         let placed = self.placed(scope, trigger.workflow, trigger.version).await?;
@@ -92,7 +92,7 @@ impl Triggers {
             _ => None,
         });
         let Some((placed, cron)) = cron else {
-            // A version that this server cannot read: a newer one fires it.
+            // This server cannot read the version. A newer server fires the trigger.
             return Ok(false);
         };
         let at = cron.schedule.last_due(trigger.due, now).unwrap_or(trigger.due);
@@ -110,10 +110,10 @@ impl Triggers {
         Ok(true)
     }
 
-    /// Whoever of the workspace waits for events of one of these types, as part of a larger unit of work.
+    /// The triggers of the workspace for events of these types, as part of a larger transaction.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if the triggers could not be read.
     pub async fn listening_in(
         &self,
         tx: &mut dyn TriggersTx,
@@ -122,11 +122,11 @@ impl Triggers {
         if types.is_empty() { Ok(Vec::new()) } else { tx.triggers().listening(types).await }
     }
 
-    /// The workflows of these triggers, ready to be asked what an event starts. Versions that are not known yet are read
-    /// one by one and compiled in between, so no connection is held meanwhile.
+    /// Loads the workflows of these triggers, so that they can be matched with events. Versions that are not cached are
+    /// read one by one and compiled in between, so no connection is held during compilation.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if a version could not be read.
     pub async fn listeners(
         &self,
         scope: &WorkspaceScope,
@@ -141,11 +141,11 @@ impl Triggers {
         Ok(listeners)
     }
 
-    /// Checks the inputs of runs that events are to start. It takes as long as inputs take, so it is called while no
-    /// transaction is open.
+    /// Checks the inputs of runs that events should start. The caller MUST NOT hold a transaction, because a check can
+    /// take long.
     ///
     /// # Errors
-    /// [`StoreError`] when a version could not be read.
+    /// [`StoreError`] if a version could not be read.
     pub async fn check_due(&self, scope: &WorkspaceScope, due: Vec<DueRun>) -> Result<Vec<CheckedRun>, StoreError> {
         let mut checked = Vec::with_capacity(due.len());
         for DueRun { trigger, position, start } in due {
@@ -155,26 +155,27 @@ impl Triggers {
         Ok(checked)
     }
 
-    /// Starts a run that an event set off, as part of a larger unit of work, and says whether it is new: the caller commits
-    /// and calls [`Triggers::wake`]. An event that has started the workflow before starts nothing again, and what keeps the
-    /// run from starting is recorded. `None` where another version was published since the input was checked: the caller
-    /// gives the transaction up and begins anew.
+    /// Starts a run for an event as part of a larger transaction. The caller commits and calls [`Triggers::wake`].
+    ///
+    /// Returns whether the run is new; an event starts a workflow at most once. If the run cannot be started, the
+    /// reason is recorded in the audit log. Returns `None` if another version was published since the check: the caller
+    /// then has to roll the transaction back and start again.
     ///
     /// # Errors
-    /// [`StoreError`] when the run could not be stored; the transaction cannot go on then.
+    /// [`StoreError`] if the run could not be stored. The caller then has to roll the transaction back.
     pub async fn start_due_in(&self, tx: &mut dyn TriggersTx, due: CheckedRun) -> Result<Option<bool>, StoreError> {
         self.start_in(tx, due.prepared).await
     }
 
-    /// The types of events that triggers of the workspace wait for.
+    /// The event types for which triggers of the workspace wait.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they could not be read.
     pub async fn awaited_in(&self, tx: &mut dyn TriggersTx) -> Result<Vec<String>, StoreError> {
         tx.triggers().awaited().await
     }
 
-    /// Tells the engine that the workspace has work. Call it after the commit.
+    /// Signals to the engine that the workspace has work. Call it after the commit.
     pub fn wake(&self, scope: &WorkspaceScope) {
         self.runs.wake(scope);
     }
@@ -194,15 +195,15 @@ impl Triggers {
         Ok(PreparedStart { workflow, ordinal, start })
     }
 
-    /// Starts one run and says whether it is new. What keeps it from starting goes into the audit log, where the owner of
-    /// the workflow finds it. `None` where another version was published since it was checked.
+    /// Starts one run and returns whether it is new. If it cannot be started, the reason is recorded in the audit log
+    /// for the owner of the workflow. Returns `None` if another version was published since the check.
     async fn start_in(&self, tx: &mut dyn TriggersTx, prepared: PreparedStart) -> Result<Option<bool>, StoreError> {
         let PreparedStart { workflow, ordinal, start } = prepared;
         let reason = match start {
             Err(reason) => reason,
             Ok(start) => match self.runs.start_in(tx, start).await {
                 Ok(started) => return Ok(Some(started.created)),
-                // The tick or the event has started it before, from another version's template.
+                // The same tick or event already started the run, with an input from another version.
                 Err(StartError::KeyReused(_)) => return Ok(Some(false)),
                 Err(StartError::Store(error)) => return Err(error),
                 Err(StartError::Superseded { .. }) => return Ok(None),
@@ -218,7 +219,7 @@ impl Triggers {
         Ok(Some(false))
     }
 
-    /// The triggers of a version; `None` where it is gone or cannot be read by this server.
+    /// The triggers of a version; `None` if it is gone or this server cannot read it.
     async fn placed(
         &self,
         scope: &WorkspaceScope,

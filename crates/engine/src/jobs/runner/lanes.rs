@@ -1,4 +1,4 @@
-//! The jobs of one kind that wait: whose turn it is, and from which place on.
+//! The waiting jobs of one kind: which workspace has its turn, and from which job on to claim.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,28 +10,28 @@ use super::measures::KindMeasures;
 use crate::fairness::Ring;
 use crate::model::ShardId;
 
-/// Lanes without jobs are forgotten when there are more than these.
+/// If more lanes than this are remembered, those without jobs are forgotten.
 const REMEMBERED: usize = 4_096;
 
-/// A lane that has, or had, something.
+/// A lane that has or had ready jobs.
 struct Known {
     shard: ShardId,
-    /// Jobs up to here were claimed.
+    /// Jobs up to this sequence number were claimed.
     bound: i64,
     has_work: bool,
-    /// Something came while a claim was on its way.
+    /// Whether a job became ready during the claim in progress.
     nudged: bool,
 }
 
-/// What is known of one kind.
+/// The state of one kind.
 pub(super) struct KindQueue {
     name: &'static str,
     pub(super) kind: Kind,
     pub(super) measures: KindMeasures,
-    /// Workspaces that have jobs and may begin some.
+    /// Workspaces that have ready jobs and may begin more attempts.
     ring: Ring<WorkspaceId>,
     lanes: HashMap<WorkspaceId, BTreeMap<JobPriority, Known>>,
-    /// How many attempts each workspace has in hand.
+    /// The number of running attempts per workspace.
     running: HashMap<WorkspaceId, usize>,
     total: usize,
 }
@@ -49,7 +49,7 @@ impl KindQueue {
         }
     }
 
-    /// A lane has jobs; where it is known, the first of them is at `first`.
+    /// A lane has ready jobs. `first` is the sequence number of the first one, if known.
     pub(super) fn has_work(&mut self, lane: &Lane, first: Option<i64>, claiming: bool) {
         let lanes = self.lanes.entry(lane.workspace).or_default();
         let fresh = Known { shard: lane.shard, bound: 0, has_work: true, nudged: false };
@@ -58,13 +58,14 @@ impl KindQueue {
         known.has_work = true;
         known.nudged |= claiming;
         if let Some(first) = first {
-            // A job below the bound came late: its transaction began before those of jobs that were claimed.
+            // A job below the bound was committed late: its transaction began before that of a job which was already
+            // claimed.
             known.bound = known.bound.min(first.saturating_sub(1));
         }
         self.enter(lane.workspace);
     }
 
-    /// Gives a workspace turns, where it has jobs and room.
+    /// Adds a workspace to the ring if it has ready jobs and may begin more attempts.
     fn enter(&mut self, workspace: WorkspaceId) {
         let has_work = self.lanes.get(&workspace).is_some_and(|lanes| lanes.values().any(|known| known.has_work));
         if has_work && self.room(workspace) > 0 {
@@ -72,13 +73,13 @@ impl KindQueue {
         }
     }
 
-    /// How many attempts more a workspace may make at once.
+    /// How many more attempts a workspace may begin.
     fn room(&self, workspace: WorkspaceId) -> usize {
         let running = self.running.get(&workspace).copied().unwrap_or(0);
         self.kind.options.per_workspace().saturating_sub(running)
     }
 
-    /// What to claim next, up to `most` jobs.
+    /// What to claim next: up to `most` jobs.
     pub(super) fn share(&mut self, most: usize) -> Vec<LaneClaim> {
         let free = self.kind.options.concurrency.saturating_sub(self.total).min(most);
         if free == 0 || self.ring.is_empty() {
@@ -95,7 +96,7 @@ impl KindQueue {
         claims
     }
 
-    /// A claim has brought `taken` jobs of the lane, the last of them at `last`.
+    /// A claim returned `taken` jobs of the lane. `last` is the highest sequence number among them.
     pub(super) fn claimed(&mut self, claim: &LaneClaim, taken: u32, last: i64) {
         let Some(lanes) = self.lanes.get_mut(&claim.lane.workspace) else { return };
         if let Some(known) = lanes.get_mut(&claim.lane.priority) {
@@ -112,7 +113,7 @@ impl KindQueue {
         *self.running.entry(workspace).or_default() += 1;
         self.total += 1;
         if self.room(workspace) == 0 {
-            // It would only take the turns of others.
+            // In the ring it would only take the turns of other workspaces.
             self.ring.remove(workspace);
         }
     }
@@ -132,7 +133,7 @@ impl KindQueue {
         self.retain(|known| known.shard != shard);
     }
 
-    /// Forgets lanes without jobs where there are many.
+    /// Forgets lanes without jobs if there are more than [`REMEMBERED`].
     pub(super) fn tidy(&mut self) {
         if self.lanes.len() > REMEMBERED {
             self.retain(|known| known.has_work);
@@ -191,7 +192,7 @@ mod tests {
         Lane { shard: ShardId(0), workspace: workspace(n), kind, priority: JobPriority::Normal }
     }
 
-    /// Claims what can be, of lanes that never end, and says how much of which workspace.
+    /// Claims as much as possible from lanes that never run empty. Returns how much each workspace got.
     fn claim(queue: &mut KindQueue) -> Vec<(u128, u32)> {
         let claims = queue.share(usize::MAX);
         for claim in &claims {
@@ -210,7 +211,7 @@ mod tests {
         queue.has_work(&lane(1), None, false);
         queue.has_work(&lane(2), None, false);
         assert_eq!(claim(&mut queue), [(2, 4)], "another one begins at once");
-        // That was all of it.
+        // The lane has no more jobs.
         queue.claimed(&LaneClaim { lane: lane(2), bound: 0, quantum: 1 }, 0, 0);
         queue.ended(workspace(1));
         assert_eq!(claim(&mut queue), [(1, 1)], "what ends makes room");

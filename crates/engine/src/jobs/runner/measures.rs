@@ -1,4 +1,4 @@
-//! What is measured of jobs. Every handle of a kind is made once.
+//! The metrics of jobs. Every handle of a kind is created once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tidegate_kernel::JobStatus;
 
 use super::super::model::{JobCount, JobOutcome};
 
-/// The outcomes of an attempt.
+/// The results of an attempt.
 const OUTCOMES: [&str; 3] = ["done", "retried", "dead"];
 
-/// Statuses of which it matters how old the oldest job is.
+/// Statuses for which the age of the oldest job is measured.
 const AGED: [JobStatus; 2] = [JobStatus::Ready, JobStatus::Dead];
 
-/// The measures of one kind.
+/// The metrics of one kind.
 #[derive(Debug)]
 pub(super) struct KindMeasures {
     jobs: HashMap<JobStatus, Gauge>,
@@ -42,7 +42,7 @@ impl KindMeasures {
         }
     }
 
-    /// An attempt begins at a job that could be done for so long.
+    /// An attempt begins at a job that has been ready for `delay`.
     pub(super) fn began(&self, delay: Duration) {
         self.start_delay.record(delay);
     }
@@ -60,7 +60,7 @@ impl KindMeasures {
         self.duration.record(duration);
     }
 
-    /// So many jobs of the kind were counted just now.
+    /// Records the counts of the kind's jobs.
     pub(super) fn count(&self, counts: &[&JobCount], now: DateTime<Utc>) {
         for (status, gauge) in &self.jobs {
             let count = counts.iter().find(|count| count.status == *status);

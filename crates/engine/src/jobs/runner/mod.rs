@@ -1,7 +1,7 @@
-//! Does jobs: an actor that alone knows what is in hand, as the engine's worker is for runs.
+//! The job runner: an actor that owns the state of the jobs in memory, like the engine's worker does for runs.
 //!
-//! One claim, one look and one batch of ends are on their way at most. While one is, the next gathers; so they grow with the load
-//! and are immediate without. It holds no transaction while a job is being done.
+//! At most one claim, one look and one batch of results are in progress. Meanwhile the next one collects work, so
+//! batches grow with the load, and without load there is no delay. It holds no transaction open while a job runs.
 
 mod lanes;
 mod measures;
@@ -28,18 +28,18 @@ use crate::panics::catch_store;
 use crate::ports::ContinueTrace;
 use crate::shards::{Owned, OwnedShards};
 
-/// Settings of a runner.
+/// Settings of a job runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobRunnerConfig {
-    /// How often it looks for jobs that nobody told it of.
+    /// The interval of the poll for jobs that no signal announced.
     pub poll: Duration,
-    /// How often it does when it has had none for a while.
+    /// The interval of the poll after a while without work.
     pub idle_poll: Duration,
-    /// The most jobs in one claim, or in one batch of ends.
+    /// The maximum number of jobs in one claim, or in one batch of results.
     pub batch: usize,
     /// How often waiting jobs are counted for the metrics; a quarter as often when it has had none for a while.
     pub count: Duration,
-    /// How long attempts may go on after it was told to stop.
+    /// The shutdown timeout: how long attempts may continue after the runner is told to stop.
     pub drain: Duration,
 }
 
@@ -55,17 +55,17 @@ impl Default for JobRunnerConfig {
     }
 }
 
-/// What a runner is made of.
+/// The dependencies of a job runner.
 pub struct JobRunnerParts {
-    /// Where jobs are kept.
+    /// The store of jobs.
     pub store: Arc<dyn JobStore>,
-    /// The kinds that it does. Jobs of others wait for a process that knows them.
+    /// The kinds that it executes. Jobs of other kinds wait for a process that knows them.
     pub kinds: JobKinds,
     /// The shards in which it works.
     pub shards: OwnedShards,
-    /// Who says that there are jobs.
+    /// The bus that signals ready jobs.
     pub bus: Arc<dyn SignalBus>,
-    /// Makes the span of a job a part of the trace in which it was enqueued.
+    /// Joins the span of a job to the trace in which the job was enqueued.
     pub continue_trace: ContinueTrace,
     /// Time and randomness.
     pub env: Environment,
@@ -84,22 +84,22 @@ impl std::fmt::Debug for JobRunnerParts {
     }
 }
 
-/// Does jobs until `stop` is cancelled, then takes nothing more and lets what is in hand end. Dropped earlier, it ends as a crash
-/// would: what was in hand is done again.
+/// Executes jobs until `stop` is cancelled, then claims no more and lets the running attempts end. If the future is
+/// dropped earlier, it stops as in a crash: running attempts are repeated.
 pub async fn run_jobs(parts: JobRunnerParts, stop: CancellationToken) {
     Runner::new(parts, stop).run().await;
 }
 
-/// After this long without work the slower poll is enough.
+/// After this time without work, the slower poll is used.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How long to wait before the store is asked again after it failed.
+/// The delay before the next call after the store has failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often recurring jobs are looked at, at least.
+/// The longest time between two checks for due recurring jobs.
 const RECUR: Duration = Duration::from_secs(60);
 
-/// What the runner hears.
+/// A message to the runner.
 enum Message {
     Looked(Result<JobOutlook, StoreError>),
     Claimed { claim: JobClaim, result: Result<Vec<ClaimedJob>, StoreError> },
@@ -110,11 +110,11 @@ enum Message {
     Counted(Result<Vec<JobCount>, StoreError>),
 }
 
-/// A job that is being done, or whose end is not written yet.
+/// A job with a running attempt, or with a result that is not stored yet.
 struct InHand {
     tenure: Tenure,
     kind: &'static str,
-    /// None once the attempt has ended.
+    /// `None` once the attempt has ended.
     attempt: Option<AbortHandle>,
     begun: Instant,
 }
@@ -138,19 +138,19 @@ struct Runner {
     tenures: HashMap<ShardId, Tenure>,
     leaving: BTreeSet<ShardId>,
     in_hand: HashMap<JobKey, InHand>,
-    /// Ends that are not written, in batches that are written each by itself.
+    /// Results that are not stored yet. Each inner batch is written separately.
     ended: VecDeque<Vec<EndedJob>>,
-    /// Kinds that were seen waiting and that nobody here does.
+    /// Kinds of ready jobs that this process does not know.
     unknown: BTreeSet<String>,
-    /// Counts ends that could not be written.
+    /// Counts results that could not be stored.
     unwritten: metrics::Counter,
-    /// Counts what waits here of kinds that nobody here does.
+    /// Counts the waiting jobs of unknown kinds in this process's shards.
     unknown_waiting: metrics::Gauge,
 
     looking: bool,
     look_wanted: bool,
     claiming: bool,
-    /// Something may be leased that is not in hand.
+    /// Whether jobs may be leased that are not in memory.
     recover_wanted: bool,
     writing: bool,
     recurring: bool,
@@ -226,7 +226,7 @@ impl Runner {
                         self.hear(message);
                     }
                 }
-                // The sender lives as long as `shards` does.
+                // Cannot fail: the sender is part of `self.shards`.
                 Ok(()) = self.owned.changed() => self.follow_owner(),
                 signal = self.bus.next(), if self.listening => self.nudge(signal),
                 () = sleep_until(wake) => {}
@@ -249,7 +249,7 @@ impl Runner {
         }
     }
 
-    /// Asks the store in a task of its own. Whatever becomes of the task, the runner hears of it.
+    /// Sends a query to the store in a separate task. The runner receives the answer even if the query panics.
     fn ask<T: Send + 'static>(
         &self,
         question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -257,7 +257,7 @@ impl Runner {
     ) {
         let sender = self.sender.clone();
         tokio::spawn(async move {
-            // Nobody hears it where the runner has ended meanwhile.
+            // Sending fails only if the runner has ended.
             let _ = sender.send(message(catch_store(question).await));
         });
     }
@@ -276,7 +276,7 @@ impl Runner {
         self.tell_busy();
     }
 
-    /// Says in which shards something is in hand, or may be in a moment.
+    /// Publishes the shards in which jobs are in memory, or may be after the claim in progress.
     fn tell_busy(&self) {
         let mut busy: BTreeSet<ShardId> = self.in_hand.values().map(|job| job.tenure.shard).collect();
         if self.claiming {
@@ -285,7 +285,7 @@ impl Runner {
         self.shards.set_busy(busy);
     }
 
-    /// Whether a runner that is stopping has nothing more to wait for.
+    /// Whether a stopping runner has nothing left to wait for, or its shutdown timeout is over.
     fn is_done(&self) -> bool {
         let Some(until) = self.drain_until else { return false };
         (self.in_hand.is_empty() && !self.claiming && !self.writing) || Instant::now() >= until
@@ -317,7 +317,7 @@ impl Runner {
         wake
     }
 
-    /// The worker owns other shards than before.
+    /// The worker's owned shards have changed.
     fn follow_owner(&mut self) {
         let owned = self.owned.borrow_and_update().clone();
         let tenures: HashMap<ShardId, Tenure> =
@@ -334,12 +334,12 @@ impl Runner {
         }
         let gained = tenures.keys().any(|shard| !self.tenures.contains_key(shard));
         self.look_wanted |= gained;
-        // A runner of this process that has failed may have left something.
+        // A runner of this process that failed may have left leased jobs behind.
         self.recover_wanted |= gained;
         (self.worker, self.tenures, self.leaving) = (owned.worker, tenures, owned.leaving);
     }
 
-    /// Drops all that is known of a shard: another owner does again what was in hand.
+    /// Drops all state of a shard. Its next owner repeats the running attempts.
     fn forget(&mut self, shard: ShardId) {
         self.tenures.remove(&shard);
         for (key, job) in self.in_hand.extract_if(|_, job| job.tenure.shard == shard) {
@@ -367,7 +367,7 @@ impl Runner {
                 Err(_) => self.look_wanted = true,
             },
             Some(Received::Missed) => self.look_wanted = true,
-            // The bus has ended; the poll finds what it would have told of.
+            // The bus has ended. From now on the poll alone finds jobs.
             None => self.listening = false,
         }
     }
@@ -376,12 +376,12 @@ impl Runner {
         self.tenures.contains_key(&shard) && !self.leaving.contains(&shard)
     }
 
-    /// The tenures in which jobs may begin.
+    /// The tenures of shards in which jobs may begin.
     fn open_tenures(&self) -> Vec<Tenure> {
         self.tenures.values().filter(|tenure| !self.leaving.contains(&tenure.shard)).copied().collect()
     }
 
-    /// A share of `period` between nine tenths and eleven tenths, so that processes do not ask in step.
+    /// `period` with jitter: 0.9 to 1.1 of it, so that processes do not query in step.
     fn jittered(&self, period: Duration) -> Duration {
         let [byte] = self.env.random::<1>();
         period.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
@@ -389,7 +389,7 @@ impl Runner {
 }
 
 impl Drop for Runner {
-    /// Whoever takes the shards over does what was in hand again.
+    /// The next owner of the shards repeats the aborted attempts.
     fn drop(&mut self) {
         for job in self.in_hand.values() {
             if let Some(attempt) = &job.attempt {

@@ -1,4 +1,4 @@
-//! Finding jobs, claiming them, and making attempts.
+//! Looks for jobs, claims them and starts attempts.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -98,7 +98,7 @@ impl Runner {
         let jobs = match result {
             Ok(jobs) => jobs,
             Err(error) => {
-                // Whether anything was leased is unknown.
+                // It is unknown whether jobs were leased.
                 tracing::warn!(%error, "a claim of jobs failed; it is tried again");
                 self.recover_later();
                 return;
@@ -140,7 +140,7 @@ impl Runner {
         self.next_claim = Instant::now() + self.jittered(PAUSE);
     }
 
-    /// Makes an attempt.
+    /// Starts an attempt.
     fn begin(&mut self, job: ClaimedJob) {
         let (key, tenure) = (job.key, job.tenure);
         let Some((name, queue)) = self.queues.get_key_value(job.lane.kind.as_str()) else { return };
@@ -150,7 +150,7 @@ impl Runner {
         let workspace =
             (key.workspace != INSTALLATION).then(|| self.scope.enter(key.workspace, job.request_id.clone()));
         let task = JobTask { id: key.job, attempt: job.attempts + 1, workspace, request_id: job.request_id };
-        // Whatever is logged on the way says whose it is.
+        // Every log line of the attempt carries these fields.
         let span = tracing::error_span!(
             "job", kind = name, job = %key.job, workspace_id = %key.workspace, attempt = task.attempt,
             request_id = task.request_id.as_str(),
@@ -168,7 +168,7 @@ impl Runner {
             let result = if job.attempts >= options.retry.max_attempts {
                 Err(JobError::Permanent("the process ended during every attempt".to_owned()))
             } else {
-                // The call too is within what is caught: a handler may panic before its first await.
+                // The call is inside the caught block, because a handler may panic before its first await.
                 let attempt = AssertUnwindSafe(async { handler.run(&task, &job.payload).await }).catch_unwind();
                 match timeout(options.timeout, attempt).await {
                     Ok(Ok(result)) => result,
@@ -183,7 +183,7 @@ impl Runner {
                 outcome_of.record("otel.status_code", "ERROR");
                 tracing::warn!(error, dead = matches!(outcome, JobOutcome::Dead { .. }), "a job failed");
             }
-            // Nobody hears it where the runner has ended meanwhile.
+            // Sending fails only if the runner has ended.
             let _ = sender.send(Message::Ended { key, tenure, outcome });
         };
         let attempt = Some(tokio::spawn(work.instrument(span).instrument(traced)).abort_handle());
@@ -194,8 +194,8 @@ impl Runner {
     }
 }
 
-/// What becomes of a job after an attempt. A part between one half and all of the policy's delay is waited ("equal jitter":
-/// Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015); `jitter` is in `0.0..=1.0`.
+/// The result of an attempt for the job. The backoff has "equal jitter": between half of the policy's delay and all of
+/// it (Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015). `jitter` is in `0.0..=1.0`.
 fn outcome(
     options: &JobOptions,
     attempt: u32,

@@ -1,4 +1,4 @@
-//! Ends of attempts on their way to the store, recurring jobs, and counts.
+//! Stores the results of attempts, enqueues recurring jobs and counts jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,8 @@ impl Runner {
                 self.ended.push_front(ended.to_vec());
                 self.next_write = Instant::now() + self.jittered(PAUSE);
             }
-            // One of them cannot be written. It is found by halving, so that it holds up no other.
+            // One of the results can never be written. Halving the batch finds it, so that it does not hold up the
+            // others.
             Err(_) if ended.len() > 1 => {
                 let (first, second) = ended.split_at(ended.len() / 2);
                 self.ended.push_front(second.to_vec());
@@ -145,7 +146,7 @@ impl Runner {
     }
 }
 
-/// The same outcome with an error that a store takes: without NUL, and no longer than [`MAX_ERROR_BYTES`].
+/// The same result with an error that a store accepts: without NUL, and at most [`MAX_ERROR_BYTES`] bytes long.
 fn bounded(outcome: JobOutcome) -> JobOutcome {
     let cut = |error: String| {
         let mut error = error.replace('\0', "");

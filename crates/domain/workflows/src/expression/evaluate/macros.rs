@@ -4,13 +4,13 @@ use super::{Evaluator, Failure, Outcome, article, exhausted, fail, no_key};
 use crate::expression::syntax::{Macro, Node};
 use crate::expression::value::{Key, Value};
 
-/// What a macro has gathered so far.
+/// The intermediate result of a macro.
 #[derive(Default)]
 struct Gathered<'a> {
     items: Vec<Value<'a>>,
     entries: Vec<(Key<'a>, Value<'a>)>,
     hits: usize,
-    /// The first failure of an `all` or `exists`, which another item may overrule.
+    /// The first failure of an `all` or `exists`, which a later item may override.
     pending: Option<Failure>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Evaluator<'a, '_> {
             Macro::Exists => Ok(Value::Bool(false)),
             Macro::ExistsOne => Ok(Value::Bool(gathered.hits == 1)),
             Macro::Map | Macro::Filter | Macro::TransformList => {
-                // They are copied from where they were gathered.
+                // The items are copied from the vector in which they were collected.
                 self.budget.allocate_items::<Value<'a>>(gathered.items.len()).map_err(|_| exhausted(at))?;
                 Ok(Value::list(gathered.items))
             }
@@ -65,7 +65,7 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    /// The body for one item or entry; the verdict of the macro where this one decides it.
+    /// Evaluates the body for one item or entry. Returns the macro's result if this item decides it.
     fn visit(
         &mut self,
         at: usize,
@@ -116,7 +116,7 @@ impl<'a> Evaluator<'a, '_> {
         Ok(None)
     }
 
-    /// The value of the body for one item; `None` where the filter leaves the item out.
+    /// The value of the body for one item; `None` if the filter excludes the item.
     fn one(&mut self, kind: Macro, filter: Option<&'a Node>, body: &'a Node) -> Outcome<'a, Option<Value<'a>>> {
         if let Some(filter) = filter
             && !self.truth(filter)?
@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a, '_> {
         if kind.asks() { self.truth(body).map(|truth| Some(Value::Bool(truth))) } else { self.value(body).map(Some) }
     }
 
-    /// Keeps one more, in memory that doubles as it fills.
+    /// Appends one item, and charges for memory whenever the vector grows. It doubles each time.
     fn gather<T>(&mut self, at: usize, gathered: &mut Vec<T>, one: T) -> Outcome<'a, ()> {
         self.budget.allocate_items::<T>(2).map_err(|_| exhausted(at))?;
         gathered.push(one);

@@ -1,4 +1,4 @@
-//! Evaluates nodes within a budget.
+//! Evaluates syntax nodes within a budget.
 
 mod macros;
 mod operators;
@@ -10,9 +10,9 @@ use super::syntax::{Kind, Node};
 use super::value::{Bytes, Key, Map, Text, Value};
 use super::{Bindings, Root};
 
-/// What it costs to say why a node has no value, where `||` and the like may ask again and again.
+/// The cost of describing a failure, which `||` and similar operators may request many times.
 const FAILURE: u64 = 8;
-/// How much of a name a message shows, in characters.
+/// How many characters of a name a message shows.
 const SHOWN: usize = 64;
 
 /// Why a node has no value.
@@ -20,7 +20,7 @@ const SHOWN: usize = 64;
 pub(super) struct Failure {
     pub(super) at: usize,
     pub(super) detail: String,
-    /// The budget is used up: nothing may swallow this.
+    /// Whether the budget is used up. No operator may swallow such a failure.
     pub(super) exhausted: bool,
 }
 
@@ -62,7 +62,7 @@ impl<'a, 'b> Evaluator<'a, 'b> {
             }
             Kind::List(items) => return self.list(at, items),
             Kind::Map(entries) => return self.map(at, entries),
-            // The parser makes it where an item or a key may stand, and those are looked through.
+            // The parser creates this only for items and keys, which are expanded elsewhere.
             Kind::Spread(optional) => return self.value(optional),
             Kind::Not(operand) => match self.value(operand)? {
                 Value::Bool(value) => Value::Bool(!value),
@@ -167,7 +167,7 @@ impl<'a, 'b> Evaluator<'a, 'b> {
         self.build(at, made, |entry| places.get(entry).copied().unwrap_or(at))
     }
 
-    /// A map of these entries; `place` says where an entry stands.
+    /// A map of these entries. `place` gives the offset of an entry.
     fn build(&mut self, at: usize, entries: Vec<(Key<'a>, Value<'a>)>, place: impl Fn(usize) -> usize) -> Outcome<'a> {
         match Map::build(entries, self.budget).map_err(|_| exhausted(at))? {
             Ok(map) => Ok(Value::Map(map)),
@@ -175,7 +175,7 @@ impl<'a, 'b> Evaluator<'a, 'b> {
         }
     }
 
-    /// `&&` and `||`: the deciding value wins over an error in another term.
+    /// `&&` and `||`: a deciding value overrides an error in another term.
     fn logic(&mut self, terms: &'a [Node], deciding: bool) -> Outcome<'a> {
         let mut pending = None;
         for term in terms {
@@ -188,7 +188,7 @@ impl<'a, 'b> Evaluator<'a, 'b> {
         pending.map_or(Ok(Value::Bool(!deciding)), Err)
     }
 
-    /// Keeps the first failure for later, in case that nothing else decides.
+    /// Keeps the first failure in case that no other term decides.
     fn keep(&mut self, pending: &mut Option<Failure>, failure: Failure) -> Outcome<'a, ()> {
         if failure.exhausted {
             return Err(failure);
@@ -206,7 +206,7 @@ impl<'a, 'b> Evaluator<'a, 'b> {
     }
 }
 
-/// The value of an item or entry that is there where its optional has one.
+/// The value of an optional item or entry, or `None` if its optional is absent.
 fn spread<'a>(at: usize, value: Value<'a>) -> Outcome<'a, Option<Value<'a>>> {
     match value {
         Value::Optional(value) => Ok(value.map(|value| value.as_ref().clone())),
@@ -247,7 +247,7 @@ fn article(value: &Value<'_>) -> String {
     }
 }
 
-/// The start of a name, so that a message costs little.
+/// The start of a name, so that a message is cheap.
 fn shown(name: &str) -> &str {
     name.char_indices().nth(SHOWN).map_or(name, |(end, _)| &name[..end])
 }

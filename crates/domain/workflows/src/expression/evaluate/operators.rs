@@ -48,7 +48,7 @@ impl<'a> Evaluator<'a, '_> {
         value.map_or_else(|| mismatch(at, operator, left, right), Ok)
     }
 
-    /// Charges for a text or bytes that will be made.
+    /// Charges for a text or bytes value that will be created.
     fn reserve(&mut self, at: usize, bytes: usize) -> Outcome<'a, ()> {
         check_length(bytes).map_err(|error| call_failure(at, error, &[]))?;
         self.budget.allocate(bytes).and_then(|()| self.budget.scan(bytes)).map_err(|_| exhausted(at))
@@ -87,7 +87,7 @@ pub(super) fn negate<'a>(at: usize, value: &Value<'a>) -> Outcome<'a> {
     }
 }
 
-/// Whole numbers: of one type they keep it, of two they become an int where that holds the result.
+/// Whole numbers. The result keeps the common type. For two types it becomes an int if that can hold it.
 fn whole<'a>(at: usize, operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
     let wide = |value: &Value<'_>| match value {
         Value::Int(value) => i128::from(*value),
@@ -95,7 +95,7 @@ fn whole<'a>(at: usize, operator: Operator, left: &Value<'a>, right: &Value<'a>)
         _ => 0,
     };
     let (a, b) = (wide(left), wide(right));
-    // Two numbers of 64 bits cannot overflow 128, so `None` is a division by zero.
+    // Two 64-bit numbers cannot overflow 128 bits, so `None` means a division by zero.
     let result = match operator {
         Operator::Add => a.checked_add(b),
         Operator::Subtract => a.checked_sub(b),
@@ -130,7 +130,7 @@ fn arithmetic<'a>(at: usize, operator: Operator, left: &Value<'a>, right: &Value
         }
         (V::Duration(a), V::Duration(b)) if operator == O::Add => a.checked_add(b).and_then(duration),
         (V::Duration(a), V::Duration(b)) if operator == O::Subtract => TimeDelta::checked_sub(a, b).and_then(duration),
-        // JSON does not tell 2 from 2.0, so numbers mix here although CEL's own arithmetic does not.
+        // JSON does not distinguish 2 from 2.0, so arithmetic mixes number types here, unlike CEL's own arithmetic.
         (a, b) => match (a.as_double(), b.as_double()) {
             (Some(a), Some(b)) => Some(V::Double(match operator {
                 O::Add => a + b,

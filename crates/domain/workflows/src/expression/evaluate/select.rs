@@ -1,4 +1,4 @@
-//! Members, items and optionals.
+//! Member access, indexing and optionals.
 
 use super::{Evaluator, Outcome, article, exhausted, fail, shown};
 use crate::expression::syntax::{Access, Node};
@@ -16,7 +16,7 @@ impl<'a> Evaluator<'a, '_> {
                 let found = map.field(field, self.budget).map_err(|_| exhausted(at))?;
                 self.accessed(at, found, access, chained, || format!("there is no `{}` here", shown(field)))
             }
-            // A step that was skipped has a null output; `has(steps.a.output.b)` is how to ask.
+            // A skipped step has a null output; `has(steps.a.output.b)` tests for that.
             Value::Null if access == Access::Test => Ok(Value::Bool(false)),
             other => fail(at, format!("`.{}` needs a map, this is {}", shown(field), article(other))),
         }
@@ -44,7 +44,7 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    /// What was found, as it was asked for; what is found in an optional is an optional too.
+    /// Wraps the found value as requested. A value found in an optional is optional too.
     fn accessed(
         &mut self,
         at: usize,
@@ -98,7 +98,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 }
 
-/// What an absent optional has in it.
+/// The content of an absent optional.
 fn absent<'a>(access: Access) -> Value<'a> {
     if access == Access::Test { Value::Bool(false) } else { Value::Optional(None) }
 }

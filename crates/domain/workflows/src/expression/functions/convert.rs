@@ -12,7 +12,7 @@ use crate::expression::value::{Bytes, Value, duration_text, timestamp_text};
 
 const OUT_OF_RANGE: &str = "the number is outside the range of the type";
 
-/// Writes padding and reads texts with and without it.
+/// Encodes with padding, and decodes with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -33,7 +33,7 @@ pub(super) fn to_text<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Calle
         [Value::Bool(value)] => Value::made(value.to_string()),
         [Value::Int(value)] => Value::made(value.to_string()),
         [Value::Uint(value)] => Value::made(value.to_string()),
-        // Written out, the largest double has 309 digits.
+        // The largest double has 309 digits.
         [Value::Double(value)] => {
             budget.allocate(320)?;
             Value::made(value.to_string())
@@ -55,7 +55,7 @@ pub(super) fn to_int<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called
     let int = match arguments {
         [Value::Int(value)] => Some(*value),
         [Value::Uint(value)] => i64::try_from(*value).ok(),
-        // Both ends are left out: a double beyond them rounds to them.
+        // The bounds are exclusive, because doubles beyond the range of ints round to them.
         [Value::Double(value)] if *value > -9_223_372_036_854_775_808.0 && *value < 9_223_372_036_854_775_808.0 =>
         {
             #[expect(clippy::cast_possible_truncation, reason = "the range was checked; CEL rounds towards zero")]

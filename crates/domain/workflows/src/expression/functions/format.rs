@@ -1,4 +1,4 @@
-//! `format`: values in the places that a text keeps for them, after the strings extension.
+//! `format`: fills placeholders in a text, by CEL's strings extension.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use super::{CallError, Called, check_length, failed};
 use crate::expression::budget::Budget;
 use crate::expression::value::{Key, Value, duration_text, timestamp_text};
 
-/// The most decimals that a clause may ask for.
+/// The maximum precision of a clause, in decimals.
 const MAX_PRECISION: usize = 100;
-/// How many it has where it does not say.
+/// The default precision, in decimals.
 const PRECISION: usize = 6;
 
-/// A text that is being made; whatever is added is charged.
+/// A text that is being created. Every addition is charged.
 struct Output<'b> {
     text: String,
     budget: &'b mut Budget,
@@ -77,7 +77,7 @@ fn clause_of(
         (Some('s'), value) => return write(value, output),
         (Some('d'), Value::Int(value)) => value.to_string(),
         (Some('d'), Value::Uint(value)) => value.to_string(),
-        // JSON does not tell 2 from 2.0.
+        // JSON does not distinguish 2 from 2.0.
         (Some('d'), Value::Double(value)) if value.fract() == 0.0 => format!("{value:.0}"),
         (Some('f'), value) => format!("{:.*}", precision.unwrap_or(PRECISION), double_of(clause, value)?),
         (Some('e'), value) => scientific(double_of(clause, value)?, precision.unwrap_or(PRECISION)),
@@ -123,7 +123,7 @@ fn in_base(clause: Option<char>, value: u64) -> String {
     }
 }
 
-/// As C writes it: the exponent with its sign and at least two digits.
+/// C's format: the exponent with its sign and at least two digits.
 fn scientific(double: f64, precision: usize) -> String {
     let text = format!("{double:.precision$e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -146,7 +146,7 @@ fn hex(clause: Option<char>, bytes: &[u8], output: &mut Output<'_>) -> Called<'s
     Ok(())
 }
 
-/// `%s`: any value, lists and maps with what is in them, maps in the order of their keys' texts.
+/// `%s`: any value. Lists and maps include their content, and maps are ordered by the text of their keys.
 fn write(value: &Value<'_>, output: &mut Output<'_>) -> Called<'static, ()> {
     output.budget.spend(1)?;
     match value {

@@ -12,7 +12,7 @@ fn is_number(value: &Value<'_>) -> bool {
     value.as_double().is_some()
 }
 
-/// The first of the values that none of the others precedes in the order that is `wanted`.
+/// The first extreme value: no other value precedes it in the order `wanted`.
 fn extreme<'a>(arguments: &[Value<'a>], budget: &mut Budget, wanted: Ordering) -> Called<'a> {
     let values = match arguments {
         [Value::List(list)] => items(list, budget)?,
@@ -57,7 +57,7 @@ pub(super) fn floor<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Called<'a> {
     round_with(arguments, f64::floor)
 }
 
-/// Halves go away from zero.
+/// Rounds halves away from zero.
 pub(super) fn round<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Called<'a> {
     round_with(arguments, f64::round)
 }
@@ -140,7 +140,7 @@ pub(super) fn bit_not<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Called<'a>
     }
 }
 
-/// Shifts the bits of an int as if it were a uint; what is shifted by 64 or more is 0.
+/// Shifts the bits of an int as if it were a uint. A shift by 64 or more gives 0.
 fn shift<'a>(arguments: &[Value<'a>], shift: fn(u64, u32) -> Option<u64>) -> Called<'a> {
     let [value, Value::Int(by)] = arguments else { return Err(CallError::Types) };
     if *by < 0 {

@@ -1,7 +1,8 @@
-//! The functions that expressions have: one table, and a file for each kind of them.
+//! The functions of expressions: one table, and a file for each group.
 //!
-//! Signatures: <https://github.com/google/cel-spec/blob/master/doc/langdef.md>, list of standard definitions; those on
-//! texts, `math`, `base64` and `optional` follow the extensions of cel-go. `docs/workflows.md` has an example of each.
+//! Signatures: <https://github.com/google/cel-spec/blob/master/doc/langdef.md>, list of standard definitions. Functions
+//! on texts, `math`, `base64` and `optional` follow the extensions of cel-go. `docs/workflows.md` has an example of
+//! each.
 
 mod convert;
 mod format;
@@ -20,9 +21,9 @@ pub(super) use time::{difference, duration, timestamp};
 /// Why a call has no value.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// In words.
+    /// The function failed with this message.
     Failed(String),
-    /// The types do not fit.
+    /// The types of the arguments do not match.
     Types,
     Exhausted,
 }
@@ -53,13 +54,13 @@ pub(super) enum Style {
 pub(super) struct Function {
     pub(super) name: &'static str,
     pub(super) style: Style,
-    /// The fewest and the most values it takes, the one before the dot included.
+    /// The minimum and maximum number of arguments, including the receiver.
     arguments: (usize, usize),
     pub(super) run: for<'a> fn(&[Value<'a>], &mut Budget) -> Called<'a>,
 }
 
 impl Function {
-    /// Whether it takes so many values, the one before the dot included.
+    /// Whether it accepts `count` arguments, including the receiver.
     pub(super) fn takes(&self, count: usize) -> bool {
         (self.arguments.0..=self.arguments.1).contains(&count)
     }
@@ -71,7 +72,7 @@ macro_rules! table {
     };
 }
 
-/// A function that takes any number of values.
+/// For a function with any number of arguments.
 const MANY: usize = usize::MAX;
 
 #[rustfmt::skip]
@@ -141,7 +142,7 @@ const TABLE: &[Function] = table! {
     "value" Method 1..=1, optional::value;
 };
 
-/// What stands before the dot of a function that is no method.
+/// The namespaces of functions that are not methods.
 const NAMESPACES: [&str; 4] = ["base64", "math", "optional", "strings"];
 
 pub(super) fn find(name: &str) -> Option<&'static Function> {
@@ -177,14 +178,14 @@ pub(super) fn check_length(bytes: usize) -> Called<'static, ()> {
     if bytes > MAX_TEXT { failed(format!("a text has at most {MAX_TEXT} bytes")) } else { Ok(()) }
 }
 
-/// Charges for a text that will be made, before it is.
+/// Charges for a text before it is created.
 fn reserve(bytes: usize, budget: &mut Budget) -> Called<'static, ()> {
     check_length(bytes)?;
     budget.allocate(bytes)?;
     Ok(budget.scan(bytes)?)
 }
 
-/// A part of a text: borrowed where the text is, else copied.
+/// A part of a text: borrowed if the text is borrowed, else copied.
 fn part<'a>(text: &Text<'a>, start: usize, end: usize, budget: &mut Budget) -> Called<'a> {
     match text {
         Text::Borrowed(text) => Ok(Value::Text(Text::Borrowed(text.get(start..end).unwrap_or_default()))),

@@ -1,5 +1,5 @@
-//! Values that may be absent. `or`, `orValue`, `optMap` and `optFlatMap` are not here: they evaluate an argument only
-//! where they need it.
+//! Optional values. `or`, `orValue`, `optMap` and `optFlatMap` are macros instead, because they evaluate an argument
+//! only if they need it.
 
 use super::{CallError, Called, failed};
 use crate::expression::budget::Budget;
@@ -15,7 +15,7 @@ pub(super) fn none<'a>(_: &[Value<'a>], _: &mut Budget) -> Called<'a> {
     Ok(Value::Optional(None))
 }
 
-/// Absent for what is empty, false, null or zero.
+/// `optional.ofNonZeroValue`: absent for a value that is empty, false, null or zero.
 pub(super) fn of_non_zero<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called<'a> {
     let [value] = arguments else { return Err(CallError::Types) };
     let zero = match value {

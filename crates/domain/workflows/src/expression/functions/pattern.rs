@@ -1,4 +1,4 @@
-//! Regular expressions: bounded in size, matched in a time that their text and their positions bound.
+//! Regular expressions, with bounded size and bounded matching time.
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
@@ -7,11 +7,11 @@ use super::{CallError, Called, failed};
 use crate::expression::budget::{Budget, MAX_MATCHED};
 use crate::expression::value::Value;
 
-/// The most bytes of a pattern.
+/// The maximum length of a pattern, in bytes.
 const MAX_PATTERN: usize = 512;
-/// What compiling a pattern costs, which takes up to a millisecond.
+/// The cost of compiling a pattern, which takes up to a millisecond.
 const COMPILING: u64 = 20_000;
-/// The memory of a compiled pattern and of what matching keeps, in bytes.
+/// The maximum memory of a compiled pattern and of its matcher, in bytes.
 const MAX_COMPILED: usize = 1 << 17;
 const MAX_CACHE: usize = 1 << 18;
 const MAX_NESTING: u32 = 32;
@@ -20,13 +20,13 @@ const MAX_NESTING: u32 = 32;
 #[derive(Debug)]
 pub(in crate::expression) struct Pattern {
     regex: Regex,
-    /// What a byte of text costs. The matcher follows all positions of the pattern at once, so the worst text costs a step
-    /// for each of them at each byte, and a unit is worth some eight steps.
+    /// The cost per byte of text. The matcher follows all positions of the pattern at once, so in the worst case each
+    /// byte takes a step per position. A unit is worth about eight steps.
     units_per_byte: u64,
 }
 
 impl Pattern {
-    /// Compiles a pattern; the error says what is wrong with it.
+    /// Compiles a pattern. The error says what is wrong with it.
     pub(in crate::expression) fn compile(pattern: &str) -> Result<Self, String> {
         if pattern.len() > MAX_PATTERN {
             return Err(format!("a pattern has at most {MAX_PATTERN} bytes"));
@@ -38,7 +38,8 @@ impl Pattern {
             _ => "this is not a regular expression (RE2 syntax)".to_owned(),
         })?;
         let read = regex_syntax::ParserBuilder::new().nest_limit(MAX_NESTING).build().parse(pattern);
-        // What the one parser takes the other takes too; if not, the pattern counts as the largest that is allowed.
+        // Both parsers should accept the same patterns. If this one fails, the pattern is charged as the largest
+        // allowed one.
         let positions = read.map_or(MAX_COMPILED as u64, |hir| positions(&hir));
         Ok(Self { regex, units_per_byte: 1 + positions / 8 })
     }
@@ -54,8 +55,8 @@ impl Pattern {
     }
 }
 
-/// How many characters the pattern spells out once its repetitions are counted: its positions in Glushkov's sense
-/// ("The abstract theory of automata", 1961), of which a text can keep all alive.
+/// The number of characters in the pattern with its repetitions expanded: its positions in Glushkov's sense ("The
+/// abstract theory of automata", 1961). A text can keep all of them active.
 fn positions(hir: &Hir) -> u64 {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 0,
@@ -70,7 +71,7 @@ fn positions(hir: &Hir) -> u64 {
     }
 }
 
-/// With a pattern that is known only now; one that is written in the expression is compiled with it.
+/// `matches` with a pattern that is known only at run time. A literal pattern is compiled with its expression.
 pub(super) fn matches<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called<'a> {
     let [text, Value::Text(pattern)] = arguments else { return Err(CallError::Types) };
     budget.spend(COMPILING)?;

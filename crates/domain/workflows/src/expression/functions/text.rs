@@ -1,10 +1,10 @@
-//! Functions on texts. Places in a text count characters (code points) from 0.
+//! Functions on texts. Positions in a text count characters (code points), starting at 0.
 
 use super::{CallError, Called, check_length, count, failed, part, reserve};
 use crate::expression::budget::{Budget, Exhausted};
 use crate::expression::value::{Text, Value};
 
-/// Charges for reading `text` from its start to its end.
+/// Charges for scanning the whole `text`.
 fn read<'t>(text: &'t Text<'_>, budget: &mut Budget) -> Result<&'t str, Exhausted> {
     budget.scan(text.as_str().len())?;
     Ok(text.as_str())
@@ -55,7 +55,7 @@ pub(super) fn trim<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called<'
     part(text, start, end, budget)
 }
 
-/// The byte where the character at `place` starts; the end of the text counts as a place.
+/// The byte offset of the character at position `place`. The end of the text is a valid position.
 fn byte_at(text: &str, place: i64) -> Option<usize> {
     let place = usize::try_from(place).ok()?;
     if text.is_ascii() {
@@ -101,7 +101,7 @@ pub(super) fn index_of<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Call
     Ok(place_of(text, text[start..].find(wanted).map(|found| start + found)))
 }
 
-/// With a third argument, the last place that is not after it.
+/// `lastIndexOf`. A third argument limits the position.
 pub(super) fn last_index_of<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called<'a> {
     let (text, wanted, to) = match arguments {
         [Value::Text(text), Value::Text(wanted)] => (text, wanted, None),
@@ -119,12 +119,12 @@ pub(super) fn last_index_of<'a>(arguments: &[Value<'a>], budget: &mut Budget) ->
     Ok(place_of(text, text[..end].rfind(wanted)))
 }
 
-/// The place of the character that starts at a byte; -1 for none.
+/// The position of the character at a byte offset; -1 for `None`.
 fn place_of<'a>(text: &str, byte: Option<usize>) -> Value<'a> {
     byte.map_or(Value::Int(-1), |byte| count(text[..byte].chars().count()))
 }
 
-/// How many parts or replacements a limit allows: all where it is negative.
+/// The maximum number of parts or replacements. A negative limit means all.
 fn limit(limit: i64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
@@ -142,7 +142,7 @@ pub(super) fn split<'a>(arguments: &[Value<'a>], budget: &mut Budget) -> Called<
         let rest = &whole[start..];
         let cut = match separator {
             _ if parts.len() + 1 == most => None,
-            // Nothing stands between two characters, so each is a part.
+            // An empty separator splits between characters.
             "" => rest.chars().next().map(char::len_utf8).filter(|length| *length < rest.len()),
             _ => rest.find(separator),
         };

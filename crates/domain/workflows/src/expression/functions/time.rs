@@ -7,24 +7,23 @@ use super::{CallError, Called, failed};
 use crate::expression::budget::Budget;
 use crate::expression::value::Value;
 
-/// The most seconds of a duration, some 10,000 years: the range of `google.protobuf.Duration`.
+/// The maximum duration in seconds, about 10,000 years: the range of `google.protobuf.Duration`.
 const MAX_SECONDS: i64 = 315_576_000_000;
-/// The longest text of a duration or a timestamp, in bytes; what means one is shorter.
+/// The maximum length of the text of a duration or a timestamp, in bytes. Meaningful ones are shorter.
 const MAX_TIME_TEXT: usize = 256;
 
-/// The duration, where it is within the range of durations.
+/// The duration, if it is in range.
 pub(in crate::expression) fn duration<'a>(duration: TimeDelta) -> Option<Value<'a>> {
     let most = TimeDelta::try_seconds(MAX_SECONDS)?;
     (duration.abs() <= most).then_some(Value::Duration(duration))
 }
 
-/// The timestamp, where it is within the years 1 to 9999 of UTC.
+/// The timestamp, if it is within the years 1 to 9999 in UTC.
 pub(in crate::expression) fn timestamp<'a>(time: DateTime<FixedOffset>) -> Option<Value<'a>> {
     (1..=9999).contains(&time.naive_utc().year()).then_some(Value::Timestamp(time))
 }
 
-/// The time from `b` to `a`, where it counts no more nanoseconds than an int holds (292 years), as the specification's
-/// tests have it.
+/// The time from `b` to `a`, if its nanoseconds fit into an int (292 years), as in the specification's tests.
 pub(in crate::expression) fn difference<'a>(a: DateTime<FixedOffset>, b: DateTime<FixedOffset>) -> Option<Value<'a>> {
     let between = a - b;
     between.num_nanoseconds().map(|_| Value::Duration(between))
@@ -61,7 +60,7 @@ pub(super) fn to_timestamp<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Calle
     time.and_then(timestamp).map_or_else(|| failed("a timestamp is within the years 1 to 9999"), Ok)
 }
 
-/// A clock and a calendar in the zone that was asked for.
+/// A local time in the requested zone.
 struct Local {
     year: i32,
     month0: u32,
@@ -86,7 +85,7 @@ impl Local {
     }
 }
 
-/// The clock and calendar of a timestamp in UTC, in a named zone, or at an offset such as `+02:00` or `02:00`.
+/// The local time of a timestamp in UTC, in a named zone, or at an offset such as `+02:00` or `02:00`.
 fn local(arguments: &[Value<'_>]) -> Called<'static, Local> {
     let (time, zone) = match arguments {
         [Value::Timestamp(time)] => return Ok(Local::of(&time.to_utc())),
@@ -121,7 +120,7 @@ fn calendar<'a>(arguments: &[Value<'a>], part: fn(&Local) -> i64) -> Called<'a> 
     local(arguments).map(|local| Value::Int(part(&local)))
 }
 
-/// Of a timestamp its clock, of a duration the whole of it in that unit.
+/// For a timestamp a part of its local time, for a duration its whole length in that unit.
 fn clock<'a>(arguments: &[Value<'a>], part: fn(&NaiveTime) -> u32, whole: fn(&TimeDelta) -> i64) -> Called<'a> {
     match arguments {
         [Value::Duration(duration)] => Ok(Value::Int(whole(duration))),
@@ -165,13 +164,13 @@ pub(super) fn seconds<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Called<'a>
     clock(arguments, Timelike::second, TimeDelta::num_seconds)
 }
 
-/// The milliseconds beside the seconds, of a duration too.
+/// The milliseconds within the second, for a duration too.
 pub(super) fn milliseconds<'a>(arguments: &[Value<'a>], _: &mut Budget) -> Called<'a> {
     let beside = |duration: &TimeDelta| i64::from(duration.subsec_nanos() / 1_000_000);
     clock(arguments, |time| time.nanosecond() / 1_000_000, beside)
 }
 
-/// A duration as CEL writes it: a sign, then numbers with a unit of h, m, s, ms, us or ns.
+/// A duration in CEL's format: a sign, then numbers with a unit of h, m, s, ms, us or ns.
 fn parse_duration(text: &str) -> Option<TimeDelta> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -206,7 +205,7 @@ fn parse_duration(text: &str) -> Option<TimeDelta> {
     TimeDelta::new(seconds, u32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?)
 }
 
-/// `number`, which may have decimals, times `unit`, exactly and without the digits below one.
+/// `number`, which may have decimals, times `unit`; digits below one unit are cut off. The arithmetic is exact.
 fn scaled(number: &str, unit: i128) -> Option<i128> {
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

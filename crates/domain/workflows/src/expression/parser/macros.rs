@@ -1,10 +1,10 @@
-//! Calls that bind variables or evaluate an argument only where it is needed.
+//! Calls that bind variables, or evaluate an argument only if it is needed.
 
 use super::{ExpressionError, Parsed, Parser};
 use crate::expression::lexer::Token;
 use crate::expression::syntax::{Kind, Macro, Node, Variables};
 
-/// How deep macros (`all`, `map`, …) may nest: each level multiplies the work of the one inside it.
+/// The maximum nesting of macros (`all`, `map`, …). Each level multiplies the work of the inner one.
 const MAX_MACROS: usize = 3;
 
 impl Parser {
@@ -66,7 +66,7 @@ impl Parser {
     fn expand(&mut self, at: usize, kind: Macro, variables: Variables, range: Node) -> Parsed {
         let variable_at = self.at();
         let first = self.variable()?;
-        // Nothing but a second variable is a name before a comma where one expression follows one variable.
+        // A name before a comma can only be a second variable if one expression follows one variable.
         let comma_next = self.tokens.get(self.next + 1).is_some_and(|(_, token)| *token == Token::Sign(","));
         let two = match variables {
             Variables::One => false,

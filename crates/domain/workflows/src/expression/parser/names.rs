@@ -1,4 +1,4 @@
-//! What names mean: roots, variables, types and functions.
+//! Resolves names: roots, variables, types and functions.
 
 use super::{ExpressionError, Parsed, Parser};
 use crate::expression::functions::{self, Pattern, Style};
@@ -6,11 +6,11 @@ use crate::expression::lexer::Token;
 use crate::expression::syntax::{Access, Kind, Macro, Node};
 use crate::expression::{Root, nearest};
 
-/// The macros that stand beside the functions.
+/// The macros that are written like functions.
 const SPECIAL: [&str; 6] = ["has", "cel.bind", "or", "orValue", "optMap", "optFlatMap"];
 
 impl Parser {
-    /// A name that no bracket follows.
+    /// A name without a bracket after it.
     pub(super) fn resolve(&mut self, at: usize, name: &str) -> Parsed {
         if let Some(local) = self.locals.iter().rposition(|local| local == name) {
             return self.node(at, Kind::Local(local));
@@ -18,7 +18,7 @@ impl Parser {
         self.root(at, name)
     }
 
-    /// A name that is no variable: a root, a type, or what stands before the dot of a function.
+    /// A name that is not a variable: a root, a type, or the namespace of a function.
     pub(super) fn root(&mut self, at: usize, name: &str) -> Parsed {
         if let Some(root) = Root::ALL.into_iter().find(|root| root.as_str() == name) {
             return self.node(at, Kind::Root(root));
@@ -50,7 +50,7 @@ impl Parser {
         self.node(at, Kind::Null)
     }
 
-    /// The type of this name, whose further parts are taken where it has some.
+    /// The type with this name. Consumes the further parts of a dotted name.
     fn type_name(&mut self, name: &str) -> Option<&'static str> {
         functions::TYPES.into_iter().find(|known| {
             let mut parts = known.split('.');
@@ -64,7 +64,7 @@ impl Parser {
         })
     }
 
-    /// The name after so many dots, each with a name before it but for the first.
+    /// The name after `dots` dots, with a name between each two of them.
     fn after_dots(&self, dots: usize) -> Option<String> {
         let mut tokens = self.tokens.get(self.next..)?.chunks_exact(2).take(dots).map(|pair| match pair {
             [(_, Token::Sign(".")), (_, Token::Name(name))] => Some(name.clone()),

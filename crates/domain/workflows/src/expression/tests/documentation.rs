@@ -1,4 +1,4 @@
-//! The tables of functions and macros in `docs/workflows.md`: complete, and right.
+//! Checks that the tables of functions and macros in `docs/workflows.md` are complete and correct.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::expression::syntax::Macro;
 
 const PAGE: &str = include_str!("../../../../../../docs/workflows.md");
 
-/// The three columns of the rows whose first column is a name in backticks.
+/// The three columns of all rows whose first column is a name in backticks.
 fn rows() -> Vec<[&'static str; 3]> {
     let cells = |line: &'static str| {
         let mut cells = line.strip_prefix("| `")?.strip_suffix("` |")?.split("` | `");

@@ -1,4 +1,4 @@
-//! What the specification and its extensions ask for beside the examples of `docs/workflows.md`.
+//! Requirements of the specification and its extensions that the examples in `docs/workflows.md` do not cover.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What work costs: everything that reads, compares or makes something large is charged in proportion to its size.
+//! The cost of work: everything that reads, compares or creates something large is charged in proportion to its size.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::budget::Budget;
 use super::super::{Bindings, Expression, ValueTemplate, functions, syntax::Macro};
 
-/// Functions whose work does not depend on how large a value is: they look at a number, or at no more than 256 bytes.
+/// Functions with constant cost: they look at a number, or at no more than 256 bytes.
 const CONSTANT: [&str; 42] = [
     "type",
     "dyn",
@@ -53,7 +53,7 @@ const CONSTANT: [&str; 42] = [
     "optFlatMap",
 ];
 
-/// Programs that look at all of their inputs.
+/// Expressions that read all of their inputs.
 const GROWING: &[&str] = &[
     "inputs.text == inputs.twin",
     "inputs.text <= inputs.twin",
@@ -131,7 +131,7 @@ fn what_is_twice_as_large_costs_as_much_more_as_it_has_more_to_look_at() {
     let (small, large) = (inputs(16_000), inputs(32_000));
     for source in GROWING {
         let (small, large) = (units(source, &small), units(source, &large));
-        // 64 bytes compared in one go are the cheapest there is.
+        // The cheapest operation compares 64 bytes per unit.
         assert!(large >= small + 16_000 / 64, "{source}: {small} units, then {large}");
     }
 }
@@ -175,7 +175,7 @@ fn a_pattern_costs_by_its_positions() {
     let (plain, classes, large) = (cost("^a"), cost("^\\\\w+@\\\\w+$"), cost("[01]*1[01]{300}2"));
     assert_eq!(plain, classes);
     assert!(large > 30 * plain, "{plain}, {large}");
-    // Four thousand of the plain one in one template are fine, a hundred of the large one are not.
+    // Four thousand matches of the plain pattern in one template are allowed; a hundred of the large one are not.
     assert!(units("inputs.text.split('').map(c, c.matches('^[01]$')).size()", &inputs) < 200_000);
     assert_eq!(units("inputs.text.split('').all(c, !inputs.text.matches('[01]*1[01]{300}2'))", &inputs), 1_000_000);
 }

@@ -1,4 +1,4 @@
-//! What an expression's value is as JSON, and how times are written.
+//! Converts values to JSON, and formats timestamps and durations.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use chrono::{DateTime, FixedOffset, SecondsFormat, TimeDelta};
@@ -7,11 +7,11 @@ use serde_json::{Map as JsonMap, Number, Value as Json};
 use super::{Key, Value};
 use crate::expression::budget::{Budget, Exhausted};
 
-/// About what a node of a JSON object takes, and the least number of members that share one.
+/// The approximate size of a node of a JSON object in bytes, and the minimum number of members that share a node.
 const OBJECT_NODE: (usize, usize) = (640, 6);
 
 impl Value<'_> {
-    /// The value as JSON; `Ok(None)` where it has none (infinity, not a number).
+    /// The value as JSON; `Ok(None)` if JSON cannot represent it (infinity, NaN).
     pub(in crate::expression) fn to_json(&self, budget: &mut Budget) -> Result<Option<Json>, Exhausted> {
         budget.spend(1)?;
         Ok(Some(match self {
@@ -71,12 +71,12 @@ fn name_of(key: &Key<'_>) -> String {
     }
 }
 
-/// RFC 3339, with as many decimals as it has.
+/// RFC 3339, with as many decimals as needed.
 pub(in crate::expression) fn timestamp_text(time: &DateTime<FixedOffset>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// Seconds with up to nine decimals and an `s`, as CEL writes a duration.
+/// Seconds with up to nine decimals and an `s`, in CEL's format for durations.
 pub(in crate::expression) fn duration_text(duration: &TimeDelta) -> String {
     let nanos = duration.subsec_nanos();
     let seconds = duration.num_seconds();

@@ -1,4 +1,4 @@
-//! Maps and their keys. A key is never copied: it borrows its text or shares it.
+//! Maps and their keys. A key borrows or shares its text and never copies it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(in crate::expression) enum Map<'a> {
     Step(&'a StepBinding<'a>),
 }
 
-/// A key of a map. Numbers of one value are one key, whatever their type.
+/// A key of a map. Numbers with the same value are the same key, whatever their type.
 #[derive(Debug, Clone)]
 pub(in crate::expression) enum Key<'a> {
     Bool(bool),
@@ -40,11 +40,12 @@ impl<'a> Key<'a> {
         })
     }
 
-    /// The value as a key that is looked for: a double without decimals finds the number of its value.
+    /// The value as a lookup key. A double without decimals finds the whole number with the same value.
     pub(in crate::expression) fn to_find(value: &Value<'a>) -> Option<Self> {
         match value {
             Value::Double(double) => {
-                // 2^63 and 2^64 are doubles; the largest whole numbers below them are not, so the bounds are strict.
+                // 2^63 and 2^64 are doubles, but the largest whole numbers below them are not, so the bounds are
+                // strict.
                 let whole = double.fract() == 0.0;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the ranges are checked")]
                 if whole && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(double) {
@@ -68,7 +69,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// How many bytes of it a comparison reads at most.
+    /// The maximum number of bytes that a comparison reads.
     fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.as_str().len(),
@@ -112,13 +113,13 @@ impl PartialEq for Key<'_> {
 impl Eq for Key<'_> {}
 
 impl<'a> Map<'a> {
-    /// A map of these entries; the index of an entry whose key was there already, if there is one.
+    /// A map of these entries. If a key occurs twice, returns the index of the second entry instead.
     pub(in crate::expression) fn build(
         entries: Vec<(Key<'a>, Value<'a>)>,
         budget: &mut Budget,
     ) -> Result<Result<Self, usize>, Exhausted> {
         budget.allocate_items::<(Key<'a>, Value<'a>)>(entries.len())?;
-        // A merge sort compares each key once per level, and each pair of neighbours is compared once more.
+        // A merge sort compares each key once per level. In addition, each pair of neighbours is compared once.
         if entries.len() > 1 {
             let steps = u64::from(entries.len().ilog2()) + 1;
             for (key, _) in &entries {

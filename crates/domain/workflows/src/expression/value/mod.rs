@@ -1,4 +1,4 @@
-//! The values of an expression while it is evaluated. What came in as JSON is borrowed, never copied.
+//! The values of an expression during evaluation. JSON from the bindings is borrowed, never copied.
 
 mod json;
 mod map;
@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 pub(super) use json::{duration_text, timestamp_text};
 pub(super) use map::{Key, Map};
 
-/// A value; a copy is cheap.
+/// A value. Clones are cheap.
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
     Null,
@@ -88,7 +88,7 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// JSON as CEL sees it: a whole number is an int, above the range of ints a uint, everything else a double.
+    /// JSON in CEL's types: a whole number is an int, or a uint above the range of ints. Any other number is a double.
     pub(super) fn from_json(json: &'a Json) -> Self {
         match json {
             Json::Null => Self::Null,
@@ -116,7 +116,7 @@ impl<'a> Value<'a> {
         Self::Optional(Some(Rc::new(value)))
     }
 
-    /// The name of the type, as CEL's `type()` gives it.
+    /// The name of the type, as returned by CEL's `type()`.
     pub(super) const fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",

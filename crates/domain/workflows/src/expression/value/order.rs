@@ -1,4 +1,4 @@
-//! Which values are equal, and which comes first.
+//! Equality and order of values.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ impl Value<'_> {
             (Self::Null, Self::Null) | (Self::Optional(None), Self::Optional(None)) => true,
             (Self::Optional(Some(a)), Self::Optional(Some(b))) => return a.equals(b, budget),
             (Self::Type(a), Self::Type(b)) => a == b,
-            // Texts and bytes of different lengths are told apart without being read.
+            // Texts and bytes of different lengths are unequal without being read.
             (Self::Text(a), Self::Text(b)) if a.as_str().len() != b.as_str().len() => false,
             (Self::Bytes(a), Self::Bytes(b)) if a.as_slice().len() != b.as_slice().len() => false,
             (Self::List(a), Self::List(b)) => {
@@ -43,7 +43,7 @@ impl Value<'_> {
         })
     }
 
-    /// The order of two values of one kind; `None` where they have none.
+    /// The order of two values of one kind; `None` if they have no order.
     pub(in crate::expression) fn compare(
         &self,
         other: &Self,
@@ -65,7 +65,7 @@ impl Value<'_> {
             (Self::Uint(a), Self::Int(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
             (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
             (Self::Uint(a), Self::Uint(b)) => Some(a.cmp(b)),
-            // A whole number beside a double is rounded to one, as the specification's tests have it.
+            // A whole number is rounded to a double for comparison with a double, as in the specification's tests.
             (a, b) => match (a.as_double(), b.as_double()) {
                 (Some(a), Some(b)) => a.partial_cmp(&b),
                 _ => None,

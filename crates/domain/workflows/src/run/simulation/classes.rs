@@ -1,8 +1,8 @@
-//! Types that the state machine has never heard of: it goes by their class.
+//! The state machine handles unknown step types by their class.
 
 use super::*;
 
-/// What is computed is recorded as the built-in types record it: the input is left out where the output says it.
+/// Pure steps are recorded like the built-in ones: the input is left out if it equals the output.
 #[test]
 fn a_type_is_decided_by_its_class() {
     let mut world = World::new(&[sketch("double", &[]), sketch("next_minute", &[0]), sketch("emit_event", &[1])]);

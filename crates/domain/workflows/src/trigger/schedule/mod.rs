@@ -1,9 +1,9 @@
 //! Cron schedules in a time zone.
 //!
-//! One rule says when a pattern that names hours fires: at the first moment at which the local clock shows the named time
-//! or a later one. So a time that the clocks skip fires right after the gap, together with whatever else the gap swallowed,
-//! and a time that they show twice fires at the first of the two. A pattern for every hour names no hours: it fires whenever
-//! the local clock shows a time that it names, and a gap swallows what falls in it.
+//! A pattern with specific hours fires at the first moment at which the local clock shows the named time or a later
+//! one. So a time that the clock skips fires right after the gap, together with all other times in the gap. A time that
+//! the clock shows twice fires at the first of the two. A pattern for every hour fires whenever the local clock shows a
+//! matching time, and times in a gap do not fire.
 
 mod pattern;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use croner::Cron;
 
 pub use pattern::PatternError;
 
-/// The times that a cron pattern names in a time zone.
+/// A cron pattern in a time zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     cron: Arc<Cron>,
@@ -25,16 +25,16 @@ pub struct Schedule {
     zone: Tz,
 }
 
-/// Why a schedule cannot be used.
+/// Why a schedule is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// The pattern cannot be read.
+    /// The pattern is invalid.
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// The time zone is not in the IANA database.
     #[error("there is no time zone of this name; they are written like Europe/Berlin")]
     Zone(String),
-    /// The pattern names a time that does not come.
+    /// The pattern never matches a date.
     #[error("this pattern names a time that never comes")]
     Never,
 }
@@ -43,7 +43,7 @@ impl Schedule {
     /// The schedule of `pattern` in the time zone named `zone`.
     ///
     /// # Errors
-    /// [`ScheduleError`] when the pattern or the zone cannot be read, or the pattern never fires.
+    /// [`ScheduleError`] if the pattern or the zone is invalid, or the pattern never fires.
     pub fn new(pattern: &str, zone: &str) -> Result<Self, ScheduleError> {
         let zone: Tz = zone.parse().map_err(|_| ScheduleError::Zone(zone.to_owned()))?;
         let pattern = pattern::parse(pattern)?;
@@ -53,7 +53,7 @@ impl Schedule {
         Ok(Self { cron: Arc::new(pattern.cron), every_hour: pattern.every_hour, zone })
     }
 
-    /// The first time after `instant`; never `instant` itself, so that a tick that was fired is behind.
+    /// The first time after `instant`, and never `instant` itself, so that a tick does not fire twice.
     #[must_use]
     pub fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let shown = self.shown(instant);
@@ -62,7 +62,7 @@ impl Schedule {
         }
         let coming = |named| self.moments(named).into_iter().flatten().find(|moment| *moment > instant);
         let ahead = self.named_after(shown).find_map(coming);
-        // Where the clock will show this time once more, it will also show what it has shown since it began to repeat.
+        // If the clock will show this time again, it will also repeat the times since the start of the repetition.
         let once_more = self.moments(shown).into_iter().flatten().find(|moment| *moment > instant);
         let repeated = once_more.and_then(|again| {
             let since = self.named_after(shown - (again - instant));
@@ -71,11 +71,11 @@ impl Schedule {
         [ahead, repeated].into_iter().flatten().min()
     }
 
-    /// The latest time at or before `now` that comes after `since`: what a scheduler that was away has to make up for.
+    /// The latest time at or before `now` and after `since`: the time for which a scheduler makes up after an outage.
     #[must_use]
     pub fn last_due(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let shown = self.shown(now);
-        // Where the clock shows this time for the second time, it has shown later times before.
+        // If the clock shows this time for the second time, it has already shown later times.
         let repeats = self.first_at(shown).map_or(TimeDelta::zero(), |first| now - first);
         let before = self.named_until(shown + repeats);
         let last = if self.every_hour {
@@ -88,7 +88,7 @@ impl Schedule {
         last.filter(|last| *last > since)
     }
 
-    /// `instant` as the clocks of the time zone show it.
+    /// `instant` in the local time of the time zone.
     #[must_use]
     pub fn local(&self, instant: DateTime<Utc>) -> DateTime<FixedOffset> {
         instant.with_timezone(&self.zone).fixed_offset()
@@ -103,15 +103,15 @@ impl Schedule {
         instant.with_timezone(&self.zone).naive_local()
     }
 
-    /// The local times that the pattern names after `local`, whether or not clocks show them.
+    /// The matching local times after `local`, whether or not the clock shows them.
     fn named_after(&self, local: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> + '_ {
-        // Local times have no zone; as times of UTC, which skips and repeats none, croner counts them one by one.
+        // Local times are passed to croner as UTC, which has no gaps and no repetitions.
         let next =
             |local: &NaiveDateTime| Some(self.cron.find_next_occurrence(&local.and_utc(), false).ok()?.naive_utc());
         std::iter::successors(next(&local), next)
     }
 
-    /// The same up to and with `local`, the latest first.
+    /// The matching local times up to and including `local`, the latest first.
     fn named_until(&self, local: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> + '_ {
         let before = |local: &NaiveDateTime, inclusive| {
             Some(self.cron.find_previous_occurrence(&local.and_utc(), inclusive).ok()?.naive_utc())
@@ -119,7 +119,7 @@ impl Schedule {
         std::iter::successors(before(&local, true), move |local| before(local, false))
     }
 
-    /// When clocks show `local`: never, once or twice, the earlier first.
+    /// The moments at which the clock shows `local`: none, one or two, the earlier first.
     fn moments(&self, local: NaiveDateTime) -> [Option<DateTime<Utc>>; 2] {
         match self.zone.from_local_datetime(&local) {
             MappedLocalTime::None => [None, None],
@@ -128,7 +128,7 @@ impl Schedule {
         }
     }
 
-    /// The first moment at which clocks show `local` or a later time.
+    /// The first moment at which the clock shows `local` or a later time.
     fn first_at(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         let [first, _] = self.moments(local);
         first.or_else(|| Some(GapInfo::new(&local, &self.zone)?.end?.to_utc()))

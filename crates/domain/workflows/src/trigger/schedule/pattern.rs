@@ -1,8 +1,9 @@
-//! The text of a cron pattern: what each of its five fields may say, and what is wrong with a text that says something else.
+//! Parses a cron pattern with five fields, and explains what is wrong with an invalid one.
 //!
-//! It accepts what Vixie cron accepts, the day forms `L`, `W` and `#` that croner adds, and `?` for "any day". What other
-//! programs read in different ways (`0/15`, `22-2`) or what cannot be meant (`*/61`, `1,`) is refused with its place, and
-//! with the pattern that was probably meant where there is one. The calendar is croner's: it gets the fields written out.
+//! It accepts what Vixie cron accepts, plus croner's day forms `L`, `W` and `#`, and `?` for "any day". A form that
+//! programs interpret differently (`0/15`, `22-2`) or that has no sensible meaning (`*/61`, `1,`) is rejected with its
+//! place and, if possible, a suggested pattern. The calendar is croner's, which gets the fields with their values
+//! written out.
 
 #[cfg(test)]
 mod tests;
@@ -13,14 +14,14 @@ use chrono::{Datelike, NaiveDate};
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, CronPattern, Weekday};
 
-/// The longest pattern, in bytes.
+/// The maximum length of a pattern, in bytes.
 const MAX_BYTES: usize = 200;
 
 /// What is wrong with a pattern, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a cron pattern: {detail}")]
 pub struct PatternError {
-    /// The byte of the pattern at which the wrong part begins.
+    /// The byte offset of the wrong part in the pattern.
     pub offset: usize,
     /// What is wrong and what to change.
     pub detail: String,
@@ -28,17 +29,17 @@ pub struct PatternError {
     pub suggestion: Option<String>,
 }
 
-/// A pattern that can be read.
+/// A parsed pattern.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    /// Which local times it names.
+    /// The local times that match.
     pub(super) cron: Cron,
-    /// Whether it names every hour of the day, and so none.
+    /// Whether the hour field matches every hour of the day.
     pub(super) every_hour: bool,
 }
 
 impl Pattern {
-    /// Whether a day comes that it names. Within 28 years, every date falls on every weekday that it can fall on.
+    /// Whether any date matches. Within 28 years, every date falls on every weekday that is possible for it.
     pub(super) fn names_a_day(&self) -> bool {
         let pattern: &CronPattern = &self.cron.pattern;
         let names = |day: NaiveDate| {
@@ -55,7 +56,7 @@ struct Field {
     name: &'static str,
     min: u8,
     max: u8,
-    /// What its values may be called instead, from `min` on.
+    /// The alternative names of its values, starting at `min`.
     names: &'static [&'static str],
 }
 
@@ -67,7 +68,7 @@ const MONTH: Field = Field { name: "month", min: 1, max: 12, names: &MONTHS };
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 const WEEKDAY: Field = Field { name: "weekday", min: 0, max: 6, names: &WEEKDAYS };
 
-/// Sunday once more, at the end of a week that begins with Monday.
+/// Sunday as 7, at the end of a week that begins on Monday.
 const SECOND_SUNDAY: u8 = 7;
 
 const SHORTHANDS: [(&str, &str); 7] = [
@@ -80,7 +81,7 @@ const SHORTHANDS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-/// Reads a pattern.
+/// Parses a pattern.
 pub(super) fn parse(text: &str) -> Result<Pattern, PatternError> {
     let problem = |offset, detail: &str, suggestion| PatternError { offset, detail: detail.to_owned(), suggestion };
     if text.len() > MAX_BYTES {
@@ -120,7 +121,8 @@ pub(super) fn parse(text: &str) -> Result<Pattern, PatternError> {
     let (days, months) = (read(&DAY, day)?, read(&MONTH, month)?);
     let both = weekday.1.starts_with('+');
     let weekdays = read(&WEEKDAY, if both { (weekday.0 + 1, &weekday.1[1..]) } else { weekday })?;
-    // Vixie's rule: of two day fields that both name days either is enough, and one that begins with a star only narrows.
+    // Vixie cron's rule: if both day fields are restricted, either one is enough. If a field begins with a star, both
+    // apply.
     let narrows = both || day.1.starts_with('*') || weekday.1.starts_with('*');
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).dom_and_dow(narrows).build();
     let fields = [&minutes, &hours, &days, &months, &weekdays].map(FieldValues::written);
@@ -128,7 +130,7 @@ pub(super) fn parse(text: &str) -> Result<Pattern, PatternError> {
     Ok(Pattern { cron, every_hour: hours.values.len() == 24 })
 }
 
-/// The words of a text and the bytes at which they begin.
+/// The words of a text, with the byte offset of each.
 fn words(text: &str) -> Vec<(usize, &str)> {
     let mut next = 0;
     let word = |word: &'_ str| {
@@ -140,13 +142,13 @@ fn words(text: &str) -> Vec<(usize, &str)> {
     places.into_iter().zip(text.split([' ', '\t'])).filter(|(_, word)| !word.is_empty()).collect()
 }
 
-/// What a field names.
+/// The values of a field.
 #[derive(Debug, Default)]
 struct FieldValues {
     values: BTreeSet<u8>,
-    /// Days that depend on the month, as croner writes them.
+    /// Days that depend on the month, in croner's syntax.
     relative: Vec<String>,
-    /// Any day: the other field of days decides alone.
+    /// Any day: only the other day field restricts.
     any: bool,
 }
 
@@ -166,7 +168,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    /// A problem with the part at `at`, which `instead` could replace.
+    /// A problem with the part at `at`, with `instead` as the suggested replacement.
     fn problem(&self, at: usize, part: &str, detail: impl std::fmt::Display, instead: Option<String>) -> PatternError {
         let suggestion = instead.map(|instead| {
             let (before, after) = (&self.text[..at], &self.text[at + part.len()..]);
@@ -243,7 +245,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One value of each weekday.
+    /// The canonical value of a weekday, because Sunday has two values.
     fn plain(&self, value: u8) -> u8 {
         if self.field.name == WEEKDAY.name && value == SECOND_SUNDAY { 0 } else { value }
     }
@@ -286,7 +288,7 @@ impl Reader<'_> {
         Err(self.problem(at, range, format!("the range `{range}` ends before it begins"), instead))
     }
 
-    /// The last value of the field, written as `like` is.
+    /// The last value of the field, written in the style of `like`.
     fn last(&self, like: &str) -> String {
         match self.field.names {
             [.., name] if like.len() == 3 => (*name).to_owned(),
@@ -299,7 +301,7 @@ impl Reader<'_> {
         let number = step.parse::<usize>().ok().filter(|_| step.bytes().all(|byte| byte.is_ascii_digit()));
         match number {
             Some(number) if (1..=most).contains(&number) => Ok(number),
-            // The usual way to say "once in each": the first value alone.
+            // The usual way to write "once per range" is the first value alone.
             Some(number) if number == most + 1 => {
                 let detail = format!("the step of `{part}` is as long as its range, so that one value is left");
                 Err(self.problem(at, part, detail, Some(from.to_string())))
@@ -308,8 +310,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A day that depends on the month, as croner writes it: `L`, `LW` and `15W` among days of the month, `5L` and `5#2`
-    /// among weekdays.
+    /// A day that depends on the month, in croner's syntax: `L`, `LW` and `15W` for days of the month, `5L` and `5#2`
+    /// for weekdays.
     fn relative(&self, at: usize, part: &str) -> Result<Option<String>, PatternError> {
         let upper = part.to_ascii_uppercase();
         if self.field.name == DAY.name {

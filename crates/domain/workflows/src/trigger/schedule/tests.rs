@@ -1,4 +1,4 @@
-//! When schedules fire, above all where clocks are put forward and back.
+//! When schedules fire, especially when the clocks change.
 
 use chrono::{Datelike, Timelike};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn ticks(schedule: &Schedule, from: DateTime<Utc>) -> impl Iterator<Item = DateT
     std::iter::successors(next(&from), next)
 }
 
-/// What a schedule says on the clocks of its zone.
+/// The times at which a schedule fires, in the local time of its zone.
 fn fires(pattern: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
     let schedule = Schedule::new(pattern, zone).unwrap();
     let local = |tick| schedule.local(tick).format("%m-%d %R%:z").to_string();
@@ -36,7 +36,7 @@ fn times_that_the_clocks_skip_are_made_up_for_once_right_after_the_gap() {
     assert_eq!(spring("0,30 2 * * *", 3), ["03-29 03:00+02:00", "03-30 02:00+02:00", "03-30 02:30+02:00"]);
     assert_eq!(spring("*/30 2 * * *", 3), ["03-29 03:00+02:00", "03-30 02:00+02:00", "03-30 02:30+02:00"]);
     assert_eq!(spring("* 2 * * *", 2), ["03-29 03:00+02:00", "03-30 02:00+02:00"]);
-    // One run for both: what was skipped and what is named for the moment after the gap.
+    // A skipped time and a time right after the gap fire together, once.
     assert_eq!(spring("0 2,3 * * *", 2), ["03-29 03:00+02:00", "03-30 02:00+02:00"]);
     assert_eq!(spring("0 */2 * * *", 3), ["03-29 03:00+02:00", "03-29 04:00+02:00", "03-29 06:00+02:00"]);
 }
@@ -60,22 +60,22 @@ fn a_pattern_for_every_hour_goes_on_as_time_does() {
         let spring = fires(every, "Europe/Berlin", "2026-03-29T00:00:00Z", 2);
         assert_eq!(spring, ["03-29 01:30+01:00", "03-29 03:30+02:00"]);
     }
-    // Lord Howe puts its clocks by half an hour.
+    // Lord Howe changes its clocks by half an hour.
     let spring = fires("*/15 * * * *", "Australia/Lord_Howe", "2026-10-03T15:15:00Z", 3);
     assert_eq!(spring, ["10-04 02:30+11:00", "10-04 02:45+11:00", "10-04 03:00+11:00"]);
 }
 
 #[test]
 fn a_schedule_outlives_skipped_days_and_odd_changes() {
-    // No 30 December 2011 in Apia: its tick is made up for when the next day begins.
+    // Apia has no 30 December 2011: its tick fires at the start of the next day.
     let apia = fires("30 1 * * *", "Pacific/Apia", "2011-12-28T23:00:00Z", 4);
     assert_eq!(apia, ["12-29 01:30-10:00", "12-31 00:00+14:00", "12-31 01:30+14:00", "01-01 01:30+14:00"]);
     let midnight = fires("0 0 * * *", "Pacific/Apia", "2011-12-29T09:00:00Z", 3);
     assert_eq!(midnight, ["12-29 00:00-10:00", "12-31 00:00+14:00", "01-01 00:00+14:00"]);
-    // No 21 August 1993 in Kwajalein.
+    // Kwajalein has no 21 August 1993.
     let kwajalein = fires("30 1 * * *", "Pacific/Kwajalein", "1993-08-20T00:00:00Z", 3);
     assert_eq!(kwajalein, ["08-20 01:30-12:00", "08-22 00:00+12:00", "08-22 01:30+12:00"]);
-    // Two hours at once at Troll.
+    // Troll changes its clocks by two hours.
     let troll = fires("30 1,2 * * *", "Antarctica/Troll", "2026-03-28T12:00:00Z", 3);
     assert_eq!(troll, ["03-29 03:00+02:00", "03-30 01:30+02:00", "03-30 02:30+02:00"]);
     let troll = fires("30 1,2 * * *", "Antarctica/Troll", "2026-10-24T12:00:00Z", 3);
@@ -87,7 +87,7 @@ fn a_schedule_outlives_skipped_days_and_odd_changes() {
     assert_eq!(leap, ["02-29 00:00+00:00"], "2100 is no leap year, 2104 is");
 }
 
-/// The products that came before compared the clock with the tick after it, so that nothing was ever due.
+/// A due check MUST compare the clock with the tick itself: compared with the tick after it, nothing is ever due.
 #[test]
 fn a_tick_becomes_due_and_then_lies_behind() {
     let schedule = Schedule::new("*/5 * * * *", "UTC").unwrap();
@@ -115,7 +115,7 @@ fn what_never_comes_and_what_is_no_zone_is_refused() {
     assert!(matches!(Schedule::new("0 9 * * *", "Europe/Berlinn"), Err(ScheduleError::Zone(_))));
 }
 
-/// A field as it is written, and what it names.
+/// A field's text, and which values it matches.
 #[derive(Debug, Clone, Copy)]
 struct Written(&'static str, fn(u32) -> bool);
 
@@ -152,7 +152,7 @@ const WEEKDAYS: [Written; 4] = [
     Written("*/2", |w| w % 2 == 0),
 ];
 
-/// A pattern that reads itself, without the code that is tested.
+/// A pattern with its own evaluation, independent of the tested code.
 #[derive(Debug, Clone, Copy)]
 struct Read {
     minute: Written,
@@ -174,12 +174,12 @@ impl Read {
         this_day && self.hour.names(local.hour()) && self.minute.names(local.minute())
     }
 
-    /// The ticks from `from` until `until`, minute by minute.
+    /// The ticks from `from` until `until`, found minute by minute.
     fn ticks(self, zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let minute = TimeDelta::minutes(1);
         let every_hour = (0..24).all(|hour| self.hour.names(hour));
         let shown = |moment: DateTime<Utc>| moment.with_timezone(&zone).naive_local();
-        // The latest time that clocks have shown so far; a day before is enough for those of all zones.
+        // The latest local time that the clock has shown. Starting two days earlier is enough for all zones.
         let mut latest = shown(from - TimeDelta::days(2));
         let mut found = Vec::new();
         let mut moment = from - TimeDelta::days(2);
@@ -199,7 +199,7 @@ impl Read {
     }
 }
 
-/// The days of a year on which clocks of a zone change, and one on which they do not.
+/// The days of a year on which the clocks of a zone change, and one day without a change.
 fn changes(zone: Tz, year: i32) -> Vec<DateTime<Utc>> {
     let first = Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap();
     let offset = |moment: DateTime<Utc>| moment.with_timezone(&zone).fixed_offset().offset().local_minus_utc();
@@ -234,7 +234,7 @@ fn read() -> impl Strategy<Value = Read> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Any zone in any year since its clocks go by whole minutes.
+    /// Any zone, in any year since its offsets are whole minutes.
     #[test]
     fn ticks_are_those_of_the_rule(
         read in read(), zone in proptest::sample::select(&chrono_tz::TZ_VARIANTS[..]), year in 1973..2038i32,

@@ -1,4 +1,4 @@
-//! What patterns name, and what is refused.
+//! What patterns match, and which are rejected.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn problem(text: &str) -> (usize, String, Option<String>) {
     (error.offset, error.detail, error.suggestion)
 }
 
-/// What is refused: the byte, a part of what is said, and the pattern that is proposed.
+/// Rejected patterns: the byte offset, a part of the message, and the suggestion.
 #[test]
 fn nonsense_is_refused_with_its_place_and_what_was_meant() {
     for (text, offset, detail, suggestion) in [
@@ -66,7 +66,7 @@ fn nonsense_is_refused_with_its_place_and_what_was_meant() {
     assert!(problem(&"* ".repeat(200)).1.contains("more than 200 bytes"));
 }
 
-/// The days of June 2026, which begins with a Monday, that a pattern names.
+/// The days of June 2026, which begins on a Monday, that a pattern matches.
 fn days(day: &str, weekday: &str) -> Vec<u32> {
     let cron = parse(&format!("0 0 {day} 6 {weekday}")).expect("a pattern").cron;
     (1..=30).filter(|day| named(&cron, *day)).collect()
