@@ -1,6 +1,5 @@
 //! Validated settings. Validation touches nothing: no file, socket or database is created, opened or changed before
-//! every
-//! setting has been checked.
+//! every setting has been checked.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,8 +1,7 @@
 //! The program around the domains: settings, the composition root, HTTP and the command line.
 //!
 //! It has no rules about tenants, workflows, events or billing. A handler reads a request, calls one method of a
-//! service and
-//! writes the response.
+//! service and writes the response.
 
 mod billing;
 mod checked;

@@ -14,8 +14,7 @@ use crate::server::StartError;
 use crate::supervisor::Supervisor;
 
 /// The target duration of a background transaction on the one connection of the embedded PostgreSQL. A request waits
-/// for at most
-/// one such transaction, so this is well below 20 ms, a delay that a person may notice.
+/// for at most one such transaction, so this is well below 20 ms, a delay that a person may notice.
 const EMBEDDED_SLICE: Duration = Duration::from_millis(12);
 
 /// What every area is wired with.

@@ -61,8 +61,7 @@ impl MasterSecret {
     }
 
     /// Derives a 32-byte key for one purpose: HMAC-SHA-256 (RFC 2104) of the purpose under the secret. A key reveals
-    /// nothing about
-    /// the keys for other purposes or about the secret.
+    /// nothing about the keys for other purposes or about the secret.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         keyed_digest(&self.0, &[purpose.as_bytes()])

@@ -27,8 +27,7 @@ use crate::store::{OpenStore, keep_embedded};
 use crate::workers::Workers;
 
 /// The idle timeout of a connection. It is longer than the 60 s of common load balancers, so that a request never
-/// arrives on a
-/// connection that the server is closing.
+/// arrives on a connection that the server is closing.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The server could not start.

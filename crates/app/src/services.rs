@@ -22,8 +22,7 @@ use crate::workers::Workers;
 use crate::workflows::WorkflowServices;
 
 /// The services that handlers use. Nothing in it issues scopes: a handler uses the scope of its caller, and a service
-/// that works
-/// across tenants got its scope when it was wired.
+/// that works across tenants got its scope when it was wired.
 #[derive(Clone)]
 pub struct Services {
     /// Time, the store, signals, and the supervisor of background tasks.
@@ -46,8 +45,7 @@ pub struct Services {
 
 impl Services {
     /// The composition root: wires the services and the background work. It creates the issuer of scopes, which only
-    /// the
-    /// background work keeps.
+    /// the background work keeps.
     ///
     /// # Errors
     /// [`StartError::Setting`] if a setting cannot be used.

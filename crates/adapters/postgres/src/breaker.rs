@@ -1,12 +1,9 @@
 //! A circuit breaker: it refuses work at once while the database is away, instead of letting each caller wait.
 //!
 //! A probe finds out whether the database is away. It opens a connection of its own, outside the pool, and sends no
-//! query.
-//! A probe is sent when a transaction has waited long to begin, or when its connection broke. A probe that fails opens
-//! the
-//! breaker: waiting and new callers are refused. While the breaker is open, the first caller after a pause sends
-//! another probe.
-//! The first probe that succeeds closes the breaker. So a pool that is merely busy never opens it.
+//! query. A probe is sent when a transaction has waited long to begin, or when its connection broke. A probe that fails
+//! opens the breaker: waiting and new callers are refused. While the breaker is open, the first caller after a pause
+//! sends another probe. The first probe that succeeds closes the breaker. So a pool that is merely busy never opens it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::{is_away, store_error};
 
 /// A unit of work that has waited this long has the database probed. With [`PROBE_WITHIN`] and [`BETWEEN_PROBES`] this
-/// is below
-/// one second, the time within which a caller hears that the database is away.
+/// is below one second, the time within which a caller hears that the database is away.
 const SUSPICIOUS: Duration = Duration::from_millis(200);
 /// The timeout of a probe.
 const PROBE_WITHIN: Duration = Duration::from_millis(600);

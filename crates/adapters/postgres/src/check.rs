@@ -8,8 +8,7 @@ use crate::store::PgStore;
 /// Finds roles and objects that would let one tenant see another's rows: what is wrong, and with which table or view.
 ///
 /// Objects of an extension are ignored, unless they have a column `workspace_id` or show a table that has one. Most
-/// managed
-/// PostgreSQL have views of `pg_stat_statements` in `public` that every role may read.
+/// managed PostgreSQL have views of `pg_stat_statements` in `public` that every role may read.
 const VIOLATIONS: &str = "
     with recursive tenant (oid) as (
         select a.attrelid from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -86,8 +85,7 @@ impl PgStore {
     }
 
     /// Lists what would let one tenant reach another's rows. The server starts only if the list is empty. There is one
-    /// line for
-    /// each kind of mistake; of many tables with the same mistake, the line names the first few.
+    /// line for each kind of mistake; of many tables with the same mistake, the line names the first few.
     ///
     /// # Errors
     /// [`StoreError`] if the catalog cannot be read.

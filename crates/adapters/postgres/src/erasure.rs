@@ -1,10 +1,8 @@
 //! Erasing deleted workspaces, as the role `tidegate_engine`. In most tables that role sees the rows of deleted
-//! workspaces
-//! and no others.
+//! workspaces and no others.
 //!
 //! The statements are built from names in PostgreSQL's catalog, which quotes them. So a table that a later migration
-//! adds is
-//! erased too.
+//! adds is erased too.
 
 use std::collections::HashSet;
 

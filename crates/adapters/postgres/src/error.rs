@@ -50,8 +50,8 @@ pub(crate) fn orm_error(error: DbErr) -> StoreError {
 }
 
 /// Whether the same transaction may succeed later. The classes of SQLSTATE are connection (08), serialization and
-/// deadlock (40),
-/// resources (53) and operator intervention (57), with lock not available (55P03). PostgreSQL manual, appendix A.
+/// deadlock (40), resources (53) and operator intervention (57), with lock not available (55P03). PostgreSQL manual,
+/// appendix A.
 fn is_transient(code: &str) -> bool {
     code == "55P03" || ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
 }

@@ -1,10 +1,8 @@
 //! A queue with priorities for the one connection of the embedded PostgreSQL.
 //!
 //! Requests go first, then the engine, then background work; within one kind the order is first come, first served. No
-//! kind
-//! starves: one that has been passed over [`Line::most`] times takes the next turn. The gate decides only the order of
-//! turns,
-//! not their length, so background work keeps its transactions short.
+//! kind starves: one that has been passed over [`Line::most`] times takes the next turn. The gate decides only the
+//! order of turns, not their length, so background work keeps its transactions short.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -150,8 +148,7 @@ impl Gate {
     }
 
     /// How long background work leaves its turn to requests, if one was there a moment ago. Waiting counts as being
-    /// passed over,
-    /// so it ends.
+    /// passed over, so it ends.
     fn pause_before(&self, urgency: Urgency) -> Option<Duration> {
         let mut state = self.lock();
         let pause = BETWEEN_TURNS.checked_sub(state.last_request?.elapsed()).filter(|pause| !pause.is_zero())?;

@@ -1,8 +1,7 @@
 //! Every repository port on PostgreSQL. The only product crate that uses sea-orm and sqlx.
 //!
 //! A transaction is opened for a scope and takes its database role from it. So what a repository can see is limited
-//! before
-//! its first query: by the predicate that [`PgTx`] adds, and again by row-level security.
+//! before its first query: by the predicate that [`PgTx`] adds, and again by row-level security.
 
 mod audit;
 mod billing;

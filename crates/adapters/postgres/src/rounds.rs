@@ -9,8 +9,7 @@ use uuid::Uuid;
 pub(crate) const WORKSPACES_PER_LOOK: i64 = 2_000;
 
 /// Where the next look of each kind begins: after this workspace, in the order of their ids, in a circle. Nothing is
-/// stored: a
-/// new process may begin anywhere.
+/// stored: a new process may begin anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Rounds(Mutex<HashMap<&'static str, Uuid>>);
 

@@ -23,20 +23,15 @@ const BEGIN_EMBEDDED: &str = "SET enable_seqscan = off; SET enable_bitmapscan = 
     SET jit = off; SET SESSION AUTHORIZATION tidegate_session";
 
 /// Planner settings of every session: read and sort by an index. A plan made while a table was empty, or from the
-/// statistics of
-/// that time, would later scan and sort a whole table or workspace, although an index has the rows in the wanted order.
-/// Just-in-time
-/// compilation is off, because statements that end in milliseconds gain nothing from it.
+/// statistics of that time, would later scan and sort a whole table or workspace, although an index has the rows in the
+/// wanted order. Just-in-time compilation is off, because statements that end in milliseconds gain nothing from it.
 const SESSION_PLANS: [(&str, &str); 4] =
     [("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("enable_sort", "off"), ("jit", "off")];
 
 /// Planner settings of the engine's transactions: index lookups and nested loops only. The tables are queues: empty
-/// when they are
-/// analysed and full a moment later, so the planner's estimates are worthless. No hash or merge join reads a whole
-/// table. An index
-/// entry costs so much that the plan with the fewest entries wins, and a lookup by `ctid` always wins. Such a plan fits
-/// all
-/// parameters, so it is made once (a generic plan).
+/// when they are analysed and full a moment later, so the planner's estimates are worthless. No hash or merge join
+/// reads a whole table. An index entry costs so much that the plan with the fewest entries wins, and a lookup by `ctid`
+/// always wins. Such a plan fits all parameters, so it is made once (a generic plan).
 const MACHINERY_PLANS: &str = "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
     SET LOCAL enable_memoize = off; SET LOCAL cpu_index_tuple_cost = 1000; \
     SET LOCAL plan_cache_mode = force_generic_plan";
@@ -183,8 +178,7 @@ impl PgStore {
     }
 
     /// Runs each statement that `query` returns, as [`PgStore::run_embedded_chore`] does. Other work gets its turn in
-    /// between.
-    /// The rows of `query` MUST be statements that are built from the catalog alone.
+    /// between. The rows of `query` MUST be statements that are built from the catalog alone.
     ///
     /// # Errors
     /// [`StoreError`] of the first statement that fails.
@@ -271,8 +265,7 @@ impl PgStore {
     /// Begins a transaction and takes a role in one round trip.
     ///
     /// The text contains only constants, UUIDs and a request's id. If the caller gives up, the connection is not left
-    /// half open:
-    /// `BEGIN` runs in a task of its own, and a transaction that no caller waits for is rolled back.
+    /// half open: `BEGIN` runs in a task of its own, and a transaction that no caller waits for is rolled back.
     async fn open<G: Send + Sync + 'static>(
         &self,
         pool: &Pool,
@@ -288,8 +281,7 @@ impl PgStore {
     }
 
     /// Sends `begin` on a pooled connection. Connections that the server has closed meanwhile are dropped and the next
-    /// one is tried:
-    /// nothing was sent on them that could have changed anything.
+    /// one is tried: nothing was sent on them that could have changed anything.
     async fn begin(&self, pool: &Pool, urgency: Urgency, begin: SqlStr) -> Result<OnTurn, sqlx::Error> {
         let asked = Instant::now();
         let mut turn = self.turn(urgency).await?;
@@ -316,8 +308,8 @@ impl PgStore {
 }
 
 /// Names the session after the request for the time of the transaction, so that `pg_stat_activity` and the server's log
-/// show whose
-/// a statement is. A request's id has letters, digits, `-`, `_` and `.`. The server keeps 63 characters of the name.
+/// show whose a statement is. A request's id has letters, digits, `-`, `_` and `.`. The server keeps 63 characters of
+/// the name.
 struct Named<'a>(&'a RequestId);
 
 impl fmt::Display for Named<'_> {

@@ -14,8 +14,7 @@ use crate::platform::Platform;
 use crate::server::StartError;
 
 /// The most events in one transaction on the one connection of the embedded PostgreSQL. Such a transaction takes about
-/// ten
-/// milliseconds, in which all other work waits.
+/// ten milliseconds, in which all other work waits.
 const EMBEDDED_INGEST: usize = 150;
 
 /// The services of events.

@@ -1,8 +1,7 @@
 //! Metrics that are read on demand: the use of pools, caches and queues.
 //!
 //! The database is read at most once a second, however often metrics are scraped, with a timeout of two seconds. If it
-//! does not
-//! answer, the metrics keep their last values.
+//! does not answer, the metrics keep their last values.
 
 use std::sync::Arc;
 use std::time::Duration;

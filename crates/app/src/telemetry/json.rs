@@ -1,8 +1,7 @@
 //! JSON log lines: `timestamp`, `level`, `target`, `message`, and every field of the event and of the spans around it.
 //!
 //! All fields are at the top level, so that `request_id` and `workspace_id` are always in the same place. If several
-//! have the same
-//! name, the event's field wins, then that of the innermost span.
+//! have the same name, the event's field wins, then that of the innermost span.
 
 use std::fmt::{self, Debug};
 

@@ -21,8 +21,7 @@ use slow::SlowStatements;
 pub use traces::Traces;
 
 /// Starts logging to standard error, which leaves standard output to the command, and starts exporting traces if the
-/// environment
-/// asks for it. It must be called within a runtime.
+/// environment asks for it. It must be called within a runtime.
 ///
 /// # Errors
 /// A sentence about the filter or the environment variable that cannot be used.
@@ -53,8 +52,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Option<Traces>, String> 
     Ok(traces)
 }
 /// The whole filter. With a bare level below warnings, such as `info`, the verbose libraries still log only warnings. A
-/// later
-/// directive in `filter` that names them wins.
+/// later directive in `filter` that names them wins.
 fn directives(filter: &str) -> String {
     let bare = filter.split(',').rev().find_map(|directive| directive.trim().parse::<LevelFilter>().ok());
     if bare > Some(LevelFilter::WARN) {

@@ -2,8 +2,7 @@
 //! is set.
 //!
 //! Spans for traces have a target of their own and are never logged. A separate thread exports them from a bounded
-//! queue; spans
-//! that do not fit are dropped.
+//! queue; spans that do not fit are dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -13,8 +13,8 @@ use tidegate_tenancy::{AccessLookup, Digest, KeyGrant, LiveSession, Membership, 
 use tokio::time::Instant;
 
 /// The lifetime of a cache entry, counted from before the lookup began: the lookup may miss what was revoked after
-/// that. A
-/// revocation must take effect within one second; the rest of that second is for the request that uses the entry.
+/// that. A revocation must take effect within one second; the rest of that second is for the request that uses the
+/// entry.
 const KEEP: Duration = Duration::from_millis(800);
 const CAPACITY: u64 = 100_000;
 

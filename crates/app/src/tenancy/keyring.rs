@@ -1,10 +1,8 @@
 //! Access tokens as JWT (RFC 7519), signed with Ed25519 (RFC 8037), and their signing keys.
 //!
 //! The private half of a key is derived from the installation's secret and a salt in the database. So every server that
-//! has
-//! both can sign, a restart keeps the key, and a copy of the database cannot sign. A key signs for [`ROTATE_AFTER`];
-//! older
-//! keys verify for as long as one of their tokens can live. A changed secret makes a new key.
+//! has both can sign, a restart keeps the key, and a copy of the database cannot sign. A key signs for
+//! [`ROTATE_AFTER`]; older keys verify for as long as one of their tokens can live. A changed secret makes a new key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -34,8 +32,7 @@ const KEEP_FOR: TimeDelta = TimeDelta::days(31);
 /// A token with an unknown key id makes the server read the keys again, but not more often than this.
 const RELOAD_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(2);
 /// The age at which a new key begins to sign, if there is an older one. It is longer than [`RELOAD_AT_MOST_EVERY`], so
-/// that
-/// every server knows the key or may read it when the first token arrives.
+/// that every server knows the key or may read it when the first token arrives.
 const SIGN_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// How long a verified signature is cached. Verifying one takes longer than the rest of a small request.
 const REMEMBER: Duration = Duration::from_secs(60);

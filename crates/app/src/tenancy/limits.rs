@@ -161,8 +161,7 @@ impl Limits {
     }
 
     /// The address of the caller: the peer's, or if the peer is a trusted proxy, the last address in `X-Forwarded-For`
-    /// that is
-    /// not a trusted proxy. So a caller cannot choose its address.
+    /// that is not a trusted proxy. So a caller cannot choose its address.
     #[must_use]
     pub fn client_address(&self, peer: Option<IpAddr>, forwarded_for: &[&str]) -> Option<IpAddr> {
         let mut address = peer?.to_canonical();

@@ -1,6 +1,5 @@
 //! Wires tenancy, and implements its ports: slow password hashes off the async threads, signatures, short-lived caches
-//! and
-//! rate limits.
+//! and rate limits.
 
 mod cached_access;
 mod ed25519;

@@ -66,8 +66,7 @@ impl Argon2Hasher {
 }
 
 /// The memory that passwords are hashed in. It is reused: fresh memory costs up to ten milliseconds, and the response
-/// time of
-/// a login would show whether a thread had some.
+/// time of a login would show whether a thread had some.
 #[derive(Default)]
 struct Memory(Mutex<Kept>);
 

@@ -14,8 +14,7 @@ use crate::telemetry::traces;
 const TRACEPARENT: &str = "traceparent";
 
 /// Makes each call in a span of its own, and sends its trace context to the called server. A `traceparent` header that
-/// the
-/// workflow sets itself takes precedence.
+/// the workflow sets itself takes precedence.
 pub(super) struct TracedHttp(pub(super) Arc<dyn OutboundHttp>);
 
 /// The host of a URL. The rest of the URL may contain a secret.

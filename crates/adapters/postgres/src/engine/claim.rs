@@ -40,10 +40,8 @@ const CLAIM_READY: &str = "
     returning workspace_id, run_id, shard, epoch, next_seq, ready_seq, false as released";
 
 /// Removes named runs from a queue: their timer is due, or a request for them waits. A named run can also be blocked or
-/// ready.
-/// Each queue has a statement of its own, because another transaction may let a run through its gate at this moment:
-/// the run
-/// is blocked in snapshots taken before, and ready in those taken after.
+/// ready. Each queue has a statement of its own, because another transaction may let a run through its gate at this
+/// moment: the run is blocked in snapshots taken before, and ready in those taken after.
 macro_rules! take_named {
     ($queue:literal) => {
         concat!(

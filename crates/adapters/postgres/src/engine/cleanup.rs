@@ -10,8 +10,7 @@ use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
 /// Deletes the rows of a table that belong to a set of runs. The row comparisons make the planner use the index that
-/// begins
-/// with the workspace and the run, whatever the statistics say.
+/// begins with the workspace and the run, whatever the statistics say.
 macro_rules! delete_of_runs {
     ($table:literal, $runs:literal) => {
         concat!(
@@ -71,8 +70,7 @@ const ENDED_AT_GATES: &str = "
         where r.workspace_id = g.workspace_id and r.id = g.run_id), true)";
 
 /// Frees the gate places of ended runs, in shards that were just taken over. A correct release leaves none; this
-/// repairs a
-/// database that an incorrect release has written to.
+/// repairs a database that an incorrect release has written to.
 pub(super) async fn free_places(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     let workspaces: Vec<(Uuid,)> =

@@ -1,8 +1,7 @@
 //! Committing the transitions of runs.
 //!
 //! One statement is the guard: it advances or deletes each run's lease, if the tenure and the sequence number are still
-//! the
-//! worker's. Everything else is written, in the same transaction, only for the runs that the guard returns.
+//! the worker's. Everything else is written, in the same transaction, only for the runs that the guard returns.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,10 +19,9 @@ use crate::transaction::{Machinery, PgTx};
 /// The guard. Nothing is written for a run that it does not return.
 ///
 /// An earlier commit of the same run may still be open. So the lease is not read before it is written: the second
-/// writer
-/// waits for the first, and then compares with the row that the first has left. The row comparisons make the planner
-/// use the
-/// index of the primary key: no other index begins with their columns, and no join can be ordered by them.
+/// writer waits for the first, and then compares with the row that the first has left. The row comparisons make the
+/// planner use the index of the primary key: no other index begins with their columns, and no join can be ordered by
+/// them.
 const GUARD: &str = "
     with input as materialized (
         select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::bool[])
@@ -95,10 +93,8 @@ const BLOCK: &str = "
     select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])";
 
 /// Lets the first runs that wait for a gate pass and makes them ready, after other runs have left the gate. `skip
-/// locked` passes
-/// over a run that another transaction is claiming, so that its place goes to the next. A run that has ended is removed
-/// and does
-/// not pass; no correct release leaves one here.
+/// locked` passes over a run that another transaction is claiming, so that its place goes to the next. A run that has
+/// ended is removed and does not pass; no correct release leaves one here.
 const PROMOTE: &str = "
     with next as materialized (
         select b.workspace_id, b.run_id, b.place

@@ -42,10 +42,8 @@ const LIST_BY_STATUS: &str = runs_of!(
 );
 
 /// The list by workflow. Each status of each workflow is one range of the index by workflow. The row comparison repeats
-/// the
-/// equalities because no other index can answer it, so the planner takes no other if all seem to cost the same. The
-/// lower bound
-/// is not a row comparison: one that fails by its second column does not end a scan.
+/// the equalities because no other index can answer it, so the planner takes no other if all seem to cost the same. The
+/// lower bound is not a row comparison: one that fails by its second column does not end a scan.
 const LIST_BY_WORKFLOW: &str = runs_of!(
     "select r.id from unnest($5::text[]) as s (status) cross join unnest($6::uuid[]) as w (id)
      cross join lateral (

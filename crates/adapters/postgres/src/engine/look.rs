@@ -13,8 +13,7 @@ use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
 /// One statement for all three questions. A skip scan finds the workspaces with ready runs, so a long backlog of one
-/// workspace
-/// costs nothing.
+/// workspace costs nothing.
 const LOOK: &str = "
     select 'ready' as what, w.shard, w.workspace_id, null::uuid as run_id, null::uuid as id, null::smallint as step,
         null::int as attempt, null::timestamptz as due_at, coalesce((

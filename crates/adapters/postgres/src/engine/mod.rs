@@ -1,19 +1,14 @@
 //! The engine's store: what the owner of a shard reads and writes, for many runs at a time.
 //!
 //! Every transaction that claims or commits first locks the rows of its shards `FOR SHARE`, if owner and epoch are
-//! still the
-//! worker's. A takeover updates that row before it reads leases. So neither can miss what the other does.
+//! still the worker's. A takeover updates that row before it reads leases. So neither can miss what the other does.
 //!
 //! Statements over arrays of keys read each row by one index lookup, whatever the statistics say and whenever the plan
-//! was made:
-//! `cross join lateral (… where key >= k and key <= k order by key limit 1)`. A lateral subquery with a limit stays a
-//! loop over
-//! the array. Only the index that has the order can answer it without a sort. So the planner uses that index even for a
-//! plan
-//! that it made while the table was empty and all indexes cost the same. To change a row, the statement finds it in
-//! this way
-//! and addresses it by its `ctid`; the write compares the rest of the key again. [`crate::store`] has the planner
-//! settings.
+//! was made: `cross join lateral (… where key >= k and key <= k order by key limit 1)`. A lateral subquery with a limit
+//! stays a loop over the array. Only the index that has the order can answer it without a sort. So the planner uses
+//! that index even for a plan that it made while the table was empty and all indexes cost the same. To change a row,
+//! the statement finds it in this way and addresses it by its `ctid`; the write compares the rest of the key again.
+//! [`crate::store`] has the planner settings.
 
 mod claim;
 mod cleanup;
@@ -148,9 +143,8 @@ impl EngineStore for PgEngineStore {
 }
 
 /// Locks the rows of these shards against a change of owner, and returns the tenures that are still held. The same
-/// round trip
-/// declares the workspaces that the transaction works for, and sets a timeout that releases the locks soon if the
-/// process stops.
+/// round trip declares the workspaces that the transaction works for, and sets a timeout that releases the locks soon
+/// if the process stops.
 pub(crate) async fn fence(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,

@@ -69,8 +69,7 @@ pub(super) async fn hold(
 }
 
 /// Takes shards that have no owner, and shards of its own that the worker has forgotten. It updates the shard row with
-/// its epoch
-/// first, and then makes ready what the last owner had leased.
+/// its epoch first, and then makes ready what the last owner had leased.
 async fn take_over(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
@@ -138,8 +137,7 @@ async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> 
 }
 
 /// Makes the first run ready that waits for a gate nobody holds. That happens if the last holder left while the owner
-/// was dying.
-/// All runs of a workspace are in one shard, so the holders of its gates are in these shards too.
+/// was dying. All runs of a workspace are in one shard, so the holders of its gates are in these shards too.
 async fn unblock(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     sqlx::query(

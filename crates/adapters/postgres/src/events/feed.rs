@@ -139,8 +139,7 @@ impl EventConsumers for PgEventConsumers<'_> {
 }
 
 /// Looks at the next workspace heads, in the order of their ids. Returns the workspaces whose consumer is behind, and
-/// the last
-/// workspace it looked at if there are more. It reads a bounded number of heads, whatever the statistics say.
+/// the last workspace it looked at if there are more. It reads a bounded number of heads, whatever the statistics say.
 const BEHIND: &str = "
     with heads as materialized (
         select workspace_id, position from workspace_head

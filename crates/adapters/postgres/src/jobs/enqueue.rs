@@ -12,8 +12,7 @@ use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
 /// Adds a job, or finds and locks the waiting job with the same unique key. The lock keeps that job from being claimed
-/// until
-/// this transaction ends.
+/// until this transaction ends.
 const ENQUEUE: &str = "
     with added as (
         insert into job (workspace_id, id, shard, kind, payload, priority, unique_key, is_unique, attempts, run_at,

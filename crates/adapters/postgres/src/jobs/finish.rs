@@ -16,8 +16,7 @@ const RETRY: i16 = 1;
 const DEAD: i16 = 2;
 
 /// Ends only jobs whose lease this statement gives up. A job that was cancelled while it was being done is deleted,
-/// however it
-/// ended. Its row is locked before it is read, so that a concurrent cancellation has either happened or not.
+/// however it ended. Its row is locked before it is read, so that a concurrent cancellation has either happened or not.
 const FINISH: &str = "
     with ended as materialized (
         select e.*, l.place, l.kind, l.priority, l.attempts
@@ -121,8 +120,7 @@ const RECOVER: &str = give_up!(
 );
 
 /// Gives up the leases in shards that change owner. An attempt counts as failed if its worker has died, and does not
-/// count if
-/// its worker gave it back when it stopped.
+/// count if its worker gave it back when it stopped.
 const REQUEUE: &str = give_up!("l.epoch < t.epoch or $3", "attempts + (not $3)::int");
 
 pub(super) async fn recover(

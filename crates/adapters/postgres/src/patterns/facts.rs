@@ -38,8 +38,7 @@ pub(super) struct FactsRow {
 /// `select … from pattern p …`, followed by conditions on `p`; or from another source that has a `p`.
 ///
 /// Each row beside a pattern is looked up by its key, whatever the statistics say. Without statistics, as in a new
-/// database,
-/// the planner would read all terms and subjects to join them with a handful of patterns.
+/// database, the planner would read all terms and subjects to join them with a handful of patterns.
 macro_rules! facts_of {
     ($rest:literal) => {
         facts_of!("pattern p", $rest)

@@ -121,8 +121,7 @@ impl SuggestionLedger for PgSuggestionLedger<'_> {
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::Internal(Box::new(error)))?;
         // A suggestion that is no longer good is updated if it is stored, and not inserted otherwise. An answered
-        // suggestion does not
-        // change. The conflict finds each row by its key, whatever the statistics say.
+        // suggestion does not change. The conflict finds each row by its key, whatever the statistics say.
         sqlx::query(
             "insert into suggestion as s (workspace_id, id, rule, pattern_id, basis, confidence, support, facts, status, offered_at)
              select $1, o.id, o.rule, o.pattern_id, o.basis, o.confidence, o.support, o.facts, 'open', $10

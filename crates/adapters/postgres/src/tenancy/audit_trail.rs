@@ -67,8 +67,7 @@ impl AuditTrailRepository for PgAuditTrailRepository<'_> {
 const SLACK: Duration = Duration::minutes(1);
 
 /// The statement for a filter. Each value of the narrowest filter is one range of an index in the order of the page,
-/// which the
-/// row comparisons bound on both sides. The other filters are checked entry by entry.
+/// which the row comparisons bound on both sides. The other filters are checked entry by entry.
 fn statement(workspace: Uuid, filter: &AuditFilter, before: Option<Uuid>, limit: u32) -> QueryBuilder<Postgres> {
     let to = filter.to.map_or(Uuid::max(), |to| first_id(to + SLACK));
     let before = before.map_or(to, |before| before.min(to));

@@ -31,8 +31,7 @@ pub(crate) struct TemporaryServer {
 
 impl TemporaryServer {
     /// Starts a server that listens on `listen`, with the log filter `log`. Its data is kept in `data_dir`, or in a
-    /// temporary
-    /// directory that is removed with it.
+    /// temporary directory that is removed with it.
     ///
     /// # Errors
     /// [`Failure`] if it cannot be started.

@@ -18,8 +18,7 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 const INPUT: &str = "-";
 
 /// Every file among `paths`, and every document in the folders among them, recursively and sorted by name, without
-/// duplicates.
-/// Entries of folders that begin with a dot are skipped.
+/// duplicates. Entries of folders that begin with a dot are skipped.
 pub(super) fn found(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files: Vec<PathBuf> = Vec::new();
     for path in paths {
