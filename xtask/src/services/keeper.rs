@@ -11,8 +11,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::failure::{Context, Failure};
 
-/// The shell script of the keeper. It stops the last service first. Ctrl-C reaches the whole foreground group, so the keeper has a group of
-/// its own, and ignores signals anyway.
+/// The shell script of the keeper. It stops the last service first. Ctrl-C reaches the whole foreground group, so the
+/// keeper has a group of its own, and ignores signals anyway.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 folder=$1; shift
