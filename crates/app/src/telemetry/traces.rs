@@ -89,7 +89,7 @@ impl Traces {
             .with_filter(of_traces())
     }
 
-    /// Exports the remaining spans, for at most [`LAST_EXPORT`].
+    /// Exports the remaining spans, and waits for that a few seconds at most.
     pub async fn stop(self) {
         let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST_EXPORT));
         if let Ok(Err(error)) = stopped.await {

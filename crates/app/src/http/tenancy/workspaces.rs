@@ -92,7 +92,7 @@ pub struct DeletedWorkspaceView {
     id: WorkspaceId,
     /// When it was deleted.
     deleted_at: DateTime<Utc>,
-    /// When its data is erased.
+    /// When the erasure of its data begins.
     erase_at: DateTime<Utc>,
 }
 
@@ -171,7 +171,7 @@ pub async fn update(
 /// Delete a workspace.
 ///
 /// From then on nobody can find it, its slug is free, its runs are cancelled and nothing starts in it. Its data is
-/// erased at `erase_at`.
+/// erased from `erase_at` on.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]
 #[delete("/workspaces/{ws}")]

@@ -32,7 +32,7 @@ const RESET: &str =
 /// The most blocks of dead row versions. An obligation changes the same few rows repeatedly, and nothing is vacuumed.
 /// Reading all rows of a full workspace touches thousands of blocks.
 const DEAD_BLOCKS: f64 = 200.0;
-/// The first trigger is due in ten years, in hours before now.
+/// A count of due triggers, one an hour, with which the first trigger is due in ten years.
 const NEVER: i64 = -87_600;
 
 /// Whether statistics are gathered while the tables are empty. Then they say for good that the tables have no rows.
