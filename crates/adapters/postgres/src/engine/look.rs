@@ -1,4 +1,4 @@
-//! Looking for work: ready runs, due timers and requests.
+//! Looking for work: ready runs, timers up to a time, and requests.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
