@@ -1,15 +1,15 @@
-//! Writes the macro `obligations!` from the sources of the contract suites, so that an obligation is on the list because it
-//! is there.
+//! Writes the macro `obligations!` from the sources of the contract suites, so that every obligation in them is run.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// What follows this in the documentation of an obligation is the reason why only a served PostgreSQL is held to it.
+/// The prefix of a doc line in an obligation. The rest of the line is the reason why only a PostgreSQL server is held
+/// to it.
 const SERVED_ONLY: &str = "/// Served only: ";
 
-/// An obligation, and the reason if it is for a served PostgreSQL only.
+/// An obligation, and the reason if only a PostgreSQL server is held to it.
 struct Obligation {
     name: String,
     served_only: Option<String>,
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut suites = Vec::new();
     for file in sorted(folder)? {
         let text = if file.is_file() { fs::read_to_string(&file)? } else { continue };
-        // A suite without a subject is run where its port has its adapters.
+        // A suite without a subject is run in the crates of the port's adapters.
         if text.lines().any(|line| line == "subject! {") {
             let name = file.file_stem().and_then(|name| name.to_str()).ok_or("a file without a name")?.to_owned();
             let mut obligations = obligations(&file, &text)?;

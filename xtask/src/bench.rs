@@ -1,5 +1,5 @@
-//! `bench`: the server as it is released, on a PostgreSQL of its own that waits for the disk or on the one inside, driven
-//! from another process. `xtask-load` measures; this file starts what it needs and prints what it found.
+//! `bench`: benchmarks of the release build on a private PostgreSQL with fsync, or on the embedded one. `xtask-load`
+//! measures in a process of its own; this file starts what it needs and prints the results.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,25 +14,25 @@ use crate::failure::{Context, Failure};
 use crate::services::{Durability, Services};
 use crate::shell;
 
-/// The benchmark that needs nothing but the server.
+/// The benchmark that needs no PostgreSQL server.
 const EMBEDDED: &str = "embedded";
 
-/// The benchmark that is an engine itself.
+/// The benchmark that embeds an engine.
 const JOBS: &str = "jobs";
 
-/// Which benchmark, and how.
+/// Arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
     /// One of `ingest`, `list`, `runs`, `jobs`, `auth` and `embedded`.
     #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "embedded"])]
     name: String,
-    /// How often each measurement is repeated.
+    /// Repetitions of each measurement.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// How long a measurement takes, in seconds.
+    /// Duration of a measurement, in seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Build without optimisation: the figures mean nothing then, but that the benchmark works.
+    /// Build without optimisation, to test the benchmark itself; the figures mean nothing then.
     #[arg(long)]
     debug: bool,
     /// Further arguments of the benchmark, such as `--window 10000000` of `ingest` or `--rows 100000` of `list`.
@@ -49,7 +49,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         command
     };
     let mut measuring = load();
-    // Dropped at the end, and stopped then.
+    // Dropped at the end, which stops the services.
     let mut served = None;
     if bench.name == EMBEDDED {
         measuring.args([EMBEDDED, "--program"]).arg(programs.join("tidegate"));
@@ -80,18 +80,18 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the server and the generator; the folder of both.
+/// Builds the server and the generator, and returns the folder of both.
 fn build(debug: bool) -> Result<PathBuf, Failure> {
-    // As images have it; `release` is what a stranger builds, without link-time optimisation.
+    // The same profile as container images; `release` has no link-time optimisation, for faster builds.
     let profile = if debug { shell::DEV } else { "dist" };
     let server = shell::built("tidegate", profile, &["-p", "tidegate", "-p", "xtask-load"])?;
     Ok(server.parent().map_or_else(PathBuf::new, Path::to_owned))
 }
 
-/// Starts the server with a login that row-level security binds; its host and port.
+/// Starts the server with a login that is subject to row-level security, and returns its host and port.
 fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> Result<String, Failure> {
-    // Lists are read from events that nobody ingested, so nobody shall count them meanwhile either.
-    // And who brings an engine needs the shards.
+    // `list` reads events that were not ingested, so detection must not count them. `jobs` embeds an engine that needs
+    // the shards.
     let role = if ["list", JOBS].contains(&bench) { "api" } else { "all" };
     let mut child = Command::new(programs.join("tidegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
@@ -109,12 +109,12 @@ fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> 
         .by_ref()
         .map_while(Result::ok)
         .find_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
-    // Whatever else it says is read, so that it never waits for us.
+    // Reads the rest of its output, so that it never blocks on a full pipe.
     thread::spawn(move || lines.for_each(drop));
     address.ok_or_else(|| Failure::failed("the server did not start; it says why above"))
 }
 
-/// What the figures belong to.
+/// A description of the machine.
 fn machine() -> Value {
     let said = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(program);
@@ -159,7 +159,7 @@ fn print(report: &Value) {
     }
 }
 
-/// Three digits that matter.
+/// A number with three significant digits.
 fn number(value: &Value) -> String {
     match value.as_f64() {
         None => String::new(),

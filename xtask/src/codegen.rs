@@ -1,5 +1,5 @@
-//! `codegen`: what is generated and committed. With `--check` it changes nothing and fails where a file is not what
-//! it would write.
+//! `codegen`: writes the generated files in the repository. With `--check` it changes nothing and fails if a file is
+//! not up to date.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,10 +8,10 @@ use crate::failure::{Context, Failure};
 use crate::services::{Durability, Services};
 use crate::{shell, tidy};
 
-/// Where the entities are.
+/// The folder of the entities.
 const ENTITIES: &str = "crates/adapters/postgres/src/entities";
 
-/// The documentation of documents, which has a table of the step types.
+/// The documentation of workflow documents, which has a table of the step types.
 const GUIDE: &str = "docs/workflows.md";
 
 /// Writes every file, or compares it.
@@ -44,7 +44,7 @@ pub(crate) fn run(check: bool) -> Result<(), Failure> {
     }
 }
 
-/// `text` with `section` between the comments that mark the place of this name.
+/// `text` with `section` between the comments that mark the section `name`.
 fn with_section(text: &str, name: &str, section: &str) -> Result<String, Failure> {
     let (begin, end) = (format!("<!-- generated: {name} -->"), format!("<!-- end: {name} -->"));
     let missing = || Failure::failed(format!("{GUIDE} has no place for `{name}` between `{begin}` and `{end}`"));
@@ -53,7 +53,7 @@ fn with_section(text: &str, name: &str, section: &str) -> Result<String, Failure
     Ok(format!("{before}{begin}\n{}\n{end}{after}", section.trim_end()))
 }
 
-/// The sea-orm entities of the listed tables, from a schema that was migrated just now.
+/// The sea-orm entities of the listed tables, from a newly migrated schema.
 fn entities() -> Result<BTreeMap<String, String>, Failure> {
     let tables = tidy::rule_list(shell::repository(), "entities.txt")?;
     let services = Services::start(Durability::None)?;
@@ -66,7 +66,7 @@ fn entities() -> Result<BTreeMap<String, String>, Failure> {
     Ok(files.into_iter().map(|(file, text)| (format!("{ENTITIES}/{file}"), text)).collect())
 }
 
-/// What the program prints.
+/// The output of the `tidegate` program.
 fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Result<String, Failure> {
     let mut command = shell::cargo();
     command.args(["run", "--quiet", "-p", "tidegate", "--"]).args(arguments);

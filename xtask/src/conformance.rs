@@ -1,5 +1,5 @@
-//! `conformance`: public suites against our own parsers and evaluators. `xtask-conformance` runs them, because it links
-//! what they are run against.
+//! `conformance`: runs public suites against Tidegate's parsers and evaluators. `xtask-conformance` is a program of its
+//! own, because it links the code under test.
 
 use std::path::{self, PathBuf};
 
@@ -8,16 +8,16 @@ use clap::Args;
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// Which suites, and where they are.
+/// Arguments of `cargo xtask conformance`.
 #[derive(Args)]
 pub(crate) struct Conformance {
-    /// The folder that holds the suites, each in a folder of its own.
+    /// The folder with the suites, each in a folder of its own.
     folder: PathBuf,
-    /// The suites to run; all where none is named.
+    /// The suites to run; default: all.
     suites: Vec<String>,
 }
 
-/// Runs the suites and passes their verdict on.
+/// Runs the suites and fails if they fail.
 pub(crate) fn run(conformance: &Conformance) -> Result<(), Failure> {
     let folder = path::absolute(&conformance.folder).context("finding the suites")?;
     let mut command = shell::cargo();

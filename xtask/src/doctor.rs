@@ -1,4 +1,4 @@
-//! `doctor`: what this machine has, and what to do about what it lacks.
+//! `doctor`: reports which tools this machine has, and how to get those that it lacks.
 
 use std::process::Command;
 
@@ -6,19 +6,19 @@ use crate::failure::Failure;
 use crate::services::install;
 use crate::shell;
 
-/// Room for a debug build, a release build and the tests' databases.
+/// Disk space for a debug build, a release build and the databases of tests.
 const GIGABYTES: u64 = 15;
 
-/// One thing that is looked for.
+/// The result of looking for one tool.
 struct Finding {
     what: &'static str,
-    /// What there is, or what to do.
+    /// What was found, or how to get it.
     state: Result<String, String>,
-    /// Whether nothing works without it.
+    /// Whether it is required.
     needed: bool,
 }
 
-/// Prints what there is; fails where something is missing that `cargo xtask test` cannot do without or install.
+/// Prints what was found. Fails if something is missing that `cargo xtask test` needs and cannot install.
 pub(crate) fn run() -> Result<(), Failure> {
     let findings = [rust(), components(), nextest(), postgres(), redis(), peers(), disk()];
     let mut missing = 0;

@@ -1,9 +1,9 @@
-//! How a chore fails: a message that says what to do, and an exit code that means something.
+//! The error of a task: a message that says what to do, and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a chore stopped.
+/// The reason why a task stopped.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -11,32 +11,32 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The chore ran and failed.
+    /// The task ran and failed.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 1 }
     }
 
-    /// The chore was called wrongly.
+    /// The task was called wrongly.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 2 }
     }
 
-    /// The chore did not start, because this machine lacks something.
+    /// The task did not start, because this machine lacks something.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 3 }
     }
 
-    /// A program that we only passed the word to failed, and has said why.
+    /// Another program failed and has already printed why.
     pub(crate) fn passed_on(code: Option<i32>) -> Self {
         Self { message: String::new(), code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1) }
     }
 
-    /// Whether everything has been said.
+    /// Whether the reason has already been printed.
     pub(crate) fn is_said(&self) -> bool {
         self.message.is_empty()
     }
 
-    /// The code for the shell.
+    /// The exit code of the process.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -48,9 +48,9 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says what was being done when an operation of the system failed.
+/// Adds to an I/O error what was being done.
 pub(crate) trait Context<T> {
-    /// The same result, its error as a [`Failure`] that begins with `doing`.
+    /// The same result, with its error as a [`Failure`] that begins with `doing`.
     fn context(self, doing: impl fmt::Display) -> Result<T, Failure>;
 }
 

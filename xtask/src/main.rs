@@ -1,6 +1,6 @@
-//! Chores of the repository: `cargo xtask <chore>`.
+//! Tasks of the repository: `cargo xtask <task>`.
 //!
-//! It stays light: it starts other programs and never links the server, so that a chore begins within seconds.
+//! It stays light: it starts other programs and never links the server, so that a task begins within seconds.
 
 mod bench;
 mod codegen;
@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
 
-/// Chores of the repository.
+/// Tasks of the repository.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -30,15 +30,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Run all tests against a private PostgreSQL and Redis; what follows `--` goes to nextest.
+    /// Run all tests against a private PostgreSQL and Redis; arguments after `--` go to nextest.
     Test {
-        /// Arguments of `cargo nextest run`; where there are any, documentation tests are left out.
+        /// Arguments of `cargo nextest run`; with any, documentation tests are left out.
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Run a command with a private PostgreSQL and Redis up.
+    /// Run a command with a private PostgreSQL and Redis.
     Services {
-        /// The command; it finds the services in `TIDEGATE_TEST_DATABASE_URL` and `TIDEGATE_TEST_REDIS_URL`.
+        /// The command; `TIDEGATE_TEST_DATABASE_URL` and `TIDEGATE_TEST_REDIS_URL` have the addresses of the services.
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
@@ -47,21 +47,22 @@ enum Chore {
         #[command(subcommand)]
         action: migrate::Action,
     },
-    /// Write what is generated.
+    /// Write the generated files.
     Codegen {
-        /// Change nothing; fail where a file is not up to date.
+        /// Change nothing; fail if a file is not up to date.
         #[arg(long)]
         check: bool,
     },
-    /// Run the public conformance suites in a folder; fail where the outcome is not as the lists of differences say.
+    /// Run the public conformance suites in a folder; fail if an outcome is not as the lists of known differences say.
     Conformance(conformance::Conformance),
-    /// Make clients of the OpenAPI document with programs of PyPI and npm, let them use a server, and check its metrics.
+    /// Test the API, metrics, traces and mails with foreign programs: generated clients, Prometheus, OpenTelemetry and
+    /// a mail server.
     Peers,
-    /// Measure the server as it is released.
+    /// Run a benchmark of the release build.
     Bench(bench::Bench),
-    /// Say what this machine has and what it lacks.
+    /// Report which tools this machine has and lacks.
     Doctor,
-    /// Check the house rules that neither the compiler nor clippy knows.
+    /// Check the rules that neither the compiler nor clippy checks.
     Tidy,
 }
 

@@ -1,4 +1,4 @@
-//! `migrate`: passes on to the program, except for `new`, which makes the pair of files.
+//! `migrate`: runs `tidegate migrate`, except for `new`, which creates the pair of files.
 
 use std::fs;
 use std::path::Path;
@@ -8,27 +8,27 @@ use clap::Subcommand;
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// What to do with the schema. The login is `MIGRATE_DATABASE_URL`, else `DATABASE_URL`.
+/// Subcommands. The login is `MIGRATE_DATABASE_URL`, or else `DATABASE_URL`.
 #[derive(Subcommand)]
 pub(crate) enum Action {
-    /// Apply what is missing.
+    /// Apply the missing migrations.
     Up,
-    /// Take back the newest migrations.
+    /// Revert the newest migrations.
     Down {
-        /// How many.
+        /// Number of migrations.
         #[arg(long, default_value_t = 1)]
         steps: usize,
     },
     /// List the migrations.
     Status,
-    /// Make the next pair of files.
+    /// Create the next pair of files.
     New {
-        /// What it is for, in lower case with underscores.
+        /// Description, in lower case with underscores.
         name: String,
     },
 }
 
-/// Does it.
+/// Executes the subcommand.
 pub(crate) fn run(action: &Action) -> Result<(), Failure> {
     let program = |arguments: &[&str]| {
         shell::pass_on(shell::cargo().args(["run", "--quiet", "-p", "tidegate", "--", "migrate"]).args(arguments))

@@ -1,4 +1,4 @@
-//! Other programs: where they are, and how to run them.
+//! Finding and running other programs.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -8,17 +8,17 @@ use std::sync::OnceLock;
 
 use crate::failure::{Context, Failure};
 
-/// The root of the repository, where every chore runs.
+/// The root of the repository, where every task runs.
 pub(crate) fn repository() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        // Where cargo says we are now: a checkout that was moved is not built again.
+        // The current value from cargo comes first: a checkout that was moved is not rebuilt.
         let here = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         here.parent().map_or_else(|| here.clone(), Path::to_owned)
     })
 }
 
-/// The cargo that runs us.
+/// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(repository());
@@ -28,13 +28,13 @@ pub(crate) fn cargo() -> Command {
 /// The profile of tests.
 pub(crate) const DEV: &str = "dev";
 
-/// Builds what `arguments` of `cargo build` name, with a profile; the file of `program`, in the folder that it builds into.
+/// Builds with `arguments` of `cargo build` and a profile, and returns the path of `program` in the output folder.
 pub(crate) fn built(program: &str, profile: &str, arguments: &[&str]) -> Result<PathBuf, Failure> {
     run(cargo().args(["build", "--quiet", "--profile", profile]).args(arguments))?;
     let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
     let target = Path::new(metadata["target_directory"].as_str().unwrap_or("target"));
-    // Cargo's folder of the profile `dev` has another name than the profile.
+    // Cargo names the folder of the profile `dev` `debug`.
     Ok(target.join(if profile == DEV { "debug" } else { profile }).join(program))
 }
 
@@ -44,21 +44,21 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Runs a command with our own input and output, and fails where it fails.
+/// Runs a command with inherited input and output, and fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let name = name_of(command);
     let status = command.status().context(format_args!("starting {name}"))?;
     if status.success() { Ok(()) } else { Err(Failure::failed(format!("{name}: {status}"))) }
 }
 
-/// Runs a command in our place: where it fails, so do we, with its code and without a further word.
+/// Runs a command as the whole task: if it fails, the task fails with the same exit code and prints nothing more.
 pub(crate) fn pass_on(command: &mut Command) -> Result<(), Failure> {
     let name = name_of(command);
     let status = command.status().context(format_args!("starting {name}"))?;
     if status.success() { Ok(()) } else { Err(Failure::passed_on(status.code())) }
 }
 
-/// What a command prints, trimmed.
+/// The output of a command, trimmed.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let name = name_of(command);
     let output = command.stdin(Stdio::null()).output().context(format_args!("starting {name}"))?;

@@ -1,4 +1,4 @@
-//! `test` and `services`: commands with private services up.
+//! `test` and `services`: run commands with private services.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use crate::services::Services;
 use crate::shell;
 
-/// Runs the tests. Without arguments that is every one, the documentation's first, so that the test runner speaks last.
+/// Runs the tests. Without arguments it runs all tests, documentation tests first, so that the test runner's summary comes
+/// last.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let services = Services::for_tests()?;
     if arguments.is_empty() {

@@ -1,4 +1,4 @@
-//! The migrations are compiled in, so a change of theirs is a change of this crate.
+//! Rebuilds this crate when a migration changes, because the migrations are compiled in.
 
 fn main() {
     println!("cargo:rerun-if-changed=../../../migrations");

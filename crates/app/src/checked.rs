@@ -1,5 +1,5 @@
-//! Settings that were looked at as far as that goes without touching anything: nothing is made, opened or changed before each
-//! of them can be used.
+//! Validated settings. Validation touches nothing: no file, socket or database is created, opened or changed before
+//! every setting has been checked.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,33 +17,33 @@ use crate::server::StartError;
 use crate::settings::Settings;
 use crate::tenancy::limits::LimitSettings;
 
-/// What the settings say, read.
+/// The validated settings.
 pub(crate) struct CheckedSettings {
-    /// The secret, where it is configured.
+    /// The secret, if it is configured.
     pub(crate) secret: Option<MasterSecret>,
     /// Named limits and trusted proxies.
     pub(crate) limits: LimitSettings,
-    /// The plans, of which the default one is one.
+    /// The plans. The default plan is one of them.
     pub(crate) plans: Catalogue,
     /// The people who operate the installation.
     pub(crate) operators: HashSet<UserId>,
-    /// Redis, where there is one. No connection was made.
+    /// The Redis client, if an address is set. It is not connected.
     pub(crate) redis: Option<Redis>,
-    /// Calls out of workflows.
+    /// The HTTP client for calls out of workflows.
     pub(crate) outbound: GuardedHttp,
-    /// After which time a deleted workspace is erased.
+    /// How long after its deletion a workspace is erased.
     pub(crate) erase_after: TimeDelta,
-    /// How long records are kept.
+    /// The retention of records.
     pub(crate) retention: Retention,
-    /// The mail server, where there is one. No connection was made.
+    /// The mail server, if an address is set. It is not connected.
     pub(crate) smtp: Option<SmtpMailer>,
 }
 
 impl CheckedSettings {
-    /// Reads `settings`.
+    /// Validates `settings`.
     ///
     /// # Errors
-    /// [`StartError`] with the first one that cannot be used.
+    /// [`StartError`] for the first setting that cannot be used.
     pub(crate) fn read(settings: &Settings) -> Result<Self, StartError> {
         let plans = Catalogue::built_in().map_err(StartError::setting)?;
         plans.newest(settings.plan()).map_err(StartError::setting)?;
@@ -99,7 +99,7 @@ fn operator(text: &str) -> Result<UserId, StartError> {
     text.trim().parse().map_err(refused)
 }
 
-/// `HOST:PORT` as addresses of calls have it: a name, an IPv4 address or an IPv6 address in brackets, and the port.
+/// Normalizes `HOST:PORT` as it stands in a URL: a name, an IPv4 address or an IPv6 address in brackets, and the port.
 fn allowed_host(text: &str) -> Result<String, StartError> {
     let text = text.trim();
     let refused = || {

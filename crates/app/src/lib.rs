@@ -1,7 +1,7 @@
-//! The thin program around the domains: settings, wiring, HTTP and the command line.
+//! The program around the domains: settings, the composition root, HTTP and the command line.
 //!
-//! Nothing here decides anything about tenants, workflows, events or money; it reads requests, calls one service
-//! method and writes answers.
+//! It has no rules about tenants, workflows, events or billing. A handler reads a request, calls one method of a
+//! service and writes the response.
 
 mod billing;
 mod checked;

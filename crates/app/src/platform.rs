@@ -1,4 +1,4 @@
-//! What every area is wired on: time and randomness, the store, signals, and the supervisor of background tasks.
+//! The platform that every area uses: time and randomness, the store, signals, and the supervisor of background tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,36 +13,37 @@ use tokio_util::sync::CancellationToken;
 use crate::server::StartError;
 use crate::supervisor::Supervisor;
 
-/// How long a transaction of background work takes about, where everybody shares the one connection of the embedded PostgreSQL.
-/// Whoever asks waits for one at most, so it is well below the 20 ms that they may notice.
+/// The target duration of a background transaction on the one connection of the embedded PostgreSQL. A request waits
+/// for at most one such transaction, so this is well below 20 ms, a delay that a person may notice.
 const EMBEDDED_SLICE: Duration = Duration::from_millis(12);
 
-/// What every area is wired on.
+/// What every area is wired with.
 #[derive(Clone)]
 pub struct Platform {
     /// Time and randomness.
     pub(crate) env: Environment,
-    /// The store. It announces what was committed on `signals`.
+    /// The store. After a commit it sends signals on `signals`.
     pub(crate) store: Arc<PgStore>,
-    /// Whether everybody shares the one connection of the embedded PostgreSQL.
+    /// Whether the database is the embedded PostgreSQL, with one connection for all work.
     pub(crate) embedded: bool,
-    /// Short messages between parts and processes.
+    /// The signal bus between the parts of this process, and to other processes if there is Redis.
     pub(crate) signals: Arc<dyn SignalBus>,
-    /// Redis, where there is one.
+    /// Redis, if it is configured.
     pub(crate) redis: Option<Redis>,
     /// Keeps background tasks running.
     pub supervisor: Supervisor,
     /// Cancelled when the server stops taking work.
     pub(crate) stopping: CancellationToken,
-    /// The bus to other processes, where there is one. Its messages come and go while it relays.
+    /// The bus to other processes, if there is Redis. It delivers messages only while [`Platform::support`]'s task
+    /// runs.
     relay: Option<Arc<RedisSignalBus>>,
 }
 
 impl Platform {
-    /// Wires the platform on a store. No connection to Redis is made.
+    /// Wires the platform on a store. It does not connect to Redis.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where Redis cannot be used.
+    /// [`StartError::Setting`] if the Redis settings cannot be used.
     pub(crate) fn wire(
         env: Environment,
         store: PgStore,
@@ -69,7 +70,7 @@ impl Platform {
         })
     }
 
-    /// Counts rate limits: in Redis where there is one, in this process otherwise.
+    /// The rate limiter: in Redis if it is configured, otherwise in this process.
     pub(crate) fn rate_limiter(&self) -> Arc<dyn RateLimiter> {
         let in_process: Arc<dyn RateLimiter> = Arc::new(InProcessRateLimiter::new(self.env.clone()));
         match &self.redis {
@@ -84,13 +85,13 @@ impl Platform {
         if self.embedded { PgEngineStore::alone(store) } else { PgEngineStore::new(store) }
     }
 
-    /// The settings of readers behind the insert.
+    /// The settings of event followers. On the embedded PostgreSQL they work in short transactions, one at a time.
     pub(crate) fn follower_config(&self) -> FollowerConfig {
         let default = FollowerConfig::default();
         if self.embedded { FollowerConfig { lanes: 1, slice: Some(EMBEDDED_SLICE), ..default } } else { default }
     }
 
-    /// Relays signals to other processes and from them, for as long as anybody here needs them.
+    /// Starts relaying signals to and from other processes, until the last task that needs them has ended.
     pub(crate) fn support(&self) {
         let Some(bus) = self.relay.clone() else { return };
         self.supervisor.spawn_support("signals", "other processes hear of changes and of new work later", move || {

@@ -8,43 +8,43 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tidegate_kernel::Environment;
 
-/// The shortest secret, in bytes.
+/// The least length of a secret, in bytes.
 const MINIMUM: usize = 32;
 
-/// Why there is no usable secret.
+/// The secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Too short to be safe.
+    /// It is too short to be safe; the value is its length in bytes.
     #[error("TIDEGATE_SECRET has {0} bytes and needs at least {MINIMUM}; make one with `openssl rand -hex 32`")]
     TooShort(usize),
-    /// The file in the data directory cannot be read or made.
+    /// The file in the data directory cannot be read or created.
     #[error("the secret in {path}: {source}")]
     File {
-        /// Where it is.
+        /// The path of the file.
         path: String,
-        /// What went wrong.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// The secret that everything else is derived from: servers that share a database share it.
+/// The secret that all keys are derived from. Servers that share a database share it.
 #[derive(Clone)]
 pub struct MasterSecret(Vec<u8>);
 
 impl MasterSecret {
-    /// A secret that was configured.
+    /// A secret from the settings.
     ///
     /// # Errors
-    /// [`SecretError::TooShort`] below 32 bytes.
+    /// [`SecretError::TooShort`] if it has fewer than 32 bytes.
     pub fn new(secret: &str) -> Result<Self, SecretError> {
         let secret = secret.trim().as_bytes().to_vec();
         if secret.len() < MINIMUM { Err(SecretError::TooShort(secret.len())) } else { Ok(Self(secret)) }
     }
 
-    /// The secret kept in `directory`, made at the first start and readable by its owner alone.
+    /// The secret in `directory`. The first start creates it, readable by its owner alone.
     ///
     /// # Errors
-    /// [`SecretError`] when the file can be neither read nor made, or holds too little.
+    /// [`SecretError`] if the file can be neither read nor created, or if its secret is too short.
     pub fn in_directory(directory: &Path, env: &Environment) -> Result<Self, SecretError> {
         let path = directory.join("secret");
         let failed = |source| SecretError::File { path: path.display().to_string(), source };
@@ -60,8 +60,8 @@ impl MasterSecret {
         Self::new(&std::fs::read_to_string(&path).map_err(failed)?)
     }
 
-    /// A 32-byte key for one purpose: HMAC-SHA-256 (RFC 2104) of the purpose under the secret. Keys for two purposes tell nothing of
-    /// each other or of the secret.
+    /// Derives a 32-byte key for one purpose: HMAC-SHA-256 (RFC 2104) of the purpose under the secret. A key reveals
+    /// nothing about the keys for other purposes or about the secret.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         keyed_digest(&self.0, &[purpose.as_bytes()])
@@ -74,7 +74,7 @@ impl fmt::Debug for MasterSecret {
     }
 }
 
-/// HMAC-SHA-256 over `parts`, one after the other.
+/// HMAC-SHA-256 over the concatenation of `parts`.
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
 pub(crate) fn keyed_digest(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");

@@ -1,4 +1,4 @@
-//! A server: opens its stores, wires its services, listens, works, and stops without losing anything.
+//! A server: opens its store, wires its services, listens, runs background work, and shuts down without losing work.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ use crate::settings::Settings;
 use crate::store::{OpenStore, keep_embedded};
 use crate::workers::Workers;
 
-/// How long a connection may be idle: longer than the 60 s after which load balancers give theirs up, so that a request never
-/// meets a connection that the server is just closing.
+/// The idle timeout of a connection. It is longer than the 60 s of common load balancers, so that a request never
+/// arrives on a connection that the server is closing.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Why a server could not start.
+/// The server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A setting cannot be used.
@@ -39,32 +39,32 @@ pub enum StartError {
     /// The secret is missing or too short.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The data directory cannot be made or written to.
+    /// The data directory cannot be created or written to.
     #[error("cannot write to the data directory {}: {source}; name another one with --data-dir", path.display())]
     DataDirectory {
         /// The directory.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: std::io::Error,
     },
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(String),
-    /// Tenants would not be kept apart.
+    /// Tenants are not isolated in the database; the value lists the violations.
     #[error("refusing to start, because tenants would not be kept apart:\n  {}", .0.join("\n  "))]
     Isolation(Vec<String>),
-    /// The address is taken or not ours.
+    /// The server cannot listen on the address: it is taken, or this machine does not have it.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What went wrong.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
 impl StartError {
-    /// A setting that cannot be used, or a defect in what is built in.
+    /// A setting that cannot be used, or a defect in built-in data.
     pub(crate) fn setting(error: impl std::fmt::Display) -> Self {
         Self::Setting(error.to_string())
     }
@@ -88,7 +88,7 @@ pub struct Application {
     works: bool,
 }
 
-/// Asks a server to stop.
+/// Shuts a server down gracefully.
 #[derive(Clone)]
 pub struct StopHandle {
     server: ServerHandle,
@@ -96,7 +96,7 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Takes no more work, and ends when the requests under way have been answered or their time is over.
+    /// Stops taking work. Returns when the requests under way have been answered or the shutdown timeout is over.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.server.stop(true).await;
@@ -104,15 +104,15 @@ impl StopHandle {
 }
 
 impl Application {
-    /// Opens everything and listens; requests wait until [`Application::run`].
+    /// Opens the store, wires the services and listens. Requests wait until [`Application::run`] is called.
     ///
     /// # Errors
-    /// [`StartError`] with what to change.
+    /// [`StartError`] if the server cannot start; its text says what to change.
     pub async fn build(settings: &Settings, env: Environment) -> Result<Self, StartError> {
         let mut checked = CheckedSettings::read(settings)?;
         let origins = Origins::new(&settings.cors_origins).map_err(StartError::Setting)?;
         let failed = |source| StartError::Listen { address: settings.listen, source };
-        // Connections wait in the queue until the server runs.
+        // Connections wait in the backlog of the socket until the server runs.
         let listener = TcpListener::bind(settings.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if settings.is_embedded() {
@@ -122,7 +122,7 @@ impl Application {
             Some(secret) => secret,
             None => MasterSecret::in_directory(&settings.data_dir, &env)?,
         };
-        // Before anything is made that measures.
+        // The recorder must exist before anything records a metric.
         let recorder = measures::recorder();
         let open = OpenStore::open(settings, &env).await?;
         let violations = open.store.isolation_violations().await?;
@@ -140,28 +140,28 @@ impl Application {
         Ok(Self { address, server, services, workers, open, shutdown_timeout, works: settings.role.works() })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The services, for tests and for commands that bring a server with them.
+    /// The services, for tests and for commands that start a server of their own.
     #[must_use]
     pub const fn services(&self) -> &Services {
         &self.services
     }
 
-    /// What stops it gracefully.
+    /// A handle that shuts the server down gracefully.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle { server: self.server.handle(), stopping: self.services.platform.stopping.clone() }
     }
 
-    /// Serves and works until it is stopped, then lets what is under way finish.
+    /// Serves requests and runs background work until the server is stopped. Work under way is finished.
     ///
     /// # Errors
-    /// An error of the listening socket.
+    /// An I/O error of the listening socket.
     pub async fn run(self) -> std::io::Result<()> {
         let Platform { supervisor, stopping, .. } = self.services.platform.clone();
         self.workers.support();
@@ -187,14 +187,15 @@ impl Application {
     }
 }
 
-/// Makes the data directory where it is missing, and tries to write into it.
+/// Creates the data directory if it is missing, and checks that it can be written to.
 fn make_directory(directory: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::DataDirectory { path: directory.to_owned(), source };
     std::fs::create_dir_all(directory).map_err(failed)?;
     tempfile::tempfile_in(directory).map(drop).map_err(failed)
 }
 
-/// The page that shows the API. It asks nobody else, so that it works without a network and tells nobody of this server.
+/// The page that shows the API. It makes no request to other servers, so it works offline and reveals nothing about
+/// this server.
 fn documentation() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json").validator_url("none"))
 }

@@ -21,13 +21,13 @@ use crate::tenancy::TenancyServices;
 use crate::workers::Workers;
 use crate::workflows::WorkflowServices;
 
-/// What handlers are given. There is nothing in it that issues scopes: a handler has those of its caller, and what works
-/// across tenants got its scope when it was wired.
+/// The services that handlers use. Nothing in it issues scopes: a handler uses the scope of its caller, and a service
+/// that works across tenants got its scope when it was wired.
 #[derive(Clone)]
 pub struct Services {
     /// Time, the store, signals, and the supervisor of background tasks.
     pub platform: Platform,
-    /// People, workspaces, and who may do what where.
+    /// People, workspaces and their access rights.
     pub tenancy: TenancyServices,
     /// Events, patterns and suggestions.
     pub(crate) events: EventServices,
@@ -37,18 +37,18 @@ pub struct Services {
     pub(crate) billing: BillingServices,
     /// Background jobs and mail.
     pub(crate) jobs: JobServices,
-    /// What is measured.
+    /// Metrics.
     pub(crate) monitor: Monitor,
     /// Seals and opens the cursors of lists.
     pub(crate) cursors: Cursors,
 }
 
 impl Services {
-    /// Wires the services and the background work: the composition root. The issuer of scopes is made here and goes to the
-    /// background work alone.
+    /// The composition root: wires the services and the background work. It creates the issuer of scopes, which only
+    /// the background work keeps.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where a setting cannot be used.
+    /// [`StartError::Setting`] if a setting cannot be used.
     #[expect(clippy::disallowed_methods, reason = "this is where the program is wired together")]
     pub(crate) fn wire(
         settings: &Settings,

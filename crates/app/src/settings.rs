@@ -52,35 +52,35 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_ROLE", value_enum, default_value = "all")]
     pub role: Role,
 
-    /// Where the embedded PostgreSQL and the secret live when no DATABASE_URL is given
+    /// Directory of the embedded PostgreSQL and the secret, when no DATABASE_URL is given
     #[arg(long, env = "TIDEGATE_DATA_DIR", default_value = "tidegate-data")]
     pub data_dir: PathBuf,
 
-    /// PostgreSQL 15 or newer; without it the embedded one serves this process
+    /// PostgreSQL 15 or newer; default: an embedded PostgreSQL for this process alone
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// Login of its own for the engine; default: DATABASE_URL
+    /// The engine's own database login; default: DATABASE_URL
     #[arg(long, env = "ENGINE_DATABASE_URL", hide_env_values = true, requires = "database_url")]
     pub engine_database_url: Option<String>,
 
-    /// Login of its own for what comes before a scope; default: DATABASE_URL
+    /// Database login for work before a workspace is known, such as logging in; default: DATABASE_URL
     #[arg(long, env = "DIRECTORY_DATABASE_URL", hide_env_values = true, requires = "database_url")]
     pub directory_database_url: Option<String>,
 
-    /// Connections of each pool to a served PostgreSQL
+    /// Most connections of each pool to a PostgreSQL server
     #[arg(long, env = "TIDEGATE_MAX_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub max_connections: u32,
 
-    /// Redis for limits and signals across processes; without it both stay inside this process
+    /// Redis for rate limits and signals across processes; without it both stay inside this process
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
-    /// Secret of the installation, at least 32 bytes; embedded, one is made in the data directory
+    /// Secret of the installation, at least 32 bytes; when embedded, one is created in the data directory
     #[arg(long, env = "TIDEGATE_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
 
-    /// Plan of a new workspace; default: unlimited when embedded, free when served
+    /// Plan of a new workspace; default: unlimited when embedded, free with a PostgreSQL server
     #[arg(long, env = "TIDEGATE_DEFAULT_PLAN")]
     pub default_plan: Option<String>,
 
@@ -88,39 +88,40 @@ pub struct Settings {
     #[arg(long = "rate-limit", env = "TIDEGATE_RATE_LIMITS", value_name = "NAME=N/PERIOD|off", value_delimiter = ',')]
     pub rate_limits: Vec<String>,
 
-    /// Lets http.request reach this private address; may be repeated
+    /// Private address that http.request may reach; may be repeated
     #[arg(long = "allow-host", env = "TIDEGATE_ALLOW_HOSTS", value_name = "HOST:PORT", value_delimiter = ',')]
     pub allow_hosts: Vec<String>,
 
-    /// Network whose forwarding headers name the caller's address; may be repeated
+    /// Network of proxies whose forwarding headers give the caller's address; may be repeated
     #[arg(long = "trusted-proxy", env = "TIDEGATE_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
 
-    /// After which time the data of a deleted workspace is erased, such as `12h` or `30d`
+    /// How long after its deletion a workspace is erased, such as `12h` or `30d`
     #[arg(long, env = "TIDEGATE_ERASE_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
     pub erase_after: Duration,
 
-    /// How long a log-in is kept after it has ended
+    /// Retention of login sessions after their end
     #[arg(long, env = "TIDEGATE_KEEP_SESSIONS", default_value = "30d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub keep_sessions: Duration,
 
-    /// How long it is kept what people did to their accounts
+    /// Retention of account events: what people did to their own accounts
     #[arg(long, env = "TIDEGATE_KEEP_ACCOUNT_EVENTS", default_value = "400d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub keep_account_events: Duration,
 
-    /// How long it is kept what was used, from the beginning of its month or day on
+    /// Retention of usage counters, from the beginning of their month or day
     #[arg(long, env = "TIDEGATE_KEEP_USAGE", default_value = "1100d", value_name = "DURATION", value_parser = at_least::<93>)]
     pub keep_usage: Duration,
 
-    /// How long the dedupe keys of runs are kept
+    /// Retention of the dedupe keys of runs
     #[arg(long, env = "TIDEGATE_KEEP_DEDUPE_KEYS", default_value = "32d", value_name = "DURATION", value_parser = at_least::<32>)]
     pub keep_dedupe_keys: Duration,
 
-    /// How long mails are kept where no mail server is set
+    /// Retention of mails that are stored because no mail server is set
     #[arg(long, env = "TIDEGATE_KEEP_MAILS", default_value = "30d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub keep_mails: Duration,
 
-    /// Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; without it mails are kept in the database
+    /// Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; without it mails are
+    /// stored in the database
     #[arg(long, env = "SMTP_URL", hide_env_values = true, requires = "mail_from")]
     pub smtp_url: Option<String>,
 
@@ -132,25 +133,25 @@ pub struct Settings {
     #[arg(long = "cors-origin", env = "TIDEGATE_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
 
-    /// Person, by id, who operates this installation: sees runs that the engine set aside; may be repeated
+    /// Operator of this installation, by person id, who sees the runs in quarantine; may be repeated
     #[arg(long = "operator", env = "TIDEGATE_OPERATORS", value_name = "USR_ID", value_delimiter = ',')]
     pub operators: Vec<String>,
 
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
 
-    /// What is logged, such as `info` or `tidegate=debug,warn`
+    /// Log filter, such as `info` or `tidegate=debug,warn`
     #[arg(long, env = "TIDEGATE_LOG", default_value = "info")]
     pub log: String,
 
-    /// Seconds that a stopping server gives to requests and steps under way
+    /// Seconds that requests and steps under way get to finish at shutdown
     #[arg(long, env = "TIDEGATE_SHUTDOWN_SECONDS", default_value_t = 20)]
     pub shutdown_seconds: u64,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The longest time that anything is kept: ten years.
+/// The longest retention: ten years.
 const MAX_KEPT: Duration = Duration::from_secs(3_660 * 86_400);
 
 fn erase_after(text: &str) -> Result<Duration, String> {
@@ -159,7 +160,7 @@ fn erase_after(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a duration such as 12h or 30d, at most 3660d".to_owned())
 }
 
-/// A time of at least so many days.
+/// A duration of at least so many days.
 fn at_least<const DAYS: u32>(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|duration| (DAY * DAYS..=MAX_KEPT).contains(duration))
@@ -167,13 +168,13 @@ fn at_least<const DAYS: u32>(text: &str) -> Result<Duration, String> {
 }
 
 impl Settings {
-    /// Whether the embedded PostgreSQL serves this process.
+    /// Whether this process uses the embedded PostgreSQL.
     #[must_use]
     pub const fn is_embedded(&self) -> bool {
         self.database_url.is_none()
     }
 
-    /// The plan that a new workspace gets.
+    /// The plan of a new workspace.
     #[must_use]
     pub fn plan(&self) -> &str {
         match &self.default_plan {

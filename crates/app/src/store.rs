@@ -1,4 +1,4 @@
-//! Opening the store: a served PostgreSQL, or the one inside the binary.
+//! Opening the store: on a PostgreSQL server, or on the one embedded in the binary.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use tidegate_postgres::{PgStore, PgStoreConfig};
 use crate::server::StartError;
 use crate::settings::Settings;
 
-/// How long the checkpoint before a stop may take. Without it nothing is lost, and the next start takes longer.
+/// The timeout of the checkpoint at shutdown. Without the checkpoint nothing is lost, but the next start takes longer.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
 
-/// A store, and the embedded PostgreSQL where that is what it lives in.
+/// A store, and the embedded PostgreSQL if it lives in that.
 pub(crate) struct OpenStore {
     pub(crate) store: PgStore,
     embedded: Option<EmbeddedPostgres>,
 }
 
 impl OpenStore {
-    /// Opens what the settings name. Only the embedded one is migrated here.
+    /// Opens the store that the settings name. Only an embedded database is migrated here.
     pub(crate) async fn open(settings: &Settings, env: &Environment) -> Result<Self, StartError> {
         match &settings.database_url {
             Some(url) => {
@@ -45,7 +45,7 @@ impl OpenStore {
     }
 
     async fn open_embedded(settings: &Settings, env: &Environment) -> Result<Self, StartError> {
-        // Where the user has no home that can be written, this starts the program again, with a cache beside the data.
+        // If the user has no writable home directory, this starts the program again, with a cache beside the data.
         tidegate_embedded_postgres::cache::ensure(&settings.data_dir.join("cache")).map_err(|error| {
             StartError::Store(format!("the embedded PostgreSQL has no folder to unpack to: {error}"))
         })?;
@@ -66,10 +66,10 @@ impl OpenStore {
         Ok(Self { store, embedded: Some(embedded) })
     }
 
-    /// Closes the connections, then the PostgreSQL that is ours.
+    /// Closes the connections, then the embedded PostgreSQL.
     pub(crate) async fn close(self) {
         if self.embedded.is_some() {
-            // What is left of the log is removed, and the next start has nothing to recover.
+            // Removes the rest of the write-ahead log, so that the next start has nothing to recover.
             let checkpoint = self.store.run_embedded_chore(CHECKPOINT);
             match tokio::time::timeout(LAST_CHECKPOINT, checkpoint).await {
                 Ok(Ok(())) => {}
@@ -86,13 +86,13 @@ impl OpenStore {
         }
     }
 
-    /// The log of the embedded PostgreSQL, which needs [`keep_embedded`].
+    /// The write-ahead log of the embedded PostgreSQL, which [`keep_embedded`] maintains.
     pub(crate) fn embedded_wal(&self) -> Option<Wal> {
         self.embedded.as_ref().map(|embedded| embedded.wal().clone())
     }
 }
 
-/// Does for the embedded PostgreSQL what a served one does in the background, for as long as it is polled.
+/// Maintains the embedded PostgreSQL, as a server does in the background, for as long as this future is polled.
 pub(crate) async fn keep_embedded(store: PgStore, wal: Wal) {
     maintain(
         Schedule::default(),

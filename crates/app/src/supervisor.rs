@@ -1,4 +1,4 @@
-//! Supervises background tasks: one that panics or ends before it should is logged, counted and started again.
+//! Supervises background tasks: a task that panics or ends too early is logged, counted and restarted.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -10,22 +10,22 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long until a task that failed is started again: after its first failure, and at most. It doubles with each failure.
+/// The backoff before a failed task is restarted: after its first failure, and at most. It doubles with each failure.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
-/// A task that has run for so long since its last failure counts as up.
+/// A task that has run this long since its last failure counts as up.
 const STEADY: Duration = Duration::from_secs(10);
 
 /// The background tasks of a server.
 #[derive(Clone)]
 pub struct Supervisor {
     states: Arc<Mutex<BTreeMap<&'static str, TaskState>>>,
-    /// Tasks that take no more work once the server stops.
+    /// Tasks that stop taking work when the server stops.
     work: Span,
-    /// Tasks that others need until they have ended.
+    /// Tasks that other tasks need until those have ended.
     support: Span,
 }
 
-/// Tasks that end at the same time.
+/// A group of tasks that end at the same time.
 #[derive(Clone)]
 struct Span {
     tasks: TaskTracker,
@@ -43,14 +43,14 @@ impl Span {
     }
 }
 
-/// A background task, for health.
+/// The state of a background task, for health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackgroundTask {
-    /// Which one.
+    /// Its name.
     pub name: &'static str,
-    /// What the server does not do while it is down.
+    /// What does not work while it is down.
     pub effect: &'static str,
-    /// Whether it runs, and has not failed a moment ago.
+    /// Whether it runs and has not failed recently.
     pub up: bool,
 }
 
@@ -61,14 +61,14 @@ struct TaskState {
 }
 
 impl Supervisor {
-    /// A supervisor of a server that is about to stop when `stopping` is cancelled.
+    /// A supervisor for a server that begins to stop when `stopping` is cancelled.
     pub(crate) fn new(stopping: CancellationToken) -> Self {
         let (work, support) = (Span::until(stopping), Span::until(CancellationToken::new()));
         Self { states: Arc::default(), work, support }
     }
 
-    /// Keeps a task running that MUST end by itself soon after the server has begun to stop. `start` begins it; `effect` says
-    /// what the server does not do, or does less well, while it is down.
+    /// Supervises a task that MUST end by itself soon after the server begins to stop. `start` begins it; `effect` says
+    /// what does not work, or works less well, while it is down.
     pub fn spawn<T: Future<Output = ()> + Send>(
         &self,
         name: &'static str,
@@ -78,7 +78,7 @@ impl Supervisor {
         self.keep_in(&self.work, name, effect, start);
     }
 
-    /// Keeps a task running that requests and other tasks need. It is dropped when the last of them has ended.
+    /// Supervises a task that requests and other tasks need. It is dropped when the last of them has ended.
     pub(crate) fn spawn_support<T: Future<Output = ()> + Send>(
         &self,
         name: &'static str,
@@ -104,7 +104,7 @@ impl Supervisor {
         span.tasks.spawn(async move { supervisor.keep(&over, name, start).await });
     }
 
-    /// Every task, by its name.
+    /// The state of every task, in the order of names.
     pub(crate) fn status(&self) -> Vec<BackgroundTask> {
         let steady = |failed_at: &Instant| failed_at.elapsed() >= STEADY;
         let task = |(name, state): (&&'static str, &TaskState)| BackgroundTask {
@@ -115,12 +115,12 @@ impl Supervisor {
         self.states().iter().map(task).collect()
     }
 
-    /// Waits until the tasks that work have ended, once the server stops.
+    /// Waits until the tasks that take work have ended, after the server has begun to stop.
     pub(crate) async fn wait(&self) {
         self.work.ended().await;
     }
 
-    /// Ends the tasks that are only there for others.
+    /// Ends the support tasks.
     pub(crate) async fn close(&self) {
         self.support.over.cancel();
         self.support.ended().await;
@@ -193,7 +193,7 @@ mod tests {
             let n = counted.fetch_add(1, Ordering::Relaxed);
             async move { assert!(n.is_multiple_of(2), "a defect") }
         });
-        // It is started at 0, 100, 300, 700 and 1,500 ms.
+        // The task is started at 0, 100, 300, 700 and 1,500 ms.
         let began = Instant::now();
         for (at, expected) in [(50, 1), (200, 2), (500, 3), (1_000, 4), (2_000, 5)] {
             tokio::time::sleep_until(began + Duration::from_millis(at)).await;

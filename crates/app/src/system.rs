@@ -1,4 +1,4 @@
-//! The machine's clock and random generator: the only place where either is read.
+//! The machine's clock and random generator. Nothing else reads either.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Requests that are no HTTP: a measure, and a warning a minute, instead of a line of the log for each.
+//! Malformed HTTP requests: a metric and one warning a minute, instead of one log line for each.
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,19 +12,20 @@ use tracing_subscriber::layer::Context;
 
 use crate::platform::Platform;
 
-/// Where actix-http reads requests. It writes an error for each connection that ends otherwise than it should.
+/// The target under which actix-http logs an error for each connection that ends abnormally.
 const HTTP_READER: &str = "actix_http::h1::dispatcher";
 
-/// What a filter of the log begins with, so that what is counted is heard whatever else the filter says.
+/// Begins every log filter, so that these errors reach [`UnreadableRequests`] whatever the rest of the filter says.
 pub(crate) const HEARD: &str = "actix_http::h1::dispatcher=error";
 
-/// How often what could not be read is told of, where there was any.
+/// The interval of the warning, if there were unreadable requests.
 const TOLD: Duration = Duration::from_secs(60);
 
-/// Requests that could not be read and have not been told of.
+/// Unreadable requests since the last warning.
 static UNTOLD: AtomicU64 = AtomicU64::new(0);
 
-/// Counts what callers do to connections, and keeps it out of the log: anybody can send what is no HTTP, as often as they like.
+/// Counts connection errors that callers cause and keeps them out of the log, because anybody can cause as many as they
+/// like.
 pub(crate) struct UnreadableRequests;
 
 impl<S: Subscriber> Layer<S> for UnreadableRequests {
@@ -42,7 +43,7 @@ impl<S: Subscriber> Layer<S> for UnreadableRequests {
     }
 }
 
-/// The text of an event.
+/// The message of a log event.
 #[derive(Default)]
 struct Message(String);
 
@@ -54,7 +55,7 @@ impl Visit for Message {
     }
 }
 
-/// Why a request could not be read, as a word; `None` for what is not the caller's doing.
+/// Why a request could not be read, as a metric label; `None` if the caller did not cause the error.
 fn reason(message: &str) -> Option<&'static str> {
     let error = message.strip_prefix("stream error: ")?;
     let known = [
@@ -68,14 +69,14 @@ fn reason(message: &str) -> Option<&'static str> {
     known.iter().find(|(beginning, _)| error.starts_with(beginning)).map(|(_, reason)| *reason)
 }
 
-/// Starts what tells of requests that could not be read.
+/// Starts the task that warns of unreadable requests.
 pub(crate) fn support(platform: &Platform) {
     let stopping = platform.stopping.clone();
     let effect = "requests that cannot be read are not told of";
     platform.supervisor.spawn("unreadable-requests", effect, move || report_unreadable_requests(stopping.clone()));
 }
 
-/// Tells once a minute, and once more at the end, how many requests could not be read.
+/// Warns once a minute, and once more at the end, of the number of unreadable requests.
 async fn report_unreadable_requests(stopping: CancellationToken) {
     let mut turns = tokio::time::interval(TOLD);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {

@@ -1,4 +1,4 @@
-//! What a server does besides answering requests, area by area. Each task ends by itself when the server stops.
+//! The background work of a server, area by area. Each task ends by itself when the server stops.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::{Services, unreadable};
 /// The background work of a server.
 pub(crate) struct Workers {
     services: Services,
-    /// Issues a scope to each task that works across tenants, every time that the task is started.
+    /// Issues a scope to each task that works across tenants, whenever the task is started.
     issuer: Arc<ScopeIssuer>,
 }
 
 impl Workers {
-    /// The background work of these services; nothing of it is started yet.
+    /// The background work of these services. None of it is started yet.
     pub(crate) const fn new(services: Services, issuer: Arc<ScopeIssuer>) -> Self {
         Self { services, issuer }
     }
 
-    /// Starts what every server does, whatever its role.
+    /// Starts the tasks that every server runs, whatever its role.
     pub(crate) fn support(&self) {
         let Services { platform, tenancy, workflows, billing, monitor, .. } = &self.services;
         platform.support();
@@ -30,7 +30,7 @@ impl Workers {
         unreadable::support(platform);
     }
 
-    /// Starts what works across tenants.
+    /// Starts the tasks that work across tenants.
     pub(crate) fn start(&self) {
         let Services { platform, tenancy, events, workflows, jobs, .. } = &self.services;
         tenancy.start(platform, &self.issuer);
@@ -39,7 +39,7 @@ impl Workers {
         jobs.start(platform, &self.issuer);
     }
 
-    /// Writes what is still kept in memory, once everything else has ended.
+    /// Writes the counts that are still in memory, after all tasks have ended.
     pub(crate) async fn finish(&self) {
         self.services.billing.write_calls().await;
     }

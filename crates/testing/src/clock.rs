@@ -1,4 +1,4 @@
-//! Time and randomness that a test decides.
+//! Time and randomness under the control of a test.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{Clock, Entropy, Environment};
 
-/// A clock that moves only when it is told to, or by a fixed step with every reading.
+/// A clock that moves only when a test moves it, or by a fixed step at every reading.
 #[derive(Debug)]
 pub struct TestClock {
     now: Mutex<DateTime<Utc>>,
@@ -14,19 +14,19 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    /// A clock that stands at `now`.
+    /// A clock that stands still at `now`.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Arc<Self> {
         Arc::new(Self { now: Mutex::new(now), step: TimeDelta::zero() })
     }
 
-    /// A clock that goes on by a millisecond with every reading, so that ids sort in the order of their making.
+    /// A clock that moves by a millisecond at every reading, so that ids sort in the order of their creation.
     #[must_use]
     pub fn ticking(now: DateTime<Utc>) -> Arc<Self> {
         Arc::new(Self { now: Mutex::new(now), step: TimeDelta::milliseconds(1) })
     }
 
-    /// Sets the clock, backwards too.
+    /// Sets the clock, also backwards.
     pub fn set(&self, now: DateTime<Utc>) {
         self.change(|time| *time = now);
     }
@@ -50,14 +50,14 @@ impl Clock for TestClock {
     }
 }
 
-/// Bytes that follow from a seed, so that a failure can be repeated. Not for secrets.
+/// Reproducible random bytes from a seed. Not for secrets.
 #[derive(Debug)]
 pub struct SeededEntropy {
     state: Mutex<u64>,
 }
 
 impl SeededEntropy {
-    /// The sequence that belongs to `seed`.
+    /// The random sequence of `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(seed) })
@@ -89,14 +89,14 @@ pub fn environment(clock: Arc<TestClock>, seed: u64) -> Environment {
     Environment::new(clock, SeededEntropy::new(seed))
 }
 
-/// An environment for tests to which neither the time nor the ids matter: a ticking clock that begins now, where the
-/// database has its partitions, and ids that no other test makes, for what tests share.
+/// An environment for tests that depend on neither the time nor the ids. Its ticking clock begins now, since the
+/// database has partitions for the present, and no other test makes the same ids, since tests share a database.
 #[must_use]
 pub fn test_environment() -> Environment {
     test_clock().1
 }
 
-/// The same with its clock, for tests that go on in time.
+/// The same with its clock, for tests that move the time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "partitions of a database follow its real time")]
 pub fn test_clock() -> (Arc<TestClock>, Environment) {

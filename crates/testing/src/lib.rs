@@ -1,7 +1,7 @@
-//! What tests of every crate share: a database of their own, a clock that they set, scopes without a log-in, and the
-//! contract suites that each port's adapters have to pass.
+//! Shared by the tests of every crate: a database for each test, a clock that tests set, scopes without a login, and
+//! the contract suites that the adapters of each port have to pass.
 //!
-//! Helpers here panic where they fail, because that is how a test says so. Nothing but a test may depend on this crate.
+//! Helpers here panic when they fail, so that the test fails. This is test-only code; only tests may depend on it.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 pub mod catalog;

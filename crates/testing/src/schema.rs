@@ -1,4 +1,4 @@
-//! What holds for the migrations on every kind of PostgreSQL.
+//! Checks of the migrations, for every kind of PostgreSQL.
 
 use sqlx::Connection;
 use tidegate_postgres::migrate::Schema;
@@ -6,8 +6,8 @@ use tidegate_postgres::migrate::Schema;
 use crate::catalog::description;
 use crate::database::TestDatabase;
 
-/// Takes back one migration more each time, and applies them again: the schema is the same each time, and nothing is
-/// left of it when all were taken back. `database` has no migration yet.
+/// Reverts one migration more each time and applies them again: the schema is the same each time, and nothing is left
+/// of it when all are reverted. `database` has no migration yet.
 pub async fn goes_up_down_and_up_again(database: &TestDatabase) {
     let before = describe(database).await;
     let migrations = change(database, None).await;
@@ -21,7 +21,7 @@ pub async fn goes_up_down_and_up_again(database: &TestDatabase) {
     same(&before, &describe(database).await, migrations);
 }
 
-/// Up, or down by some steps. The connection ends here: an embedded PostgreSQL has one.
+/// Migrates up, or down by some steps, and closes the connection, since an embedded PostgreSQL has only one.
 async fn change(database: &TestDatabase, down: Option<usize>) -> usize {
     let mut schema = Schema::connect(database.admin_url()).await.expect("the database answers");
     match down {

@@ -1,11 +1,11 @@
-//! A signal bus on which nothing is ever heard, so that only what the database says counts.
+//! A signal bus that delivers nothing, so that only the state of the database counts.
 
 use std::future::pending;
 
 use async_trait::async_trait;
 use tidegate_kernel::{Received, Signal, SignalBus, SignalStream, Topic};
 
-/// Both ends of it.
+/// Both ends of the silent bus.
 #[derive(Debug, Clone, Copy)]
 pub struct Silence;
 

@@ -10,7 +10,7 @@ pub fn step_types() -> Arc<StepRegistry> {
     Arc::new(tidegate_engine::handlers::step_types().expect("the types are well formed"))
 }
 
-/// One of them.
+/// One of these step types.
 #[must_use]
 pub fn step_type(name: &str) -> Arc<StepType> {
     step_types().get(name).expect("there is a type of this name").clone()

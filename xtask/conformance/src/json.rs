@@ -1,7 +1,7 @@
 //! The JSON parsing test suite: <https://github.com/nst/JSONTestSuite>, `test_parsing`.
 //!
-//! A text is read as the body of a request and as a document of a workflow. What begins with `y_` has to be taken, with
-//! `n_` refused; with `i_` a reader may do either.
+//! Each text is parsed as a request body and as a workflow document. A file that begins with `y_` must be accepted, one
+//! with `n_` refused, and one with `i_` may be either.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tidegate_workflows::definition::{Format, to_json};
 use crate::Failure;
 use crate::report::{Outcome, Report};
 
-/// Reads every file of `folder` both ways.
+/// Parses every file of `folder` both ways.
 pub(crate) fn run(folder: &Path, report: &mut Report) -> Result<(), Failure> {
     let read = |cause| Failure::Read { path: folder.to_owned(), cause };
     let entries = fs::read_dir(folder).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;

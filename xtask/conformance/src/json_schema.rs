@@ -1,6 +1,6 @@
 //! The JSON Schema test suite: <https://github.com/json-schema-org/JSON-Schema-Test-Suite>, `tests/draft2020-12`.
 //!
-//! Schemas are compiled and values checked as `inputs` of a workflow are.
+//! Schemas are compiled and values checked in the same way as the `inputs` of a workflow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use tidegate_workflows::input::{InputProblem, InputSchema};
 use crate::Failure;
 use crate::report::{Outcome, Report};
 
-/// Files that ask for what is decided otherwise.
+/// Files about behaviour that Tidegate has decided otherwise.
 const LEFT_OUT: [(&str, &str); 2] = [
     ("format", "formats are asserted: this file asks for annotations alone"),
     ("optional/format/unknown", "a format that is not known is refused when a document is saved"),
 ];
 
-/// What refuses a schema that the suite takes, and why.
+/// Limits that refuse a schema of the suite, and why.
 const LIMITS: [(&str, &str); 4] = [
     ("has to stay in this schema", "other documents are not fetched"),
     ("leads back to itself", "schemas do not contain themselves, so that checking is bounded"),
@@ -75,7 +75,7 @@ fn text(of: &Value) -> &str {
     of["description"].as_str().unwrap_or_default()
 }
 
-/// The JSON files below `folder`, in order.
+/// The JSON files below `folder`, sorted.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let read = |cause| Failure::Read { path: folder.to_owned(), cause };
     let mut found = Vec::new();

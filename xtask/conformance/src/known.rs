@@ -1,13 +1,13 @@
-//! The lists of cases in which we differ from a suite, each with its reason.
+//! The lists of known differences from a suite, each with its reason.
 
 use std::collections::BTreeMap;
 
 use crate::Failure;
 
-/// Cases by name, with the reason why each may fail.
+/// The names of cases that may fail, with the reasons.
 pub(crate) type Known = BTreeMap<String, String>;
 
-/// Reads a list: a line is `file/case - reason`; `#` begins a comment.
+/// Parses a list: a line is `file/case - reason`; `#` begins a comment.
 pub(crate) fn read(suite: &str, text: &str) -> Result<Known, Failure> {
     let mut known = Known::new();
     for (line, number) in text.lines().zip(1..) {

@@ -1,7 +1,7 @@
-//! Runs public conformance suites, which lie in a folder outside of the repository, against our own code.
+//! Runs public conformance suites, which are in a folder outside of the repository, against Tidegate's own code.
 //!
-//! Each suite is a module that turns its files into cases and says of each whether it passed, failed or was skipped. A
-//! case may fail only where the list of its suite in `known/` says why, and a listed case that passes is an error too.
+//! Each suite is a module that turns its files into cases and reports whether each passed, failed or was skipped. A
+//! case may fail only if the list of its suite in `known/` says why, and a listed case that passes is an error too.
 
 mod cel;
 mod json;
@@ -17,21 +17,21 @@ use std::process::ExitCode;
 
 use crate::report::Report;
 
-/// Why a suite could not be run.
+/// A suite could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// A file or a folder cannot be read.
     #[error("reading {}: {cause}", path.display())]
     Read { path: PathBuf, cause: io::Error },
-    /// A file is not what its suite says that it is.
+    /// A file does not have the format of its suite.
     #[error("{}: {detail}", path.display())]
     Format { path: PathBuf, detail: String },
-    /// A list of known differences has a line that is none.
+    /// A line in a list of known differences cannot be parsed.
     #[error("{0}")]
     Known(String),
 }
 
-/// One suite: its name, its folder in the suites' folder, its list of known differences, and what runs it.
+/// A suite: its name, its folder in the suites' folder, its list of known differences, and the function that runs it.
 struct Suite {
     name: &'static str,
     folder: &'static str,

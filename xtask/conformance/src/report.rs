@@ -1,21 +1,21 @@
-//! What came of each case, counted per file, and the comparison with the list of known differences.
+//! The outcomes of cases, counted per file, and their comparison with the list of known differences.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::known::Known;
 
-/// What came of one case.
+/// The outcome of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passed,
-    /// It differs, and how.
+    /// The result differs; the value says how.
     Failed(String),
-    /// It asks for something that we do not have, and why not.
+    /// The case needs a feature that does not exist; the value says why.
     Skipped(&'static str),
 }
 
-/// How many cases came to what.
+/// The number of cases by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     passed: usize,
@@ -59,7 +59,7 @@ impl Report {
         self.cases.push((full, outcome));
     }
 
-    /// How many cases of all files came to what.
+    /// The number of cases by outcome in all files.
     pub(crate) fn total(&self) -> Count {
         self.files.values().fold(Count::default(), |sum, count| Count {
             passed: sum.passed + count.passed,
@@ -68,7 +68,7 @@ impl Report {
         })
     }
 
-    /// Every case that is not as the list says, in words.
+    /// A sentence for every case whose outcome is not as the list says.
     pub(crate) fn compare(&self, known: &Known) -> Vec<String> {
         let mut unexpected = Vec::new();
         let mut failed = BTreeMap::new();

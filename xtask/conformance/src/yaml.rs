@@ -1,7 +1,7 @@
 //! The YAML test suite: <https://github.com/yaml/yaml-test-suite>, `src`.
 //!
-//! Texts are read as documents of a workflow are: one document, texts as keys, no tags but the core schema's. A text that
-//! is valid YAML and asks for more than that is skipped, with what it asks for.
+//! Texts are parsed like workflow documents: one document, texts as keys, and no tags except those of the core schema.
+//! A text that is valid YAML and needs more than that is skipped, with the reason.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tidegate_workflows::definition::{Format, to_json};
 use crate::Failure;
 use crate::report::{Outcome, Report};
 
-/// What refuses valid YAML, and why.
+/// Limits that refuse valid YAML, and why.
 const LIMITS: [(&str, &str); 6] = [
     ("holds a second document", "a workflow is one document"),
     ("the document is empty", "a workflow is one document"),
@@ -22,7 +22,7 @@ const LIMITS: [(&str, &str); 6] = [
     ("this alias stands inside of what it names", "a value does not contain itself"),
 ];
 
-/// Reads every case of every file of `folder`.
+/// Parses every case of every file in `folder`.
 pub(crate) fn run(folder: &Path, report: &mut Report) -> Result<(), Failure> {
     let read = |cause| Failure::Read { path: folder.to_owned(), cause };
     let entries = fs::read_dir(folder).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
@@ -61,10 +61,10 @@ fn outcome(source: &str, fails: bool, json: Option<&str>) -> Outcome {
     }
 }
 
-/// The text as it is meant: the suite has signs for what cannot be seen.
+/// Replaces the suite's signs for invisible characters.
 fn written(source: &str) -> String {
     let mut text = source.replace('␣', " ").replace('←', "\r").replace('⇔', "\u{feff}").replace('↵', "");
-    // A tab is drawn as an arrow as long as it is wide.
+    // A tab is written as an arrow of the tab's width.
     for tab in ["————»", "———»", "——»", "—»", "»"] {
         text = text.replace(tab, "\t");
     }

@@ -1,4 +1,4 @@
-//! One table as an entity.
+//! The sea-orm entity of a table.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -27,7 +27,7 @@ const COLUMNS: &str = "
     order by a.attnum";
 
 impl Table {
-    /// Reads it from the catalogs.
+    /// Reads the table from the catalogs.
     pub(crate) async fn read(connection: &mut PgConnection, name: &str) -> Result<Self, Box<dyn Error>> {
         let columns: Vec<Column> = sqlx::query_as(COLUMNS).bind(name).fetch_all(connection).await?;
         if columns.is_empty() {
@@ -36,7 +36,7 @@ impl Table {
         Ok(Self { name: name.to_owned(), columns })
     }
 
-    /// The text of its file.
+    /// The source of its entity.
     pub(crate) fn file(&self) -> Result<String, Box<dyn Error>> {
         let name = &self.name;
         let has_times = self.columns.iter().any(|column| column.kind.starts_with("timestamp"));
@@ -90,7 +90,7 @@ impl Column {
     }
 }
 
-/// A column's name as a field.
+/// A column's name as a Rust identifier.
 fn identifier(name: &str) -> String {
     match name {
         "type" | "ref" | "match" | "move" | "use" | "where" => format!("r#{name}"),
@@ -98,7 +98,7 @@ fn identifier(name: &str) -> String {
     }
 }
 
-/// The text of `mod.rs`.
+/// The source of `mod.rs`.
 pub(crate) fn module(tables: &[String]) -> String {
     let mut names: Vec<_> = tables.iter().map(String::as_str).collect();
     names.sort_unstable();

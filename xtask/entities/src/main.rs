@@ -1,8 +1,8 @@
-//! Entities of the tables that repositories reach through sea-orm, from PostgreSQL's own catalogs.
+//! Generates entities from PostgreSQL's catalogs, for the tables that repositories use through sea-orm.
 //!
-//! sea-orm's generator would bring its command line and three more database drivers into every build; what these
-//! entities need of it is one struct a table. It prints a JSON object of file names and texts, formatted as rustfmt
-//! would, and writes nothing: `cargo xtask codegen` writes or compares.
+//! sea-orm's generator would add its command line and three more database drivers to every build, but these entities
+//! need only one struct per table. This prints a JSON object of file names and sources, formatted like rustfmt does,
+//! and writes no file: `cargo xtask codegen` writes or compares them.
 
 mod entity;
 

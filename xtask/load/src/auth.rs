@@ -1,4 +1,4 @@
-//! `GET /auth/me`, which every other request begins like; and log-ins that fail.
+//! `GET /auth/me`, whose authentication every other request shares, and failed logins.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::{Setting, login, prepare, story};
 
 const CONNECTIONS: usize = 16;
 
-/// Measures it.
+/// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
     let person = story::person(&setting.server).await?;
     let (mut rates, mut p99, mut bare) = (Vec::new(), Vec::new(), Vec::new());
@@ -32,7 +32,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Report, Failure> {
     })
 }
 
-/// The person by their id, as often as PostgreSQL can over as many connections.
+/// The rate at which PostgreSQL alone can read the person by id, over as many connections.
 async fn bare_rate(setting: &Setting) -> Result<f64, Failure> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {

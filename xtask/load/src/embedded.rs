@@ -1,5 +1,5 @@
-//! The server with the PostgreSQL inside: what one tenant's events cost another, how fast detection is, and what all of it
-//! takes of the disk and of memory. It starts the server itself, on a new folder for each round.
+//! The server with the embedded PostgreSQL: how much one tenant's events slow down another, how fast detection is, and
+//! the use of disk and memory. It starts the server itself, on a new folder for each round.
 
 use std::convert::Infallible;
 use std::fs;
@@ -17,16 +17,16 @@ use crate::http::Client;
 use crate::measure::{Latencies, Metric, Report};
 use crate::story;
 
-/// Events of a request.
+/// Events in one request.
 const BATCH: usize = 1_000;
-/// How long the other tenant rests between two requests.
+/// The pause of the other tenant between two requests.
 const REST: Duration = Duration::from_millis(10);
-/// How often it is looked how far detection is, and how large the log.
+/// How often the progress of detection and the size of the write-ahead log are measured.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long detection may take before the benchmark gives up.
+/// The timeout of detection.
 const DETECTION: Duration = Duration::from_secs(900);
 
-/// What a round found: milliseconds in the latencies, seconds, MiB.
+/// The results of a round: latencies in milliseconds, durations in seconds, sizes in MiB.
 #[derive(Default)]
 struct Found {
     sending: Latencies,
@@ -40,7 +40,7 @@ struct Found {
     peak: f64,
 }
 
-/// Measures it with `asked` events of one tenant while another asks, then with `events` while nobody does.
+/// Measures the server with `asked` events of one tenant while another sends requests, then with `events` alone.
 pub(crate) async fn run(setting: &Setting, program: &Path, asked: usize, events: usize) -> Result<Report, Failure> {
     let mut rounds = Vec::new();
     for n in 0..setting.rounds {
@@ -85,7 +85,7 @@ async fn round(program: &Path, folder: &Folder, asked: usize, events: usize) -> 
     found.peak = server.memory("VmHWM:")?;
     server.stop()?;
 
-    // A server that only answers takes the events in, and then one that works has nothing else to do.
+    // One server with the role `api` ingests the events; then one that works has only detection to do.
     let server = Server::start(program, folder, "api")?;
     let head = send(&server, &token, &sender, "alone", events, &mut found.log).await?;
     found.peak = found.peak.max(server.memory("VmHWM:")?);
@@ -101,7 +101,7 @@ async fn round(program: &Path, folder: &Folder, asked: usize, events: usize) -> 
     Ok(found)
 }
 
-/// Does `work` while a client repeats a GET, with a rest after each.
+/// Runs `work` while a client repeats a GET, with a pause after each.
 async fn while_asked<T>(
     client: &mut Client,
     path: &str,
@@ -123,7 +123,7 @@ async fn ask(client: &mut Client, path: &str, latencies: &mut Latencies) -> Resu
     }
 }
 
-/// Sends events over one connection; the position of the last.
+/// Sends events over one connection and returns the last position.
 async fn send(
     server: &Server<'_>,
     token: &str,
@@ -172,7 +172,7 @@ async fn until_detected(
 struct Folder(PathBuf);
 
 impl Folder {
-    /// What the files on the disk take whose path contains `part`, in MiB.
+    /// The disk usage in MiB of the files whose path contains `part`.
     fn size(&self, part: &str) -> f64 {
         fn blocks(folder: &Path, part: &str) -> u64 {
             let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
@@ -183,7 +183,7 @@ impl Folder {
             });
             each.sum()
         }
-        // Blocks are of 512 bytes, whatever the file system has.
+        // The unit is 512 bytes, whatever the block size of the file system is.
         mebibytes(blocks(&self.0, part) / 2)
     }
 }
@@ -194,7 +194,7 @@ impl Drop for Folder {
     }
 }
 
-/// A server on a folder. It is killed where it is not stopped.
+/// A server on a folder. If it is not stopped, dropping kills it.
 struct Server<'a> {
     child: Child,
     address: String,
@@ -217,12 +217,12 @@ impl<'a> Server<'a> {
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let address = lines.find_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
         server.address = address.ok_or_else(|| Failure::new("the server did not start; it says why above"))?;
-        // Whatever else it says is read, so that it never waits for us.
+        // Reads the rest of its output, so that it never blocks on a full pipe.
         thread::spawn(move || lines.for_each(drop));
         Ok(server)
     }
 
-    /// A figure of the process in MiB, as Linux tells it.
+    /// A figure of the process in MiB, from Linux's `/proc`.
     fn memory(&self, field: &str) -> Result<f64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kibibytes =
@@ -230,7 +230,7 @@ impl<'a> Server<'a> {
         kibibytes.map(mebibytes).ok_or_else(|| Failure::new(format!("no {field} of the server")))
     }
 
-    /// Stops it as its operator would, and waits for its end.
+    /// Stops it with SIGTERM, and waits for its end.
     fn stop(mut self) -> Result<(), Failure> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         let status = self.child.wait()?;

@@ -1,10 +1,10 @@
-//! Events as a history of files has them, one after another, all different.
+//! Generates events like those of a history of files, all different.
 
 use std::fmt::Write;
 
 use uuid::Uuid;
 
-/// Makes events; each connection has its own, so that no two are the same.
+/// A generator of events. Each connection has its own, so that no two events are the same.
 pub(crate) struct Maker {
     source: String,
     next: u64,
@@ -19,21 +19,21 @@ pub(crate) struct Event {
     pub(crate) session: String,
 }
 
-/// When all of them happened: not long ago, and the same for HTTP and for PostgreSQL alone.
+/// The time of all events: recent, and the same for HTTP and for PostgreSQL alone.
 pub(crate) const TIME: &str = "2026-01-02T03:04:05Z";
 
 impl Maker {
-    /// One whose events come from `/bench/{name}`.
+    /// A generator of events with the source `/bench/{name}`.
     pub(crate) fn new(name: impl std::fmt::Display) -> Self {
         Self { source: format!("/bench/{name}"), next: 0 }
     }
 
-    /// Where its events come from.
+    /// The source of its events.
     pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
-    /// The next event: a file that changes in a session of five.
+    /// The next event: a change of a file. A session has five events.
     pub(crate) fn next(&mut self) -> Event {
         self.next += 1;
         let n = self.next;
@@ -63,7 +63,7 @@ impl Maker {
     }
 }
 
-/// A UUIDv7 of this time, different for each `n`.
+/// A UUIDv7 with this time, different for each `n`.
 pub(crate) fn uuid(millis: u64, n: u64) -> Uuid {
     let mut random = [0; 10];
     for (byte, value) in random.iter_mut().zip(mix(n).to_be_bytes().into_iter().chain(mix(!n).to_be_bytes())) {
@@ -72,7 +72,7 @@ pub(crate) fn uuid(millis: u64, n: u64) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
-/// 128 bits without any order, different for each `n`, as a digest would be.
+/// 128 unordered bits like those of a digest, different for each `n`.
 pub(crate) fn digest(n: u64) -> Uuid {
     Uuid::from_u64_pair(mix(n), mix(n ^ 0x5555_5555_5555_5555))
 }

@@ -1,13 +1,13 @@
-//! Why a benchmark stopped.
+//! The error of a benchmark.
 
 use std::fmt;
 
-/// A message; nobody handles these, they are read.
+/// A message for people; no code handles it.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
 impl Failure {
-    /// With this message.
+    /// A failure with this message.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }

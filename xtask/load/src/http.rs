@@ -1,5 +1,5 @@
-//! The least of an HTTP/1.1 client: one connection that is kept open, so that the generator costs little beside the
-//! server that it shares a machine with.
+//! A minimal HTTP/1.1 client with one keep-alive connection, so that the generator uses little of the machine that it
+//! shares with the server.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -14,7 +14,7 @@ pub(crate) struct Client {
     head: String,
 }
 
-/// What the server answered.
+/// The server's response.
 pub(crate) struct Response {
     pub(crate) status: u16,
     /// The value of `Tidegate-Position` or `Tidegate-Watermark`.
@@ -23,13 +23,13 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The body as JSON, where the status is `expected`.
+    /// The body as JSON, if the status is `expected`.
     pub(crate) fn json(&self, expected: u16) -> Result<serde_json::Value, Failure> {
         self.expect(expected)?;
         Ok(serde_json::from_slice(&self.body)?)
     }
 
-    /// Fails where the status is not `expected`.
+    /// Fails if the status is not `expected`.
     pub(crate) fn expect(&self, expected: u16) -> Result<(), Failure> {
         if self.status == expected {
             return Ok(());
@@ -40,7 +40,7 @@ impl Response {
 }
 
 impl Client {
-    /// Connects to `server`, a host and a port, as whoever the token belongs to.
+    /// Connects to `server`, a host and a port, as the owner of the token.
     pub(crate) async fn connect(server: &str, token: Option<&str>) -> Result<Self, Failure> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
@@ -53,17 +53,17 @@ impl Client {
         })
     }
 
-    /// A GET.
+    /// Sends a GET.
     pub(crate) async fn get(&mut self, path: &str) -> Result<Response, Failure> {
         self.send("GET", path, "", b"").await
     }
 
-    /// A POST of JSON.
+    /// Sends a POST with JSON.
     pub(crate) async fn post(&mut self, path: &str, body: &serde_json::Value) -> Result<Response, Failure> {
         self.send("POST", path, "application/json", body.to_string().as_bytes()).await
     }
 
-    /// Any request; `path` follows `/api/v1`.
+    /// Sends any request; `path` follows `/api/v1`.
     pub(crate) async fn send(
         &mut self,
         method: &str,

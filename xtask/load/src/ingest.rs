@@ -1,4 +1,4 @@
-//! Batches of events into many workspaces, and how far detection is behind.
+//! Batches of events into many workspaces, and the lag of detection.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use crate::{Setting, prepare, story};
 const CONNECTIONS: usize = 8;
 const WORKSPACES: usize = 20;
 const BATCH: usize = 100;
-/// How long detection may take to come after a round before the benchmark gives up.
+/// How long the benchmark waits for detection after a round.
 const DETECTION: Duration = Duration::from_secs(600);
 
-/// Measures it.
+/// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting, window: u64) -> Result<Report, Failure> {
     let mut person = story::person(&setting.server).await?;
     let mut workspaces = Vec::new();
@@ -94,14 +94,14 @@ async fn http_round(
     Ok((per_second(all.count() * BATCH, began.elapsed()), all))
 }
 
-/// How long after the last answer the patterns of every workspace follow from all of its events, in seconds.
+/// The seconds from the last response until detection has read all events of every workspace.
 async fn until_detected(setting: &Setting, token: &str, workspaces: &[String]) -> Result<f64, Failure> {
     let began = Instant::now();
     let mut client = Client::connect(&setting.server, Some(token)).await?;
     for workspace in workspaces {
         let newest = client.get(&format!("/workspaces/{workspace}/events?limit=1")).await?;
         newest.expect(200)?;
-        // An event that the workspace has already tells its position.
+        // Sending an event that the workspace already has returns its position.
         let again = serde_json::from_slice::<serde_json::Value>(&newest.body)?["items"][0].clone();
         let again =
             serde_json::json!({ "specversion": "1.0", "id": again["id"], "source": again["source"], "type": "again" });
@@ -123,7 +123,7 @@ async fn until_detected(setting: &Setting, token: &str, workspaces: &[String]) -
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// The same rows into the same table with its indexes, as the superuser.
+/// Inserts the same rows into the same table with its indexes, as the superuser.
 async fn bare_round(setting: &Setting, round: usize) -> Result<f64, Failure> {
     let mut connections = Vec::new();
     for n in 0..CONNECTIONS {
@@ -200,7 +200,7 @@ const INSERT: &str = "
     from unnest($2::uuid[], $3::uuid[], $4::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])
          with ordinality u (id, key, type, sender_id, subject, actor, session, data, place)";
 
-/// Fills the dedupe window of these workspaces with events of the hour before.
+/// Fills the dedupe window of these workspaces with events of the previous hour.
 async fn fill(admin: &mut PgConnection, rows: u64, workspaces: &[Uuid]) -> Result<(), Failure> {
     let (rows, chunk) = (i64::try_from(rows)?, 100_000);
     let mut first = 1;
@@ -228,7 +228,7 @@ const FILL: &str = "
            'git', (n / 5)::text, 'rs', 'json', convert_to('{\"operation\":\"M\",\"n\":' || n || '}', 'UTF8')
     from generate_series($1::bigint, $2::bigint) n";
 
-/// The workspaces' heads are behind what [`fill`] wrote, and whoever reads behind the insert has read it.
+/// Sets the heads of the workspaces behind what [`fill`] has written, and all consumers to the head.
 const AS_IF_INGESTED: &str = "
     insert into workspace_head (workspace_id, position, last_ms, period_start)
     select workspace_id, max(position), extract(epoch from now())::bigint * 1000, date_trunc('month', now())

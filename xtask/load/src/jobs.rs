@@ -1,4 +1,4 @@
-//! Background jobs, in a program that embeds the engine: how many that do nothing are drained a second, and how soon a single
+//! Background jobs in a program that embeds the engine: how many empty jobs are drained a second, and how soon a single
 //! one begins after its transaction has committed.
 
 use std::sync::Arc;
@@ -32,9 +32,9 @@ use crate::{Setting, prepare};
 
 /// Workspaces that have jobs.
 const WORKSPACES: u128 = 20;
-/// Jobs that are enqueued one at a time in a round.
+/// Jobs that are enqueued one at a time in each round.
 const SINGLE: usize = 200;
-/// Jobs in one transaction of whoever enqueues.
+/// Jobs that are enqueued in one transaction.
 const ENQUEUED: usize = 500;
 
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl JobPayload for Nothing {
     const KIND: &'static str = "bench.nothing";
 }
 
-/// Counts jobs, and says when each began.
+/// A handler that counts jobs, and sends the time at which each began.
 #[derive(Clone)]
 struct Counting {
     done: Arc<AtomicUsize>,
@@ -54,7 +54,7 @@ struct Counting {
 #[async_trait]
 impl JobHandler<Nothing> for Counting {
     async fn run(&self, _: &JobTask, _: Nothing) -> Result<(), JobError> {
-        // Nobody listens while many are drained.
+        // There is no receiver while many are drained.
         let _ = self.begun.send(Instant::now());
         self.done.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -99,7 +99,7 @@ impl House {
         Ok(Self { store, bus, env, issuer: ScopeIssuer::root() })
     }
 
-    /// Owns all shards and does jobs.
+    /// Starts an engine that owns all shards and does jobs.
     fn work(&self, handler: Counting) -> Result<Working, Failure> {
         let options = JobOptions { concurrency: 1_000, ..JobOptions::default() };
         let kinds = JobKinds::default().register::<Nothing>(options, handler)?;
@@ -144,7 +144,7 @@ impl House {
     }
 }
 
-/// Measures it.
+/// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting, login: &str, jobs: usize) -> Result<Report, Failure> {
     let house = House::open(login).await?;
     let mut admin = prepare::admin(setting).await?;
@@ -169,7 +169,7 @@ pub(crate) async fn run(setting: &Setting, login: &str, jobs: usize) -> Result<R
             let committed = Instant::now();
             let begun = heard.recv().await.ok_or_else(|| Failure::new("no job began"))?;
             latencies.add(begun.saturating_duration_since(committed));
-            // The next one finds everything idle.
+            // The next job begins while everything is idle.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         p50.push(latencies.percentile(50));
@@ -206,7 +206,7 @@ async fn drained(admin: &mut PgConnection) -> Result<Instant, Failure> {
     }
 }
 
-/// The usual queue in one table: the oldest 500 rows that nobody has locked are deleted, each batch a commit.
+/// The usual queue in one table: each transaction deletes the oldest 500 rows that are not locked.
 async fn bare_rate(admin: &mut PgConnection, jobs: usize) -> Result<f64, Failure> {
     admin
         .execute(

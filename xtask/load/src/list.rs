@@ -10,12 +10,12 @@ use crate::measure::{Latencies, Metric, Report, hammer};
 use crate::{Setting, prepare, story};
 
 const CONNECTIONS: usize = 16;
-/// Rows of one statement while the workspace is filled.
+/// Rows in one statement while the workspace is filled.
 const CHUNK: i64 = 50_000;
-/// How many types the events have, in turn.
+/// The number of event types, which take turns.
 const TYPES: i64 = 20;
 
-/// Measures it.
+/// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting, rows: u64) -> Result<Report, Failure> {
     let mut person = story::person(&setting.server).await?;
     let id = story::workspace(&mut person, "list").await?;
@@ -72,7 +72,7 @@ async fn fill(admin: &mut PgConnection, rows: i64) -> Result<Uuid, Failure> {
     Ok(workspace)
 }
 
-/// Rows as ingest writes them.
+/// Inserts rows in the same form as ingest.
 const FILL: &str = "
     insert into event (workspace_id, id, position, dedupe_key, type, source, sender_id, subject, time, actor, tool, session,
                        extension, data_kind, data)

@@ -1,4 +1,4 @@
-//! Failed log-ins with a known and with an unknown address: whether their times tell which is which.
+//! Failed logins with a known and with an unknown address: whether their times reveal which address has an account.
 
 use std::time::Instant;
 
@@ -9,17 +9,17 @@ use crate::failure::Failure;
 use crate::http::Client;
 use crate::measure::{Metric, median};
 
-/// Log-ins of each kind in a round.
+/// Logins of each kind in a round.
 const TRIES: usize = 200;
-/// The standard score that two samples of one distribution exceed once in a thousand times (two-sided).
+/// The two-sided z-score that two samples of the same distribution exceed once in a thousand times.
 const ALIKE: f64 = 3.29;
 
-/// How long each took, in milliseconds.
+/// The durations of logins, in milliseconds.
 #[derive(Default)]
 struct Sample(Vec<f64>);
 
 impl Sample {
-    /// The median of the fastest tenth: what an attacker who can try often looks at.
+    /// The median of the fastest tenth, which an attacker with many attempts would compare.
     fn fastest(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -28,14 +28,14 @@ impl Sample {
     }
 }
 
-/// Compares them; the address of `known` has an account.
+/// Compares the two kinds. The address `known` has an account.
 pub(crate) async fn run(setting: &Setting, known: &str) -> Result<Vec<Metric>, Failure> {
     let mut client = Client::connect(&setting.server, None).await?;
     let (mut scores, mut medians, mut fastest) = (Vec::new(), [Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for round in 0..setting.rounds {
         let mut samples = [Sample::default(), Sample::default()];
         for attempt in 0..TRIES {
-            // In turn, and each first as often as the other.
+            // Alternately, so that each kind is first equally often.
             for kind in if attempt % 2 == 0 { [0, 1] } else { [1, 0] } {
                 let unknown = format!("nobody-{round}-{attempt}@example.org");
                 let login =
@@ -62,8 +62,8 @@ pub(crate) async fn run(setting: &Setting, known: &str) -> Result<Vec<Metric>, F
     ])
 }
 
-/// The standard score of the Mann–Whitney U test (Mann and Whitney, Annals of Mathematical Statistics 18, 1947), with the
-/// mean rank for values that are equal: how far `ours` lie below `theirs`, or above where it is positive.
+/// The z-score of the Mann–Whitney U test (Mann and Whitney, Annals of Mathematical Statistics 18, 1947), with the mean
+/// rank for ties: negative if `ours` tend to be below `theirs`, positive if they tend to be above.
 #[expect(clippy::cast_precision_loss, reason = "samples have a few hundred values")]
 fn rank_score(ours: &[f64], theirs: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> =

@@ -1,7 +1,8 @@
-//! The load generator of `cargo xtask bench`: a process of its own, so that it does not share the server's threads.
+//! The load generator of `cargo xtask bench`. It is a process of its own, so that it does not share the server's
+//! threads.
 //!
 //! Each benchmark prepares its data, repeats its rounds, measures PostgreSQL alone with the same rows between them, and
-//! prints a report as JSON. It asks the server nothing that a caller could not.
+//! prints a report as JSON. It uses only the public API of the server.
 
 mod auth;
 mod embedded;
@@ -31,13 +32,13 @@ struct Arguments {
     /// The superuser's login of the server's PostgreSQL.
     #[arg(long, default_value = "")]
     admin_url: String,
-    /// Where the server is.
+    /// The host and port of the server.
     #[arg(long, default_value = "127.0.0.1:8080")]
     server: String,
-    /// How often each measurement is repeated; the report has the medians.
+    /// Repetitions of each measurement; the report has the medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How long a measurement takes, in seconds.
+    /// Duration of a measurement, in seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     #[command(subcommand)]
@@ -46,11 +47,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make the server's login and a second database for what PostgreSQL does alone; print the login.
+    /// Create the server's login and a second database for PostgreSQL alone; print the login.
     Prepare,
     /// Batches of 100 events over 8 connections into 20 workspaces.
     Ingest {
-        /// Keys that are in the dedupe window before, in both databases.
+        /// Keys in the dedupe window before the measurement, in both databases.
         #[arg(long, default_value_t = 0)]
         window: u64,
     },
@@ -60,38 +61,38 @@ enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         rows: u64,
     },
-    /// Runs of three steps, many at once and one at a time; and an idle server.
+    /// Runs of three steps, many at once and one at a time, and the queries of an idle server.
     Runs {
-        /// Runs of a round.
+        /// Runs in a round.
         #[arg(long, default_value_t = 5_000)]
         runs: usize,
     },
-    /// Background jobs that do nothing, in a program that embeds the engine.
+    /// Empty background jobs in a program that embeds the engine.
     Jobs {
-        /// The login of such a program.
+        /// The database login of that program.
         #[arg(long)]
         login: String,
-        /// Jobs of a round.
+        /// Jobs in a round.
         #[arg(long, default_value_t = 50_000)]
         jobs: usize,
     },
-    /// `GET /auth/me` over 16 connections, and whether failed log-ins tell which addresses have an account.
+    /// `GET /auth/me` over 16 connections, and whether failed logins reveal which addresses have an account.
     Auth,
-    /// The server with the PostgreSQL inside, which this starts itself.
+    /// A server with the embedded PostgreSQL, which this command starts itself.
     Embedded {
-        /// The server's program.
+        /// The server's executable.
         #[arg(long)]
         program: PathBuf,
-        /// Events of one tenant while another asks.
+        /// Events of one tenant while another sends requests.
         #[arg(long, default_value_t = 20_000)]
         asked: usize,
-        /// Events while nobody asks.
+        /// Events without other requests.
         #[arg(long, default_value_t = 100_000)]
         events: usize,
     },
 }
 
-/// What every benchmark is given.
+/// The parameters of every benchmark.
 struct Setting {
     admin_url: String,
     server: String,

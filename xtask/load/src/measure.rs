@@ -7,33 +7,33 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::http::Client;
 
-/// What a benchmark found.
+/// The results of a benchmark.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// Its name.
     pub(crate) bench: &'static str,
-    /// What was done, with its figures.
+    /// A description of the setting, with its figures.
     pub(crate) setting: String,
-    /// The figures.
+    /// The measured figures.
     pub(crate) metrics: Vec<Metric>,
 }
 
-/// One figure.
+/// A measured figure.
 #[derive(Debug, Serialize)]
 pub(crate) struct Metric {
     name: &'static str,
     unit: &'static str,
     median: f64,
     rounds: Vec<f64>,
-    /// What PostgreSQL alone does with the same rows, where that can be compared.
+    /// The same for PostgreSQL alone with the same rows, if it can be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     bare: Option<f64>,
-    /// What it has to be, and whether it is.
+    /// The limit of the figure, and whether it is met.
     #[serde(skip_serializing_if = "Option::is_none")]
     bar: Option<Bar>,
 }
 
-/// A limit.
+/// A limit of a figure.
 #[derive(Debug, Serialize)]
 struct Bar {
     limit: String,
@@ -41,36 +41,36 @@ struct Bar {
 }
 
 impl Metric {
-    /// The median of `rounds`.
+    /// A metric with the median of `rounds`.
     pub(crate) fn new(name: &'static str, unit: &'static str, rounds: Vec<f64>) -> Self {
         Self { name, unit, median: median(&rounds), rounds, bare: None, bar: None }
     }
 
-    /// Beside what PostgreSQL does alone, the median of `rounds`.
+    /// Adds the figure of PostgreSQL alone: the median of `rounds`.
     pub(crate) fn beside(mut self, rounds: &[f64]) -> Self {
         self.bare = Some(median(rounds));
         self
     }
 
-    /// It has to be `limit` or more.
+    /// Requires `limit` or more.
     pub(crate) fn at_least(mut self, limit: f64) -> Self {
         self.bar = Some(Bar { limit: format!("≥ {limit}"), met: self.median >= limit });
         self
     }
 
-    /// It has to be less than `limit`.
+    /// Requires less than `limit`.
     pub(crate) fn below(mut self, limit: f64) -> Self {
         self.bar = Some(Bar { limit: format!("< {limit}"), met: self.median < limit });
         self
     }
 
-    /// Each round's share of what PostgreSQL did alone in the same round.
+    /// The ratio of each round to that of PostgreSQL alone in the same round.
     pub(crate) fn share(name: &'static str, rounds: &[f64], bare: &[f64]) -> Self {
         Self::new(name, "of bare", rounds.iter().zip(bare).map(|(ours, bare)| ours / bare).collect())
     }
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// The median: the middle value, or the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -83,22 +83,22 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// How long requests took.
+/// The latencies of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    /// Adds one.
+    /// Adds a latency.
     pub(crate) fn add(&mut self, latency: Duration) {
         self.0.push(latency);
     }
 
-    /// Adds those of others.
+    /// Adds all latencies of `others`.
     pub(crate) fn merge(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// How many there are.
+    /// The number of latencies.
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
@@ -111,7 +111,7 @@ impl Latencies {
     }
 }
 
-/// Repeats a GET over some connections for a time; the requests a second, and how long they took.
+/// Repeats a GET over several connections for some time, and returns the requests per second and the latencies.
 pub(crate) async fn hammer(
     server: &str,
     token: &str,

@@ -1,4 +1,4 @@
-//! Runs of three steps, each a recorded transition; and what the server asks the database when nothing happens.
+//! Runs of three steps, each a recorded transition, and the queries of an idle server.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use crate::story::{Person, text};
 use crate::{Setting, prepare, story};
 
 const CONNECTIONS: usize = 16;
-/// Runs that are started one at a time in a round.
+/// Runs that are started one at a time in each round.
 const SINGLE: usize = 200;
-/// How long a server takes to notice that it is idle.
+/// How long a server takes to become idle.
 const QUIET: Duration = Duration::from_secs(15);
-/// How long to watch an idle server: some turns of its slowest poll.
+/// How long an idle server is observed: several turns of its slowest poll.
 const IDLE: Duration = Duration::from_secs(30);
-/// What a transaction of an idle server sends: where it begins with its role, a question, and the commit.
+/// Statements in a transaction of an idle server: the beginning with its role, a query, and the commit.
 const QUERIES: f64 = 3.0;
-/// How long a round may take before the benchmark gives up.
+/// The timeout of a round.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 const WORKFLOW: &str = "
@@ -33,7 +33,7 @@ steps:
 outputs: {n: '${{ steps.third.output.n }}'}
 ";
 
-/// Measures it.
+/// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting, runs: usize) -> Result<Report, Failure> {
     let mut person = story::person(&setting.server).await?;
     let workspace = story::workspace(&mut person, "runs").await?;
@@ -46,7 +46,7 @@ pub(crate) async fn run(setting: &Setting, runs: usize) -> Result<Report, Failur
     }
     let start = format!("{workflow}/runs");
     let mut admin = prepare::admin(setting).await?;
-    // First, since PostgreSQL counts its own cleaning up after the rounds too.
+    // First, because after the rounds PostgreSQL would count its own cleanup too.
     let idle = idle(&mut admin).await?;
     let (mut rates, mut p50, mut p99, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {
@@ -68,7 +68,7 @@ pub(crate) async fn run(setting: &Setting, runs: usize) -> Result<Report, Failur
     })
 }
 
-/// Starts as many as it can and waits until the last has ended.
+/// Starts runs as fast as it can and waits until the last has ended.
 async fn many(
     setting: &Setting,
     token: &str,
@@ -104,7 +104,7 @@ async fn completed(admin: &mut PgConnection) -> Result<i64, Failure> {
     Ok(sqlx::query_scalar(query).fetch_one(admin).await?)
 }
 
-/// Starts a run and waits for its end, again and again.
+/// Repeatedly starts a run and waits for its end.
 async fn one_at_a_time(person: &mut Person, start: &str) -> Result<Latencies, Failure> {
     let mut latencies = Latencies::default();
     let path = format!("{start}?wait=10s");
@@ -119,7 +119,7 @@ async fn one_at_a_time(person: &mut Person, start: &str) -> Result<Latencies, Fa
     Ok(latencies)
 }
 
-/// The rows of as many runs, copied into the same tables without policies, a hundred runs to a commit.
+/// Copies the rows of as many runs into the same tables without policies, with a commit for each hundred runs.
 async fn bare_rate(admin: &mut PgConnection, runs: usize) -> Result<f64, Failure> {
     const COPIED: i64 = 100;
     admin
@@ -146,7 +146,7 @@ async fn bare_rate(admin: &mut PgConnection, runs: usize) -> Result<f64, Failure
     Ok(per_second(runs, began.elapsed()))
 }
 
-/// Queries a second while nobody asks for anything.
+/// Queries per second without any request.
 async fn idle(admin: &mut PgConnection) -> Result<f64, Failure> {
     tokio::time::sleep(QUIET).await;
     let before = transactions(admin).await?;

@@ -1,14 +1,14 @@
-//! Somebody who registers, logs in and founds workspaces.
+//! A person who registers, logs in and creates workspaces.
 
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::http::Client;
 
-/// Their address.
+/// The person's email address.
 pub(crate) const EMAIL: &str = "bench@example.org";
 
-/// A person who is logged in.
+/// A person with an access token.
 pub(crate) struct Person {
     pub(crate) client: Client,
     pub(crate) token: String,
@@ -25,12 +25,12 @@ pub(crate) async fn person(server: &str) -> Result<Person, Failure> {
     Ok(Person { client: Client::connect(server, Some(&token)).await?, token })
 }
 
-/// Founds a workspace; its id.
+/// Creates a workspace and returns its id.
 pub(crate) async fn workspace(person: &mut Person, name: &str) -> Result<String, Failure> {
     text(&person.client.post("/workspaces", &json!({ "name": name })).await?.json(201)?, "id")
 }
 
-/// A text of an object.
+/// A text member of an object.
 pub(crate) fn text(object: &Value, field: &str) -> Result<String, Failure> {
     let value = object.get(field).and_then(Value::as_str);
     value.map(str::to_owned).ok_or_else(|| Failure::new(format!("no {field} in {object}")))

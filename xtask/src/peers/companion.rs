@@ -1,4 +1,4 @@
-//! Programs in Python that the server talks to while the tours are made. Each writes what it got as lines of JSON.
+//! Python programs that the server sends to during the tours. Each writes what it receives as JSON lines.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,10 +12,10 @@ use super::install::Installed;
 use super::source;
 use crate::failure::{Context, Failure};
 
-/// How long what is waited for may take to come.
+/// How long to wait for expected lines.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program that listens. It ends when this does, since its input ends then.
+/// A listening program. It ends when this process ends, because its input is closed then.
 pub(super) struct Companion {
     child: Child,
     address: String,
@@ -23,7 +23,7 @@ pub(super) struct Companion {
 }
 
 impl Companion {
-    /// Starts a script, which says first where it listens and writes to `lines`; `argument` is where it is to write.
+    /// Starts a script, which first prints its address. `argument` tells it where to write the lines that `lines` has.
     pub(super) fn start(installed: &Installed, script: &str, argument: &Path, lines: PathBuf) -> Result<Self, Failure> {
         let mut child = installed
             .python_program("python3")
@@ -39,12 +39,12 @@ impl Companion {
         Ok(Self { child, address: address.trim().to_owned(), lines })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Waits until what it got is as it should be.
+    /// Waits until the received lines satisfy `is_so`.
     pub(super) fn wait(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Result<(), Failure> {
         println!("peers: {what}");
         let since = Instant::now();
@@ -71,6 +71,6 @@ impl Drop for Companion {
 
 fn read(file: &Path) -> Result<Vec<Value>, Failure> {
     let text = fs::read_to_string(file).context(format_args!("reading {}", file.display()))?;
-    // The last line may be on its way.
+    // The last line may be incomplete.
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }

@@ -1,4 +1,4 @@
-//! Installs what `xtask/peers/` names, once for each version of its lists.
+//! Installs the packages in the lists of `xtask/peers/`, once for each version of the lists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use super::source;
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// Where everything is.
+/// The folders of the installed packages.
 pub(super) struct Installed {
     /// `target/peers`.
     pub(super) folder: PathBuf,
     /// The folder with `node_modules`.
     pub(super) node: PathBuf,
-    /// The folder that the generated Python client is in.
+    /// The folder of the generated Python client.
     pub(super) python_client: PathBuf,
     /// The virtual environment.
     python: PathBuf,
 }
 
 impl Installed {
-    /// A program of the virtual environment; it finds the others there.
+    /// A program of the virtual environment, with the others on its search path.
     pub(super) fn python_program(&self, name: &str) -> Command {
         let programs = self.python.join("bin");
         let mut command = Command::new(programs.join(name));
@@ -31,7 +31,7 @@ impl Installed {
         command
     }
 
-    /// A program of `node_modules`, run beside it.
+    /// A program of `node_modules`, run in that folder.
     pub(super) fn node_program(&self, name: &str) -> Command {
         let mut command = Command::new(self.node.join("node_modules/.bin").join(name));
         command.current_dir(&self.node);
@@ -42,7 +42,7 @@ impl Installed {
 /// Installs what is missing or was installed from other lists.
 ///
 /// # Errors
-/// Refused where Python, Node or a package cannot be had.
+/// A refusal if Python, Node or a package is not available.
 pub(super) fn all() -> Result<Installed, Failure> {
     for (program, advice) in [
         ("python3", "Python 3.11 or later with venv (Debian: python3 python3-venv)"),
@@ -79,7 +79,7 @@ pub(super) fn all() -> Result<Installed, Failure> {
     Ok(installed)
 }
 
-/// Runs `install` for `folder` unless it did for these lists before.
+/// Runs `install` for `folder`, unless it already ran for these lists.
 fn once(folder: &Path, lists: &[&PathBuf], install: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let mut wanted = String::new();
     for list in lists {

@@ -1,4 +1,4 @@
-//! A mail server of others, and what it has to have got of the tours.
+//! A foreign mail server, and the mails that it must receive from the tours.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::companion::Companion;
 use super::install::Installed;
 use crate::failure::{Context, Failure};
 
-/// A mail server that asks for STARTTLS and a log-in.
+/// A mail server that requires STARTTLS and a login.
 pub(super) struct MailServer {
     companion: Companion,
     folder: PathBuf,
@@ -25,7 +25,7 @@ impl MailServer {
         Ok(Self { companion, folder })
     }
 
-    /// What a server is told to send mails to it.
+    /// The settings of a server that sends mails to it.
     pub(super) fn environment(&self) -> [(&'static str, String); 3] {
         let certificates = self.folder.join("ca.pem").display().to_string();
         [
@@ -35,13 +35,13 @@ impl MailServer {
         ]
     }
 
-    /// Waits until the mails of the tours have come.
+    /// Waits until the mails of the tours have arrived.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.companion.wait("the mails of the tours", |mails| mails.iter().any(is_whole))
     }
 }
 
-/// Whether a mail came encrypted, from who was to send it, and can be read by another program.
+/// Whether a mail arrived encrypted, from the expected sender, and can be parsed by another program.
 fn is_whole(mail: &Value) -> bool {
     let text = |name: &str| mail[name].as_str().unwrap_or_default();
     mail["tls"] == true

@@ -1,8 +1,9 @@
-//! `peers`: programs of others judge the OpenAPI document and make clients of it, which do the README's tour; Prometheus judges
-//! the metrics and the rules, a collector of OpenTelemetry's takes the traces, and a mail server of Python's the mails.
+//! `peers`: tests with foreign programs. Generators check the OpenAPI document and make clients, which do the README's
+//! tour. Prometheus checks the metrics and the rules, OpenTelemetry's collector receives traces, and a Python mail
+//! server mails.
 //!
-//! A document that our own tests like may still be one that nobody can use. What is installed is in `xtask/peers/`, versions
-//! and all; it goes to `target/peers/` and stays there, so that only the first time needs the network.
+//! A document that passes Tidegate's own tests may still be unusable for others. The packages and their versions are in
+//! `xtask/peers/`. They are installed in `target/peers/` and stay there, so only the first run needs the network.
 
 mod companion;
 mod install;
@@ -24,10 +25,10 @@ use mail::MailServer;
 use server::Server;
 use traces::Collector;
 
-/// The document under trial.
+/// The document under test.
 const DOCUMENT: &str = "docs/openapi.json";
 
-/// Runs everything, the quick parts first.
+/// Runs all parts, the quick ones first.
 pub(crate) fn run() -> Result<(), Failure> {
     let installed = install::all()?;
     prometheus::find()?;
@@ -44,7 +45,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut tour = installed.python_program("python3");
     tour.arg(source("python/tour.py")).arg(server.address()).env("PYTHONPATH", &installed.python_client);
     step("the tour in Python", &mut tour)?;
-    // After the tours, so that there is something to measure.
+    // After the tours, so that there are metrics.
     prometheus::check_metrics(&server)?;
     mails.check()?;
     collector.check()
@@ -55,7 +56,7 @@ fn source(name: &str) -> std::path::PathBuf {
     shell::repository().join("xtask/peers").join(name)
 }
 
-/// Runs one part; what it says is shown where it fails.
+/// Runs one part, and prints its output if it fails.
 fn step(name: &str, command: &mut Command) -> Result<(), Failure> {
     println!("peers: {name}");
     let output = command.output().context(format_args!("starting {name}"))?;
@@ -72,7 +73,7 @@ fn validator(installed: &Installed, document: &Path) -> Command {
     validator
 }
 
-/// Makes the types and compiles a program that uses them, as strictly as the compiler can.
+/// Generates the types and compiles a program that uses them, with the compiler's strictest settings.
 fn typescript(installed: &Installed, document: &Path) -> Result<(), Failure> {
     let node = &installed.node;
     for file in ["tour.ts", "tsconfig.json"] {
@@ -83,7 +84,8 @@ fn typescript(installed: &Installed, document: &Path) -> Result<(), Failure> {
     step("tsc", &mut installed.node_program("tsc"))
 }
 
-/// Makes the client anew and compiles it. An operation that the generator leaves out is a warning of its, and a failure of ours.
+/// Generates the client and compiles it. The generator only warns if it leaves out an operation; here that is a
+/// failure.
 fn python(installed: &Installed, document: &Path) -> Result<(), Failure> {
     let client = installed.python_client.join("tidegate_client");
     let mut generator = installed.python_program("openapi-python-client");

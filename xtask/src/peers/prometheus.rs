@@ -1,4 +1,4 @@
-//! What Prometheus says of the metrics that a server exports.
+//! Checks of metrics and rules with Prometheus's `promtool`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use super::server::Server;
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// Refused where `promtool` is missing.
+/// Refuses to start if `promtool` is missing.
 pub(super) fn find() -> Result<(), Failure> {
     if shell::find("promtool").is_some() {
         return Ok(());
@@ -16,7 +16,7 @@ pub(super) fn find() -> Result<(), Failure> {
     Err(Failure::refused("promtool is missing, so metrics cannot be checked; install it (Debian: prometheus)"))
 }
 
-/// Has `promtool` read what `deploy/prometheus/` has, and try its alerts.
+/// Checks the files in `deploy/prometheus/` with `promtool`, and tests their alerts.
 pub(super) fn check_files() -> Result<(), Failure> {
     let folder = shell::repository().join("deploy/prometheus");
     for (what, file) in [
@@ -32,7 +32,7 @@ pub(super) fn check_files() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Has `promtool` read the metrics: their format, their names, their units.
+/// Checks the format, the names and the units of the metrics with `promtool`.
 pub(super) fn check_metrics(server: &Server) -> Result<(), Failure> {
     println!("peers: promtool check metrics");
     let metrics = get(server.address(), "/metrics")?;
@@ -48,7 +48,7 @@ pub(super) fn check_metrics(server: &Server) -> Result<(), Failure> {
     }
     let output = promtool.wait_with_output().context("waiting for promtool")?;
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("");
-    // What it only advises to change is a line, and no failure of its.
+    // `promtool` prints its advice without failing, so any output counts as a failure.
     if output.status.success() && said.trim().is_empty() {
         Ok(())
     } else {
@@ -56,7 +56,7 @@ pub(super) fn check_metrics(server: &Server) -> Result<(), Failure> {
     }
 }
 
-/// The body of an answer.
+/// The body of the response.
 fn get(address: &str, path: &str) -> Result<String, Failure> {
     let host = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).context(format_args!("connecting to {host}"))?;

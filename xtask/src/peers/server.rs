@@ -1,4 +1,4 @@
-//! A server with the PostgreSQL inside, for as long as the tours need it.
+//! The server for the tours, with the embedded PostgreSQL.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use crate::failure::{Context, Failure};
 use crate::services::keeper::Keeper;
 use crate::shell;
 
-/// A server that listens. It ends, and its data with it, when this does, however that comes about.
+/// A running server. It and its data are removed when this is dropped or the process ends, for whatever reason.
 pub(super) struct Server {
     address: String,
     child: Child,
@@ -18,8 +18,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Builds the program, and starts it on a free port with its data in `folder`; its traces go to `collector`,
-    /// its mails where `mail` says.
+    /// Builds the program, and starts it on a free port with its data in `folder`. It sends traces to `collector` and
+    /// mails as `mail` says.
     pub(super) fn start(
         folder: &Path,
         collector: &str,
@@ -53,7 +53,7 @@ impl Server {
             .by_ref()
             .map_while(Result::ok)
             .find_map(|line| Some(format!("http://{}", line.split_once("listening on http://")?.1.trim())));
-        // Whatever else it says is read, so that it never waits for us.
+        // Reads the rest of its output, so that it never blocks on a full pipe.
         thread::spawn(move || lines.for_each(drop));
         server.address = address.ok_or_else(|| {
             let said = fs::read_to_string(&log).unwrap_or_default();
@@ -70,7 +70,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The keeper stops the server and removes its data when it hears nothing more from us.
+        // The keeper stops the server and removes its data when the pipe closes.
         let keeper = self.keeper.take().map(Keeper::release);
         let _ = self.child.wait();
         if let Some(mut keeper) = keeper {

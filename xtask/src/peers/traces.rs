@@ -1,4 +1,4 @@
-//! A collector made with OpenTelemetry's own package for Python, and what it has to have got of the tours.
+//! A collector made with OpenTelemetry's Python package, and the spans that it must receive from the tours.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::companion::Companion;
 use super::install::Installed;
 use crate::failure::{Context, Failure};
 
-/// A collector that listens.
+/// A running collector.
 pub(super) struct Collector(Companion);
 
 impl Collector {
@@ -25,7 +25,8 @@ impl Collector {
         self.0.address()
     }
 
-    /// Waits until the spans of the tours have come: a request, the run that it started, and a transaction of the request.
+    /// Waits until the spans of the tours have arrived: a request, the run that it started, and a transaction of the
+    /// request.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.0.wait("the traces of the tours", is_whole)
     }

@@ -1,4 +1,4 @@
-//! Finds PostgreSQL and Redis on this machine, or installs them where that is a matter of one command.
+//! Finds PostgreSQL and Redis on this machine, or installs them if one command can.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::failure::Failure;
 use crate::shell;
 
-/// The oldest PostgreSQL that Tidegate runs on.
+/// The oldest supported major version of PostgreSQL.
 const OLDEST_POSTGRES: u32 = 15;
 
 /// The programs that the services need.
@@ -18,7 +18,7 @@ pub(crate) struct Programs {
     pub(crate) redis: PathBuf,
 }
 
-/// The programs, installed first where they are missing.
+/// The programs, which are installed first if they are missing.
 pub(crate) fn programs() -> Result<Programs, Failure> {
     if let (Some(postgres), Some(redis)) = (postgres(), redis()) {
         return Ok(Programs { postgres, redis });
@@ -30,7 +30,7 @@ pub(crate) fn programs() -> Result<Programs, Failure> {
     }
 }
 
-/// The folder of a PostgreSQL that is new enough: the one on the search path, else the newest that is installed.
+/// The folder of a supported PostgreSQL: the one on the search path, or else the newest that is installed.
 pub(crate) fn postgres() -> Option<PathBuf> {
     let on_path = shell::find("initdb").and_then(|file| fs::canonicalize(file).ok()?.parent().map(Path::to_owned));
     let mut installed: Vec<_> = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr"]
@@ -70,7 +70,7 @@ pub(crate) fn major_version(folder: &Path) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// What to install where we cannot.
+/// The advice if they cannot be installed automatically.
 pub(crate) const ADVICE: &str = "install PostgreSQL 15 or later and Redis 7 or later (Debian: postgresql redis-server; \
                       Fedora: postgresql-server redis; macOS: brew install postgresql@17 redis), \
                       or name running ones in TIDEGATE_TEST_DATABASE_URL and TIDEGATE_TEST_REDIS_URL";

@@ -1,7 +1,8 @@
-//! A small process that outlives us just long enough to stop our services.
+//! A small process that stops the services after this process has ended.
 //!
-//! It reads process ids from a pipe that only we hold. When the pipe closes, for whatever reason, it stops them,
-//! waits until they are gone and removes the folder. A signal handler would miss a kill and a panic while panicking.
+//! It reads process ids from a pipe that only this process holds. When the pipe closes, for whatever reason, it stops
+//! them, waits until they have ended and removes the folder. A signal handler would miss a kill, and a panic while
+//! panicking.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -10,7 +11,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::failure::{Context, Failure};
 
-/// What came last is stopped first. Ctrl-C reaches the whole foreground group; the keeper is in a group of its own, and ignores what finds it anyway.
+/// The shell script of the keeper. It stops the last service first. Ctrl-C reaches the whole foreground group, so the
+/// keeper has a group of its own, and ignores signals anyway.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 folder=$1; shift
@@ -24,7 +26,7 @@ done
 rm -rf -- "$folder"
 "#;
 
-/// Our end of the pipe.
+/// This process's end of the pipe.
 pub(crate) struct Keeper {
     child: Child,
     pipe: ChildStdin,
@@ -47,12 +49,12 @@ impl Keeper {
         Ok(Self { child, pipe })
     }
 
-    /// Hands over a process, to be stopped with `signal`.
+    /// Gives it a process to stop with `signal`.
     pub(crate) fn keep(&mut self, pid: u32, signal: &str) -> Result<(), Failure> {
         writeln!(self.pipe, "{signal} {pid}").context("handing a service over")
     }
 
-    /// Closes the pipe; the child ends when everything has.
+    /// Closes the pipe. The returned child ends when all processes have ended.
     pub(crate) fn release(self) -> Child {
         drop(self.pipe);
         self.child

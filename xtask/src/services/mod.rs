@@ -1,7 +1,7 @@
-//! A PostgreSQL and a Redis of our own: on free ports, in a temporary folder, gone when we are.
+//! A private PostgreSQL and Redis: on free ports and in a temporary folder, for as long as this process runs.
 //!
-//! Both stay in process groups of their own and a [`Keeper`] stops them, so that they end with us in every way that
-//! a process can end: at the end of the chore, on Ctrl-C, on a panic and on a kill.
+//! Both run in process groups of their own, and a [`Keeper`] stops them. So they end with this process however it ends:
+//! at the end of the task, on Ctrl-C, on a panic and on a kill.
 
 pub(crate) mod install;
 pub(crate) mod keeper;
@@ -19,26 +19,26 @@ use std::time::{Duration, Instant};
 use crate::failure::{Context, Failure};
 use keeper::Keeper;
 
-/// Where a test finds the superuser's login of a PostgreSQL that it may fill with databases.
+/// The variable with the superuser's URL of a PostgreSQL in which tests may create databases.
 pub(crate) const DATABASE_URL: &str = "TIDEGATE_TEST_DATABASE_URL";
-/// Where a test finds a Redis that it may fill.
+/// The variable with the URL of a Redis that tests may write to.
 pub(crate) const REDIS_URL: &str = "TIDEGATE_TEST_REDIS_URL";
 
-/// How long a service may take to begin.
+/// The start timeout of a service.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a service is started again, when another program took the port between our look and its start.
+/// How often a service is started, if another program takes the port between finding it free and the start.
 const ATTEMPTS: u32 = 3;
 
-/// Whether PostgreSQL waits for the disk.
+/// Whether PostgreSQL waits for the disk (fsync).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// Never: tests throw their data away.
+    /// Never, for tests, whose data is thrown away.
     None,
-    /// As it is installed: figures have to be honest.
+    /// By default, for benchmarks, so that the figures are realistic.
     Full,
 }
 
-/// Services that run, or those that the caller's environment already names.
+/// Running services: started here, or named by the caller's environment.
 pub(crate) struct Services {
     database_url: String,
     redis_url: String,
@@ -47,7 +47,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Those that [`DATABASE_URL`] and [`REDIS_URL`] name, else ones of our own, for tests.
+    /// The services for tests: those in [`DATABASE_URL`] and [`REDIS_URL`], or else private ones.
     pub(crate) fn for_tests() -> Result<Self, Failure> {
         match (env::var(DATABASE_URL), env::var(REDIS_URL)) {
             (Ok(database_url), Ok(redis_url)) => {
@@ -57,7 +57,7 @@ impl Services {
         }
     }
 
-    /// Starts both.
+    /// Starts private services.
     pub(crate) fn start(durability: Durability) -> Result<Self, Failure> {
         let programs = install::programs()?;
         let folder = temporary_folder()?;
@@ -70,17 +70,17 @@ impl Services {
         Ok(services)
     }
 
-    /// The variables in which tests look for the services.
+    /// The variables with the addresses of the services.
     pub(crate) fn variables(&self) -> [(&'static str, &str); 2] {
         [(DATABASE_URL, &self.database_url), (REDIS_URL, &self.redis_url)]
     }
 
-    /// The superuser's login.
+    /// The superuser's URL of PostgreSQL.
     pub(crate) fn database_url(&self) -> &str {
         &self.database_url
     }
 
-    /// Stops another process with the services, first of all.
+    /// Stops another process together with the services, before them.
     pub(crate) fn keep(&mut self, child: Child, stop_signal: &str) -> Result<(), Failure> {
         if let Some(keeper) = &mut self.keeper {
             keeper.keep(child.id(), stop_signal)?;
@@ -89,7 +89,7 @@ impl Services {
         Ok(())
     }
 
-    /// Starts a service until it answers; only a port that was taken is worth another try.
+    /// Starts a service and waits until it answers. It is tried again only if its port was taken.
     fn attempt(&mut self, start: impl Fn() -> Result<Started, Failure>) -> Result<String, Failure> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
@@ -110,7 +110,8 @@ impl Services {
 
 impl Drop for Services {
     fn drop(&mut self) {
-        // The keeper stops them when it hears nothing more from us; it must see them reaped, the last first, to know that they ended.
+        // The keeper stops the services when the pipe closes. They are reaped here, the last first, so that it sees
+        // their end.
         let keeper = self.keeper.take().map(Keeper::release);
         for child in self.children.iter_mut().rev() {
             let _ = child.wait();
@@ -121,10 +122,10 @@ impl Drop for Services {
     }
 }
 
-/// A service that was started and may not answer yet.
+/// A started service, which may not answer yet.
 struct Started {
     child: Child,
-    /// The signal that ends it at once and in order.
+    /// The signal for an immediate, orderly shutdown.
     stop_signal: &'static str,
     url: String,
     log: PathBuf,
@@ -146,7 +147,7 @@ fn wait_until_ready(started: &mut Started) -> Result<(), Failure> {
     }
 }
 
-/// A port that nobody listens on now.
+/// A port that is free now.
 fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
     Ok(listener.local_addr().context("looking for a free port")?.port())
@@ -166,7 +167,7 @@ fn temporary_folder() -> Result<PathBuf, Failure> {
     Err(Failure::refused(format!("cannot make a folder in {}; set TMPDIR to one that can be written", base.display())))
 }
 
-/// An empty log that a service of any user can be given.
+/// Creates an empty log file that a service of any user can write to.
 fn create_log(path: &Path) -> Result<fs::File, Failure> {
     fs::File::create(path).context(format_args!("creating {}", path.display()))
 }

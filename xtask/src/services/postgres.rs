@@ -1,6 +1,6 @@
-//! A PostgreSQL cluster of our own.
+//! A private PostgreSQL cluster.
 //!
-//! PostgreSQL refuses to run as root; where we are root it runs as the user `postgres`, or `nobody`.
+//! PostgreSQL refuses to run as root. If this process is root, it runs as the user `postgres`, or else `nobody`.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -12,7 +12,7 @@ use super::{Durability, Started, create_log, free_port};
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// A cluster that was made and can be started.
+/// A cluster that has been created and can be started.
 pub(super) struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
@@ -27,7 +27,7 @@ struct User {
 }
 
 impl Cluster {
-    /// Makes a cluster in `folder` with the programs of the folder `programs`.
+    /// Creates a cluster in `folder` with the programs in the folder `programs`.
     pub(super) fn create(programs: &Path, folder: &Path) -> Result<Self, Failure> {
         let cluster =
             Self { programs: programs.to_owned(), folder: folder.join("postgres"), user: unprivileged_user()? };
@@ -95,12 +95,12 @@ fn settings(durability: Durability) -> impl Iterator<Item = &'static str> {
     always.into_iter().chain(careless.into_iter().filter(move |_| durability == Durability::None))
 }
 
-/// Whether the server has written into its lock file, line 8, that it is ready.
+/// Whether line 8 of the server's lock file says that it is ready.
 fn accepts_connections(lock_file: &Path) -> bool {
     fs::read_to_string(lock_file).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
 }
 
-/// The user that the server runs as, where that is not ourselves.
+/// The user that the server runs as, if it is not the current one.
 fn unprivileged_user() -> Result<Option<User>, Failure> {
     if id(&["-u"])? != 0 {
         return Ok(None);

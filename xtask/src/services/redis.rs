@@ -1,4 +1,4 @@
-//! A Redis without persistence.
+//! A private Redis without persistence.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

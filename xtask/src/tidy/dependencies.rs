@@ -1,4 +1,4 @@
-//! Who may depend on whom, over `cargo metadata`. `deny.toml` holds the same for what comes in through others.
+//! Rules for direct dependencies, from `cargo metadata`. `deny.toml` has the same for transitive dependencies.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use super::{Problem, rule_list};
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// Where the crates of the domain are.
+/// The folder of the domain crates.
 const DOMAIN_FOLDER: &str = "crates/domain";
 
-/// A technology, and the crates that may name it outside their tests.
+/// Technologies, and the crates that may depend on them outside of tests.
 const OWNERS: &[(&str, &[&str])] = &[
     ("actix-web", &["tidegate"]),
     ("deadpool-redis", &["tidegate-redis"]),
@@ -30,7 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("utoipa-actix-web", &["tidegate"]),
 ];
 
-/// What a domain crate may use in its own tests.
+/// Libraries that a domain crate may use only in tests.
 const TEST_TOOLS: [&str; 7] = ["cap", "cel", "insta", "mockall", "proptest", "serde_json", "trybuild"];
 
 /// The part of `cargo metadata` that the rules read.
@@ -58,11 +58,11 @@ impl Dependency {
     }
 }
 
-/// The rules, and what they are about.
+/// The rules and the crates that they apply to.
 struct Rules {
-    /// The crates of the domain: those below [`DOMAIN_FOLDER`].
+    /// The domain crates: those below [`DOMAIN_FOLDER`].
     domain: BTreeSet<String>,
-    /// The libraries that they may use.
+    /// The libraries that domain crates may use.
     pure: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn check() -> Result<Vec<Problem>, Failure> {
 }
 
 impl Rules {
-    /// Why `package` may not depend on it, if it may not.
+    /// The reason why `package` may not have this dependency, if there is one.
     fn refusal(&self, package: &str, dependency: &Dependency) -> Option<&'static str> {
         let (name, for_tests) = (dependency.name.as_str(), dependency.is_for_tests());
         let ours = name == "tidegate" || name.starts_with("tidegate-");

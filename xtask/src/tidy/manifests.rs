@@ -1,4 +1,4 @@
-//! Rules for manifests: every crate opts into the workspace's lints, and versions are named in one place.
+//! Rules for manifests: every crate opts into the workspace's lints, and versions are set in one place.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Rules for migrations: numbered without gaps, each can be taken back, and the embedded PostgreSQL survives them.
+//! Rules for migrations: numbers have no gaps, each migration can be reverted, and none breaks the embedded PostgreSQL.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +38,7 @@ fn check_names(names: &[String]) -> Vec<Problem> {
     problems
 }
 
-/// Whether there is an `exception` that is not raised.
+/// Whether there is an `exception` other than in `raise exception`.
 fn catches_exceptions(text: &str) -> bool {
     let code: Vec<String> = text
         .lines()

@@ -1,7 +1,7 @@
-//! `tidy`: the house rules that neither the compiler nor clippy knows. It also runs as a test.
+//! `tidy`: the rules that neither the compiler nor clippy checks. It also runs as a test.
 //!
-//! The lists in `xtask/rules/` are read by people: each line is a name, a dash and the reason. They may only shrink,
-//! or grow with a reason that a reviewer accepts.
+//! The lists in `xtask/rules/` are for people to read: each line is a name, a dash and the reason. They may only
+//! shrink, or grow with a reason that a reviewer accepts.
 
 mod dependencies;
 mod manifests;
@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Context, Failure};
 use crate::shell;
 
-/// Something that breaks a rule: where, and what to do.
+/// A violation of a rule: where, and what to do.
 type Problem = String;
 
-/// Checks everything and prints what breaks a rule.
+/// Checks all rules and prints the violations.
 pub(crate) fn run() -> Result<(), Failure> {
     let problems = problems()?;
     for problem in &problems {
@@ -39,7 +39,7 @@ fn problems() -> Result<Vec<Problem>, Failure> {
     Ok(problems)
 }
 
-/// A list of `xtask/rules/`: the names, without the reasons.
+/// The names in a list of `xtask/rules/`, without the reasons.
 pub(crate) fn rule_list(root: &Path, name: &str) -> Result<Vec<String>, Failure> {
     let path = root.join("xtask/rules").join(name);
     let text = fs::read_to_string(&path).context(format_args!("reading {}", path.display()))?;
@@ -52,7 +52,7 @@ pub(crate) fn rule_list(root: &Path, name: &str) -> Result<Vec<String>, Failure>
         .collect()
 }
 
-/// All files below `folder` whose name ends with `suffix`, relative to `root`, in order.
+/// All files below `folder` whose name ends with `suffix`, relative to `root`, sorted.
 fn files(root: &Path, folder: &str, suffix: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     let mut open = vec![root.join(folder)];

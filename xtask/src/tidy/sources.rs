@@ -1,5 +1,5 @@
-//! Rules for Rust files: they say what they are for, stay short, leave nothing for later, and name only what their
-//! place in the house may name.
+//! Rules for Rust files: a file begins with its purpose, is short, has no notes of work put off, and uses a restricted
+//! name only where that is allowed.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,13 @@ use std::path::Path;
 use super::{Problem, files, rule_list};
 use crate::failure::{Context, Failure};
 
-/// A file tells one story in about 400 lines. This leaves it its last paragraph.
+/// The most lines of a file. The aim is about 400; this leaves some room.
 const LONGEST: usize = 450;
 
-/// Words that stand for work that was put off; spelt apart, so that this file does not have them.
+/// Words that mark work put off. They are concatenated, so that this file does not contain them.
 const LATER: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
-/// A name, and the folders whose code may use it.
+/// Restricted names, and the folders whose code may use them.
 const PLACES: &[(&str, &[&str])] = &[
     ("actix_web", &["crates/app/", "xtask/"]),
     (
@@ -26,7 +26,7 @@ const PLACES: &[(&str, &[&str])] = &[
             "xtask/",
         ],
     ),
-    // Not in crates/app/src/http/: a handler has the scope of its caller, and issues none.
+    // Not in crates/app/src/http/: a handler uses the scope of its caller and issues none.
     (
         "ScopeIssuer",
         &[
@@ -108,7 +108,7 @@ fn check_file(name: &str, text: &str, may_be_long: bool) -> Vec<Problem> {
     problems
 }
 
-/// Whether `word` stands in `line` with no letter, digit or underscore beside it.
+/// Whether `word` occurs in `line` with no letter, digit or underscore beside it.
 fn has_word(line: &str, word: &str) -> bool {
     let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(start, _)| {

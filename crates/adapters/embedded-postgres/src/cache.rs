@@ -1,7 +1,7 @@
-//! Where the embedded PostgreSQL is unpacked to.
+//! The cache folder to which the embedded PostgreSQL is unpacked.
 //!
-//! The library takes the user's cache folder: `$XDG_CACHE_HOME`, or `~/.cache`. A service user often has no home that
-//! can be written. A process cannot change its environment safely once it runs, so it starts itself again with another.
+//! The library uses the user's cache folder: `$XDG_CACHE_HOME`, or `~/.cache`. A service user often has no writable
+//! home. A process cannot change its environment safely while it runs, so it restarts itself with another environment.
 
 use std::convert::Infallible;
 use std::env;
@@ -13,11 +13,11 @@ use std::process;
 /// The variable that the library reads.
 const VARIABLE: &str = "XDG_CACHE_HOME";
 
-/// Does nothing where the user's cache folder can be written; otherwise starts this program again, as the same process
-/// and with the same arguments, with `fallback` as its cache folder. Call it first in `main`.
+/// Makes sure that the cache folder can be written to. If the user's cannot, this starts the program again, as the same
+/// process and with the same arguments, with `fallback` as its cache folder. Call it first in `main`.
 ///
 /// # Errors
-/// When neither folder can be written, or the program cannot be started again.
+/// An I/O error if neither folder can be written to, or if the program cannot be started again.
 pub fn ensure(fallback: &Path) -> io::Result<()> {
     if user_cache().is_some_and(|folder| is_writable(&folder.join("pglite-oxide")).is_ok()) {
         return Ok(());
@@ -30,7 +30,7 @@ pub fn ensure(fallback: &Path) -> io::Result<()> {
     restart(&fallback).map(|never| match never {})
 }
 
-/// The folder that the library would take.
+/// The cache folder that the library uses.
 #[cfg(target_os = "linux")]
 fn user_cache() -> Option<PathBuf> {
     env::var_os(VARIABLE)
@@ -39,7 +39,7 @@ fn user_cache() -> Option<PathBuf> {
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))
 }
 
-/// Elsewhere the library does not read [`VARIABLE`], so there is nothing to choose.
+/// On other systems the library does not read [`VARIABLE`], so there is no folder to choose.
 #[cfg(not(target_os = "linux"))]
 fn user_cache() -> Option<PathBuf> {
     Some(env::temp_dir())

@@ -1,30 +1,30 @@
-//! One process per data directory.
+//! A lock that allows one process per data directory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::process;
 
-/// The file whose lock stands for the directory. Its text, a process id, is for people alone.
+/// The file that is locked. Its content, a process id, is only for people to read.
 const FILE: &str = "tidegate.lock";
 
-/// An exclusive lock on a directory. The operating system releases it with the process, however that ends.
+/// An exclusive lock on a directory. The operating system releases it when the process ends, for whatever reason.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
     _file: File,
 }
 
-/// Why a directory could not be locked.
+/// The directory could not be locked.
 #[derive(Debug)]
 pub(crate) enum LockError {
-    /// Somebody holds it; perhaps this process.
+    /// The lock is held, perhaps by this process; the value is the content of the file.
     InUse(String),
-    /// It cannot be made or written.
+    /// The lock file cannot be created or written.
     Io(io::Error),
 }
 
 impl DirectoryLock {
-    /// Makes `directory` where it is missing, readable for its owner alone, and locks it.
+    /// Creates `directory` if it is missing, readable for its owner alone, and locks it.
     pub(crate) fn acquire(directory: &Path) -> Result<Self, LockError> {
         create_private(directory).map_err(LockError::Io)?;
         let mut options = OpenOptions::new();

@@ -1,27 +1,27 @@
-//! What a served PostgreSQL does in the background and this one does not.
+//! Maintenance that a PostgreSQL server does in the background and the embedded one does not: vacuums and checkpoints.
 //!
-//! The caller holds the one connection, so it also does the work; this module only says when, and what.
+//! The caller has the one connection, so it executes the work. This module decides when, and what.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How often it is looked whether something is due.
+/// How often the schedule is checked.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Work that is due. Each is for the superuser, outside a transaction. A session that gave its rights up gets them back with
-/// `SET SESSION AUTHORIZATION postgres`; `RESET` does not do that here.
+/// A maintenance task that is due. Each runs as the superuser, outside a transaction. A session that has given its
+/// rights up gets them back with `SET SESSION AUTHORIZATION postgres`; `RESET` does not do that here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chore {
-    /// `CHECKPOINT`: bounds the log and the time that the next start takes after a kill.
+    /// `CHECKPOINT`: bounds the write-ahead log, and the time of recovery after a kill.
     Checkpoint,
-    /// Gives the room of dead rows back and tells the planner what the tables hold, where enough has changed.
+    /// `VACUUM` and `ANALYZE` of tables with enough changes: reclaims dead rows and updates the planner's statistics.
     Vacuum,
 }
 
 impl Chore {
-    /// What it is called in logs.
+    /// Its name in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,9 +34,9 @@ impl Chore {
 /// The statement of [`Chore::Checkpoint`].
 pub const CHECKPOINT: &str = "CHECKPOINT";
 
-/// A query whose rows are the statements of [`Chore::Vacuum`]: one for each table of which enough rows have changed, as
-/// autovacuum's defaults have it, those that need it most first. Each is to be run in a turn of its own, because all of them
-/// together hold the connection for seconds. A table that has only grown is not vacuumed but analyzed, which reads a sample.
+/// A query whose rows are the statements of [`Chore::Vacuum`]: one for each table with enough changed rows, by the
+/// default thresholds of autovacuum, most urgent first. Run each in a turn of its own, because together they hold the
+/// connection for seconds. A table that has only grown is analyzed and not vacuumed, which reads only a sample.
 pub const VACUUMS_DUE: &str = "
     select format(case when t.n_dead_tup > 50 + 0.2 * t.n_live_tup then 'VACUUM (ANALYZE) %I.%I' else 'ANALYZE %I.%I' end,
                   t.schemaname, t.relname)
@@ -45,27 +45,28 @@ pub const VACUUMS_DUE: &str = "
       and (t.n_dead_tup > 50 + 0.2 * t.n_live_tup or t.n_mod_since_analyze > 50 + 0.1 * t.n_live_tup)
     order by t.n_dead_tup + t.n_mod_since_analyze desc";
 
-/// When each chore is due.
+/// When each task is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
-    /// Between two looks for tables of which enough has changed.
+    /// The interval between two searches for tables with enough changes.
     pub vacuum: Duration,
-    /// Between two checkpoints at most.
+    /// The longest time between two checkpoints.
     pub checkpoint: Duration,
-    /// The size of the log in bytes from which on a checkpoint is due.
+    /// The size of the write-ahead log, in bytes, at which a checkpoint is due.
     pub wal: u64,
 }
 
 impl Default for Schedule {
-    /// Each minute, as PostgreSQL's `autovacuum_naptime`; each five, as its `checkpoint_timeout`; 64 MiB, so that the log
-    /// stays below 256 MiB although it grows while a checkpoint waits for its turn.
+    /// Vacuums every minute, as PostgreSQL's `autovacuum_naptime`; checkpoints every five, as its `checkpoint_timeout`,
+    /// or at 64 MiB, so that the log stays below 256 MiB although it grows while a checkpoint waits for its turn.
     fn default() -> Self {
         Self { vacuum: Duration::from_secs(60), checkpoint: Duration::from_secs(300), wal: 64 << 20 }
     }
 }
 
-/// Calls `run` whenever a chore is due, one at a time, for as long as it is polled. `wal` is the size of the log now. A chore
-/// that fails is due again after its usual time; what was missed while another ran is done once.
+/// Calls `run` whenever a task is due, one at a time, for as long as this future is polled. `wal` gives the current
+/// size of the write-ahead log. A failed task is due again after its usual interval; a task missed while another ran is
+/// done once.
 pub async fn maintain<Run, Running, Error>(schedule: Schedule, wal: impl Fn() -> u64, mut run: Run)
 where
     Run: FnMut(Chore) -> Running,
@@ -73,7 +74,7 @@ where
     Error: std::fmt::Display,
 {
     let (mut checkpoint, mut vacuum) = (Instant::now(), Instant::now());
-    // A log that a checkpoint did not make small is not tried again before it has grown by as much once more.
+    // If a checkpoint does not shrink the log, the next is due only when the log has grown by half of the limit.
     let mut limit = schedule.wal;
     loop {
         sleep(LOOK).await;
@@ -124,7 +125,7 @@ mod tests {
     async fn a_log_that_grows_is_checkpointed_and_one_that_stays_large_not_without_end() {
         const MIB: u64 = 1 << 20;
         let schedule = Schedule { vacuum: Duration::MAX, checkpoint: Duration::MAX, wal: 64 * MIB };
-        // It grows by 8 MiB each time that somebody looks; the third checkpoint and those after it free nothing.
+        // The log grows by 8 MiB at each check. The third checkpoint and those after it free nothing.
         let (size, checkpoints) = (Cell::new(0), Cell::new(0));
         let sizes = std::cell::RefCell::new(Vec::new());
         let wal = || {

@@ -1,4 +1,4 @@
-//! Starting and stopping it.
+//! Starting and stopping the embedded PostgreSQL.
 
 use std::fmt;
 use std::io;
@@ -17,39 +17,39 @@ use crate::lock::{DirectoryLock, LockError};
 use crate::settings;
 use crate::wal::Wal;
 
-/// How long a shutdown waits for the open connection to be closed.
+/// The shutdown timeout: how long to wait for the open connection to be closed.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
-/// How long to rest after a failure, so that one that comes back at once does not occupy a core.
+/// The pause after a failure, so that repeated failures do not occupy a core.
 const RECOVERY: Duration = Duration::from_millis(50);
 
-/// Why it could not be started.
+/// The embedded PostgreSQL could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another process, or another part of this one, runs on the directory.
+    /// Another process, or another part of this one, uses the directory.
     #[error("the data directory {} is in use by {}; stop that, or choose another --data-dir", directory.display(), Holder(holder))]
     InUse {
         /// The directory.
         directory: PathBuf,
-        /// The id of the process that holds it, where that is known.
+        /// The id of the process that holds the lock, if it is known.
         holder: String,
     },
-    /// The directory cannot be made or written.
+    /// The directory cannot be created or written to.
     #[error("the data directory {} cannot be used: {source}", directory.display())]
     Unusable {
         /// The directory.
         directory: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// PostgreSQL could not be unpacked or its directory is not one of this version.
+    /// PostgreSQL could not be unpacked, or the directory is not from this version.
     #[error("the embedded PostgreSQL cannot be prepared in {}: {reason}", directory.display())]
     Unprepared {
         /// The directory.
         directory: PathBuf,
-        /// What the library said.
+        /// The error of the library.
         reason: String,
     },
-    /// No socket on 127.0.0.1.
+    /// No socket on 127.0.0.1 could be opened.
     #[error("no socket for the embedded PostgreSQL: {0}")]
     Socket(#[source] io::Error),
 }
@@ -62,13 +62,13 @@ impl fmt::Display for Holder<'_> {
     }
 }
 
-/// Why it did not stop.
+/// The embedded PostgreSQL did not stop in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded PostgreSQL still has an open connection; close it first")]
 pub struct ShutdownError(());
 
-/// A PostgreSQL that runs in this process. It ends with [`EmbeddedPostgres::shutdown`]; when it is dropped, it ends
-/// as soon as its connection is closed.
+/// A PostgreSQL that runs in this process. [`EmbeddedPostgres::shutdown`] stops it. If it is dropped, it stops as soon
+/// as its connection is closed.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     address: SocketAddr,
@@ -92,7 +92,7 @@ impl Stopped {
         self.changed.notify_all();
     }
 
-    /// Waits for the end; `false` when it did not come in time.
+    /// Waits until the thread has ended; `false` if the timeout is over first.
     fn wait(&self, timeout: Duration) -> bool {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(ended, timeout, |ended| !*ended);
@@ -101,19 +101,19 @@ impl Stopped {
 }
 
 impl EmbeddedPostgres {
-    /// Starts on `directory`, which is made where it is missing. Takes seconds and blocks; an async caller uses
+    /// Starts on `directory`, which is created if it is missing. This takes seconds and blocks; an async caller uses
     /// `spawn_blocking`.
     ///
     /// # Errors
-    /// [`StartError`], each with what to do about it.
+    /// [`StartError`] if it cannot be started; its text says what to do.
     pub fn start(directory: &Path) -> Result<Self, StartError> {
         Self::start_on(directory, None)
     }
 
-    /// Starts on a new directory that is removed at the end.
+    /// Starts on a new temporary directory, which is removed at the end.
     ///
     /// # Errors
-    /// [`StartError`], each with what to do about it.
+    /// [`StartError`] if it cannot be started; its text says what to do.
     pub fn temporary() -> Result<Self, StartError> {
         let directory = tempfile::Builder::new()
             .prefix("tidegate-")
@@ -142,7 +142,7 @@ impl EmbeddedPostgres {
         let server = Server { proxy: PgliteProxy::new(&directory), listener, stopping: Arc::clone(&stopping) };
         let serving = thread::Builder::new().name("embedded-postgres".to_owned()).spawn(move || {
             server.run();
-            // The directory is free again before anybody is told so.
+            // Released first, so that the directory is free as soon as the end is reported.
             drop(lock);
             ended.set();
         });
@@ -150,7 +150,7 @@ impl EmbeddedPostgres {
         Ok(Self { address, directory, wal: Wal::of(&cluster), stopping, stopped, temporary })
     }
 
-    /// The address of the superuser's database. At most one connection at a time; another one waits.
+    /// The URL of the database for the superuser. At most one connection is open at a time; another one waits.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://postgres@{}/postgres?sslmode=disable", self.address)
@@ -168,12 +168,13 @@ impl EmbeddedPostgres {
         &self.wal
     }
 
-    /// Stops it. Close the connection first: PostgreSQL ends with it, in order. Blocks. Whoever makes a checkpoint before
-    /// ([`crate::Chore::Checkpoint`]) leaves a small directory behind, and the next start has nothing to recover.
+    /// Stops the embedded PostgreSQL and blocks until it has ended. Close the connection first: PostgreSQL ends in
+    /// order with it. A checkpoint before ([`crate::Chore::Checkpoint`]) leaves a small directory, and nothing for the
+    /// next start to recover.
     ///
     /// # Errors
-    /// [`ShutdownError`] when the connection is still open after ten seconds. Ending the process then loses nothing
-    /// that was committed.
+    /// [`ShutdownError`] if the connection is still open after ten seconds. Ending the process then loses nothing that
+    /// was committed.
     pub fn shutdown(mut self) -> Result<(), ShutdownError> {
         self.stop();
         if !self.stopped.wait(SHUTDOWN_PATIENCE) {
@@ -185,7 +186,7 @@ impl EmbeddedPostgres {
 
     fn stop(&self) {
         if !self.stopping.swap(true, Ordering::SeqCst) {
-            // Wakes the thread where it waits for a connection.
+            // Wakes the thread if it waits for a connection.
             let _ = TcpStream::connect(self.address);
         }
     }
@@ -202,8 +203,8 @@ fn unusable_thread(directory: &Path) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Unusable { directory, source }
 }
 
-/// Unpacks PostgreSQL and makes the cluster where either is missing, and says where the cluster is. The library must not run
-/// on a thread of an async runtime, so it gets one of its own.
+/// Unpacks PostgreSQL and creates the cluster if either is missing, and returns the cluster's directory. The library
+/// must not run on a thread of an async runtime, so it gets its own thread.
 fn prepare(directory: &Path) -> Result<PathBuf, StartError> {
     let unprepared = |reason: String| StartError::Unprepared { directory: directory.to_owned(), reason };
     let root = directory.to_owned();
@@ -213,8 +214,8 @@ fn prepare(directory: &Path) -> Result<PathBuf, StartError> {
     preparing.join().map_err(|_| unprepared("it panicked".to_owned()))?.map_err(unprepared)
 }
 
-/// The sockets that it accepts send what they have: they inherit `TCP_NODELAY`. The library answers in several small pieces and
-/// leaves Nagle's algorithm on, so each last piece would wait for an acknowledgement that the other side delays by 40 ms.
+/// Sets `TCP_NODELAY`, which accepted sockets inherit. The library sends a response in several small pieces with
+/// Nagle's algorithm on, so each last piece would wait for an acknowledgement, which the other side delays by 40 ms.
 #[cfg(unix)]
 fn answer_at_once(listener: &TcpListener) -> io::Result<()> {
     let socket: std::os::fd::OwnedFd = listener.try_clone()?.into();
@@ -226,7 +227,7 @@ fn answer_at_once(_: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one connection after another until it is told to stop.
+/// The thread's loop: serves one connection after another until it is stopped.
 struct Server {
     proxy: PgliteProxy,
     listener: TcpListener,
@@ -236,8 +237,8 @@ struct Server {
 impl Server {
     fn run(&self) {
         while !self.stopping.load(Ordering::SeqCst) {
-            // Each connection has a PostgreSQL of its own on the same cluster, so what ended one, be it a lost socket
-            // or a ruined session, ends no other.
+            // Each connection has its own PostgreSQL on the same cluster. So what ends one connection, such as a lost
+            // socket or a broken session, ends no other.
             match catch_unwind(AssertUnwindSafe(|| self.proxy.accept_tcp_once(&self.listener))) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {

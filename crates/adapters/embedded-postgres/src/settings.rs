@@ -1,13 +1,13 @@
-//! What PostgreSQL is told beside what `pglite-oxide` tells it on its command line.
+//! Settings of PostgreSQL in addition to those that `pglite-oxide` sets on the command line.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// PostgreSQL reads this last of all files. Nobody may `ALTER SYSTEM` here, so it is ours.
+/// The file that PostgreSQL reads last. Nothing runs `ALTER SYSTEM` here, so the file is free for these settings.
 const FILE: &str = "postgresql.auto.conf";
 
-/// With their reasons; all of them can be changed from one start to the next.
+/// The settings with their reasons. All of them may change from one start to the next.
 const SETTINGS: &str = "\
 # Written at each start.
 
@@ -24,7 +24,7 @@ default_statistics_target = 20
 jit = off
 ";
 
-/// Writes them into the cluster in `directory`.
+/// Writes the settings into the cluster in `directory`.
 pub(crate) fn write(directory: &Path) -> io::Result<()> {
     let (file, new) = (directory.join(FILE), directory.join("postgresql.auto.conf.new"));
     fs::write(&new, SETTINGS)?;

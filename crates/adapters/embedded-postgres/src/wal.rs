@@ -1,4 +1,4 @@
-//! The write-ahead log as its folder shows it.
+//! The size of the write-ahead log, measured by its folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ impl Wal {
         Self { folder: cluster.join("pg_wal") }
     }
 
-    /// Its size in bytes, in segments of 16 MiB; 0 where it cannot be read. A checkpoint makes it small again.
+    /// Its size in bytes, in segments of 16 MiB; 0 if it cannot be read. A checkpoint shrinks it.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let Ok(files) = fs::read_dir(&self.folder) else { return 0 };

@@ -1,5 +1,5 @@
-//! Limits and signals within one process: what the embedded server uses in place of Redis, and what a served one falls
-//! back to while Redis is away.
+//! Rate limits and signals within one process: the embedded server uses them instead of Redis, and other servers fall
+//! back to them while Redis is away.
 
 mod rate_limit;
 mod signal;

@@ -1,4 +1,4 @@
-//! Fixed windows in a map.
+//! A fixed-window rate limiter in memory.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{Decision, Environment, RateKey, RateLimit, RateLimiter};
 
-/// After so many checks, windows that are over are thrown away.
+/// After this many checks, expired windows are removed.
 const SWEEP_EVERY: u32 = 4096;
 
 #[derive(Clone, Copy)]
@@ -23,14 +23,14 @@ struct State {
     checks: u32,
 }
 
-/// Counts within this process. Several processes each allow the whole limit, so it is exact only where one serves.
+/// Counts within this process. Each process allows the whole limit, so the limit is exact only with a single process.
 pub struct InProcessRateLimiter {
     state: Mutex<State>,
     env: Environment,
 }
 
 impl InProcessRateLimiter {
-    /// A limiter without any window yet.
+    /// A limiter without any counts.
     #[must_use]
     pub fn new(env: Environment) -> Self {
         Self { state: Mutex::default(), env }
@@ -49,7 +49,7 @@ impl RateLimiter for InProcessRateLimiter {
         }
         let fresh = Window { ends_at: now + limit.period, used: 0 };
         let window = state.windows.entry(key.clone()).or_insert(fresh);
-        // A clock that was set back must not make a window endless.
+        // If the clock was set back, the window must still end.
         if now >= window.ends_at || window.ends_at > fresh.ends_at {
             *window = fresh;
         }

@@ -1,4 +1,4 @@
-//! Signals through one broadcast channel.
+//! A signal bus on one broadcast channel.
 
 use async_trait::async_trait;
 use tidegate_kernel::{Received, Signal, SignalBus, SignalStream, Topic};
@@ -14,13 +14,13 @@ pub struct InProcessSignalBus {
 }
 
 impl InProcessSignalBus {
-    /// A bus that nobody listens to yet.
+    /// A bus without listeners.
     #[must_use]
     pub fn new() -> Self {
         Self { sender: broadcast::Sender::new(CAPACITY) }
     }
 
-    /// Tells every listener that signals may have been lost; for a bus that brings them here from elsewhere.
+    /// Tells every listener that signals may have been lost; for a bus that relays signals from other processes.
     pub fn publish_missed(&self) {
         let _ = self.sender.send(Received::Missed);
     }
@@ -34,7 +34,7 @@ impl Default for InProcessSignalBus {
 
 impl SignalBus for InProcessSignalBus {
     fn publish(&self, signal: Signal) {
-        // An error means that nobody listens, which is nothing to a sender.
+        // An error means that there is no listener, which does not matter to the sender.
         let _ = self.sender.send(Received::Signal(signal));
     }
 

@@ -1,4 +1,4 @@
-//! The contracts of limits and signals, within one process.
+//! The contract suites of rate limiters and signal buses, within one process.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Mail: texts from templates, and SMTP.
+//! Mail: texts from templates, and sending by SMTP.
 //!
-//! Texts are in `templates/<language>/`, one `.txt` and one `.html` for each message. The first line of the `.txt` is the
-//! subject. A translation is another folder and a line in `texts.rs`.
+//! Templates are in `templates/<language>/`, one `.txt` and one `.html` for each message. The first line of the `.txt`
+//! is the subject. To add a language, add a folder and a line in `texts.rs`.
 
 mod smtp;
 mod texts;

@@ -1,4 +1,4 @@
-//! SMTP by lettre.
+//! Sending mails by SMTP, with lettre.
 
 use std::time::Duration;
 
@@ -10,37 +10,37 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executo
 use tidegate_kernel::JobId;
 use tidegate_tenancy::{Mail, MailError, Mailer};
 
-/// How long one command may take. It is less than a job has.
+/// The timeout of one SMTP command. It is shorter than that of a job.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends mails to a mail server.
+/// A mailer that sends to a mail server.
 #[derive(Debug)]
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
 }
 
-/// Why a mail server cannot be used.
+/// The mail settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpError {
-    /// The address of the server is none.
+    /// The server's address cannot be parsed.
     #[error(
         "write smtp://user:password@host:587 (STARTTLS), smtps://user:password@host:465 (TLS), or smtp://host:25?tls=none: {0}"
     )]
     Url(String),
-    /// The sender's address is none.
+    /// The sender's address cannot be parsed.
     #[error("write an address such as `Tidegate <no-reply@example.org>`: {0}")]
     From(String),
 }
 
 impl SmtpMailer {
-    /// A mailer that sends from `from` to the server at `url`. Nothing is connected yet.
+    /// A mailer that sends from `from` through the server at `url`. It does not connect yet.
     ///
-    /// `smtp://` asks for STARTTLS and sends nothing where the server has none, unless the address ends with `?tls=none`;
-    /// `smtps://` is TLS from the first byte. Certificates are checked.
+    /// `smtp://` requires STARTTLS and sends nothing if the server does not support it, unless the URL ends with
+    /// `?tls=none`. `smtps://` uses TLS from the first byte. Certificates are verified.
     ///
     /// # Errors
-    /// [`SmtpError`] where one of the two cannot be read.
+    /// [`SmtpError`] if `url` or `from` cannot be parsed.
     pub fn new(url: &str, from: &str) -> Result<Self, SmtpError> {
         let url = match url.split_once("?tls=none") {
             Some((plain, "")) if url.starts_with("smtp://") => plain.to_owned(),
@@ -55,7 +55,7 @@ impl SmtpMailer {
 
     fn message(&self, id: JobId, mail: &Mail) -> Result<Message, MailError> {
         let address: Address = mail.to.as_str().parse().map_err(|error| permanent("the address", &error))?;
-        // The same for every attempt, so that a mail which arrives twice is known to be one.
+        // The same id for every attempt, so that a mail which arrives twice is recognized as one.
         let message_id = format!("<{id}@{}>", self.from.email.domain());
         let body = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
         Message::builder()
@@ -63,7 +63,7 @@ impl SmtpMailer {
             .to(Mailbox::new(Some(mail.name.clone()), address))
             .subject(mail.subject.clone())
             .message_id(Some(message_id))
-            // RFC 3834: nobody's holiday is told to a program.
+            // Prevents automatic replies, such as those of absent recipients (RFC 3834).
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .multipart(body)
             .map_err(|error| permanent("the mail", &error))
@@ -74,7 +74,7 @@ fn permanent(what: &str, error: &dyn std::error::Error) -> MailError {
     MailError::Permanent(format!("{what}: {error}"))
 }
 
-/// An error with what caused it.
+/// An error with its chain of causes.
 fn cause(error: &dyn std::error::Error) -> String {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")

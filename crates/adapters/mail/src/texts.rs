@@ -1,9 +1,9 @@
-//! Words mails by templates (minijinja). HTML is escaped by the name of the file.
+//! The texts of mails, rendered from templates (minijinja). A template whose name ends with `.html` is escaped as HTML.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use tidegate_tenancy::{Email, Mail, MailError, MailMessage, MailTexts, SendMail};
 
-/// The language of everybody for whom there is no other.
+/// The default language.
 const DEFAULT: &str = "en";
 
 /// The files of a language.
@@ -22,10 +22,10 @@ const LANGUAGES: &[(&str, &[(&str, &str)])] =
 pub struct Texts(Environment<'static>);
 
 impl Texts {
-    /// The texts that are built in.
+    /// The built-in texts.
     ///
     /// # Errors
-    /// [`MailError::Permanent`] where a template cannot be read: a defect.
+    /// [`MailError::Permanent`] if a template cannot be parsed, which is a defect.
     pub fn built_in() -> Result<Self, MailError> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -54,7 +54,7 @@ fn defect(error: &minijinja::Error) -> MailError {
     MailError::Permanent(format!("the text of the mail has a defect: {error:#}"))
 }
 
-/// The language of which there are texts: the one that is asked for, its language without the region, or the default.
+/// The best available language: the requested one, the same without its region, or the default.
 fn language(asked: Option<&str>) -> &'static str {
     let known = |asked: &str| LANGUAGES.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(asked));
     let asked = asked.unwrap_or(DEFAULT);

@@ -1,4 +1,4 @@
-//! Mails to a real SMTP server, which speaks the protocol by the crate mailin.
+//! Sends mails to a real SMTP server, made with the crate mailin.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ use tidegate_testing::clock::test_environment;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the server was sent.
+/// The mails that the server has received.
 #[derive(Clone, Default)]
 struct Inbox {
     logins: Arc<Mutex<Vec<(String, String)>>>,
     recipients: Arc<Mutex<Vec<String>>>,
     data: Arc<Mutex<Vec<u8>>>,
-    /// How it answers recipients.
+    /// The response to recipients, if it refuses them.
     refusal: Option<Response>,
 }
 
@@ -40,7 +40,7 @@ impl Handler for Inbox {
 }
 
 impl Inbox {
-    /// Serves; the port.
+    /// Starts the server and returns its port.
     async fn serve(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,11 +1,11 @@
-//! Which addresses belong to the public internet.
+//! Which IP addresses belong to the public internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-/// Networks that IANA's special-purpose registry for IPv4 (RFC 6890 and its updates) keeps from the public, with multicast,
-/// class E, and the one public address that Azure uses for its own machinery.
+/// Networks that IANA's special-purpose registry for IPv4 (RFC 6890 and its updates) excludes from the public internet,
+/// with multicast, class E, and the one public address that Azure uses for its own infrastructure.
 const PRIVATE_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -26,8 +26,9 @@ const PRIVATE_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// Networks within global unicast (`2000::/3`) that lead elsewhere: protocol assignments with Teredo, documentation, 6to4. What
-/// is outside global unicast (loopback, unique local, link-local, multicast, IPv4-mapped, NAT64) is refused as a whole.
+/// Networks within global unicast (`2000::/3`) that are not public: protocol assignments with Teredo, documentation,
+/// 6to4. Everything outside global unicast (loopback, unique local, link-local, multicast, IPv4-mapped, NAT64) is
+/// refused.
 const PRIVATE_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -35,7 +36,7 @@ const PRIVATE_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Whether anybody on the internet could reach this address.
+/// Whether this address is on the public internet.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -50,8 +51,8 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// A host as the addresses of calls have it, for a list of those that may be called: a name in lower case and ASCII, an IPv4
-/// address in decimals, or an IPv6 address in brackets. `None` where the text is no host.
+/// A host as it stands in a URL, for a list of allowed hosts: a name in lower-case ASCII, an IPv4 address in decimals,
+/// or an IPv6 address in brackets. `None` if the text is not a host.
 #[must_use]
 pub fn canonical_host(text: &str) -> Option<String> {
     let bracketed = text.starts_with('[') && text.ends_with(']');

@@ -1,23 +1,23 @@
-//! Unpacks answers that came in a content coding (RFC 9110, section 8.4.1).
+//! Decompresses responses with a content coding (RFC 9110, section 8.4.1).
 //!
-//! A few packed bytes can stand for gigabytes, so the bound holds for what comes out, at every layer, and reading ends
-//! there.
+//! A few compressed bytes can stand for gigabytes. So the size limit applies to the output of every layer, and reading
+//! stops there.
 
 use std::io::{self, Read};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use tidegate_engine::ports::OutboundError;
 
-/// What servers are told.
+/// The `Accept-Encoding` of requests.
 pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
 
-/// More layers than this are nobody's need.
+/// The most layers of codings. No real response needs more.
 const MAX_LAYERS: usize = 3;
 
-/// The window of a zstd frame is at most 8 MiB (RFC 9659), so the memory for it is bounded too.
+/// The largest window of a zstd frame: 8 MiB (RFC 9659), which bounds its memory.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// The buffer between brotli and the packed bytes.
+/// The size of the buffer for brotli's input.
 const BUFFER: usize = 4096;
 
 /// A content coding.
@@ -51,7 +51,7 @@ impl Coding {
         }
     }
 
-    /// The bytes behind `packed`, of which there may be `max`.
+    /// Decompresses `packed` to at most `max` bytes.
     fn unpack(self, packed: &[u8], max: usize) -> Result<Vec<u8>, OutboundError> {
         let unpacked = match self {
             Self::Gzip => bounded(flate2::read::MultiGzDecoder::new(packed), max),
@@ -73,7 +73,7 @@ impl Coding {
     }
 }
 
-/// What a reader gives, or `None` where that is more than `max`.
+/// Everything that a reader gives, or `None` if that is more than `max` bytes.
 fn bounded(reader: impl Read, max: usize) -> io::Result<Option<Vec<u8>>> {
     let mut unpacked = Vec::new();
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
@@ -81,10 +81,10 @@ fn bounded(reader: impl Read, max: usize) -> io::Result<Option<Vec<u8>>> {
     Ok((unpacked.len() <= max).then_some(unpacked))
 }
 
-/// The codings that the headers name, in the order in which they were applied.
+/// The codings in the headers, in the order in which they were applied.
 ///
 /// # Errors
-/// [`OutboundError::Undecodable`] where one is not known.
+/// [`OutboundError::Undecodable`] if a coding is unknown or there are more than [`MAX_LAYERS`].
 fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, OutboundError> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -108,14 +108,14 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, OutboundError> {
     Ok(codings)
 }
 
-/// Unpacks `body` as `headers` say, into at most `max` bytes, and takes away the headers that were true of the packed bytes
-/// alone.
+/// Decompresses `body` by its `headers` to at most `max` bytes, and removes the headers that describe only the
+/// compressed body.
 ///
 /// # Errors
-/// [`OutboundError::Undecodable`] for a coding that is not known and for bytes that are not in it;
-/// [`OutboundError::TooLarge`] where more comes out than allowed.
+/// [`OutboundError::Undecodable`] if a coding is unknown or the bytes are not valid in it; [`OutboundError::TooLarge`]
+/// if the output exceeds `max`.
 pub(crate) async fn unpack(headers: &mut HeaderMap, body: Vec<u8>, max: usize) -> Result<Vec<u8>, OutboundError> {
-    // What answers HEAD, and 204 and 304, have the headers of a body and none.
+    // Responses to HEAD, and with status 204 or 304, have the headers of a body but no body.
     if body.is_empty() {
         return Ok(body);
     }
@@ -126,7 +126,7 @@ pub(crate) async fn unpack(headers: &mut HeaderMap, body: Vec<u8>, max: usize) -
     }
     headers.remove(CONTENT_LENGTH);
     let work = move || codings.iter().rev().try_fold(body, |packed, coding| coding.unpack(&packed, max));
-    // Some milliseconds of computing for each, which a thread that serves others has not to give.
+    // CPU work of some milliseconds, which must not block a thread of the async runtime.
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|_| Err(OutboundError::Undecodable("the answer's body could not be unpacked".to_owned())))

@@ -1,8 +1,8 @@
-//! Calls out of workflows, behind a guard: what a tenant writes into a URL never reaches the machine's own network.
+//! HTTP calls of workflows, guarded against SSRF: no URL of a tenant reaches the private network of the server.
 //!
-//! Names are resolved here and nowhere else, and the connection goes to just the addresses that were checked, so that a name
-//! cannot show one address to the check and another to the connection. Redirects are refused rather than followed, the
-//! environment's proxies are ignored, and time and size are bounded, that of packed answers after unpacking too.
+//! Names are resolved only here, and the connection goes to the addresses that were checked. So a name cannot resolve
+//! to one address for the check and to another for the connection (DNS rebinding). Redirects are refused, proxies of
+//! the environment are ignored, and time and size are limited, the size also after decompression.
 
 mod address;
 mod coding;
@@ -23,15 +23,15 @@ use resolver::{Checked, Refusal, Unchecked};
 /// The methods that a workflow may use.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// How long a connection may take to be made.
+/// The timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the caller may do.
+/// The limits of calls.
 #[derive(Debug, Clone)]
 pub struct OutboundConfig {
-    /// `HOST:PORT` pairs that may be called although they are private.
+    /// `HOST:PORT` pairs that may be called although their addresses are private.
     pub allow_hosts: Vec<String>,
-    /// The most bytes of an answer's body, as it comes and unpacked.
+    /// The largest body of a response, in bytes, before and after decompression.
     pub max_bytes: usize,
 }
 
@@ -41,27 +41,27 @@ impl Default for OutboundConfig {
     }
 }
 
-/// Has TLS use ring in this process, unless another library was chosen before. Every [`Client`] needs it.
+/// Makes ring the TLS library of this process, unless another was installed before. Every [`Client`] needs it.
 pub fn install_tls() {
-    // Whoever comes second keeps what the first has chosen.
+    // A second call keeps the library that is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Makes calls with reqwest.
+/// An HTTP client for calls of workflows, on reqwest.
 #[derive(Debug, Clone)]
 pub struct GuardedHttp {
-    /// For everybody: connects to public addresses alone.
+    /// The client for all hosts: it connects to public addresses only.
     guarded: Client,
-    /// For hosts that the operator has named.
+    /// The client for hosts that the operator has allowed.
     allowed: Client,
     config: OutboundConfig,
 }
 
 impl GuardedHttp {
-    /// A caller that may do what `config` says.
+    /// A client with the limits of `config`.
     ///
     /// # Errors
-    /// When the TLS library cannot be set up on this machine.
+    /// An error of reqwest if the TLS library cannot be set up on this machine.
     pub fn new(config: &OutboundConfig) -> Result<Self, reqwest::Error> {
         install_tls();
         let client = || {
@@ -80,7 +80,7 @@ impl GuardedHttp {
         })
     }
 
-    /// The client that may call `url`.
+    /// The client for `url`.
     fn client_for(&self, url: &Url) -> Result<&Client, OutboundError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(OutboundError::Refused(format!("only http and https can be called, not {}", url.scheme())));
@@ -93,7 +93,7 @@ impl GuardedHttp {
         if self.config.allow_hosts.contains(&format!("{host}:{port}").to_ascii_lowercase()) {
             return Ok(&self.allowed);
         }
-        // An address that is written out is never resolved.
+        // A literal IP address is never resolved, so it is checked here.
         let literal = match url.host_str().map(|host| host.trim_matches(['[', ']']).parse()) {
             Some(Ok(address)) => Some(address),
             _ => None,
@@ -179,7 +179,7 @@ fn flatten(headers: &HeaderMap) -> BTreeMap<String, String> {
     flat
 }
 
-/// What went wrong, without what only this machine should know.
+/// The error for the tenant, without details of the server's network.
 fn failure(error: &reqwest::Error) -> OutboundError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {

@@ -1,4 +1,4 @@
-//! Resolving names, once, where the connection is made.
+//! DNS resolution with a check of the addresses, at the time of the connection.
 
 use std::net::SocketAddr;
 
@@ -6,16 +6,16 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::is_public;
 
-/// The name or address may not be called. It does not say what the name resolved to.
+/// The name or address may not be called. The text does not reveal what the name resolved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the address is private; whoever runs this server can allow it with --allow-host HOST:PORT")]
 pub(crate) struct Refusal;
 
-/// Gives addresses out only where all of them are public.
+/// Resolves a name only if all of its addresses are public.
 #[derive(Debug)]
 pub(crate) struct Checked;
 
-/// Gives out whatever there is, for hosts that the operator has named.
+/// Resolves any name, for hosts that the operator has allowed.
 #[derive(Debug)]
 pub(crate) struct Unchecked;
 
@@ -39,6 +39,6 @@ impl Resolve for Unchecked {
 }
 
 async fn lookup(name: &Name) -> std::io::Result<Vec<SocketAddr>> {
-    // The port is set by whoever connects.
+    // The connector sets the port.
     Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect())
 }

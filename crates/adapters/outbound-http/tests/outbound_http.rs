@@ -1,4 +1,4 @@
-//! Against a server on this machine: with its address allowed, and without.
+//! Calls to a server on this machine, with and without its address allowed.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A server that answers every connection with these bytes, after it has read the head of a request.
+/// A server that answers every connection with these bytes, after it has read the head of the request.
 async fn server(answer: impl Into<Vec<u8>>) -> u16 {
     let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -28,7 +28,7 @@ async fn server(answer: impl Into<Vec<u8>>) -> u16 {
             };
             socket.write_all(&answer).await.unwrap();
             if answer.is_empty() {
-                // A server that never answers keeps the connection.
+                // Without an answer, the server keeps the connection open.
                 std::mem::forget(socket);
             }
         }
@@ -104,7 +104,7 @@ async fn an_answer_is_cut_off_where_it_is_too_large_announced_or_not() {
     assert_eq!(answer, Err(OutboundError::TooLarge(1000)));
     let port = server(streamed).await;
     let answer = call(&[format!("127.0.0.1:{port}")], request(format!("http://127.0.0.1:{port}/"))).await;
-    // The connection ends within the first chunk, so this is a broken answer and no success.
+    // The connection ends within the first chunk, so the response is broken.
     assert!(matches!(answer, Err(OutboundError::Unreachable(_) | OutboundError::TooLarge(_))), "{answer:?}");
 }
 
@@ -130,7 +130,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 19).unwrap()
 }
 
-/// What a server's answer with this body in this coding becomes.
+/// The response to a call whose body is in this coding.
 async fn packed(coding: &str, body: &[u8]) -> Result<OutboundResponse, OutboundError> {
     let mut answer = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
@@ -172,7 +172,7 @@ async fn a_packed_answer_is_cut_off_where_what_it_holds_is_too_large() {
         ("br", BROTLI_BOMB.to_vec()),
         ("zstd", zstd(&large)),
         ("gzip, gzip", gzip(&gzip(&large))),
-        // Fits in one layer, and not in the other.
+        // Within the limit in one layer, and above it in the other.
         ("zstd, gzip", gzip(&zstd(&large))),
     ] {
         let answer = packed(coding, &body[..body.len().min(1000)]).await;
@@ -208,7 +208,7 @@ async fn an_answer_in_an_unknown_coding_or_a_broken_one_is_an_error() {
     }
 }
 
-/// A frame may ask for a window of gigabytes before it holds anything.
+/// A frame may ask for a window of gigabytes before it contains any data.
 #[tokio::test]
 async fn a_zstd_frame_with_a_window_over_8_mib_is_refused() {
     // Magic, a descriptor without a content size, a window descriptor of 2^(10+17) bytes, and one raw block of one byte.

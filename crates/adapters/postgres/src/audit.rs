@@ -1,4 +1,4 @@
-//! The audit log, for every slice that changes something.
+//! The audit log on PostgreSQL. Every slice that changes something writes to it.
 
 use async_trait::async_trait;
 use tidegate_kernel::{Actor, AuditEntry, AuditLog, StoreError};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
-/// How an actor is stored: its kind, and its id where it has one.
+/// The columns in which an actor is stored: its kind, and its id if it has one.
 pub(crate) fn actor_columns(actor: Actor) -> (&'static str, Option<Uuid>) {
     match actor {
         Actor::Person(user) => ("person", Some(user.as_uuid())),

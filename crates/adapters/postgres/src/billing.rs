@@ -28,7 +28,7 @@ impl PlanRepository for PgPlanRepository<'_> {
         let mut row: Option<PlanRow> =
             sqlx::query_as(read).bind(workspace).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         if row.is_none() {
-            // Of two who ask first, one inserts, and the other waits for it and then reads what it has inserted.
+            // If two transactions do this at once, the second insert waits for the first and then reads its row.
             sqlx::query(
                 "insert into workspace_plan (workspace_id, plan, version, since) values ($1, $2, $3, $4)
                  on conflict do nothing",
@@ -54,7 +54,8 @@ pub(crate) struct PgUsageRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 impl UsageRepository for PgUsageRepository<'_> {
     async fn used(&mut self, periods: &[(Meter, DateTime<Utc>)]) -> Result<Vec<i64>, StoreError> {
         let workspace = self.0.workspace().as_uuid();
-        // Events are counted with their positions: in the head for its period, in event_period for those before.
+        // The `events` meter is counted with the positions: the current period in `workspace_head`, earlier ones in
+        // `event_period`.
         sqlx::query_scalar(
             "select coalesce(case when p.meter = 'events'
                  then coalesce((select used from workspace_head where workspace_id = $1 and period_start = p.start),

@@ -1,9 +1,9 @@
-//! Tells callers at once that the database is away, instead of letting each of them wait.
+//! A circuit breaker: it refuses work at once while the database is away, instead of letting each caller wait.
 //!
-//! Whether it is away is found out by a probe: a connection of its own, outside the pool, that asks for nothing. A probe is sent
-//! when a unit of work has waited long for its transaction to begin, or its connection broke. One that fails opens the breaker:
-//! whoever waits and whoever comes is refused. An open breaker sends another probe for the first who comes after a pause, and the
-//! first that is answered closes it. So a pool that is merely busy never opens it.
+//! A probe finds out whether the database is away. It opens a connection of its own, outside the pool, and sends no
+//! query. A probe is sent when a transaction has waited long to begin, or when its connection broke. A probe that fails
+//! opens the breaker: waiting and new callers are refused. While the breaker is open, the first caller after a pause
+//! sends another probe. The first probe that succeeds closes the breaker. So a pool that is merely busy never opens it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{is_away, store_error};
 
-/// After waiting so long, a unit of work has the database probed. With [`PROBE_WITHIN`] and [`BETWEEN_PROBES`] this stays below the
-/// second within which whoever asks hears that the database is away.
+/// A unit of work that has waited this long has the database probed. With [`PROBE_WITHIN`] and [`BETWEEN_PROBES`] this
+/// is below one second, the time within which a caller hears that the database is away.
 const SUSPICIOUS: Duration = Duration::from_millis(200);
-/// How long a probe may take.
+/// The timeout of a probe.
 const PROBE_WITHIN: Duration = Duration::from_millis(600);
-/// How long until another probe, after one that was answered.
+/// The shortest time between a probe that succeeded and the next one.
 const BETWEEN_PROBES: Duration = Duration::from_millis(100);
-/// How long nothing is asked of a database that is away: after the first failed probe, and at most. It doubles with each.
+/// The pause after a failed probe: after the first, and at most. It doubles with each failure.
 const PAUSE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
-/// Why a unit of work was refused.
+/// The breaker refused a unit of work.
 #[derive(Debug, thiserror::Error)]
 #[error("the database does not answer; it is asked again in a moment")]
 pub struct DatabaseAway;
@@ -37,34 +37,34 @@ pub struct DatabaseAway;
 pub enum BreakerState {
     /// The database answers.
     Closed,
-    /// It did not answer, and is being asked again.
+    /// The database did not answer the last probe, and a new probe is under way.
     HalfOpen,
-    /// It does not answer: whoever comes is refused.
+    /// The database does not answer; every unit of work is refused.
     Open,
 }
 
-/// How a breaker is, and what it did.
+/// The state and the counts of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerFigures {
     /// Its state.
     pub state: BreakerState,
-    /// How often it opened.
+    /// How often it has opened.
     pub openings: u64,
-    /// How many units of work it refused.
+    /// How many units of work it has refused.
     pub refusals: u64,
 }
 
-/// Asks the database for nothing, by a connection of its own.
+/// Opens a connection of its own to the database and sends no query.
 pub(crate) type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), sqlx::Error>> + Send + Sync>;
 
-/// The breaker before one pool. Copies share it.
+/// The circuit breaker of one pool. Clones share its state.
 #[derive(Clone)]
 pub(crate) struct Breaker(Arc<Shared>);
 
 struct Shared {
     probe: Probe,
     state: Mutex<State>,
-    /// Whether it is open, for those who wait.
+    /// Whether the breaker is open. Callers in [`Breaker::guard`] watch it.
     open: watch::Sender<bool>,
     openings: AtomicU64,
     refusals: AtomicU64,
@@ -79,7 +79,7 @@ struct Measures {
 
 #[derive(Debug)]
 struct State {
-    /// Until when nobody probes; it lies in the past where somebody may.
+    /// No probe is sent before this time.
     quiet_until: Instant,
     /// The pause after the next failed probe.
     pause: Duration,
@@ -123,10 +123,10 @@ impl Breaker {
         BreakerFigures { state, openings: number(&self.0.openings), refusals: number(&self.0.refusals) }
     }
 
-    /// Begins something with the database, unless that is away, and gives `work` up as soon as it is found to be.
+    /// Runs `work`, and drops it as soon as a probe finds that the database is away.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] with [`DatabaseAway`] where it is away; otherwise what `work` says.
+    /// [`StoreError::Unavailable`] with [`DatabaseAway`] if the database is away; otherwise the error of `work`.
     pub(crate) async fn guard<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
         let mut open = self.0.open.subscribe();
         if *open.borrow_and_update() {
@@ -143,7 +143,7 @@ impl Breaker {
                     }
                     return result.map_err(store_error);
                 }
-                // The sender lives as long as this does.
+                // This cannot fail: the sender is dropped only together with `self`.
                 _ = open.wait_for(|open| *open) => return Err(self.refuse()),
                 () = &mut waiting => {
                     self.suspect();
@@ -153,12 +153,13 @@ impl Breaker {
         }
     }
 
-    /// Waits for the probe that is sent where the pause is over; whoever comes while one is on its way is refused.
+    /// Sends a probe if the pause is over and waits for its result. Refuses the caller if the pause is not over, or if
+    /// another probe is under way.
     async fn wait_for_probe(&self, open: &mut watch::Receiver<bool>) -> Result<(), StoreError> {
         if !self.suspect() {
             return Err(self.refuse());
         }
-        // It changes with every answer of a probe.
+        // Every result of a probe changes the value.
         let _ = open.changed().await;
         if *open.borrow_and_update() { Err(self.refuse()) } else { Ok(()) }
     }
@@ -177,7 +178,7 @@ impl Breaker {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a probe, unless one is on its way or the last was a moment ago. It goes on whoever gives up.
+    /// Sends a probe, unless one is under way or the pause is not over. The probe goes on if the caller gives up.
     fn suspect(&self) -> bool {
         {
             let mut state = self.state();
@@ -189,7 +190,7 @@ impl Breaker {
         let breaker = self.clone();
         tokio::spawn(async move {
             let answer = timeout(PROBE_WITHIN, (breaker.0.probe)()).await;
-            // Whatever the server says, even that it takes no more connections, is an answer.
+            // Any answer of the server counts as reachable, even that it takes no more connections.
             let away = answer.map_or(true, |answer| answer.as_ref().is_err_and(is_away));
             breaker.answered(away);
         });
@@ -224,7 +225,7 @@ mod tests {
     use std::future::pending;
     use std::sync::atomic::{AtomicBool, AtomicU32};
 
-    /// A database that is there or not, and how often it was probed.
+    /// A database that can be switched off, with a count of its probes.
     #[derive(Clone, Default)]
     struct Fake {
         away: Arc<AtomicBool>,
@@ -272,7 +273,7 @@ mod tests {
         assert!(refused(breaker.guard(pending::<Result<(), _>>()).await));
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
         assert_eq!(breaker.figures(), BreakerFigures { state: BreakerState::Open, openings: 1, refusals: 1 });
-        // Whoever comes next does not wait.
+        // The next caller is refused without waiting.
         let began = Instant::now();
         assert!(refused(breaker.guard(async { Ok(()) }).await));
         assert_eq!(began.elapsed(), Duration::ZERO);

@@ -1,14 +1,14 @@
-//! What has to hold before the server takes a request: nobody can get around the walls between tenants.
+//! Checks of the schema and of tenant isolation. The server makes them before it takes a request.
 
 use tidegate_kernel::StoreError;
 
 use crate::error::store_error;
 use crate::store::PgStore;
 
-/// Roles or objects with which a tenant could see another's rows: what is wrong, and with which table or view.
+/// Finds roles and objects that would let one tenant see another's rows: what is wrong, and with which table or view.
 ///
-/// What an extension brings along is nobody's data, unless it has a column `workspace_id` or shows a table that does: most
-/// managed PostgreSQL have views of `pg_stat_statements` in `public` that everybody may read.
+/// Objects of an extension are ignored, unless they have a column `workspace_id` or show a table that has one. Most
+/// managed PostgreSQL have views of `pg_stat_statements` in `public` that every role may read.
 const VIOLATIONS: &str = "
     with recursive tenant (oid) as (
         select a.attrelid from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -66,29 +66,29 @@ const VIOLATIONS: &str = "
       and has_table_privilege(r.oid, o.oid, 'select, insert, update, delete')
     order by 1, 2";
 
-/// How many tables a violation names; the rest it counts.
+/// A violation names at most this many tables and counts the rest.
 const NAMED: usize = 3;
 
-/// What the migrator has noted; any login may read it.
+/// Reads the version that the migrator has noted. Any login may read it.
 const NOTED_VERSION: &str = "
     select coalesce(max(obj_description(c.oid, 'pg_class')::bigint), 0)
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = 'public' and c.relname = '_sqlx_migrations'";
 
 impl PgStore {
-    /// Up to which migration the schema has come; 0 where there is none.
+    /// The newest migration that the schema has; 0 if it has none.
     ///
     /// # Errors
-    /// [`StoreError`] when the catalog cannot be read.
+    /// [`StoreError`] if the catalog cannot be read.
     pub async fn schema_version(&self) -> Result<i64, StoreError> {
         sqlx::query_scalar(NOTED_VERSION).fetch_one(self.api_pool()).await.map_err(store_error)
     }
 
-    /// Lists what would let one tenant reach another; the server refuses to start unless the list is empty. One line for each
-    /// mistake: of many tables that have the same, the first few are named.
+    /// Lists what would let one tenant reach another's rows. The server starts only if the list is empty. There is one
+    /// line for each kind of mistake; of many tables with the same mistake, the line names the first few.
     ///
     /// # Errors
-    /// [`StoreError`] when the catalog cannot be read.
+    /// [`StoreError`] if the catalog cannot be read.
     pub async fn isolation_violations(&self) -> Result<Vec<String>, StoreError> {
         let mut violations = Vec::new();
         for login in self.logins() {
@@ -103,7 +103,7 @@ impl PgStore {
     }
 }
 
-/// The first of them, and how many there are.
+/// The first [`NAMED`] objects, and how many more there are.
 fn listed(objects: &[&str]) -> String {
     match objects {
         [] => String::new(),

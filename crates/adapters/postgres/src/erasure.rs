@@ -1,8 +1,8 @@
-//! Erasing deleted workspaces, as the role `tidegate_engine`, which sees of most tables what deleted workspaces have left and
-//! nothing else.
+//! Erasing deleted workspaces, as the role `tidegate_engine`. In most tables that role sees the rows of deleted
+//! workspaces and no others.
 //!
-//! The statements are put together from names that PostgreSQL's own catalog gives, quoted by it; so a table that a later
-//! migration adds is erased too.
+//! The statements are built from names in PostgreSQL's catalog, which quotes them. So a table that a later migration
+//! adds is erased too.
 
 use std::collections::HashSet;
 
@@ -17,13 +17,13 @@ use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{Machinery, PgTx};
 
-/// Tenant tables that are not erased slice by slice: what was used may have to be paid, and the workspace goes last.
+/// Tenant tables that are not erased in slices: usage may have to be paid for, and the workspace itself is erased last.
 const KEPT: [&str; 3] = ["usage_counter", "workspace", "workspace_erasure"];
 
-/// Tenant tables with the columns of an index of theirs that leads with the workspace, the primary key where that does.
+/// Tenant tables with the columns of an index that begins with the workspace; the primary key if it begins so.
 ///
-/// `workspace_head` comes first: without it no reader behind the insert finds the workspace. A table comes before those that
-/// it refers to, except where what it refers to takes it along.
+/// `workspace_head` comes first: without it no event consumer finds the workspace. A table comes before the tables that
+/// it refers to, unless the foreign key cascades.
 const TABLES: &str = "
     with recursive tenant as (
         select c.oid, c.relname, a.attnum
@@ -50,12 +50,13 @@ const TABLES: &str = "
     from tenant t
     order by t.relname <> 'workspace_head', (select max(n) from level where level.oid = t.oid), t.relname";
 
-/// Holds the workspace for the transaction. Where somebody else does, it is theirs.
+/// Locks the workspace's row for the transaction, unless another transaction holds it.
 const TAKE: &str =
     "select workspace_id from workspace_erasure where workspace_id = $1 and next_try <= $2 for update skip locked";
 
 impl PgStore {
-    /// A transaction that may erase the workspace; `None` where it is not due or not ours.
+    /// Begins a transaction that may erase the workspace; `None` if its erasure is not due or another transaction does
+    /// it.
     async fn begin_erasing(
         &self,
         scope: &SystemScope,
@@ -68,7 +69,7 @@ impl PgStore {
         if query.fetch_optional(tx.sqlx()).await.map_err(store_error)?.is_none() {
             return Ok(None);
         }
-        // Whatever the statistics say, a slice is found by its index and not by reading the table.
+        // Makes the planner find a slice by the index, whatever the statistics say.
         sqlx::query("select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")
             .execute(tx.sqlx())
             .await
@@ -150,7 +151,7 @@ impl WorkspaceErasure for PgStore {
         let (name, key) = (&table.name, table.key.join(", "));
         let mut erased = 0;
         if !table.key.is_empty() {
-            // Up to the row that so many come before.
+            // Deletes up to the row at this offset.
             let sql = format!(
                 "delete from {name} where workspace_id = $1 and ({key}) <= (select {key} from {name} where workspace_id = $1
                  order by workspace_id, {key} offset $2 limit 1)"
@@ -158,7 +159,7 @@ impl WorkspaceErasure for PgStore {
             erased = tx.delete(sql, workspace, rows.saturating_sub(1)).await?;
         }
         if erased == 0 {
-            // There are fewer; the second condition only gives the parameter a use.
+            // Fewer rows are left. The second condition only uses the parameter.
             let sql = format!("delete from {name} where workspace_id = $1 and $2::bigint >= 0");
             erased = tx.delete(sql, workspace, rows).await?;
         }

@@ -1,9 +1,9 @@
-//! What PostgreSQL says, in the words of the domains.
+//! Translates errors of PostgreSQL and its drivers to [`StoreError`].
 
 use sea_orm::{DbErr, RuntimeErr};
 use tidegate_kernel::StoreError;
 
-/// Translates an error of the driver.
+/// Translates an error of sqlx.
 pub fn store_error(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Database(database) => {
@@ -24,7 +24,7 @@ pub fn store_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Whether an error says that the database cannot be reached, or is about to stop. Nothing that it was asked for was done.
+/// Whether an error says that the database cannot be reached or is shutting down. Nothing of the request was executed.
 pub(crate) fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
@@ -36,7 +36,7 @@ pub(crate) fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Translates an error of the mapper, which wraps the driver's.
+/// Translates an error of sea-orm, which wraps those of sqlx.
 pub(crate) fn orm_error(error: DbErr) -> StoreError {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(inner))
@@ -49,8 +49,9 @@ pub(crate) fn orm_error(error: DbErr) -> StoreError {
     }
 }
 
-/// Classes after which the same transaction may pass: connection (08), serialization and deadlock (40), resources (53),
-/// operator intervention (57) and lock not available. PostgreSQL manual, appendix A.
+/// Whether the same transaction may succeed later. The classes of SQLSTATE are connection (08), serialization and
+/// deadlock (40), resources (53) and operator intervention (57), with lock not available (55P03). PostgreSQL manual,
+/// appendix A.
 fn is_transient(code: &str) -> bool {
     code == "55P03" || ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
 }

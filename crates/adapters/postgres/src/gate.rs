@@ -1,8 +1,8 @@
-//! Whose turn it is on the one connection of the embedded PostgreSQL.
+//! A queue with priorities for the one connection of the embedded PostgreSQL.
 //!
-//! Requests go first, then the engine, then background work; those of one kind in the order in which they came. None
-//! starves: a kind that has been passed over [`Line::most`] times takes the next turn, whatever else waits. The gate decides
-//! only who begins; how long a turn lasts is for its holder, so background work keeps its transactions short.
+//! Requests go first, then the engine, then background work; within one kind the order is first come, first served. No
+//! kind starves: one that has been passed over [`Line::most`] times takes the next turn. The gate decides only the
+//! order of turns, not their length, so background work keeps its transactions short.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,17 +12,18 @@ use tidegate_kernel::Urgency;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-/// How often the engine is passed over: where requests never end, it has one turn in 5.
+/// How often the engine may be passed over. If requests never end, it gets one turn in 5.
 const ENGINE_PASSED_OVER: u32 = 4;
-/// How often background work is passed over: where requests never end, it has one turn in 9.
+/// How often background work may be passed over. If requests never end, it gets one turn in 9.
 const BACKGROUND_PASSED_OVER: u32 = 8;
-/// A request often takes several turns, one right after the other. For so long background work leaves the connection to it.
+/// A request often takes several turns in a row. Background work waits this long after a request before it takes a
+/// turn.
 const BETWEEN_TURNS: Duration = Duration::from_millis(2);
 
 /// From the most urgent to the least.
 const ORDER: [Urgency; 3] = [Urgency::Request, Urgency::Engine, Urgency::Background];
 
-/// The gate before the connection. There is one for each store.
+/// The gate before the connection. Each store has one.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: Mutex<State>,
@@ -37,13 +38,13 @@ struct State {
     last_request: Option<Instant>,
 }
 
-/// Those of one urgency.
+/// The queue of one urgency.
 #[derive(Debug)]
 struct Line {
     waiting: VecDeque<oneshot::Sender<Turn>>,
-    /// How often others went first since the last turn.
+    /// How often other urgencies went first since its last turn.
     passed_over: u32,
-    /// How often they may.
+    /// How often they may go first.
     most: u32,
 }
 
@@ -69,7 +70,7 @@ impl State {
         }
     }
 
-    /// The next in line, with their urgency; the others are passed over.
+    /// Takes the next waiter and its urgency. Other urgencies with waiters count as passed over.
     fn next(&mut self) -> Option<(Urgency, oneshot::Sender<Turn>)> {
         let mut chosen: Option<Urgency> = None;
         for urgency in ORDER {
@@ -96,10 +97,10 @@ impl Line {
     }
 }
 
-/// The right to use the connection. It goes to the next when it is dropped.
+/// The right to use the connection. Dropping it gives the turn to the next waiter.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// `None` where nobody took it, so that it does not go on by itself.
+    /// `None` if no waiter took the turn, so that dropping it does not pass it on again.
     gate: Option<Arc<Gate>>,
     urgency: Urgency,
 }
@@ -113,7 +114,8 @@ impl Drop for Turn {
 }
 
 impl Gate {
-    /// Waits for a turn. Who stops waiting leaves the line; a turn that was on its way to them goes to the next.
+    /// Waits for a turn. If the caller gives up, it leaves the queue, and a turn that was already sent to it goes to
+    /// the next waiter.
     pub(crate) async fn turn(self: &Arc<Self>, urgency: Urgency) -> Turn {
         loop {
             let turn = self.next_turn(urgency).await;
@@ -138,15 +140,15 @@ impl Gate {
                 state.line(urgency).waiting.push_back(give);
                 given
             };
-            // The gate drops no sender that is waited for, so this does not come round again.
+            // The gate never drops the sender of a live waiter, so this loop runs once.
             if let Ok(turn) = given.await {
                 return turn;
             }
         }
     }
 
-    /// For how long background work leaves its turn to a request that was there a moment ago. This counts as being passed
-    /// over, so it ends.
+    /// How long background work leaves its turn to requests, if one was there a moment ago. Waiting counts as being
+    /// passed over, so it ends.
     fn pause_before(&self, urgency: Urgency) -> Option<Duration> {
         let mut state = self.lock();
         let pause = BETWEEN_TURNS.checked_sub(state.last_request?.elapsed()).filter(|pause| !pause.is_zero())?;
@@ -157,7 +159,7 @@ impl Gate {
         Some(pause)
     }
 
-    /// A turn is over.
+    /// Passes a finished turn to the next waiter.
     fn hand_on(self: &Arc<Self>, urgency: Urgency) {
         loop {
             let (urgency, next) = {

@@ -1,7 +1,7 @@
-//! Every repository port on PostgreSQL. The only crate that names sea-orm and sqlx.
+//! Every repository port on PostgreSQL. The only product crate that uses sea-orm and sqlx.
 //!
-//! A transaction is opened for a scope and takes its role from it, so what a repository can see is decided before
-//! its first query: by the predicate that [`PgTx`] adds, and once more by row-level security.
+//! A transaction is opened for a scope and takes its database role from it. So what a repository can see is limited
+//! before its first query: by the predicate that [`PgTx`] adds, and again by row-level security.
 
 mod audit;
 mod billing;
@@ -35,14 +35,14 @@ pub use pool::PoolFigures;
 pub use store::{PgStore, PgStoreConfig};
 pub use transaction::{Directory, Machinery, Person, PgTx, Tenant};
 
-/// The target under which the driver logs.
+/// The tracing target of the driver's log.
 pub const DRIVER_TARGET: &str = "sqlx";
 
-/// A directive for a log filter that keeps of the driver's chatter only what is wrong.
+/// A directive for a log filter that keeps only the driver's warnings and errors.
 pub const QUIET_DRIVER: &str = "sqlx=warn";
 
-/// The target under which the driver logs statements, those that took longer than 100 ms as warnings.
+/// The tracing target of the driver's statement log. A statement that took longer than 100 ms is a warning.
 pub const STATEMENT_TARGET: &str = "sqlx::query";
 
-/// A directive for a log filter that lets slow statements through.
+/// A directive for a log filter that keeps slow statements.
 pub const SLOW_STATEMENTS: &str = "sqlx::query=warn";

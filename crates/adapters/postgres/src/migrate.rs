@@ -1,4 +1,4 @@
-//! The schema: roles of the cluster, then numbered migrations.
+//! The schema: the roles of the database cluster, and numbered migrations.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,19 +8,19 @@ use sqlx::{Connection, Executor, PgConnection};
 /// The migrations in `migrations/`, compiled in.
 static MIGRATOR: Migrator = sqlx::migrate!("../../../migrations");
 
-/// The roles that transactions take. They belong to the cluster, so `down` leaves them.
+/// The roles that transactions take. They belong to the cluster, so [`Schema::down`] does not drop them.
 const RUNTIME_ROLES: [&str; 3] = ["tidegate_api", "tidegate_engine", "tidegate_directory"];
 
-/// What a session is outside a transaction: nobody, who may become one of the others.
+/// The role of a session outside a transaction. It has no rights on tables and may become one of the runtime roles.
 const SESSION_ROLE: &str = "tidegate_session";
 
 /// Why the schema could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The database cannot be reached, or refused a statement.
+    /// The database cannot be reached, or it refused a statement.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
-    /// A migration failed, or the database has others than this program.
+    /// A migration failed, or the database has migrations that this program does not know.
     #[error("{0}")]
     Migration(#[from] MigrateError),
 }
@@ -30,13 +30,14 @@ pub enum SchemaError {
 pub struct MigrationStatus {
     /// Its number.
     pub version: i64,
-    /// What it is for.
+    /// Its description.
     pub description: String,
     /// Whether it has been applied.
     pub applied: bool,
 }
 
-/// A word that changes with every change of a migration; it names what was made from them, such as a template database.
+/// A digest that changes with every change of a migration. It names what is made from the migrations, such as a
+/// template database.
 #[must_use]
 pub fn fingerprint() -> String {
     let mut hasher = DefaultHasher::new();
@@ -46,13 +47,13 @@ pub fn fingerprint() -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// The newest migration, which a database has to have before this program can work with it.
+/// The newest migration. A database must have it before this program can work with it.
 #[must_use]
 pub fn newest_version() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// A connection that may change the schema: its login owns the tables and may create roles.
+/// A connection that may change the schema. Its login owns the tables and may create roles.
 #[derive(Debug)]
 pub struct Schema {
     connection: PgConnection,
@@ -62,25 +63,25 @@ impl Schema {
     /// Connects as the owner of the schema.
     ///
     /// # Errors
-    /// [`SchemaError::Database`] when the address cannot be read or reached.
+    /// [`SchemaError::Database`] if the address cannot be parsed or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, SchemaError> {
         Ok(Self { connection: PgConnection::connect(url).await? })
     }
 
-    /// Makes the roles where they are missing and applies every migration that the database does not have.
+    /// Creates missing roles and applies every migration that the database does not have.
     ///
     /// # Errors
-    /// [`SchemaError`] when one fails; those before it stay applied.
+    /// [`SchemaError`] if a migration fails; earlier ones stay applied.
     pub async fn up(&mut self) -> Result<(), SchemaError> {
         self.ensure_roles().await?;
         MIGRATOR.run_direct(None, &mut self.connection, false).await?;
         self.note_version().await
     }
 
-    /// Takes back the newest `steps` migrations.
+    /// Reverts the newest `steps` migrations.
     ///
     /// # Errors
-    /// [`SchemaError`] when one fails; those newer than it stay undone.
+    /// [`SchemaError`] if a migration cannot be reverted; newer ones stay reverted.
     pub async fn down(&mut self, steps: usize) -> Result<(), SchemaError> {
         let applied: Vec<i64> = self.status().await?.iter().filter(|m| m.applied).map(|m| m.version).collect();
         let target = applied.len().checked_sub(steps + 1).and_then(|index| applied.get(index)).copied().unwrap_or(0);
@@ -88,17 +89,17 @@ impl Schema {
         self.note_version().await
     }
 
-    /// Writes the newest version that is applied where logins without rights can read it: they see comments.
+    /// Writes the newest applied version to a table comment, which logins without rights on the table can read.
     async fn note_version(&mut self) -> Result<(), SchemaError> {
         let newest = self.status().await?.iter().filter(|m| m.applied).map(|m| m.version).max().unwrap_or(0);
         let sql = format!("comment on table _sqlx_migrations is '{newest}'");
         Ok(self.connection.execute(sqlx::AssertSqlSafe(sql)).await.map(drop)?)
     }
 
-    /// Closes the connection; the embedded PostgreSQL has no second one.
+    /// Closes the connection. The embedded PostgreSQL accepts only one.
     ///
     /// # Errors
-    /// [`SchemaError::Database`] when the server had gone away.
+    /// [`SchemaError::Database`] if the server had gone away.
     pub async fn close(self) -> Result<(), SchemaError> {
         Ok(self.connection.close().await?)
     }
@@ -106,7 +107,7 @@ impl Schema {
     /// Every migration that this program knows, oldest first.
     ///
     /// # Errors
-    /// [`SchemaError`] when the database cannot be read.
+    /// [`SchemaError`] if the database cannot be read.
     pub async fn status(&mut self) -> Result<Vec<MigrationStatus>, SchemaError> {
         self.connection.ensure_migrations_table(&MIGRATOR.table_name).await?;
         let applied = self.connection.list_applied_migrations(&MIGRATOR.table_name).await?;
@@ -121,7 +122,7 @@ impl Schema {
             .collect())
     }
 
-    /// Makes the cluster's roles where they are missing; two that do this at once both succeed.
+    /// Creates the cluster's missing roles. Two processes that do this at once both succeed.
     async fn ensure_roles(&mut self) -> Result<(), SchemaError> {
         for role in RUNTIME_ROLES.into_iter().chain([SESSION_ROLE]) {
             self.create_role(role).await?;
@@ -153,7 +154,7 @@ impl Schema {
     }
 }
 
-/// Somebody else made the same role or grant between our look and our statement: duplicate_object, unique_violation on the
+/// Ignores the errors of a concurrent creation of the same role or grant: duplicate_object, unique_violation on the
 /// catalog, or "tuple concurrently updated", which PostgreSQL reports as an internal error.
 fn tolerate_race(result: Result<(), sqlx::Error>) -> Result<(), SchemaError> {
     match result {

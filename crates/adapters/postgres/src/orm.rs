@@ -1,4 +1,4 @@
-//! sea-orm on top of a transaction that was opened for a scope, and the one place that makes tenant queries.
+//! sea-orm on a transaction that was opened for a scope. All tenant queries of sea-orm are made here.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Value, Values};
@@ -54,11 +54,11 @@ fn reading(error: sqlx::Error) -> DbErr {
 
 /// An entity whose rows belong to a workspace.
 pub(crate) trait TenantEntity: EntityTrait {
-    /// The column that says which.
+    /// The column with the workspace's id.
     fn workspace_column() -> Self::Column;
 }
 
-/// The one private way to tenant rows through sea-orm: every statement carries `workspace_id = $scope`.
+/// The only way to tenant rows through sea-orm: every statement has `workspace_id = $scope`.
 #[expect(clippy::disallowed_methods, reason = "this is the helper that everything else has to go through")]
 impl PgTx<Tenant> {
     fn own<E: TenantEntity>(&self) -> sea_orm::sea_query::SimpleExpr {

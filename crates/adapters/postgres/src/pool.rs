@@ -1,4 +1,4 @@
-//! A pool of connections, and how long units of work wait for one.
+//! A connection pool, its circuit breaker, and how long units of work wait for a connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use tidegate_kernel::StoreError;
 use crate::breaker::{Breaker, BreakerFigures, BreakerState};
 use crate::error::store_error;
 
-/// A pool with a name for those who watch it.
+/// A pool with a name for metrics.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     pub(crate) sqlx: PgPool,
     name: &'static str,
     waits: Arc<Waits>,
-    /// `None` where the database is a part of this process.
+    /// `None` if the database is part of this process.
     breaker: Option<Breaker>,
 }
 
@@ -34,19 +34,19 @@ struct Waits {
 /// How a pool is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolFigures {
-    /// Whose transactions take its connections: `api`, `engine` or `directory`.
+    /// The pool's name: `api`, `engine` or `directory`.
     pub name: &'static str,
-    /// The most connections.
+    /// The most connections that it may open.
     pub max: u32,
     /// Connections that are open.
     pub open: u32,
-    /// Those of them that nobody uses.
+    /// Open connections that are not in use.
     pub idle: u32,
     /// How many units of work have asked for a connection.
     pub waits: u64,
-    /// How long they waited together.
+    /// How long all of them waited, added up.
     pub waited: Duration,
-    /// The breaker before it; always closed where the database is a part of this process.
+    /// The circuit breaker of the pool; always closed if the database is part of this process.
     pub breaker: BreakerFigures,
 }
 
@@ -57,7 +57,7 @@ impl Pool {
         Self { sqlx, name, waits, breaker: None }
     }
 
-    /// The same pool behind a breaker, which probes the server at `address`.
+    /// The same pool with a circuit breaker that probes the server at `address`.
     pub(crate) fn behind_breaker(self, address: PgConnectOptions) -> Self {
         let probe = move || {
             let address = address.clone();
@@ -71,10 +71,10 @@ impl Pool {
         Self { breaker: Some(Breaker::new(self.name, Arc::new(probe))), ..self }
     }
 
-    /// Begins something with the database, where that is not known to be away.
+    /// Runs `work` with the database through the circuit breaker, if the pool has one.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where it is away; otherwise what `work` says.
+    /// [`StoreError::Unavailable`] if the database is away; otherwise the error of `work`.
     pub(crate) async fn guard<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
         match &self.breaker {
             Some(breaker) => breaker.guard(work).await,
@@ -82,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// A unit of work has waited so long for its connection, or for an error.
+    /// Records how long a unit of work has waited for a connection or an error.
     pub(crate) fn waited(&self, time: Duration) {
         self.waits.count.fetch_add(1, Ordering::Relaxed);
         self.waits.micros.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);

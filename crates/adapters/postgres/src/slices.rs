@@ -1,6 +1,6 @@
-//! Which slice of the store each domain opens, with what proof, and which repositories it finds there.
+//! The transaction slices of each domain: the proof that opens a slice, and the repositories in it.
 //!
-//! A new slice is an entry here. Its repositories are implemented for the transaction that the entry names.
+//! To add a slice, add an entry here. Its repositories are implemented for the transaction type that the entry names.
 
 use async_trait::async_trait;
 use tidegate_billing::{BillingTx, PlanRepository, UsageRepository};

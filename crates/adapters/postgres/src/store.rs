@@ -1,4 +1,4 @@
-//! Pools, and how a transaction takes its role.
+//! Connection pools, and transactions that take a database role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,45 +16,46 @@ use crate::pool::{Pool, PoolFigures};
 use crate::rounds::Rounds;
 use crate::transaction::{self, Announcer, Directory, Machinery, Person, PgTx, Tenant};
 
-/// What the superuser of the embedded PostgreSQL becomes as soon as it is connected.
+/// Gives up the superuser's rights on a connection to the embedded PostgreSQL, as soon as it is open.
 const BE_NOBODY: &str = "SET SESSION AUTHORIZATION tidegate_session";
-/// The same with what the other connections are given when they are made.
+/// The same, with the planner settings of [`SESSION_PLANS`], which other connections get when they connect.
 const BEGIN_EMBEDDED: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
     SET jit = off; SET SESSION AUTHORIZATION tidegate_session";
 
-/// What a session's plans keep to. A plan that was made while a table was empty, or by statistics from then, would read a table or a
-/// workspace whole when it is full, and sort it, where an index has what is asked in its order. And a statement that ends in
-/// milliseconds gains nothing from being compiled.
+/// Planner settings of every session: read and sort by an index. A plan made while a table was empty, or from the
+/// statistics of that time, would later scan and sort a whole table or workspace, although an index has the rows in the
+/// wanted order. Just-in-time compilation is off, because statements that end in milliseconds gain nothing from it.
 const SESSION_PLANS: [(&str, &str); 4] =
     [("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("enable_sort", "off"), ("jit", "off")];
 
-/// What keeps the plans of the machinery to index lookups. Its tables are queues: they are empty when they are analysed and full a
-/// moment later, so no estimate of them is worth anything. Nothing is read or joined whole, nothing is sorted that an index has in
-/// order, and an index entry costs so much that a plan which expects to read fewer of them wins, and a row by its `ctid` always.
-/// So a plan fits whatever its parameters are, and is made once.
+/// Planner settings of the engine's transactions: index lookups and nested loops only. The tables are queues: empty
+/// when they are analysed and full a moment later, so the planner's estimates are worthless. No hash or merge join
+/// reads a whole table. An index entry costs so much that the plan with the fewest entries wins, and a lookup by `ctid`
+/// always wins. Such a plan fits all parameters, so it is made once (a generic plan).
 const MACHINERY_PLANS: &str = "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
     SET LOCAL enable_memoize = off; SET LOCAL cpu_index_tuple_cost = 1000; \
     SET LOCAL plan_cache_mode = force_generic_plan";
 
-/// Where the database is and how it is reached.
+/// The addresses of the database, and the limits of the connection pools.
 #[derive(Debug, Clone)]
 pub struct PgStoreConfig {
-    /// Tenant work. Where the other two are `None`, its login does all, and each transaction takes its role.
+    /// The login for tenant work. If the other two are `None`, it serves all work, and each transaction takes its role.
     pub database_url: String,
     /// The engine's own login.
     pub engine_url: Option<String>,
-    /// The login for what comes before there is a scope.
+    /// The login for work before a scope is known, such as logging in.
     pub directory_url: Option<String>,
-    /// Connections of each pool.
+    /// The most connections of each pool.
     pub max_connections: u32,
     /// How long a unit of work waits for a connection.
     pub acquire_timeout: Duration,
-    /// The embedded PostgreSQL: exactly one connection, which logs in as the superuser and gives that up at once.
+    /// Whether this is the embedded PostgreSQL: one connection, which logs in as the superuser and gives up that right
+    /// at once.
     pub embedded: bool,
 }
 
 impl PgStoreConfig {
-    /// A database that is served, with 10 connections.
+    /// The configuration for a database server, with 10 connections for each pool.
     pub fn served(database_url: impl Into<String>) -> Self {
         Self {
             database_url: database_url.into(),
@@ -66,7 +67,7 @@ impl PgStoreConfig {
         }
     }
 
-    /// The embedded PostgreSQL at this address.
+    /// The configuration for the embedded PostgreSQL at this address.
     pub fn embedded(database_url: impl Into<String>) -> Self {
         Self {
             max_connections: 1,
@@ -77,14 +78,14 @@ impl PgStoreConfig {
     }
 }
 
-/// The store: opens units of work for scopes.
+/// The store on PostgreSQL. It opens a unit of work for each scope.
 #[derive(Debug, Clone)]
 pub struct PgStore {
     api: Pool,
     engine: Pool,
     directory: Pool,
     own_logins: OwnLogins,
-    /// Whose turn it is, where there is one connection for everybody.
+    /// The queue for the one connection of the embedded PostgreSQL; `None` on a server.
     gate: Option<Arc<Gate>>,
     acquire_timeout: Duration,
     env: Environment,
@@ -92,14 +93,14 @@ pub struct PgStore {
     announcer: Announcer,
 }
 
-/// Which work has a login of its own, beside that for tenant work.
+/// Which work has a login of its own, besides tenant work.
 #[derive(Debug, Clone, Copy)]
 struct OwnLogins {
     engine: bool,
     directory: bool,
 }
 
-/// A login, the setting that names it, and the roles that its transactions take.
+/// A login: the setting that names it, and the roles that its transactions take.
 pub(crate) struct Login<'a> {
     pub(crate) setting: &'static str,
     pub(crate) pool: &'a PgPool,
@@ -107,10 +108,10 @@ pub(crate) struct Login<'a> {
 }
 
 impl PgStore {
-    /// Connects. Nothing is changed in the database; see [`crate::migrate`].
+    /// Connects to the database and changes nothing in it; see [`crate::migrate`].
     ///
     /// # Errors
-    /// [`StoreError`] when an address cannot be read or a first connection cannot be made.
+    /// [`StoreError`] if an address cannot be parsed or a first connection cannot be opened.
     pub async fn connect(config: &PgStoreConfig, env: Environment) -> Result<Self, StoreError> {
         let api = pool("api", config, &config.database_url).await?;
         let engine = match &config.engine_url {
@@ -137,13 +138,13 @@ impl PgStore {
         })
     }
 
-    /// The same store, which says on `bus` what a transaction has made ready once that has committed.
+    /// The same store with a signal bus. After each commit it signals what the transaction has made ready.
     #[must_use]
     pub fn announcing(self, bus: Arc<dyn SignalBus>) -> Self {
         Self { announcer: Announcer(Some(bus)), ..self }
     }
 
-    /// Waits until every connection is back and closes them.
+    /// Closes the pools, after every connection has been returned.
     pub async fn close(&self) {
         self.api.sqlx.close().await;
         self.engine.sqlx.close().await;
@@ -158,28 +159,29 @@ impl PgStore {
         own.into_iter().filter(|(own, _)| *own).map(|(_, pool)| pool.figures()).collect()
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it does not.
+    /// [`StoreError::Unavailable`] if it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let _turn = self.turn(Urgency::Request).await.map_err(store_error)?;
         self.api.guard(async { self.api.sqlx.execute("select 1").await.map(drop) }).await
     }
 
-    /// Runs a statement that only the owner of an embedded database may run, outside a transaction, and gives the right up again.
+    /// Runs a statement outside a transaction as the owner of the embedded database, and then gives up the owner's
+    /// rights.
     ///
     /// # Errors
-    /// [`StoreError`] when it failed. The connection is closed if it could not be made harmless again.
+    /// [`StoreError`] if the statement fails. The connection is closed if it cannot give up the owner's rights.
     pub async fn run_embedded_chore(&self, statement: &'static str) -> Result<(), StoreError> {
         self.as_embedded_owner(statement.into_sql_str()).await.map(drop)
     }
 
-    /// Asks `query` for statements and runs each of them as [`PgStore::run_embedded_chore`] does, so that others have their turn
-    /// in between. The rows of `query` MUST be statements that it makes of the catalog alone.
+    /// Runs each statement that `query` returns, as [`PgStore::run_embedded_chore`] does. Other work gets its turn in
+    /// between. The rows of `query` MUST be statements that are built from the catalog alone.
     ///
     /// # Errors
-    /// [`StoreError`] of the first that failed.
+    /// [`StoreError`] of the first statement that fails.
     pub async fn run_embedded_chores(&self, query: &'static str) -> Result<(), StoreError> {
         for row in self.as_embedded_owner(query.into_sql_str()).await? {
             let statement: String = row.try_get(0).map_err(store_error)?;
@@ -191,7 +193,7 @@ impl PgStore {
     async fn as_embedded_owner(&self, statement: SqlStr) -> Result<Vec<PgRow>, StoreError> {
         let turn = self.turn(Urgency::Background).await.map_err(store_error)?;
         let mut connection = self.api.sqlx.acquire().await.map_err(store_error)?;
-        // A task of its own, so that no caller who gives up leaves the connection with the owner's rights.
+        // A task of its own: if the caller gives up, the connection must not keep the owner's rights.
         let chore = tokio::spawn(async move {
             let _turn = turn;
             connection.execute("SET SESSION AUTHORIZATION postgres").await?;
@@ -214,7 +216,7 @@ impl PgStore {
         &self.api.sqlx
     }
 
-    /// The logins that are used, each with the roles that it has to be a member of.
+    /// The logins in use, each with the roles that it must be a member of.
     pub(crate) fn logins(&self) -> Vec<Login<'_>> {
         let mut logins = vec![Login { setting: "DATABASE_URL", pool: &self.api.sqlx, roles: vec!["tidegate_api"] }];
         for (setting, pool, own, role) in [
@@ -230,7 +232,7 @@ impl PgStore {
         logins
     }
 
-    /// A transaction in one workspace.
+    /// Begins a transaction in one workspace.
     pub(crate) async fn begin_tenant(&self, scope: &WorkspaceScope) -> Result<Box<PgTx<Tenant>>, StoreError> {
         let workspace = scope.workspace().as_uuid();
         let setting = format!("; SET LOCAL app.workspace_id = '{workspace}'{}", Named(scope.request_id()));
@@ -243,27 +245,27 @@ impl PgStore {
         self.open(&self.api, scope.urgency(), "tidegate_api", &setting, context).await
     }
 
-    /// A transaction over what a person owns.
+    /// Begins a transaction over what a person owns.
     pub(crate) async fn begin_person(&self, scope: &PersonScope) -> Result<Box<PgTx<Person>>, StoreError> {
         let setting = format!("; SET LOCAL app.user_id = '{}'{}", scope.user().as_uuid(), Named(scope.request_id()));
         let context = Person { user: scope.user(), request_id: scope.request_id().clone() };
         self.open(&self.directory, Urgency::Request, "tidegate_directory", &setting, context).await
     }
 
-    /// A transaction before there is a scope. The system scope is the caller's proof that it may.
+    /// Begins a transaction for work before a scope is known. The system scope proves that the caller may.
     pub(crate) async fn begin_directory(&self, scope: &SystemScope) -> Result<Box<PgTx<Directory>>, StoreError> {
         self.open(&self.directory, scope.urgency(), "tidegate_directory", "", Directory).await
     }
 
-    /// A transaction of the machinery. The system scope is the caller's proof that it may.
+    /// Begins a transaction of the engine and its jobs. The system scope proves that the caller may.
     pub(crate) async fn begin_machinery(&self, scope: &SystemScope) -> Result<Box<PgTx<Machinery>>, StoreError> {
         self.open(&self.engine, scope.urgency(), "tidegate_engine", MACHINERY_PLANS, Machinery).await
     }
 
-    /// Opens a transaction and takes a role in one round trip.
+    /// Begins a transaction and takes a role in one round trip.
     ///
-    /// The values in the text are a constant, a UUID and a request's id. A dropped caller cannot leave the connection half open: once
-    /// it has one, the opening is a task of its own, and a transaction that nobody waits for any more rolls back.
+    /// The text contains only constants, UUIDs and a request's id. If the caller gives up, the connection is not left
+    /// half open: `BEGIN` runs in a task of its own, and a transaction that no caller waits for is rolled back.
     async fn open<G: Send + Sync + 'static>(
         &self,
         pool: &Pool,
@@ -278,8 +280,8 @@ impl PgStore {
         Ok(Box::new(PgTx::new(transaction, turn, span, context, self.env.clone(), self.announcer.clone())))
     }
 
-    /// Sends `begin` on a connection that is there. Those that the server has closed meanwhile are dropped: nothing was sent on
-    /// them that could have changed anything.
+    /// Sends `begin` on a pooled connection. Connections that the server has closed meanwhile are dropped and the next
+    /// one is tried: nothing was sent on them that could have changed anything.
     async fn begin(&self, pool: &Pool, urgency: Urgency, begin: SqlStr) -> Result<OnTurn, sqlx::Error> {
         let asked = Instant::now();
         let mut turn = self.turn(urgency).await?;
@@ -289,7 +291,7 @@ impl PgStore {
             turn = back;
             match begun {
                 Ok(transaction) => return Ok((transaction, turn)),
-                // Whoever shares one connection does not ask again without a turn.
+                // On a shared connection there is no second attempt without a turn.
                 Err(_) if self.gate.is_some() && turn.is_none() => return Err(sqlx::Error::WorkerCrashed),
                 Err(error) if is_away(&error) && closed < pool.sqlx.options().get_max_connections() => closed += 1,
                 Err(error) => return Err(error),
@@ -297,7 +299,7 @@ impl PgStore {
         }
     }
 
-    /// Waits for a turn where everybody shares one connection.
+    /// Waits for a turn on the one connection of the embedded database; `None` on a server.
     async fn turn(&self, urgency: Urgency) -> Result<Option<Turn>, sqlx::Error> {
         let Some(gate) = &self.gate else { return Ok(None) };
         let turn = tokio::time::timeout(self.acquire_timeout, gate.turn(urgency)).await;
@@ -305,8 +307,9 @@ impl PgStore {
     }
 }
 
-/// Names the session after the request for as long as the transaction lasts, so that `pg_stat_activity` and the log of the server
-/// say whose a statement is. A request's id has letters, digits, `-`, `_` and `.`; the server keeps 63 characters of the name.
+/// Names the session after the request for the time of the transaction, so that `pg_stat_activity` and the server's log
+/// show whose a statement is. A request's id has letters, digits, `-`, `_` and `.`. The server keeps 63 characters of
+/// the name.
 struct Named<'a>(&'a RequestId);
 
 impl fmt::Display for Named<'_> {
@@ -318,7 +321,8 @@ impl fmt::Display for Named<'_> {
 type OnTurn = (sqlx::Transaction<'static, Postgres>, Option<Turn>);
 type Begun = Result<sqlx::Transaction<'static, Postgres>, sqlx::Error>;
 
-/// The turn goes with the opening, so that it outlasts a caller who gives up as long as the connection is used.
+/// Begins on a connection of the pool. The task owns the turn, which therefore lasts as long as the connection is used,
+/// even if the caller gives up.
 async fn begin_on(pool: &Pool, asked: Instant, begin: SqlStr, turn: Option<Turn>) -> (Begun, Option<Turn>) {
     let acquired = pool.sqlx.acquire().await;
     pool.waited(asked.elapsed());

@@ -1,4 +1,4 @@
-//! An open transaction and what it was opened for.
+//! An open transaction and the context it was opened for.
 
 use std::sync::Arc;
 
@@ -16,25 +16,26 @@ use crate::error::store_error;
 use crate::gate::Turn;
 use crate::jobs::{OwnsJobs, PgJobs};
 
-/// An open transaction. `G` is what it was opened for, and decides which ports it implements.
+/// An open transaction. `G` is its context, which decides which ports it implements.
 ///
-/// Dropped without a commit, it is rolled back before anybody else gets the connection.
+/// If it is dropped without a commit, it is rolled back before the connection is used again.
 #[derive(Debug)]
 pub struct PgTx<G = Tenant> {
-    /// The mutex is never contended: it only lets sea-orm, which borrows its connection shared, in.
+    /// The mutex is never contended. sea-orm takes a shared reference to its connection and needs it for that.
     pub(crate) connection: Mutex<sqlx::Transaction<'static, Postgres>>,
     pub(crate) context: G,
     pub(crate) env: Environment,
-    /// What is said once the transaction has committed, each once.
+    /// The signals to send after the commit, without duplicates.
     announcements: Vec<Signal>,
     announcer: Announcer,
-    /// Given on when the connection has been given back.
+    /// Passed on after the connection has been returned.
     _turn: Option<Turn>,
-    /// Ends with the transaction.
+    /// Closed together with the transaction.
     _span: Span,
 }
 
-/// A span for a transaction that is a part of something; what the machinery does by itself would be traces of nothing else.
+/// A span for a transaction that is part of a trace. The engine's own transactions get none: each would be a trace by
+/// itself.
 pub(crate) fn span(role: &'static str) -> Span {
     if LevelFilter::current() < LevelFilter::TRACE || Span::current().id().is_none() {
         return Span::none();
@@ -44,7 +45,7 @@ pub(crate) fn span(role: &'static str) -> Span {
     )
 }
 
-/// Who is told what a transaction has made ready, where there is anybody.
+/// The signal bus that hears what a transaction has made ready; `None` if there is none.
 #[derive(Clone, Default)]
 pub(crate) struct Announcer(pub(crate) Option<Arc<dyn SignalBus>>);
 
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Announcer {
     }
 }
 
-/// One workspace, as the role `tidegate_api`.
+/// The context of one workspace, as the role `tidegate_api`.
 #[derive(Debug)]
 pub struct Tenant {
     pub(crate) workspace: WorkspaceId,
@@ -63,18 +64,18 @@ pub struct Tenant {
     pub(crate) trace: Option<TraceContext>,
 }
 
-/// What one person owns across workspaces, as the role `tidegate_directory`.
+/// The context of what one person owns across workspaces, as the role `tidegate_directory`.
 #[derive(Debug)]
 pub struct Person {
     pub(crate) user: UserId,
     pub(crate) request_id: RequestId,
 }
 
-/// What comes before there is a scope, as the role `tidegate_directory`.
+/// The context of work before a scope is known, as the role `tidegate_directory`.
 #[derive(Debug)]
 pub struct Directory;
 
-/// The machinery that works across tenants, as the role `tidegate_engine`.
+/// The context of the engine and its jobs, which work across tenants, as the role `tidegate_engine`.
 #[derive(Debug)]
 pub struct Machinery;
 
@@ -91,35 +92,36 @@ impl<G> PgTx<G> {
         Self { connection, context, env, announcements: Vec::new(), announcer, _turn: turn, _span: span }
     }
 
-    /// Has `signal` sent once the transaction has committed.
+    /// Sends `signal` after the transaction has committed.
     pub(crate) fn announce(&mut self, signal: Signal) {
         if !self.announcements.contains(&signal) {
             self.announcements.push(signal);
         }
     }
 
-    /// The connection, for array SQL and hot paths. Tenant SQL binds [`PgTx::workspace`] as its first parameter.
+    /// The connection, for SQL over arrays and for hot paths. Tenant SQL binds [`PgTx::workspace`] as its first
+    /// parameter.
     pub(crate) fn sqlx(&mut self) -> &mut PgConnection {
         self.connection.get_mut()
     }
 }
 
 impl PgTx<Tenant> {
-    /// The workspace that every statement names.
+    /// The workspace that every statement binds.
     pub(crate) fn workspace(&self) -> WorkspaceId {
         self.context.workspace
     }
 }
 
 impl PgTx<Person> {
-    /// The person that every statement names.
+    /// The person that every statement binds.
     pub(crate) fn user(&self) -> UserId {
         self.context.user
     }
 }
 
 impl PgTx<Machinery> {
-    /// Lets the rest of the transaction see the tenant rows of `workspaces`.
+    /// Makes the tenant rows of `workspaces` visible to the rest of the transaction.
     pub(crate) async fn declare(&mut self, workspaces: &[WorkspaceId]) -> Result<(), StoreError> {
         let ids: Vec<String> = workspaces.iter().map(|workspace| workspace.as_uuid().to_string()).collect();
         sqlx::query("select set_config('app.workspace_ids', $1, true)")

@@ -1,4 +1,4 @@
-//! Removing what is old, whosever it is.
+//! Retention: removing expired rows of all workspaces.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -18,7 +18,8 @@ const SESSIONS: &str = "
 const ACCOUNT_EVENTS: &str = "
     delete from account_event where id = any (array(select id from account_event where id < $1 order by id limit $2))";
 
-/// Rows that are found by an index on their time, and then addressed by their key: row comparisons keep to its index.
+/// Deletes rows that an index on their time finds. They are addressed by row comparisons, which use the index of their
+/// key.
 macro_rules! delete_before {
     ($table:literal, $time:literal, $first:literal $(, $key:literal)*) => {
         concat!(

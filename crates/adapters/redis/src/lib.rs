@@ -1,6 +1,6 @@
-//! Limits and signals across processes, through Redis. While Redis is away each process goes on by itself: limits are
-//! counted per process and never let everything pass, signals reach the own process, and users of signals fall back to
-//! their floors.
+//! Rate limits and signals across processes, through Redis. While Redis is away, each process works by itself: limits
+//! are counted per process and never lifted, signals reach only their own process, and users of signals fall back to
+//! polling.
 
 mod rate_limit;
 mod signal;
@@ -12,23 +12,23 @@ use deadpool_redis::{Config, Pool, PoolConfig, Runtime, Timeouts};
 pub use rate_limit::RedisRateLimiter;
 pub use signal::RedisSignalBus;
 
-/// How long one exchange with Redis may take before it counts as away.
+/// The timeout of one exchange with Redis.
 const TIMEOUT: Duration = Duration::from_millis(250);
-/// Connections of a process, beside the one that listens.
+/// The most connections of a process, besides the one that subscribes.
 const CONNECTIONS: usize = 8;
 
-/// Why Redis cannot be used.
+/// Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
-    /// The address cannot be read.
+    /// The address cannot be parsed.
     #[error("the address of Redis cannot be read: {0}")]
     Address(String),
-    /// It does not answer.
+    /// Redis does not answer.
     #[error("Redis does not answer: {0}")]
     Unavailable(String),
 }
 
-/// Connections to one Redis.
+/// A connection pool to Redis.
 #[derive(Clone)]
 pub struct Redis {
     url: String,
@@ -36,10 +36,10 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Reads the address; connections are made when they are needed.
+    /// Parses the address. Connections are opened when they are needed.
     ///
     /// # Errors
-    /// [`RedisError::Address`] where it is none.
+    /// [`RedisError::Address`] if the address cannot be parsed.
     pub fn new(url: &str) -> Result<Self, RedisError> {
         let address = |error: &dyn std::fmt::Display| RedisError::Address(error.to_string());
         let mut config = Config::from_url(url);
@@ -52,10 +52,10 @@ impl Redis {
         Ok(Self { url: url.to_owned(), pool })
     }
 
-    /// Whether it answers.
+    /// Checks that Redis answers.
     ///
     /// # Errors
-    /// [`RedisError::Unavailable`] where it does not, in time.
+    /// [`RedisError::Unavailable`] if it does not answer in time.
     pub async fn ping(&self) -> Result<(), RedisError> {
         let ping = deadpool_redis::redis::cmd("PING");
         self.query::<String>(&ping).await.map(drop)

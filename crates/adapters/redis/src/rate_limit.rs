@@ -1,4 +1,4 @@
-//! Fixed windows in Redis: one key for each, changed by one script, so that any number of processes count as one.
+//! A fixed-window rate limiter in Redis: one key per window and one script, so that all processes count together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,9 +10,11 @@ use tokio::time::Instant;
 
 use crate::Redis;
 
-/// Counts one request where the window has room, and answers whether, how much is left, and for how long.
+/// Counts a request if the window has room. Returns whether it did, how much remains, and the milliseconds until the
+/// window ends.
 ///
-/// A window whose end is missing, or further away than the limit's period since that was shortened, ends in a period.
+/// If a window has no end, or ends later than one period from now because the period was shortened, it ends in one
+/// period.
 const SCRIPT: &str = "
 local limit, period = tonumber(ARGV[1]), tonumber(ARGV[2])
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -31,10 +33,10 @@ if used == 1 then
 end
 return {1, limit - used, left}";
 
-/// After a failure Redis is left alone for this long, so that not every request waits for it.
+/// The pause after a failure, so that not every request waits for Redis.
 const REST: Duration = Duration::from_secs(1);
 
-/// Counts in Redis; while that is away, by another limiter.
+/// A rate limiter in Redis, with another limiter as a fallback while Redis is away.
 pub struct RedisRateLimiter {
     redis: Redis,
     fallback: Arc<dyn RateLimiter>,
@@ -53,7 +55,7 @@ impl RedisRateLimiter {
         away.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Notes how it went, and says so in the log when that changes.
+    /// Records the outcome of a call, and logs when it changes.
     fn note(&self, failure: Option<&str>) {
         let mut away = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
@@ -79,7 +81,7 @@ impl RateLimiter for RedisRateLimiter {
             return self.fallback.check(key, limit).await;
         }
         let period = u64::try_from(limit.period.as_millis()).unwrap_or(u64::MAX);
-        // The hash tag keeps whatever else a key may get on the same node of a cluster.
+        // The hash tag keeps every key of this limit and subject on one node of a cluster.
         let name = format!("tidegate:rate:{{{}:{}}}", key.name(), key.subject());
         let mut script = cmd("EVAL");
         script.arg(SCRIPT).arg(1).arg(name).arg(limit.n.get()).arg(period);

@@ -1,7 +1,8 @@
-//! Signals across processes: one Redis channel that every process publishes to and listens on.
+//! Signals across processes: one Redis channel that every process publishes to and subscribes to.
 //!
-//! The own process hears its signals at once and without Redis; what comes back of them is recognised by its origin and
-//! passed over. After a break the listener connects again and tells everybody here that they may have missed something.
+//! A process delivers its own signals directly, without Redis. It recognizes them by their origin when they come back,
+//! and skips them. When the connection breaks, it connects again and tells local listeners that they may have missed
+//! signals.
 
 use std::time::Duration;
 
@@ -13,19 +14,19 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::{Redis, RedisError};
 
-/// The channel. Pub/sub of Redis knows no databases, so installations that share one Redis share it, and pass over
-/// each other's signals: those name ids that they do not have.
+/// The channel. Redis pub/sub ignores database numbers, so installations that share one Redis share the channel. They
+/// are not disturbed by each other's signals, because those name ids that they do not have.
 const CHANNEL: &str = "tidegate:signals";
-/// How many signals may wait to be sent.
+/// The most signals that wait to be sent.
 const QUEUE: usize = 1024;
-/// How soon a broken connection is made again, at first and at last.
+/// The backoff before reconnecting: at first, and at most.
 const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
-/// Signals across the processes that share a Redis.
+/// A signal bus across the processes that share a Redis.
 pub struct RedisSignalBus {
     local: InProcessSignalBus,
     queue: mpsc::Sender<Signal>,
-    /// What is to be sent; whoever relays takes from it.
+    /// The signals to send. [`RedisSignalBus::relay`] takes from it.
     waiting: Mutex<mpsc::Receiver<Signal>>,
     redis: Redis,
     client: Client,
@@ -33,10 +34,10 @@ pub struct RedisSignalBus {
 }
 
 impl RedisSignalBus {
-    /// A bus that works within this process until it is relayed, see [`RedisSignalBus::relay`], and Redis is there.
+    /// A bus that delivers within this process only, until [`RedisSignalBus::relay`] runs and Redis answers.
     ///
     /// # Errors
-    /// [`RedisError::Address`] where the address cannot be read.
+    /// [`RedisError::Address`] if the address cannot be parsed.
     pub fn new(redis: &Redis, env: &Environment) -> Result<Self, RedisError> {
         let client = Client::open(redis.url.as_str()).map_err(|error| RedisError::Address(error.to_string()))?;
         let origin = format!("{:032x}", u128::from_be_bytes(env.random()));
@@ -45,7 +46,7 @@ impl RedisSignalBus {
         Ok(Self { local, queue, waiting: Mutex::new(waiting), redis: redis.clone(), client, origin })
     }
 
-    /// Sends to the other processes and listens to them. It never ends by itself; of two calls the second one waits.
+    /// Relays signals to and from other processes. It never ends by itself; a second call waits while the first runs.
     pub async fn relay(&self) {
         let mut waiting = self.waiting.lock().await;
         tokio::join!(send(&self.redis, &self.origin, &mut waiting), listen(&self.client, &self.origin, &self.local));
@@ -79,7 +80,7 @@ async fn listen(client: &Client, origin: &str, local: &InProcessSignalBus) {
     let mut delay = RETRY[0];
     loop {
         match hear(client, origin, local).await {
-            // It had been connected, so the next attempt may come soon.
+            // The connection had worked, so the backoff begins again.
             Ok(()) => delay = RETRY[0],
             Err(error) => tracing::debug!(%error, "cannot listen to the other processes"),
         }
@@ -88,12 +89,12 @@ async fn listen(client: &Client, origin: &str, local: &InProcessSignalBus) {
     }
 }
 
-/// Listens until the connection ends.
+/// Receives signals until the connection ends.
 async fn hear(client: &Client, origin: &str, local: &InProcessSignalBus) -> Result<(), RedisError> {
     let unavailable = |error: &dyn std::fmt::Display| RedisError::Unavailable(error.to_string());
     let mut connection = client.get_async_pubsub().await.map_err(|error| unavailable(&error))?;
     connection.subscribe(CHANNEL).await.map_err(|error| unavailable(&error))?;
-    // What was sent before this moment was not heard.
+    // Signals from before the subscription were not received.
     local.publish_missed();
     let mut messages = connection.on_message();
     while let Some(message) = messages.next().await {
@@ -108,7 +109,7 @@ fn encode(origin: &str, signal: &Signal) -> String {
     format!("{origin} {} {}", signal.topic, signal.payload.as_str())
 }
 
-/// The signal of a message; nothing for our own, and for those of a newer version with topics that we do not know.
+/// The signal in a message; `None` if it is this process's own, or if its topic is only known to a newer version.
 fn decode(origin: &str, message: &Msg) -> Option<Signal> {
     let text: String = message.get_payload().ok()?;
     let (from, rest) = text.split_once(' ')?;

@@ -1,4 +1,4 @@
-//! The contracts of limits and signals on a real Redis, and what remains of them without one.
+//! The contract suites of rate limiters and signal buses on a real Redis, and the fallbacks without one.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn redis() -> Redis {
     Redis::new(&url()).expect("TIDEGATE_TEST_REDIS_URL is the address of a Redis")
 }
 
-/// An address where nothing listens.
+/// A Redis at an address where nothing listens.
 fn nowhere() -> Redis {
     Redis::new("redis://127.0.0.1:1").expect("the address can be read")
 }
@@ -85,7 +85,7 @@ async fn a_listener_whose_connection_broke_is_told_that_it_may_have_missed_some(
     signal_bus::connect(&*here, &*there).await;
 }
 
-/// A bus whose signals go to the other processes and come from them.
+/// A bus that relays signals to and from other processes.
 fn relayed(redis: &Redis, env: &Environment) -> Arc<RedisSignalBus> {
     let bus = Arc::new(RedisSignalBus::new(redis, env).expect("the address can be read"));
     let relaying = Arc::clone(&bus);
@@ -93,7 +93,7 @@ fn relayed(redis: &Redis, env: &Environment) -> Arc<RedisSignalBus> {
     bus
 }
 
-/// An address that leads to Redis until it is cut; new connections go through again.
+/// The address of a proxy to Redis. A signal of `cut` breaks its connections; new ones work again.
 async fn relay(cut: Arc<Notify>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a listener has an address");

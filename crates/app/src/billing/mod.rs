@@ -13,26 +13,26 @@ pub(crate) use report::{UsageReport, UsageTotalsAt};
 use crate::platform::Platform;
 use crate::server::StartError;
 
-/// How often API calls that were counted are written.
+/// How often the counts of API calls are written to the database.
 const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 
 /// The services of billing.
 #[derive(Clone)]
 pub(crate) struct BillingServices {
-    /// Plans, and what workspaces have used of them.
+    /// Plans, and the usage of workspaces.
     pub(crate) plans: Billing,
     /// Counts API calls.
     pub(crate) calls: Arc<CallMeter>,
-    /// What all workspaces have used, for operators.
+    /// The usage of all workspaces, for operators.
     pub(crate) report: UsageReport,
     counting: Arc<SystemScope>,
 }
 
 impl BillingServices {
-    /// Wires billing with its plans, of which `default` is that of a new workspace.
+    /// Wires billing with its plans. `default` names the plan of a new workspace.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where there is no such plan.
+    /// [`StartError::Setting`] if no plan has that name.
     pub(crate) fn wire(
         platform: &Platform,
         issuer: &ScopeIssuer,
@@ -52,7 +52,8 @@ impl BillingServices {
         })
     }
 
-    /// Writes API calls every second, where there were any. What came last is for whoever stops the server to write.
+    /// Starts writing the counts of API calls every second. After the server has stopped,
+    /// [`BillingServices::write_calls`] writes the last ones.
     pub(crate) fn support(&self, platform: &Platform) {
         let (billing, stopping) = (self.clone(), platform.stopping.clone());
         platform.supervisor.spawn("api-calls", "API calls are counted and not written", move || {
@@ -66,7 +67,7 @@ impl BillingServices {
         });
     }
 
-    /// Writes the API calls that were counted up to now.
+    /// Writes the API calls that have been counted up to now.
     pub(crate) async fn write_calls(&self) {
         if let Err(error) = self.calls.flush(&self.counting).await {
             tracing::warn!(%error, "API calls were not written; trying again with the next ones");

@@ -1,4 +1,4 @@
-//! What all workspaces together have used, for operators.
+//! The usage of all workspaces together, for operators.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidegate_billing::Meter;
 use tidegate_engine::monitoring::{InstallationFigures, UsagePeriods, UsageTotals};
 use tidegate_kernel::{Environment, StoreError, SystemScope};
 
-/// Counts what all workspaces have used.
+/// Adds up the usage of all workspaces.
 #[derive(Clone)]
 pub(crate) struct UsageReport {
     figures: Arc<dyn InstallationFigures>,
@@ -15,26 +15,26 @@ pub(crate) struct UsageReport {
     env: Environment,
 }
 
-/// What was used up to a moment.
+/// The usage up to a moment.
 pub(crate) struct UsageTotalsAt {
     /// When it was counted.
     pub(crate) at: DateTime<Utc>,
-    /// The day and the month that it was counted for.
+    /// The day and the month that it covers.
     pub(crate) periods: UsagePeriods,
-    /// What was used.
+    /// The totals.
     pub(crate) totals: UsageTotals,
 }
 
 impl UsageReport {
-    /// A report on `figures`, which `scope` opens.
+    /// A report that reads `figures` with `scope`.
     pub(super) fn new(figures: Arc<dyn InstallationFigures>, scope: SystemScope, env: Environment) -> Self {
         Self { figures, scope: Arc::new(scope), env }
     }
 
-    /// What was used in the current day and month.
+    /// The usage in the current day and month.
     ///
     /// # Errors
-    /// [`StoreError`] when it could not be read.
+    /// [`StoreError`] if it cannot be read.
     pub(crate) async fn now(&self) -> Result<UsageTotalsAt, StoreError> {
         let at = self.env.now();
         let periods = UsagePeriods { day: Meter::ApiCalls.period(at).start, month: Meter::Runs.period(at).start };

@@ -1,4 +1,5 @@
-//! `tidegate demo`: real events become patterns, a suggestion, a workflow and a finished run, through the HTTP API alone.
+//! `tidegate demo`: turns real events into patterns, a suggestion, a workflow and a finished run, through the HTTP API
+//! alone.
 
 use std::path::PathBuf;
 
@@ -16,19 +17,19 @@ pub(super) struct Demo {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// Keep the data of the server that is started in this directory instead of a temporary one
+    /// Data directory of the started server; default: a temporary directory
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data_dir: Option<PathBuf>,
 
-    /// Address of the server that is started; port 0 takes a free one
+    /// Address of the started server; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", conflicts_with = "url")]
     listen: std::net::SocketAddr,
 
-    /// End when the story is told, instead of leaving the server up
+    /// Exit at the end of the demo instead of leaving the server running
     #[arg(long)]
     exit: bool,
 
-    /// What the server that is started logs, such as `info`
+    /// Log filter of the started server, such as `info`
     #[arg(long, default_value = "error", conflicts_with = "url")]
     log: String,
 }

@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.
+//! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 refused.
 
 mod client;
 mod demo;
@@ -30,7 +30,7 @@ enum Command {
     Serve(Box<Settings>),
     /// Show what Tidegate does with real events
     Demo(demo::Demo),
-    /// Change the schema of a served database
+    /// Change the schema of a PostgreSQL server
     Migrate(migrate::Migrate),
     /// Send events to a server
     #[command(subcommand)]
@@ -45,14 +45,14 @@ enum Command {
     Version,
 }
 
-/// How a command ended.
+/// Why a command failed; it decides the exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It was tried and failed.
+    /// The command was tried and failed.
     Failed(String),
-    /// It was called wrongly.
+    /// The command was called wrongly.
     Usage(String),
-    /// It would have done harm, or the server does not allow it.
+    /// The command was refused because it would do harm, or the server does not allow it.
     Refused(String),
 }
 
@@ -70,7 +70,7 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Prints a line. Whoever closed the other end does not want to hear more; that is no failure of ours.
+/// Prints a line. A closed pipe is no failure.
 pub(crate) fn print(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! Detection as a reader behind the insert.
+//! Detection as a consumer of the event feed.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::platform::Platform;
 
-/// Events that are counted in one transaction.
+/// The most events that are counted in one transaction.
 const CHUNK: u32 = 5_000;
 
 struct Detecting {
@@ -43,7 +43,7 @@ impl Consumer for Detecting {
     }
 }
 
-/// What follows the insert with detection.
+/// The parts of the follower that runs detection.
 pub(super) fn parts(catalogue: &Arc<Catalogue>, platform: &Platform, issuer: &ScopeIssuer) -> FollowerParts {
     let Platform { store, signals, env, .. } = platform;
     let detection = Detection::new(store.clone(), Arc::clone(catalogue), CHUNK);

@@ -1,4 +1,4 @@
-//! Events, wired: ingest, lists, patterns and suggestions, with the detection that reads behind the insert.
+//! Wires events: ingest, lists, patterns and suggestions, and detection, which consumes the event feed.
 
 mod detection;
 
@@ -13,28 +13,28 @@ use tidegate_kernel::ScopeIssuer;
 use crate::platform::Platform;
 use crate::server::StartError;
 
-/// The most events of one transaction where everybody waits for the one connection of the embedded PostgreSQL. It takes some
-/// ten milliseconds.
+/// The most events in one transaction on the one connection of the embedded PostgreSQL. Such a transaction takes about
+/// ten milliseconds, in which all other work waits.
 const EMBEDDED_INGEST: usize = 150;
 
 /// The services of events.
 #[derive(Clone)]
 pub(crate) struct EventServices {
-    /// Takes events in and lists them.
+    /// Ingests events and lists them.
     pub(crate) log: Events,
-    /// The patterns that were found.
+    /// The patterns that detection has found.
     pub(crate) patterns: Patterns,
     /// The workflows that patterns suggest.
     pub(crate) suggestions: Suggestions,
-    /// The rules and templates that suggestions are made by.
+    /// The rules and templates for suggestions.
     pub(crate) catalogue: Arc<Catalogue>,
 }
 
 impl EventServices {
-    /// Wires events, of which a workspace may have as many as `quota` says.
+    /// Wires events. `quota` limits how many a workspace may have.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where the catalogue of suggestions cannot be read: a defect.
+    /// [`StartError::Setting`] if the built-in catalogue of suggestions cannot be read, which is a defect.
     pub(crate) fn wire(platform: &Platform, quota: Arc<dyn EventQuota>) -> Result<Self, StartError> {
         let Platform { store, signals, env, embedded, .. } = platform;
         let log = Events::new(store.clone(), quota, env.clone()).announcing(Arc::clone(signals));

@@ -1,7 +1,7 @@
-//! The HTTP surface. A handler reads the request, calls one service method and writes the answer.
+//! The HTTP API. A handler reads the request, calls one service method and writes the response.
 //!
-//! This module alone knows status codes. There is a folder per area, with a file per resource: its DTOs, its handlers, and
-//! how its errors become problems. What all of them use is in `support`.
+//! Only this module knows status codes. Each area has a folder with one file per resource: its DTOs, its handlers, and
+//! the mapping of its errors to problems. `support` has what all areas share.
 
 mod billing;
 mod events;
@@ -16,7 +16,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) use operations::health_routes;
 
-/// Every operation there is. A handler that its area does not list does not exist.
+/// Registers every operation. A handler that its area does not list here is not served.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(health_routes).configure(tenancy::well_known).service(scope("/api/v1").configure(api));
 }

@@ -1,4 +1,4 @@
-//! Mail beside the server: who sends it, and the job that does.
+//! Mail: the adapter that stores mails instead of sending them, and the job that sends them.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use tidegate_engine::jobs::{JobError, JobHandler, JobTask};
 use tidegate_kernel::{JobId, Page, PageSize, StoreError, SystemScope};
 use tidegate_tenancy::{KeptMail, Mail, MailError, MailOutbox, MailTexts, Mailer, SendMail};
 
-/// Keeps mails in the database, where there is no mail server.
+/// A mailer that stores mails in the database, for installations without a mail server.
 pub(crate) struct KeptMails {
     outbox: Arc<dyn MailOutbox>,
     scope: SystemScope,
 }
 
 impl KeptMails {
-    /// In `outbox`, which `scope` opens.
+    /// A mailer that stores mails in `outbox`, with `scope`.
     pub(crate) fn new(outbox: Arc<dyn MailOutbox>, scope: SystemScope) -> Self {
         Self { outbox, scope }
     }
 
-    /// Mails, newest first.
+    /// Lists stored mails, newest first.
     ///
     /// # Errors
-    /// [`StoreError`] when they could not be read.
+    /// [`StoreError`] if they cannot be read.
     pub(crate) async fn list(&self, after: Option<JobId>, size: PageSize) -> Result<Page<KeptMail, JobId>, StoreError> {
         self.outbox.list(&self.scope, after, size).await
     }
@@ -36,7 +36,7 @@ impl Mailer for KeptMails {
     }
 }
 
-/// Words mails and sends them.
+/// The job that writes mails from their texts and sends them.
 pub(crate) struct SendMails {
     pub(crate) texts: Arc<dyn MailTexts>,
     pub(crate) mailer: Arc<dyn Mailer>,

@@ -1,4 +1,4 @@
-//! Background jobs, wired: their kinds, what does them, and mail.
+//! Wires background jobs: their kinds, their handlers, the runner, and mail.
 
 mod mail;
 
@@ -19,21 +19,22 @@ use mail::{KeptMails, SendMails};
 /// The services of background jobs.
 #[derive(Clone)]
 pub(crate) struct JobServices {
-    /// Background jobs, for people.
+    /// The list of background jobs, and what people can do with them.
     pub(crate) queue: Arc<JobQueue>,
-    /// Mails that were kept instead of sent.
+    /// Mails that were stored instead of sent.
     pub(crate) kept_mails: Arc<KeptMails>,
-    /// The kinds that this process does.
+    /// The kinds of jobs that this process runs.
     kinds: JobKinds,
     /// The shards that this process owns.
     shards: OwnedShards,
 }
 
 impl JobServices {
-    /// Wires background jobs, which are done in `shards`. Without a mail server mails are kept.
+    /// Wires background jobs. The runner takes jobs from `shards`. Without a mail server, mails are stored.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where the texts of mails cannot be read or two kinds have one name: a defect.
+    /// [`StartError::Setting`] if the built-in texts of mails cannot be read or two kinds have the same name, which is
+    /// a defect.
     pub(crate) fn wire(
         platform: &Platform,
         issuer: &ScopeIssuer,
@@ -56,7 +57,7 @@ impl JobServices {
         })
     }
 
-    /// Starts what does the jobs.
+    /// Starts the runner of background jobs.
     pub(crate) fn start(&self, platform: &Platform, issuer: &Arc<ScopeIssuer>) {
         let (jobs, on, issuer) = (self.clone(), platform.clone(), Arc::clone(issuer));
         platform.supervisor.spawn("jobs", "background jobs are not done by this process", move || {
@@ -64,7 +65,7 @@ impl JobServices {
         });
     }
 
-    /// What does the jobs.
+    /// The parts of the runner of background jobs.
     fn parts(&self, platform: &Platform, issuer: &ScopeIssuer) -> JobRunnerParts {
         JobRunnerParts {
             store: Arc::new(platform.engine_store()),
@@ -79,10 +80,10 @@ impl JobServices {
     }
 }
 
-/// Every kind that this program does.
+/// Every kind of job that this program runs.
 ///
 /// # Errors
-/// [`JobKindError`] where two have one name: a defect.
+/// [`JobKindError`] if two kinds have the same name, which is a defect.
 fn kinds(
     platform: &Platform,
     issuer: &ScopeIssuer,

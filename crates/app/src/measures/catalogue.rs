@@ -1,22 +1,22 @@
-//! Every metric that the program exports, with what it means.
+//! The catalogue of metrics: every metric that the program exports, with its meaning.
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
-    /// It only grows.
+    /// A counter, which only grows.
     Counter,
-    /// It goes up and down.
+    /// A gauge, which goes up and down.
     Gauge,
-    /// How values are spread.
+    /// A histogram: the distribution of values.
     Histogram,
 }
 
 /// A metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
-    /// Its name, by the conventions of Prometheus.
+    /// Its name, by the naming conventions of Prometheus.
     pub name: &'static str,
-    /// What it is.
+    /// Its kind.
     pub kind: MetricKind,
     /// What it means.
     pub help: &'static str,

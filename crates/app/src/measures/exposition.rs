@@ -1,4 +1,4 @@
-//! Reads the text format of Prometheus back, for those who want the measurements as JSON.
+//! Parses the text format of Prometheus, to serve the metrics as JSON.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::catalogue::{CATALOGUE, Metric};
 pub(crate) struct Sample {
     /// The labels.
     pub(crate) labels: BTreeMap<String, String>,
-    /// The value; of a histogram the sum of what was measured.
+    /// The value; the sum of the observations if the metric is a histogram.
     pub(crate) value: f64,
-    /// Of a histogram: how many were measured.
+    /// The number of observations if the metric is a histogram.
     pub(crate) count: Option<u64>,
 }
 
-/// The samples of every metric of the catalogue that has some.
+/// The samples of every metric in the catalogue that has samples.
 pub(crate) fn read(text: &str) -> Vec<(&'static Metric, Vec<Sample>)> {
     let mut found: BTreeMap<&str, BTreeMap<String, Sample>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -39,7 +39,7 @@ pub(crate) fn read(text: &str) -> Vec<(&'static Metric, Vec<Sample>)> {
     CATALOGUE.iter().filter_map(samples).collect()
 }
 
-/// `name{label="value",…} value`. Values of labels have no quotes, since they are words, paths and numbers.
+/// Parses `name{label="value",…} value`. Label values contain no quotes, since they are words, paths and numbers.
 fn sample(line: &str) -> Option<(&str, BTreeMap<String, String>, &str)> {
     let (named, value) = line.rsplit_once(' ')?;
     let Some((name, labels)) = named.split_once('{') else { return Some((named, BTreeMap::new(), value)) };

@@ -1,4 +1,4 @@
-//! What the program measures, and where the measurements are kept.
+//! Metrics: the recorder, the catalogue, and what is read from the database on demand.
 
 pub mod catalogue;
 pub(crate) mod exposition;
@@ -18,13 +18,13 @@ pub(crate) use requests::{InFlight, answered};
 
 use crate::tenancy::limits;
 
-/// Bounds of the buckets of durations, in seconds. The last is the time limit of a request.
+/// Bucket bounds of durations, in seconds. The last is the time limit of a request.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 75.0];
 
-/// How often samples are put into their buckets. Until then each is kept by itself.
+/// How often observations are moved into histogram buckets. Until then each is kept separately.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The recorder of this process; several servers in one process share it.
+/// The metrics recorder of this process. Several servers in one process share it.
 #[expect(clippy::expect_used, reason = "the bounds are constants, and there is only one recorder")]
 pub(crate) fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -51,7 +51,7 @@ fn describe() {
     }
 }
 
-/// Counters whose labels are known are there from the beginning, so that the first increment is seen as one.
+/// Registers counters whose labels are known with 0, so that a scrape sees their first increment.
 fn begin_at_zero() {
     for limit in limits::names() {
         metrics::counter!("rate_limit_refusals_total", "limit" => limit).increment(0);
@@ -70,7 +70,7 @@ fn begin_at_zero() {
     }
 }
 
-/// Counts the verdicts over the events of a request.
+/// Counts the outcomes of the events in a request.
 pub(crate) fn ingested(report: &IngestReport) {
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let over = report.rejected.iter().filter(|(_, rejection)| rejection.code == RejectionCode::QuotaExceeded).count();
@@ -86,7 +86,7 @@ pub(crate) fn ingested(report: &IngestReport) {
     }
 }
 
-/// Puts samples into their buckets, so that what is kept does not grow where nobody asks for it.
+/// Moves observations into histogram buckets, so that memory does not grow while nothing scrapes the metrics.
 async fn keep_up(recorder: PrometheusHandle, stopping: CancellationToken) {
     let mut turns = tokio::time::interval(UPKEEP);
     while stopping.run_until_cancelled(turns.tick()).await.is_some() {

@@ -1,7 +1,7 @@
-//! What is looked up when somebody asks for measurements: how full pools, caches and queues are.
+//! Metrics that are read on demand: the use of pools, caches and queues.
 //!
-//! The database is asked at most once a second, whoever asks how often, and for two seconds at most. While it does not answer,
-//! the last figures stay.
+//! The database is read at most once a second, however often metrics are scraped, with a timeout of two seconds. If it
+//! does not answer, the metrics keep their last values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +21,21 @@ use crate::platform::Platform;
 use crate::tenancy::TenancyServices;
 use crate::workflows::WorkflowServices;
 
-/// How long the database may take.
+/// The timeout of reading from the database.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How long figures of the database are good.
+/// How long values from the database are reused.
 const KEEP: Duration = Duration::from_secs(1);
-/// Runs in quarantine are counted up to here.
+/// The count of runs in quarantine stops here.
 const QUARANTINE_COUNTED: u32 = 10_000;
 
-/// The consumers of events: by what name each is measured, and under which its cursor is stored.
+/// The consumers of events: the label in metrics, and the name under which the position is stored.
 const CONSUMERS: [(&str, &str); 2] = [("detection", DETECTION.0), ("triggers", TRIGGERS.0)];
 
-/// Looks up what is measured when somebody asks.
+/// Reads metrics when they are scraped.
 #[derive(Clone)]
 pub(crate) struct Monitor(Arc<Sources>);
 
-/// Where measurements come from.
+/// The sources of metrics.
 struct Sources {
     recorder: PrometheusHandle,
     store: Arc<PgStore>,
@@ -43,7 +43,7 @@ struct Sources {
     tenancy: TenancyServices,
     workflows: WorkflowServices,
     scope: SystemScope,
-    /// When the database was last asked.
+    /// When the database was last read.
     asked: Mutex<Option<Instant>>,
 }
 
@@ -67,7 +67,7 @@ impl Monitor {
         }))
     }
 
-    /// Puts samples into their buckets while nobody asks.
+    /// Starts the task that moves observations into histogram buckets.
     pub(crate) fn support(&self, platform: &Platform) {
         let (recorder, stopping) = (self.0.recorder.clone(), platform.stopping.clone());
         platform.supervisor.spawn("measurements", "samples are kept one by one until somebody asks", move || {
@@ -80,13 +80,13 @@ impl Monitor {
         self.0.tenancy.cache_figures().into_iter().chain(self.0.workflows.runs.cache_figures()).collect()
     }
 
-    /// All measurements, in the text format of Prometheus.
+    /// All metrics, in the text format of Prometheus.
     pub(crate) async fn render(&self) -> String {
         self.pools_and_caches();
         {
             let mut asked = self.0.asked.lock().await;
             if asked.is_none_or(|at| at.elapsed() >= KEEP) {
-                // Where the database does not answer, the last figures stay.
+                // If the database does not answer, the last values stay.
                 let _ = timeout(ANSWER_WITHIN, self.ask()).await;
                 *asked = Some(Instant::now());
             }

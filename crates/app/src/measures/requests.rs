@@ -1,4 +1,4 @@
-//! Measures of requests. Each thread keeps its handles, so that a request costs one look into a small map.
+//! Metrics of requests. Each thread caches its handles, so that a request costs one lookup in a small map.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::{Gauge, Histogram};
 
-/// What a request did, and how it ended.
+/// The method of a request and the status of its response.
 type Outcome = (&'static str, u16);
 
 thread_local! {
@@ -14,7 +14,7 @@ thread_local! {
     static IN_FLIGHT: Gauge = metrics::gauge!("http_requests_in_flight");
 }
 
-/// Counts a request as being answered for as long as it lives.
+/// Counts a request as in flight until it is dropped.
 pub(crate) struct InFlight(Gauge);
 
 impl InFlight {
@@ -31,7 +31,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A request has been answered. `method` and `route` MUST be of those that the server knows, since they are kept for ever.
+/// Records a response. `method` and `route` MUST be ones that the server knows, since their handles are kept for ever.
 pub(crate) fn answered(method: &'static str, route: &str, status: u16, took: Duration) {
     SECONDS.with_borrow_mut(|known| {
         let routes = known.entry((method, status)).or_default();

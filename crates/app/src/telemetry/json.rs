@@ -1,7 +1,7 @@
-//! Lines in JSON: `timestamp`, `level`, `target`, `message`, and every field of the event and of the spans around it.
+//! JSON log lines: `timestamp`, `level`, `target`, `message`, and every field of the event and of the spans around it.
 //!
-//! Fields stand side by side, so that `request_id` and `workspace_id` are found in the same place whatever was logged. Where a name
-//! occurs twice, the event's counts, then the innermost span's.
+//! All fields are at the top level, so that `request_id` and `workspace_id` are always in the same place. If several
+//! have the same name, the event's field wins, then that of the innermost span.
 
 use std::fmt::{self, Debug};
 
@@ -101,7 +101,7 @@ impl Visit for Fields {
         self.put(field, value);
     }
 
-    /// An error with what caused it.
+    /// Records an error with its chain of causes.
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let causes = std::iter::successors(value.source(), |cause| cause.source());
         self.put(field, causes.fold(value.to_string(), |text, cause| format!("{text}: {cause}")));
@@ -120,7 +120,7 @@ mod tests {
     use tracing_subscriber::fmt::format::JsonFields;
     use tracing_subscriber::layer::SubscriberExt;
 
-    /// The lines that `work` logs.
+    /// The lines that `work` logs, parsed.
     fn logged(work: impl FnOnce()) -> Vec<Value> {
         let text = Arc::new(Mutex::new(Vec::new()));
         let written = text.clone();

@@ -1,4 +1,4 @@
-//! Log lines for people or for machines, and traces.
+//! Logging, as text or JSON, and tracing.
 
 mod json;
 mod slow;
@@ -20,16 +20,16 @@ use json::JsonLines;
 use slow::SlowStatements;
 pub use traces::Traces;
 
-/// Starts logging to standard error, so that standard output stays the command's own, and sending traces where the environment says
-/// to. It has to be called within a runtime.
+/// Starts logging to standard error, which leaves standard output to the command, and starts exporting traces if the
+/// environment asks for it. It must be called within a runtime.
 ///
 /// # Errors
-/// A sentence about the filter or the variable that cannot be used.
+/// A sentence about the filter or the environment variable that cannot be used.
 pub fn start(filter: &str, format: LogFormat) -> Result<Option<Traces>, String> {
     let unreadable = |error: &dyn std::fmt::Display| format!("--log {filter:?}: {error}");
     let wanted = EnvFilter::try_new(directives(filter)).map_err(|error| unreadable(&error))?;
     let slow = SlowStatements::shown_where(wanted);
-    // Spans for traces are in no log, whatever the filter says.
+    // Spans for traces are never logged, whatever the filter says.
     let whole = format!("{HEARD},{SLOW_STATEMENTS},{},{SPANS}=off", directives(filter));
     let whole = EnvFilter::try_new(whole).map_err(|error| unreadable(&error))?;
     let lines: Box<dyn Layer<_> + Send + Sync> = match format {
@@ -40,7 +40,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Option<Traces>, String> 
             Box::new(fmt::layer().with_writer(std::io::stderr).fmt_fields(JsonFields::new()).event_format(JsonLines))
         }
     };
-    // A second start, in a process that runs several servers, keeps the first one's settings.
+    // If a process runs several servers, the settings of the first start stay.
     let traces = Traces::from_environment()?;
     let _ = match &traces {
         Some(traces) => {
@@ -51,8 +51,8 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Option<Traces>, String> 
     };
     Ok(traces)
 }
-/// The whole filter: where a bare level lets libraries tell more than anybody asked for, of the talkative ones warnings have to
-/// do. Whoever wants to hear more names them: what comes last wins.
+/// The whole filter. With a bare level below warnings, such as `info`, the verbose libraries still log only warnings. A
+/// later directive in `filter` that names them wins.
 fn directives(filter: &str) -> String {
     let bare = filter.split(',').rev().find_map(|directive| directive.trim().parse::<LevelFilter>().ok());
     if bare > Some(LevelFilter::WARN) {
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a line of the driver passes a filter: at the levels error, warn and info.
+    /// Whether the driver's log lines pass a filter, at the levels error, warn and info.
     fn heard(filter: &str) -> [bool; 3] {
         let filter = EnvFilter::try_new(directives(filter)).unwrap();
         let subscriber = tracing_subscriber::registry().with(filter);

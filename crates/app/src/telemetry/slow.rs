@@ -1,6 +1,6 @@
-//! Statements that took long: each shape once a minute, so that a database that is slow for everybody does not fill the log.
+//! Slow statements: each shape is logged once a minute, so that a slow database does not fill the log.
 //!
-//! The driver writes a line for every one of them. Each is counted, and shown where the log is to show the driver's warnings.
+//! The driver logs every slow statement. Each is counted. It is logged only if the filter shows the driver's warnings.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write};
@@ -14,12 +14,12 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// How often one shape is shown.
+/// How often one shape is logged at most.
 const SHOWN: Duration = Duration::from_secs(60);
-/// The most shapes that are remembered. Ours are some hundreds.
+/// The most shapes that are remembered. The program has some hundreds.
 const SHAPES: usize = 2_000;
 
-/// Keeps all slow statements but the first of a shape in a minute out of the log.
+/// Drops slow statements from the log, except the first of each shape in a minute.
 pub(super) struct SlowStatements {
     shown: bool,
     hasher: RandomState,
@@ -27,7 +27,7 @@ pub(super) struct SlowStatements {
 }
 
 impl SlowStatements {
-    /// Shows them where `filter` would.
+    /// Logs slow statements if `filter` shows them.
     pub(super) fn shown_where(filter: EnvFilter) -> Self {
         let subscriber = tracing_subscriber::registry().with(filter);
         let shown =
@@ -35,7 +35,7 @@ impl SlowStatements {
         Self { shown, hasher: RandomState::new(), last: Mutex::default() }
     }
 
-    /// Whether a statement is the first of its shape for a minute.
+    /// Whether a statement is the first of its shape in a minute.
     fn is_due(&self, statement: &str) -> bool {
         let shape = self.hasher.hash_one(shape(statement));
         let now = Instant::now();
@@ -54,7 +54,7 @@ impl SlowStatements {
     }
 }
 
-/// A statement without what is written out in it, so that all transactions begin alike.
+/// A statement without its literals, so that all transactions begin alike.
 fn shape(statement: &str) -> String {
     let mut shape = String::with_capacity(statement.len());
     let (mut literal, mut word, mut number) = (false, false, false);
@@ -87,7 +87,7 @@ fn shape(statement: &str) -> String {
     shape
 }
 
-/// What the driver says of a statement.
+/// The fields of the driver's log event.
 #[derive(Default)]
 struct Statement {
     slow: bool,
@@ -96,7 +96,7 @@ struct Statement {
 
 impl Visit for Statement {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // A short statement is its own summary.
+        // The driver gives a short statement only as its summary.
         match field.name() {
             "slow_threshold" => self.slow = true,
             "summary" | "db.statement" => drop(write!(self.text, "{value:?} ")),
@@ -135,7 +135,7 @@ mod tests {
 
     use tidegate_postgres::QUIET_DRIVER;
 
-    /// Counts what the log would show.
+    /// Counts the log lines that pass.
     #[derive(Clone, Default)]
     struct Lines(Arc<AtomicU32>);
 

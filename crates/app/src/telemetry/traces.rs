@@ -1,7 +1,8 @@
-//! Traces, sent by OTLP (HTTP, protobuf) to where the standard variables of OpenTelemetry say; off where no endpoint is set.
+//! Exports traces by OTLP (HTTP, protobuf), configured by the standard variables of OpenTelemetry; off if no endpoint
+//! is set.
 //!
-//! Spans for traces have a target of their own and are in no log. Whatever is not sent in time is dropped: the queue is bounded, and
-//! a thread of its own empties it.
+//! Spans for traces have a target of their own and are never logged. A separate thread exports them from a bounded
+//! queue; spans that do not fit are dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,14 +29,14 @@ use tracing_subscriber::registry::LookupSpan;
 /// Whether spans are recorded in this process.
 static RECORDING: AtomicBool = AtomicBool::new(false);
 
-/// How long a stopping program waits for what is left to be sent.
+/// How long the program waits at shutdown for the last export.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
-/// How long an export may take where nothing else is said.
+/// The default timeout of an export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the program is called in traces where nothing else is said.
+/// The default service name in traces.
 const SERVICE: &str = "tidegate";
 
-/// Sends spans until it is stopped.
+/// Exports spans until it is stopped.
 #[derive(Debug, Clone)]
 pub struct Traces(SdkTracerProvider);
 
@@ -48,10 +49,10 @@ fn either(one: &str, other: &str) -> Option<String> {
 }
 
 impl Traces {
-    /// What the environment asks for; `None` where it names no endpoint or says that there are no traces.
+    /// The exporter that the environment asks for; `None` if it names no endpoint or turns traces off.
     ///
     /// # Errors
-    /// A sentence about the variable that cannot be used.
+    /// A sentence about the environment variable that cannot be used.
     pub(super) fn from_environment() -> Result<Option<Self>, String> {
         let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let none = variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value.trim() == "none");
@@ -68,13 +69,13 @@ impl Traces {
         let client = Exporting::new().map_err(|error| unusable(&error))?;
         let exporter =
             SpanExporter::builder().with_http().with_http_client(client).build().map_err(|error| unusable(&error))?;
-        // The sampler, the queue and its batches are read from the environment by the library.
+        // The library reads the sampler, the queue and the batches from the environment.
         let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
         RECORDING.store(true, Ordering::Relaxed);
         Ok(Some(Self(provider)))
     }
 
-    /// Records the spans that are for traces, and nothing else.
+    /// The layer that records spans for traces, and nothing else.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -88,7 +89,7 @@ impl Traces {
             .with_filter(of_traces())
     }
 
-    /// Sends what is left, and waits for it no longer than a moment.
+    /// Exports the remaining spans, and waits for that a few seconds at most.
     pub async fn stop(self) {
         let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST_EXPORT));
         if let Ok(Err(error)) = stopped.await {
@@ -109,7 +110,7 @@ fn resource() -> Resource {
     if named { resource.build() } else { resource.with_service_name(SERVICE).build() }
 }
 
-/// Sends spans with the HTTP client that is in the program anyway. The thread that asks has no runtime of its own.
+/// Exports spans with the program's HTTP client. The exporting thread has no runtime of its own.
 #[derive(Debug)]
 struct Exporting {
     client: reqwest::Client,
@@ -126,7 +127,7 @@ impl Exporting {
         Ok(Self { client, runtime: Handle::current(), failing: AtomicBool::new(false) })
     }
 
-    /// Logs when exports begin to fail, and when they succeed again.
+    /// Logs when exports begin to fail and when they succeed again.
     fn log_change(&self, result: &Result<Response<Bytes>, HttpError>) {
         let error = match result {
             Ok(response) if response.status().is_success() => None,
@@ -193,33 +194,33 @@ impl Extractor for Text<'_> {
     }
 }
 
-/// Makes a span that was not entered yet a child of `parent`.
+/// Makes `parent` the parent of a span that was not entered yet.
 fn join(span: &Span, parent: Context) {
     if let Err(error) = span.set_parent(parent) {
         tracing::debug!(?error, "a span begins a trace of its own");
     }
 }
 
-/// Makes the span of a request a part of the caller's trace, where the request names one.
+/// Makes the span of a request part of the caller's trace, if the request has a `traceparent` header.
 pub(crate) fn continue_request(span: &Span, headers: &HeaderMap) {
     if !span.is_disabled() && headers.contains_key("traceparent") {
         join(span, TraceContextPropagator::new().extract(&Headers(headers)));
     }
 }
 
-/// Makes a span a part of the trace in which it was asked for.
+/// Makes a span part of the trace in which its work was requested.
 pub(crate) fn continue_trace(span: &Span, trace: &TraceContext) {
     if !span.is_disabled() {
         join(span, TraceContextPropagator::new().extract(&Text(trace)));
     }
 }
 
-/// Where a span is, for what it causes elsewhere; `None` where nothing is recorded.
+/// The trace context of a span, to pass on; `None` if no spans are recorded.
 pub(crate) fn context_of(span: &Span) -> Option<TraceContext> {
     if RECORDING.load(Ordering::Relaxed) { text_of(&span.context()) } else { None }
 }
 
-/// Where the work under way is. Its innermost span may be one for the log, which knows nothing of traces.
+/// The trace context of the current work. The innermost span may be one for the log, which has no trace context.
 pub(crate) fn current() -> Option<TraceContext> {
     if RECORDING.load(Ordering::Relaxed) { text_of(&Context::current()) } else { None }
 }
@@ -229,6 +230,6 @@ fn text_of(context: &Context) -> Option<TraceContext> {
     let place = span.span_context();
     let flags = place.trace_flags().to_u8();
     let text = format!("00-{}-{}-{flags:02x}", place.trace_id(), place.span_id());
-    // A place without ids is none.
+    // A context without ids is invalid.
     TraceContext::new(&text)
 }

@@ -1,4 +1,5 @@
-//! Answers about sessions, keys and memberships, kept for less than a second and dropped at once when a signal says so.
+//! A cache of sessions, API keys and memberships. Entries live for less than a second, and a signal removes them at
+//! once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +12,15 @@ use tidegate_kernel::{
 use tidegate_tenancy::{AccessLookup, Digest, KeyGrant, LiveSession, Membership, Slug, WorkspaceRef};
 use tokio::time::Instant;
 
-/// How long an answer is good, counted from before the question was asked: what was revoked since then may be missing
-/// from it. The rest of the second in which a revocation has to be felt is for the request that uses the answer.
+/// The lifetime of a cache entry, counted from before the lookup began: the lookup may miss what was revoked after
+/// that. A revocation must take effect within one second; the rest of that second is for the request that uses the
+/// entry.
 const KEEP: Duration = Duration::from_millis(800);
 const CAPACITY: u64 = 100_000;
 
 /// A cache in front of another lookup.
 ///
-/// Only what exists is kept: a new session, key or member is seen at once.
+/// It keeps only what exists, so a new session, key or member is visible at once.
 #[derive(Clone)]
 pub struct CachedAccess {
     inner: Arc<dyn AccessLookup>,
@@ -33,7 +35,7 @@ struct Caches {
     slugs: Answers<Slug, WorkspaceId>,
 }
 
-/// Answers to one kind of question, each with the moment from which on it is too old.
+/// The cache of one kind of lookup. Each entry has the time at which it expires.
 struct Answers<K, V> {
     name: &'static str,
     kept: Cache<K, (V, Instant)>,
@@ -60,7 +62,7 @@ where
         self.counts.figures(self.name, self.kept.entry_count(), CAPACITY)
     }
 
-    /// The answer that is kept for `key`, or that of `ask`.
+    /// The cache entry of `key`, or otherwise the result of `ask`.
     async fn get_or(
         &self,
         key: K,
@@ -106,7 +108,7 @@ impl CachedAccess {
         [sessions.figures(), keys.figures(), memberships.figures(), slugs.figures()]
     }
 
-    /// Drops answers at the signals of `bus`, for as long as they come.
+    /// Removes cache entries at the signals of `bus`, until the bus ends.
     pub async fn follow(&self, bus: &dyn SignalBus) {
         let mut signals = bus.subscribe(&[
             Topic::SessionRevoked,
@@ -115,7 +117,7 @@ impl CachedAccess {
             Topic::PersonChanged,
             Topic::WorkspaceChanged,
         ]);
-        // What came before anybody listened is not known.
+        // Signals before the subscription may have been missed.
         self.caches.apply(&Received::Missed).await;
         while let Some(received) = signals.next().await {
             self.caches.apply(&received).await;
@@ -138,7 +140,8 @@ impl Caches {
                 Err(_) => self.sessions.forget_all(),
             },
             Topic::PersonChanged => self.sessions.forget_all(),
-            // Keys are kept by digest; there are few, and revoking one is rare. A role bounds the keys of its holder.
+            // Entries are found by the digest of the key, which the signal does not have. There are few keys, and
+            // revoking one is rare. A role bounds the keys of its holder.
             Topic::ApiKeyRevoked => self.keys.forget_all(),
             Topic::MembershipChanged => {
                 self.memberships.forget_all();
@@ -185,7 +188,7 @@ mod tests {
 
     use crate::system::environment;
 
-    /// Everything exists, and each answer is what was true when the question was asked, and takes its time.
+    /// A lookup in which everything exists. Each result is correct at the time of the call and takes some time.
     struct Slow {
         takes: Duration,
         asked: AtomicUsize,
@@ -230,7 +233,7 @@ mod tests {
         }
     }
 
-    /// How often the store is asked where each question comes once, and again `after` its answer.
+    /// How often the store is asked if each lookup is made once, and again `after` milliseconds after its result.
     async fn asked(takes: u64, after: u64) -> [usize; 4] {
         let slow = Arc::new(Slow { takes: Duration::from_millis(takes), asked: AtomicUsize::new(0) });
         let cached = CachedAccess::new(slow.clone());

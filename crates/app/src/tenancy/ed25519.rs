@@ -1,4 +1,4 @@
-//! Ed25519 (RFC 8032) by ring, as the cryptography of JWT: tokens can be signed and checked by no other algorithm.
+//! Ed25519 (RFC 8032) from ring as the only algorithm for JWT: tokens cannot be signed or verified by another.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -9,22 +9,22 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
-    // Keys are never made of or into those of JWK by the library.
+    // The library never converts keys from or to JWK.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Has JWT use this cryptography in this process.
+/// Makes this the cryptography of JWT in this process.
 pub(super) fn install() {
-    // Whoever comes second finds the same one.
+    // A second call finds the provider already installed.
     let _ = PROVIDER.install_default();
 }
 
-/// A key to sign with. The library keeps the seed as it is, for [`signer`].
+/// A signing key. The library keeps the seed unchanged, for [`signer`].
 pub(super) fn private_key(seed: &[u8; 32]) -> EncodingKey {
     EncodingKey::from_ed_der(seed)
 }
 
-/// The public key of a seed; `None` where the seed cannot be one.
+/// The public key of a seed; `None` if the seed is not valid.
 pub(super) fn public_key(seed: &[u8]) -> Option<[u8; 32]> {
     Ed25519KeyPair::from_seed_unchecked(seed).ok()?.public_key().as_ref().try_into().ok()
 }
@@ -78,7 +78,7 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-    /// RFC 8037, appendix A: the same key and the same token.
+    /// The key and the token of RFC 8037, appendix A.
     const SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
     const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
     const MESSAGE: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";

@@ -1,11 +1,11 @@
-//! The erasure of deleted workspaces.
+//! Wires the erasure of deleted workspaces.
 
 use tidegate_engine::erasure::ErasureParts;
 use tidegate_kernel::{ScopeIssuer, Urgency};
 
 use crate::platform::Platform;
 
-/// What erases deleted workspaces.
+/// The parts of the task that erases deleted workspaces.
 pub(super) fn parts(platform: &Platform, issuer: &ScopeIssuer) -> ErasureParts {
     ErasureParts {
         store: platform.store.clone(),

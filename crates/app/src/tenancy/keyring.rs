@@ -1,8 +1,8 @@
-//! Access tokens as JWT (RFC 7519), signed by Ed25519 (RFC 8037), and the keys for it.
+//! Access tokens as JWT (RFC 7519), signed with Ed25519 (RFC 8037), and their signing keys.
 //!
-//! A key's private half is derived from the installation's secret and a salt in the database, so every server that has
-//! both can sign, a restart keeps the key, and a copy of the database cannot sign. A key signs for [`ROTATE_AFTER`];
-//! those before it verify for as long as a token of theirs can live. Another secret makes another key.
+//! The private half of a key is derived from the installation's secret and a salt in the database. So every server that
+//! has both can sign, a restart keeps the key, and a copy of the database cannot sign. A key signs for
+//! [`ROTATE_AFTER`]; older keys verify for as long as one of their tokens can live. A changed secret makes a new key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,14 +27,14 @@ use crate::secrets::{MasterSecret, keyed_digest};
 
 /// How long a key signs.
 const ROTATE_AFTER: TimeDelta = TimeDelta::days(30);
-/// How long a key is kept: until the last token that it can have signed is over, with a day to spare.
+/// How long a key is kept: until the last token that it can have signed has expired, plus a day.
 const KEEP_FOR: TimeDelta = TimeDelta::days(31);
-/// An unknown key's name makes the keys be read again, but not more often than this.
+/// A token with an unknown key id makes the server read the keys again, but not more often than this.
 const RELOAD_AT_MOST_EVERY: TimeDelta = TimeDelta::seconds(2);
-/// A new key signs only when it is this old, where there is an older one: longer than [`RELOAD_AT_MOST_EVERY`], so that
-/// every server either knows it or may read it when its first token comes.
+/// The age at which a new key begins to sign, if there is an older one. It is longer than [`RELOAD_AT_MOST_EVERY`], so
+/// that every server knows the key or may read it when the first token arrives.
 const SIGN_AFTER: TimeDelta = TimeDelta::seconds(5);
-/// How long a good signature is remembered; checking one takes longer than the rest of a small request.
+/// How long a verified signature is cached. Verifying one takes longer than the rest of a small request.
 const REMEMBER: Duration = Duration::from_secs(60);
 
 const ISSUER: &str = "tidegate";
@@ -50,22 +50,22 @@ struct Claims {
 
 #[derive(Default)]
 struct Keys {
-    /// What this server signs with.
+    /// The key that this server signs with.
     signing: Option<(SigningKey, EncodingKey)>,
-    /// When the newest key that this server can sign with was made.
+    /// When the newest key was made that this server can sign with.
     newest: Option<DateTime<Utc>>,
-    /// Every key by name.
+    /// Every key by its id.
     verifying: HashMap<String, (SigningKey, DecodingKey)>,
     read_at: Option<DateTime<Utc>>,
 }
 
 impl Keys {
-    /// Whether the newest key is not yet to be followed by another.
+    /// Whether the newest key is too young to be rotated.
     fn have_a_recent(&self, now: DateTime<Utc>) -> bool {
         self.newest.is_some_and(|made| now < made + ROTATE_AFTER)
     }
 
-    /// Whether nothing has to be made or changed over to.
+    /// Whether no key has to be made, and the signing key is the right one.
     fn are_settled(&self, now: DateTime<Utc>) -> bool {
         let signing = self.signing.as_ref().map(|(key, _)| key.created_at);
         let waits = self.newest.is_some_and(|made| now < made + SIGN_AFTER);
@@ -85,7 +85,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A keyring that reads its keys when the first is needed.
+    /// A keyring that reads its keys when it first needs one.
     #[must_use]
     pub fn new(directory: Arc<Directory>, system: SystemScope, secret: &MasterSecret, env: Environment) -> Self {
         ed25519::install();
@@ -97,7 +97,7 @@ impl Keyring {
     /// The public keys as a JWK set (RFC 7517).
     ///
     /// # Errors
-    /// [`StoreError`] when they cannot be read.
+    /// [`StoreError`] if they cannot be read.
     pub async fn jwks(&self) -> Result<Value, StoreError> {
         let keys = self.signing_keys().await?;
         let mut all: Vec<&SigningKey> = keys.verifying.values().map(|(key, _)| key).collect();
@@ -117,7 +117,7 @@ impl Keyring {
         keyed_digest(&self.secret, &[salt])
     }
 
-    /// The keys, with one to sign with that is not too old; one is made where there is none.
+    /// The keys, with one that may sign. Makes a new key if there is none or if the newest is too old.
     async fn signing_keys(&self) -> Result<Arc<Keys>, StoreError> {
         let now = self.env.now();
         let keys = self.current();
@@ -130,7 +130,7 @@ impl Keyring {
             return Ok(keys);
         }
         let mut tx = self.directory.begin(&self.system).await?;
-        // One server makes the key, those that start with it find it.
+        // With this lock one server makes the key, and servers that start at the same time find it.
         tx.signing_keys().lock().await?;
         let mut stored = tx.signing_keys().list().await?;
         if !self.arrange(&stored, now).have_a_recent(now) {
@@ -145,7 +145,7 @@ impl Keyring {
         Ok(self.install(self.arrange(&stored, now)))
     }
 
-    /// Reads the keys again, unless that was done just now.
+    /// Reads the keys again, unless that was done within [`RELOAD_AT_MOST_EVERY`].
     async fn reload(&self) -> Result<Arc<Keys>, StoreError> {
         let _turn = self.reading.lock().await;
         let now = self.env.now();
@@ -178,7 +178,7 @@ impl Keyring {
         for key in stored {
             let is_chosen = keys.signing.as_ref().is_some_and(|(key, _)| key.created_at + SIGN_AFTER <= now);
             let seed = self.seed_of(&key.salt);
-            // A key from before the secret was changed still verifies, but cannot be signed with.
+            // A key from before a change of the secret still verifies, but this server cannot sign with it.
             if !is_chosen && ed25519::public_key(&seed) == Some(key.public_key) {
                 keys.newest = keys.newest.or(Some(key.created_at));
                 keys.signing = Some((key.clone(), ed25519::private_key(&seed)));
@@ -191,7 +191,7 @@ impl Keyring {
     }
 }
 
-/// The keys as they were read.
+/// The keys as they were read from the database.
 struct KeysInHand(Arc<Keys>);
 
 impl PreparedSigner for KeysInHand {
@@ -234,7 +234,7 @@ impl TokenSigner for Keyring {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
-        // The caller compares the times with its own clock.
+        // The caller checks the times with its own clock.
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, public, &validation).map_err(|_| InvalidToken::Forged)?.claims;
         let time = |seconds| DateTime::from_timestamp(seconds, 0).ok_or(InvalidToken::Forged);

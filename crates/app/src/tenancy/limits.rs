@@ -1,4 +1,4 @@
-//! The server's named rate limits, and whose they count.
+//! The server's named rate limits, counted by address and by account.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,15 +9,15 @@ use tidegate_tenancy::Digest;
 
 use crate::server::StartError;
 
-/// One limit: its name for `--rate-limit`, and what holds unless that says otherwise.
+/// A limit: its name for `--rate-limit`, and its default.
 struct Default {
     name: &'static str,
     limit: &'static str,
 }
 
-/// Log-ins that are tried, per address and per account.
+/// Attempts to log in, per address and per account.
 pub const LOGIN: &str = "login";
-/// Accounts that are made, per address and per account.
+/// Registrations, per address and per account.
 pub const REGISTER: &str = "register";
 
 const DEFAULTS: &[Default] = &[Default { name: LOGIN, limit: "5/1m" }, Default { name: REGISTER, limit: "3/1h" }];
@@ -34,7 +34,7 @@ pub struct Network {
     prefix: u32,
 }
 
-/// An address as 128 bits; IPv4 in its mapped form, so that both notations of one are one.
+/// An address as 128 bits. IPv4 is mapped to IPv6, so that both notations of an address are the same.
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
@@ -47,7 +47,7 @@ fn mask(prefix: u32) -> u128 {
 }
 
 impl Network {
-    /// Reads `address/prefix`, or one address.
+    /// Parses `address/prefix`, or a single address.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
@@ -63,14 +63,14 @@ impl Network {
         Some(Self { bits: bits(address) & mask(prefix), prefix })
     }
 
-    /// Whether the network has this address.
+    /// Whether the network contains this address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         bits(address) & mask(self.prefix) == self.bits
     }
 }
 
-/// What came of counting a request: the decision that leaves the least.
+/// The result of counting a request: the decision with the fewest remaining requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict {
     /// The limit's name.
@@ -81,7 +81,7 @@ pub struct Verdict {
     pub decision: Decision,
 }
 
-/// The named limits as the settings have them, and the networks whose forwarding headers are believed.
+/// The configured rate limits, and the networks whose forwarding headers are trusted.
 #[derive(Debug, Clone)]
 pub struct LimitSettings {
     limits: HashMap<&'static str, Option<RateLimit>>,
@@ -90,10 +90,10 @@ pub struct LimitSettings {
 
 impl LimitSettings {
     /// The default limits with `overrides` (`NAME=N/PERIOD` or `NAME=off`), and the networks whose forwarding headers
-    /// are believed.
+    /// are trusted.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where one of them cannot be read.
+    /// [`StartError::Setting`] if one of them cannot be parsed.
     pub fn read(overrides: &[String], proxies: &[String]) -> Result<Self, StartError> {
         let mut limits: HashMap<_, _> =
             DEFAULTS.iter().map(|default| (default.name, default.limit.parse().ok())).collect();
@@ -131,18 +131,18 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// These limits, counted by `limiter`.
+    /// Limits by `settings`, counted by `limiter`.
     #[must_use]
     pub const fn new(limiter: Arc<dyn RateLimiter>, settings: LimitSettings) -> Self {
         Self { limiter, settings }
     }
 
-    /// Counts a request against the limit `name`, per address and per account; stops at the first that refuses. `None`
-    /// where the limit is off or nothing is known to count by.
+    /// Counts a request against the limit `name`, per address and per account, and stops at the first refusal. `None`
+    /// if the limit is off, or if neither the address nor the account is known.
     pub async fn check(&self, name: &'static str, address: Option<IpAddr>, account: Option<&str>) -> Option<Verdict> {
         let limit = self.settings.limits.get(name).copied().flatten()?;
         let address = address.map(|address| format!("address:{}", subject(address)));
-        // The digest and not the address itself: limits are kept where mail addresses have no place.
+        // Uses a digest, because counters are kept where mail addresses must not be stored.
         let account = account.map(|account| {
             let digest = Digest::of(account);
             format!("account:{}", u128::from_be_bytes(std::array::from_fn(|n| digest.as_bytes()[n])))
@@ -160,8 +160,8 @@ impl Limits {
         tightest
     }
 
-    /// The address that a request came from: the peer's, or where that is a trusted proxy, the last address of
-    /// `X-Forwarded-For` that is not one. Whoever is not trusted cannot choose their address.
+    /// The address of the caller: the peer's, or if the peer is a trusted proxy, the last address in `X-Forwarded-For`
+    /// that is not a trusted proxy. So a caller cannot choose its address.
     #[must_use]
     pub fn client_address(&self, peer: Option<IpAddr>, forwarded_for: &[&str]) -> Option<IpAddr> {
         let mut address = peer?.to_canonical();
@@ -179,7 +179,7 @@ impl Limits {
     }
 }
 
-/// Whom an address stands for: one IPv4 address, or the /64 that one IPv6 host can fill (RFC 6177).
+/// What an address is counted as: one IPv4 address, or the /64 that one IPv6 host can have (RFC 6177).
 fn subject(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),

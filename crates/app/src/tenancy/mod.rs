@@ -1,5 +1,5 @@
-//! What tenancy needs from the machine: slow hashes off the async threads, signatures, short-lived caches, limits; and
-//! how its services are wired.
+//! Wires tenancy, and implements its ports: slow password hashes off the async threads, signatures, short-lived caches
+//! and rate limits.
 
 mod cached_access;
 mod ed25519;
@@ -28,23 +28,23 @@ use limits::{LimitSettings, Limits};
 /// The services of tenancy.
 #[derive(Clone)]
 pub struct TenancyServices {
-    /// Gives out scopes.
+    /// Authenticates and issues scopes.
     pub access: Arc<AccessControl>,
-    /// People's accounts and log-ins.
+    /// People's accounts and login sessions.
     pub accounts: Arc<Accounts>,
     /// Workspaces.
     pub workspaces: Arc<Workspaces>,
-    /// Ends workspaces.
+    /// Deletes workspaces.
     pub delete_workspace: DeleteWorkspace,
-    /// Their members.
+    /// The members of workspaces.
     pub members: Arc<Members>,
-    /// Their API keys.
+    /// The API keys of workspaces.
     pub api_keys: Arc<ApiKeys>,
-    /// Their audit logs.
+    /// The audit logs of workspaces.
     pub audit_trail: Arc<AuditTrail>,
     /// The keys that sign access tokens.
     pub keyring: Arc<Keyring>,
-    /// How often something may be tried.
+    /// Rate limits.
     pub limits: Arc<Limits>,
     lookup: CachedAccess,
 }
@@ -106,7 +106,7 @@ impl TenancyServices {
         self.lookup.figures()
     }
 
-    /// Has what is kept of sessions, keys and memberships dropped as soon as a signal says that it has changed.
+    /// Starts removing cache entries of sessions, keys and memberships when a signal says that they have changed.
     pub(crate) fn support(&self, platform: &Platform) {
         let (lookup, bus) = (self.lookup.clone(), Arc::clone(&platform.signals));
         let effect = "what was revoked is felt within a second, and not at once";

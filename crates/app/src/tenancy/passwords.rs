@@ -1,4 +1,5 @@
-//! Passwords by argon2id, on blocking threads and only a few at once: each takes 19 MiB and tens of milliseconds.
+//! Password hashes with argon2id, on blocking threads and only a few at once: each takes 19 MiB and tens of
+//! milliseconds.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
@@ -12,15 +13,15 @@ use tidegate_tenancy::{HashError, Password, PasswordHash, PasswordHasher, Verifi
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-/// How many may wait; whoever comes then is told to come back.
+/// The most passwords that may wait. Further callers get [`HashError::Busy`].
 const QUEUE: usize = 64;
-/// How long memory is kept after its last use.
+/// How long the memory is kept after its last use.
 const KEEP: Duration = Duration::from_secs(60);
 
 /// 19 MiB, 2 passes, 1 lane (OWASP Password Storage Cheat Sheet, argon2id).
 const PARAMS: Params = Params::DEFAULT;
 
-/// Hashes by argon2id.
+/// A password hasher with argon2id.
 pub struct Argon2Hasher {
     turns: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -30,7 +31,7 @@ pub struct Argon2Hasher {
 }
 
 impl Argon2Hasher {
-    /// A hasher that works on as many passwords at once as there are processors.
+    /// A hasher that hashes as many passwords at once as there are processors.
     #[must_use]
     pub fn new(env: Environment) -> Self {
         let turns = available_parallelism().map_or(1, usize::from);
@@ -43,7 +44,7 @@ impl Argon2Hasher {
         }
     }
 
-    /// Runs `work` when it is its turn. The turn ends with the work, also where nobody waits for it any more.
+    /// Runs `work` when a processor is free. It counts as running until it ends, even if the caller gives up.
     async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, HashError> + Send + 'static,
@@ -64,8 +65,8 @@ impl Argon2Hasher {
     }
 }
 
-/// The memory that passwords are hashed in. It is used again: fresh memory costs up to ten milliseconds, and whether a
-/// thread has some at hand would show in the time that a log-in takes.
+/// The memory that passwords are hashed in. It is reused: fresh memory costs up to ten milliseconds, and the response
+/// time of a login would show whether a thread had some.
 #[derive(Default)]
 struct Memory(Mutex<Kept>);
 
@@ -86,13 +87,14 @@ impl Memory {
     }
 
     fn give_back(&self, blocks: Vec<Block>) {
-        // What a hash of old parameters needed more of is not kept.
+        // A hash with older parameters may have needed more; that memory is not kept.
         if blocks.len() <= PARAMS.block_count() {
             self.kept().free.push(blocks);
         }
     }
 
-    /// Notes a use, and sees to it that the memory is given back to the system when [`KEEP`] has gone by without another.
+    /// Records a use, and makes sure that the memory is returned to the system when [`KEEP`] has passed without
+    /// another.
     fn release_when_idle(self: &Arc<Self>) {
         let mut kept = self.kept();
         kept.used = Some(Instant::now());
@@ -109,7 +111,7 @@ impl Memory {
         });
     }
 
-    /// Gives the memory back if it is unused for long enough at `now`; else says when that will be.
+    /// Frees the memory if it has been unused for [`KEEP`] at `now`; otherwise returns when that will be.
     fn release_at(&self, now: Instant) -> Option<Instant> {
         let mut kept = self.kept();
         let due = kept.used.map(|used| used + KEEP).filter(|due| now < *due);
@@ -124,7 +126,7 @@ fn internal(error: impl std::fmt::Display) -> HashError {
     HashError::Internal(error.to_string())
 }
 
-/// The hash of `password` as `like` was made: with its algorithm, version, parameters, salt and length.
+/// The hash of `password` made in the same way as `like`: with its algorithm, version, parameters, salt and length.
 fn output(blocks: &mut Vec<Block>, password: &[u8], like: &phc::PasswordHash) -> Result<phc::Output, HashError> {
     let params = Params::try_from(like).map_err(internal)?;
     let algorithm = Algorithm::try_from(like.algorithm.as_str()).map_err(internal)?;
@@ -142,7 +144,7 @@ fn output(blocks: &mut Vec<Block>, password: &[u8], like: &phc::PasswordHash) ->
     phc::Output::new(out).map_err(internal)
 }
 
-/// A hash with the parameters of now.
+/// A hash with the current parameters.
 fn hashed(blocks: &mut Vec<Block>, password: &[u8], salt: &[u8]) -> Result<phc::PasswordHash, HashError> {
     let mut hash = phc::PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -155,7 +157,7 @@ fn hashed(blocks: &mut Vec<Block>, password: &[u8], salt: &[u8]) -> Result<phc::
     Ok(hash)
 }
 
-/// Whether a hash was made with the parameters of now.
+/// Whether a hash was made with the current parameters.
 fn is_current(hash: &phc::PasswordHash) -> bool {
     let same = |params: Params| {
         (params.m_cost(), params.t_cost(), params.p_cost()) == (PARAMS.m_cost(), PARAMS.t_cost(), PARAMS.p_cost())
@@ -178,7 +180,7 @@ impl PasswordHasher for Argon2Hasher {
         let stored = hash.map(|hash| phc::PasswordHash::new(hash.as_phc())).transpose().map_err(internal)?;
         let (password, salt, decoy) = (password.clone(), self.env.random::<16>(), self.decoy.clone());
         self.in_turn(move |blocks| {
-            // Without an account the same work is done on a hash that no password has.
+            // Without an account, the same work is done on a hash that fits no password.
             let decoy = decoy.get_or_init(|| hashed(blocks, &salt, &salt).ok());
             let decoy = decoy.as_ref().ok_or_else(|| internal("no decoy could be made"))?;
             let hash = stored.as_ref().unwrap_or(decoy);
@@ -189,7 +191,8 @@ impl PasswordHasher for Argon2Hasher {
             let right = Some(output(blocks, text, hash)?) == hash.hash && stored.is_some() && fits;
             let current = is_current(hash);
             if !right && !current {
-                // An old hash may be cheaper, and whoever guesses must not learn from that that there is an account.
+                // An old hash may be cheaper. This adds work, so that the response time does not reveal that the
+                // account exists.
                 output(blocks, text, decoy)?;
             }
             Ok(match (right, current) {

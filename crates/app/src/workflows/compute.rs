@@ -1,4 +1,4 @@
-//! Where work is done that keeps a processor busy: threads of its own, as many at once as there are processors.
+//! A thread pool for CPU-bound work. It runs as many tasks at once as there are processors.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use tidegate_workflows::compute::ComputePool;
 use tokio::sync::Semaphore;
 
-/// Does work on the runtime's threads for blocking work, beside those that serve requests.
+/// Runs work on the runtime's blocking threads, not on those that serve requests.
 #[derive(Debug)]
 pub(super) struct BlockingPool {
     turns: Arc<Semaphore>,
 }
 
 impl BlockingPool {
-    /// A pool that does as much at once as there are processors.
+    /// A pool that runs as many tasks at once as there are processors.
     pub(super) fn new() -> Self {
         Self { turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))) }
     }
@@ -24,7 +24,7 @@ impl BlockingPool {
 impl ComputePool for BlockingPool {
     async fn run(&self, work: Box<dyn FnOnce() + Send>) {
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return };
-        // The turn ends with the work, also where nobody waits for it any more.
+        // The permit is held until the work ends, even if the caller gives up.
         let done = tokio::task::spawn_blocking(move || {
             work();
             drop(turn);

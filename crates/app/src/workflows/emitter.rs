@@ -10,7 +10,7 @@ use tidegate_events::cloud_event::{DEPTH_ATTRIBUTE, Headers, NewEvent, Rejection
 use tidegate_kernel::{Environment, Signal, SignalBus, Topic, WorkspaceScope};
 use tidegate_workflows::run::StepError;
 
-/// Sends what runs emit through the same door as everybody else's events.
+/// Ingests the events of runs by the same path as all other events.
 pub(super) struct EventsOfRuns {
     pub(super) events: Events,
     pub(super) bus: Arc<dyn SignalBus>,
@@ -36,7 +36,8 @@ impl EventEmitter for EventsOfRuns {
 }
 
 impl EventsOfRuns {
-    /// The event as if it had been sent, so that it meets the same rules, with the depth that no sender can set.
+    /// Parses the event as if it had been sent, so that the same rules apply. It adds the depth, which no sender can
+    /// set.
     fn read(&self, emitted: &EmittedEvent) -> Result<NewEvent, Rejection> {
         let mut document = Map::new();
         document.insert("specversion".to_owned(), json!("1.0"));

@@ -1,4 +1,4 @@
-//! The engine beside the server: the parts that it is started with.
+//! The parts that the engine is started with.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::WorkflowServices;
 use crate::platform::Platform;
 use crate::telemetry::traces;
 
-/// What drives runs.
+/// The parts of the engine.
 pub(super) fn parts(workflows: &WorkflowServices, platform: &Platform, issuer: &ScopeIssuer) -> EngineParts {
     let workspaces = OpenWorkspaces::new(
         platform.store.clone(),

@@ -1,4 +1,4 @@
-//! Workflows, wired: documents with their versions, runs, and the engine that drives them.
+//! Wires workflows: definitions and their versions, runs, triggers, and the engine.
 
 mod compute;
 mod emitter;
@@ -30,25 +30,25 @@ use outbound::TracedHttp;
 pub(crate) struct WorkflowServices {
     /// Workflows and their versions.
     pub(crate) definitions: Workflows,
-    /// Makes workflows of suggestions.
+    /// Turns suggestions into workflows.
     pub(crate) apply_suggestion: ApplySuggestion,
-    /// What is done with runs, beside driving them.
+    /// Starts, reads, lists and cancels runs.
     pub(crate) runs: Runs,
-    /// Who waits for a run to end.
+    /// Callers that wait for a run to end.
     pub(crate) run_endings: RunEndings,
-    /// Runs that the engine set aside, for operators.
+    /// Runs in quarantine, for operators.
     pub(crate) quarantine: Arc<Quarantine>,
     /// The shards that this process owns.
     pub(crate) shards: OwnedShards,
-    /// Who does the steps with effects.
+    /// The handlers of steps with side effects.
     handlers: HandlerMap,
 }
 
 impl WorkflowServices {
-    /// Wires workflows. Steps send events through `events`, and call out through `outbound`.
+    /// Wires workflows. Steps send events through `events` and make HTTP calls through `outbound`.
     ///
     /// # Errors
-    /// [`StartError::Setting`] where step types and their handlers do not fit: a defect.
+    /// [`StartError::Setting`] if step types and their handlers do not match, which is a defect.
     pub(crate) fn wire(
         platform: &Platform,
         issuer: &ScopeIssuer,
@@ -79,7 +79,7 @@ impl WorkflowServices {
         })
     }
 
-    /// Hears of runs that end in other processes.
+    /// Starts listening for runs that end in other processes.
     pub(crate) fn support(&self, platform: &Platform) {
         let endings = self.run_endings.clone();
         let effect = "who waits for a run that ends elsewhere has to ask";
@@ -89,7 +89,7 @@ impl WorkflowServices {
         });
     }
 
-    /// Starts the engine, and the triggers for events and times.
+    /// Starts the engine, and the triggers for events and schedules.
     pub(crate) fn start(&self, platform: &Platform, issuer: &Arc<ScopeIssuer>) {
         let (workflows, on, scopes) = (self.clone(), platform.clone(), Arc::clone(issuer));
         platform.supervisor.spawn("engine", "runs do not go on in this process", move || {

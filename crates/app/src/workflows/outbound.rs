@@ -1,4 +1,4 @@
-//! Calls out of workflows as parts of traces.
+//! Traces the HTTP calls of workflows.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tracing::field::Empty;
 
 use crate::telemetry::traces;
 
-/// The header that says where a call is in a trace (W3C Trace Context).
+/// The header with the trace context of a call (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 
-/// Makes calls through another, each in a span of its own that the server which is called hears of. What the workflow sets
-/// itself goes before.
+/// Makes each call in a span of its own, and sends its trace context to the called server. A `traceparent` header that
+/// the workflow sets itself takes precedence.
 pub(super) struct TracedHttp(pub(super) Arc<dyn OutboundHttp>);
 
-/// The host that a call goes to. The rest of an address may hold a secret.
+/// The host of a URL. The rest of the URL may contain a secret.
 fn host(url: &str) -> String {
     reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -50,7 +50,7 @@ impl OutboundHttp for TracedHttp {
     }
 }
 
-/// What went wrong, as a word.
+/// The kind of an error, as a label.
 const fn kind(error: &OutboundError) -> &'static str {
     match error {
         OutboundError::Invalid(_) => "invalid",

@@ -1,4 +1,4 @@
-//! Triggers beside the server: what follows events, and what keeps time.
+//! Wires triggers: a follower of the event feed, and a scheduler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tidegate_workflows::trigger::Triggers;
 
 use crate::platform::Platform;
 
-/// How often it is looked which schedules will be due; schedules have minutes.
+/// How often the scheduler looks for schedules that will be due. Schedules have a resolution of minutes.
 const LOOK: Duration = Duration::from_secs(5);
 
 struct Following {
@@ -47,7 +47,7 @@ fn triggers(runs: &Runs, platform: &Platform) -> Triggers {
     Triggers::new(store.clone(), store.clone(), runs.clone(), env.clone())
 }
 
-/// What starts runs for events.
+/// The parts of the follower that starts runs for events.
 pub(super) fn following(runs: &Runs, platform: &Platform, issuer: &ScopeIssuer) -> FollowerParts {
     let Platform { store, signals, env, .. } = platform;
     let events = FollowEvents::new(store.clone(), triggers(runs, platform));
@@ -60,7 +60,7 @@ pub(super) fn following(runs: &Runs, platform: &Platform, issuer: &ScopeIssuer) 
     }
 }
 
-/// What starts runs when their time has come.
+/// The parts of the scheduler that starts runs at their times.
 pub(super) fn scheduling(runs: &Runs, platform: &Platform, issuer: &ScopeIssuer) -> SchedulerParts {
     SchedulerParts {
         triggers: triggers(runs, platform),

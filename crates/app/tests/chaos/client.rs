@@ -1,4 +1,4 @@
-//! A client that does not give up: it repeats, with the same keys, whatever was not acknowledged.
+//! A client that retries every request without an acknowledgement, with the same keys.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-/// A logged-in owner of one workspace with one published workflow, and where the server is just now.
+/// The owner of a workspace with a published workflow, and the current address of the server.
 #[derive(Clone)]
 pub struct Caller {
     http: Client,
@@ -16,7 +16,7 @@ pub struct Caller {
     workflow: String,
 }
 
-/// Three steps, one of them with an effect that is recorded as an event.
+/// Three steps. One of them has a side effect that is recorded as an event.
 const WORKFLOW: &str = r#"
 name: chaos
 inputs: {type: object, properties: {n: {type: integer}}, required: [n]}
@@ -28,7 +28,7 @@ outputs: {n: "${{ steps.shape.output.n }}"}
 "#;
 
 impl Caller {
-    /// Registers, founds a workspace and publishes the workflow.
+    /// Registers, creates a workspace and publishes the workflow.
     pub async fn new(base: &str) -> Self {
         tidegate_outbound_http::install_tls();
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client can be made");
@@ -57,13 +57,13 @@ impl Caller {
         caller
     }
 
-    /// The same person in a second workspace, in which there is nothing.
+    /// The same person in a second, empty workspace.
     pub async fn with_another_workspace(&self) -> Self {
         let workspace = self.must(Method::POST, "/api/v1/workspaces", &json!({ "name": "Another" })).await;
         Self { workspace: text(&workspace["id"]), ..self.clone() }
     }
 
-    /// How many workflows there are, as the list says.
+    /// The number of workflows in the list.
     pub async fn workflows(&self) -> usize {
         let answer = self.request(Method::GET, &self.path("/workflows")).send().await.expect("the server answers");
         assert_eq!(answer.status(), StatusCode::OK);
@@ -71,7 +71,7 @@ impl Caller {
         list["items"].as_array().map_or(usize::MAX, Vec::len)
     }
 
-    /// How many events detection has read.
+    /// The number of events that detection has read.
     pub async fn detected(&self) -> usize {
         let answer =
             self.request(Method::GET, &self.path("/patterns?limit=1")).send().await.expect("the server answers");
@@ -80,7 +80,7 @@ impl Caller {
         watermark.and_then(|value| value.parse().ok()).expect("the list says how far detection is")
     }
 
-    /// Says where the server is now.
+    /// Sets the new address of the server.
     pub fn moved(&self, base: &str) {
         base.clone_into(&mut self.base.lock().expect("nobody panics with the address"));
     }
@@ -107,7 +107,7 @@ impl Caller {
         serde_json::from_str(&body).unwrap_or_default()
     }
 
-    /// Tries until there is an answer that is not the server's own trouble.
+    /// Retries until there is a response other than an error of the server.
     async fn insist(&self, method: Method, path: &str, content_type: &str, body: String) -> Value {
         for _ in 0..2_000 {
             let sent =
@@ -126,14 +126,14 @@ impl Caller {
         panic!("{path} was never answered")
     }
 
-    /// Starts run `n` until that is acknowledged, and gives its id.
+    /// Starts run `n`, retrying until it is acknowledged, and returns its id.
     pub async fn start_run(&self, n: usize) -> String {
         let path = self.path(&format!("/workflows/{}/runs", self.workflow));
         let body = json!({ "input": { "n": n }, "dedupe_key": format!("run-{n}") });
         text(&self.insist(Method::POST, &path, "application/json", body.to_string()).await["id"])
     }
 
-    /// Sends events `from .. from + count` until they are acknowledged.
+    /// Sends events `from .. from + count`, retrying until they are acknowledged.
     pub async fn send_events(&self, from: usize, count: usize) {
         let event = |n: usize| json!({ "specversion": "1.0", "id": format!("event-{n}"), "source": "/chaos", "type": "chaos.sent", "subject": format!("s-{}", n % 7) });
         let batch: Vec<Value> = (from..from + count).map(event).collect();
@@ -143,7 +143,7 @@ impl Caller {
         assert_eq!(known, count as u64, "{verdict}");
     }
 
-    /// A run, once it has ended.
+    /// Waits until a run has ended, and returns it.
     pub async fn ended_run(&self, run: &str) -> Value {
         let path = self.path(&format!("/runs/{run}"));
         let ended = async {
@@ -158,7 +158,7 @@ impl Caller {
         tokio::time::timeout(Duration::from_secs(120), ended).await.unwrap_or_else(|_| panic!("{run} never ends"))
     }
 
-    /// Every event of a type, by the sender's id, through the pages of the list.
+    /// The sender's ids of all events of a type, from all pages of the list.
     pub async fn event_ids(&self, type_: &str) -> Vec<String> {
         let (mut ids, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -172,7 +172,7 @@ impl Caller {
         }
     }
 
-    /// What the usage says of a meter.
+    /// The usage of a meter.
     pub async fn used(&self, meter: &str) -> i64 {
         let usage = self.insist(Method::GET, &self.path("/usage"), "application/json", String::new()).await;
         let items = usage.as_array().or_else(|| usage["items"].as_array()).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! kill -9 at random points in the middle of runs and of ingest.
+//! SIGKILL at random moments, during runs and ingest.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -9,7 +9,7 @@ use tidegate_testing::TestDatabase;
 use crate::client::Caller;
 use crate::process::{Home, Server};
 
-/// Transitions that stand twice in the history; an attempt begins once, ends once, and a run ends once.
+/// The number of repeated transitions in the history. An attempt begins once and ends once, and a run ends once.
 const REPEATED: &str = "select count(*) from (select from step_event group by workspace_id, run_id, kind, step, attempt having count(*) > 1) repeated";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +25,7 @@ async fn the_embedded_database_survives_kills_too() {
     survive(&Home::Embedded(directory.path()), 4, 25).await;
 }
 
-/// Kills the server `kills` times while `per_round` runs and four batches of events are under way.
+/// Kills the server `kills` times, while `per_round` runs and four batches of events are under way.
 async fn survive(home: &Home<'_>, kills: usize, per_round: usize) {
     const BATCH: usize = 50;
     const BATCHES: usize = 4;
@@ -47,7 +47,7 @@ async fn survive(home: &Home<'_>, kills: usize, per_round: usize) {
                 tokio::spawn(async move { caller.send_events((round * BATCHES + n) * BATCH, BATCH).await })
             })
             .collect();
-        // Somewhere in the first 150 ms of the round: before, between and after the acknowledgements.
+        // A moment in the first 150 ms of the round: before, between and after the acknowledgements.
         let moment = (seed.rotate_left(u32::try_from(round).unwrap_or(0) * 7) % 150_000) + 500;
         tokio::time::sleep(Duration::from_micros(moment)).await;
         server.kill().await;
@@ -71,7 +71,7 @@ async fn survive(home: &Home<'_>, kills: usize, per_round: usize) {
     let expected: BTreeSet<String> = (0..kills * BATCHES * BATCH).map(|n| format!("event-{n}")).collect();
     assert_eq!(sent.len(), expected.len(), "an acknowledged event is there twice, or not at all");
     assert_eq!(sent.into_iter().collect::<BTreeSet<_>>(), expected);
-    // The emitted events carry a stable key, so that an attempt made twice left one event.
+    // Emitted events have a stable key, so an attempt that was made twice leaves one event.
     assert_eq!(caller.event_ids("chaos.told").await.len(), runs.len());
     assert_eq!(caller.used("events").await, i64::try_from(expected.len() + runs.len()).unwrap_or(0));
     assert_eq!(caller.used("runs").await, i64::try_from(runs.len()).unwrap_or(0));

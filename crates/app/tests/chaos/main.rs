@@ -1,6 +1,6 @@
-//! What happens to acknowledged work when servers are killed: nothing.
+//! Acknowledged work survives when servers are killed.
 //!
-//! The real binary, over HTTP, on a served PostgreSQL and on the embedded one.
+//! Uses the real binary over HTTP, on a PostgreSQL server and on the embedded one.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod client;

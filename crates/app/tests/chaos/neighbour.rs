@@ -1,13 +1,13 @@
-//! Two tenants share the one connection of the embedded PostgreSQL.
+//! Two tenants that share the one connection of the embedded PostgreSQL.
 
 use std::time::Duration;
 
 use crate::client::Caller;
 use crate::process::{Home, Server};
 
-/// Events that one of them sends; each makes some rows for detection.
+/// The events that one tenant sends; each makes some rows for detection.
 const EVENTS: usize = 3_000;
-/// So many others ask at the same time, without a rest: more than enough to keep the connection busy.
+/// The number of clients that send requests without a pause: more than enough to keep the connection busy.
 const ASKING: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,25 +8,25 @@ use tidegate_testing::TestDatabase;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Where a server keeps what must not be lost.
+/// Where a server stores its data.
 pub enum Home<'a> {
-    /// A served PostgreSQL.
+    /// A PostgreSQL server.
     Served(&'a TestDatabase),
-    /// A data directory with the embedded one.
+    /// A data directory with the embedded PostgreSQL.
     Embedded(&'a Path),
 }
 
 /// A running server.
 pub struct Server {
     child: Child,
-    /// Kept open: a server whose output nobody reads must not stop for that.
+    /// Kept open, so that the server can write to its output.
     _output: Lines<BufReader<ChildStdout>>,
     /// `http://127.0.0.1:…`.
     pub base: String,
 }
 
 impl Server {
-    /// Starts the binary and waits until it says that it listens.
+    /// Starts the binary and waits until it listens.
     pub async fn start(home: &Home<'_>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--default-plan", "unlimited"]);
@@ -59,15 +59,15 @@ impl Server {
         Self { child, _output: output, base }
     }
 
-    /// SIGKILL: nothing is flushed, nothing is said.
+    /// Sends SIGKILL, so that the server can flush nothing.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
     }
 
-    /// SIGTERM, and whether it then ended well.
+    /// Sends SIGTERM and returns whether the server exited successfully.
     pub async fn terminate(mut self) -> bool {
         let id = self.child.id().expect("it runs").to_string();
-        // The shell's own: a small machine has no program of this name.
+        // The shell's builtin `kill`: a small machine may have no such program.
         let sent =
             Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().await.expect("a shell can be run");
         assert!(sent.success(), "the signal is sent");

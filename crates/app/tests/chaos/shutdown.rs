@@ -1,4 +1,4 @@
-//! SIGTERM under load: what was acknowledged is there, and the process ends well and in time.
+//! SIGTERM under load: acknowledged work is kept, and the process exits successfully and in time.
 
 use tidegate_testing::TestDatabase;
 

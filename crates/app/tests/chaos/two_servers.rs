@@ -1,4 +1,4 @@
-//! Two servers on one database share the work; what the one that dies held, the other finishes.
+//! Two servers on one database share the work. If one dies, the other finishes its work.
 
 use std::time::Duration;
 

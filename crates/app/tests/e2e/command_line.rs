@@ -1,4 +1,4 @@
-//! What the program says and answers to whoever calls it: exit codes, wrong turns, and log lines that machines read.
+//! The output of the command line: exit codes, wrong usage, and JSON log lines.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::server::listening;
 
 const SECRET: &str = "a secret for tests that is long enough";
 
-/// Runs the program to its end: the exit code, and what it said on both outputs.
+/// Runs the program to its end and returns the exit code, standard output and standard error.
 async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = tidegate().args(arguments).output();
     let output = tokio::time::timeout(Duration::from_secs(60), output).await.expect("it ends").expect("it runs");
@@ -149,7 +149,7 @@ async fn a_redis_that_does_not_answer_is_told_of_at_the_start() {
     assert!(tokio::time::timeout(Duration::from_secs(30), told).await.expect("in time"), "the log ended without it");
 }
 
-/// For a table of arguments that lives as long as the test.
+/// Makes a text static, for a table of arguments.
 fn leak(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }

@@ -1,4 +1,4 @@
-//! `tidegate demo`, on the PostgreSQL inside the binary and against a server.
+//! `tidegate demo`, on the embedded PostgreSQL and against a server.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 
 use crate::server::listening;
 
-/// The program, without what the developer has set.
+/// The program, without the developer's environment variables.
 pub fn tidegate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_") || name.ends_with("_URL")) {
@@ -17,7 +17,7 @@ pub fn tidegate() -> Command {
     command
 }
 
-/// A server that listens, and where.
+/// Starts a server and returns its address.
 async fn serve(database: &TestDatabase, plan: &str) -> (Child, String) {
     let mut server = tidegate()
         .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--default-plan", plan])
@@ -29,7 +29,7 @@ async fn serve(database: &TestDatabase, plan: &str) -> (Child, String) {
     (server, url)
 }
 
-/// Runs the demo to its end: the exit code and what it said.
+/// Runs the demo to its end and returns the exit code and its output.
 async fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = tidegate().arg("demo").args(arguments).output().await.expect("the demo runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,4 +1,4 @@
-//! What the program writes to its log.
+//! The log of the server.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::process::Child;
 use crate::demo::tidegate;
 use crate::server::listening;
 
-/// A server that writes its log in JSON.
+/// A server with a JSON log.
 struct Server {
     child: Child,
     url: String,
@@ -41,7 +41,7 @@ impl Server {
         request.send().await.expect("it answers").json().await.expect("JSON")
     }
 
-    /// The token of somebody, and their workspace.
+    /// Registers a person with a workspace, and returns the token and the workspace.
     async fn tenant(&self) -> (String, String) {
         let (email, password) = ("ada@example.org", "an umbrella in march");
         let new = json!({"email": email, "password": password, "name": "Ada"});
@@ -52,7 +52,7 @@ impl Server {
         (token, workspace["id"].as_str().expect("an id").to_owned())
     }
 
-    /// Stops it, and gives the lines of its log.
+    /// Stops the server and returns its log lines.
     async fn lines(mut self) -> Vec<Value> {
         let id = self.child.id().expect("it runs").to_string();
         let told = std::process::Command::new("kill").args(["-s", "TERM", &id]).status();
@@ -66,7 +66,7 @@ impl Server {
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
     }
 
-    /// Makes a workflow, and has every statement that reads it take longer than a slow one.
+    /// Creates a workflow, and makes every statement that reads it slow.
     async fn slow_down(&self, token: &str, workspace: &str) {
         let workflow = json!({"name": "a", "steps": [{"id": "b", "uses": "transform", "with": {"c": 1}}]});
         let made = self.post(&format!("/api/v1/workspaces/{workspace}/workflows"), Some(token), &workflow).await;
@@ -158,7 +158,7 @@ async fn the_id_of_a_request_reaches_the_database() {
     };
     tokio::time::timeout(Duration::from_secs(30), seen).await.expect("a session has the name of the request");
     server.list_workflows(&token, &workspace).await;
-    // Between transactions a session has the program's name.
+    // Between transactions a session has the name of the program.
     let between = "select count(*) from pg_stat_activity
         where datname = current_database() and state = 'idle' and application_name like 'tidegate %'";
     assert_eq!(server.database.count(between.to_owned()).await, 0);

@@ -1,4 +1,4 @@
-//! Mails of a server on the PostgreSQL inside the binary.
+//! The mails of a server on the embedded PostgreSQL.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -38,7 +38,7 @@ async fn whoever_tries_it_on_their_own_machine_reads_its_mails() {
     assert_eq!((&mail["to"], &mail["recipient"]), (&"ada@example.org".into(), &"Ada <b>".into()));
     let html = mail["html"].as_str().expect("there is HTML");
     assert!(html.contains("Ada &lt;b&gt;") && !html.contains("Ada <b>"), "{html}");
-    // Somebody on another machine, by way of a proxy on this one.
+    // A caller on another machine, through a proxy on this one.
     let foreign = mails().header("x-forwarded-for", "192.0.2.1").send().await.expect("an answer");
     assert_eq!(foreign.status().as_u16(), 404);
     server.kill().await.expect("the server ends");

@@ -1,4 +1,4 @@
-//! The program itself, as somebody at a terminal meets it.
+//! End-to-end tests of the program.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod command_line;

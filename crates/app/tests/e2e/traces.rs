@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Traces as a collector receives them.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -31,7 +31,7 @@ struct Span {
     service: String,
 }
 
-/// A collector, and a server that workflows call.
+/// A collector of traces that is also a server for workflows to call.
 #[derive(Clone, Default)]
 struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
@@ -53,7 +53,7 @@ fn text(value: Option<AnyValue>) -> String {
 }
 
 impl Collector {
-    /// Listens, and says where.
+    /// Starts the collector and returns its address.
     fn start() -> (Self, String) {
         let collector = Self::default();
         let shared = web::Data::new(collector.clone());
@@ -74,7 +74,7 @@ impl Collector {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until what was received is enough.
+    /// Waits until `find` finds what it wants among the received spans.
     async fn until<T>(&self, find: impl Fn(&[Span]) -> Option<T>) -> T {
         let found = async {
             loop {
@@ -122,7 +122,7 @@ async fn called(collector: web::Data<Collector>, request: HttpRequest) -> HttpRe
     HttpResponse::Ok().json(json!({"well": true}))
 }
 
-/// A server whose environment has these variables.
+/// A server with these environment variables.
 struct Server {
     child: Child,
     url: String,
@@ -154,7 +154,7 @@ impl Server {
         request.send().await.expect("it answers").json().await.unwrap_or_default()
     }
 
-    /// The token of somebody, and the path of a workflow of theirs that calls `address`.
+    /// Registers a person with a workflow that calls `address`, and returns the token and the workflow's path.
     async fn workflow(&self, address: &str) -> (String, String) {
         let (email, password) = ("ada@example.org", "an umbrella in march");
         let new = json!({"email": email, "password": password, "name": "Ada"});
@@ -224,7 +224,7 @@ async fn a_request_its_run_and_the_calls_of_that_are_one_trace() {
         spans.iter().filter(of_request).count()
     };
     collector.until(|spans| (transactions(spans) > 0).then_some(())).await;
-    // The machinery's own transactions are a part of nothing.
+    // The engine's own transactions are not part of any trace.
     assert!(collector.spans().iter().all(|span| span.name != "transaction" || !span.parent.is_empty()));
     assert!(!request.failed && !run_span.failed && !attempt.failed && !call.failed);
     server.stop().await;
@@ -241,7 +241,7 @@ async fn the_standard_variables_decide_whether_and_what_is_sent() {
         let server = Server::start(&address, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), (name, value)]).await;
         let (token, workflow) = server.workflow(&address).await;
         server.post(&format!("{workflow}/runs?wait=30s"), &token, &json!({"input": {}}), None).await;
-        // A stop sends what is left.
+        // Stopping exports the remaining spans.
         server.stop().await;
         assert!(collector.spans().is_empty(), "{name}={value}: {:?}", collector.spans());
     }
@@ -255,7 +255,7 @@ async fn the_standard_variables_decide_whether_and_what_is_sent() {
 
 #[tokio::test]
 async fn a_collector_that_hangs_holds_nobody_up() {
-    // It takes connections and never answers.
+    // A collector that accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("an address").to_string();
     let (_collector, allowed) = Collector::start();

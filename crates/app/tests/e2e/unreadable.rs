@@ -1,4 +1,4 @@
-//! What is no HTTP: answered, counted, and told of once instead of line by line.
+//! Malformed HTTP requests are answered, counted, and logged once instead of line by line.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use crate::demo::tidegate;
 use crate::server::listening;
 
-/// Sends bytes on a connection of its own; what is answered until the server closes it.
+/// Sends bytes on a new connection and returns the response, up to the end of the connection.
 async fn send(address: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    // Whoever is cut off while they still send may hear of it as an error, here as below.
+    // A client that is cut off while it still sends may get an error, here as below.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;

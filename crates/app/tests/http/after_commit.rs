@@ -1,5 +1,5 @@
-//! Once a change is committed nothing can fail any more: whoever made it is told so, even where no transaction can be
-//! opened from then on.
+//! After a change is committed nothing can fail: the caller gets a success, even if no transaction can be opened from
+//! then on.
 
 use serde_json::json;
 
@@ -9,7 +9,8 @@ use crate::authorization::world::{World, request};
 use crate::relay::Relay;
 use crate::support::Person;
 
-/// The body, or the session, of an operation whose example is nobody's, or would end the session that all are made with.
+/// The body, or the session, of an operation whose example is for no one, or would end the session of the other
+/// requests.
 async fn of_ones_own(world: &World, operation: &str, example: &mut Example) -> Option<Person> {
     let (person, _) = match operation {
         "POST /api/v1/auth/login" | "POST /api/v1/auth/refresh" | "POST /api/v1/auth/logout" => {
@@ -39,7 +40,7 @@ async fn what_was_done_is_answered_as_done() {
     {
         tried += 1;
         let place = world.place(operation).await;
-        // The first look at a workspace's plan notes it: a change that is nobody's request.
+        // Reading a workspace's plan for the first time stores it, which is not a change of the request under test.
         let usage = format!("/api/v1/workspaces/{}/usage", place.workspace);
         request(&behind, &Example::of_get(&usage), Some(world.owner_token())).send().await.expect(200);
         let mut example = world.example(operation, &place);

@@ -1,4 +1,4 @@
-//! Keys that keys make: a child never has more than its maker, and ends with it.
+//! API keys that create keys: a child never has more permissions than its parent, and ends with it.
 
 use chrono::{DateTime, TimeDelta};
 use reqwest::Method;
@@ -28,7 +28,7 @@ impl Workspace {
         app.post(&format!("{}/api-keys", self.path)).bearer(by).json(&new).send().await
     }
 
-    /// A key that may make keys, by its id and its secret.
+    /// Creates a key that may create keys, and returns it with its secret.
     async fn maker(&self, by: &str) -> (Value, String) {
         let key = self.create(&self.app, by, &["keys:write", "keys:read", "workspace:read"], None).await.expect(201);
         let secret = text(&key["secret"]);
@@ -114,7 +114,7 @@ async fn a_key_that_was_revoked_makes_none_where_that_is_not_known_yet() {
     let w = Workspace::on(TestApp::spawn().await).await;
     let beside = w.app.beside(&[]).await;
     let (root, secret) = w.maker(&w.owner.token).await;
-    // The other server remembers the key, and hears of no signal.
+    // The other server has cached the key, and gets no signal.
     beside.get(&w.path).bearer(&secret).send().await.expect(200);
     w.revoke(&root["id"]).await;
     let late = w.create(&beside, &secret, &["workspace:read"], None).await;

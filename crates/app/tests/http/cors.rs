@@ -1,4 +1,4 @@
-//! Browsers: which pages may call, what they may send, and what they may read.
+//! CORS: the pages that may call the API, the headers that they may send, and those that they may read.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -38,7 +38,7 @@ async fn a_page_of_an_origin_in_the_settings_may_call() {
     }
     let called = app.get("/api/v1/workspaces").bearer(&ada.token).header("origin", ALLOWED).send().await;
     called.expect(200);
-    // A handler's problem, and those of what surrounds handlers: a page reads all of them.
+    // A page can read all problems: those of handlers and those of middlewares.
     let handler = app.get("/api/v1/auth/me").header("origin", ALLOWED).send().await;
     handler.expect_problem(401, "unauthenticated");
     let query = app.get("/api/v1/auth/me?colour=red").header("origin", ALLOWED).send().await;
@@ -90,7 +90,7 @@ async fn a_page_of_another_origin_is_told_nothing() {
             assert_eq!(header(&answer.headers, "access-control-allow-origin"), None, "{origin}: {:?}", answer.headers);
         }
     }
-    // A cache must not give one origin's answer to another.
+    // A cache must not serve one origin's response to another.
     assert!(app.get("/health").send().await.header("vary").contains("Origin"));
     app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Dashboards and alerts are about metrics that there are.
+//! Dashboards and alerts use only metrics that exist.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use tidegate::measures::catalogue::{CATALOGUE, MetricKind};
 const RULES: &str = include_str!("../../../../deploy/prometheus/rules.yaml");
 const DASHBOARD: &str = include_str!("../../../../deploy/grafana/tidegate.json");
 
-/// Words of PromQL that stand in our expressions, and what every scrape adds.
+/// Keywords of PromQL in the expressions, and labels that every scrape adds.
 const WORDS: [&str; 16] = [
     "by",
     "histogram_quantile",
@@ -47,7 +47,7 @@ fn of_rules(member: &str) -> Vec<String> {
     lines.filter_map(|line| line.strip_prefix(member)).map(|value| value.trim().to_owned()).collect()
 }
 
-/// The names in an expression: neither what is between quotes nor durations and numbers.
+/// The names in an expression, without strings, durations and numbers.
 fn names(expression: &str) -> BTreeSet<String> {
     let unquoted: String = expression.split('"').step_by(2).collect::<Vec<_>>().join(" ");
     let part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | ':');
@@ -56,12 +56,12 @@ fn names(expression: &str) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The metric that a name is a part of.
+/// The metric that a name belongs to.
 fn metric(name: &str) -> Option<&'static str> {
     let named = |metric: &str| CATALOGUE.iter().find(|known| known.name == metric);
     let part = ["_bucket", "_count", "_sum"].iter().find_map(|part| name.strip_suffix(part));
     let histogram = part.and_then(named).filter(|metric| metric.kind == MetricKind::Histogram);
-    // A histogram by its own name has no samples.
+    // A histogram has no samples under its own name.
     let plain = named(name).filter(|metric| metric.kind != MetricKind::Histogram);
     histogram.or(plain).map(|metric| metric.name)
 }

@@ -1,4 +1,4 @@
-//! What ends a workflow: unpublishing and deleting it; and reading one version of it.
+//! Unpublishing and deleting workflows, and reading single versions.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn waiting(name: &str) -> Value {
 }
 
 impl Room<'_> {
-    /// A published workflow, by its path.
+    /// Creates and publishes a workflow, and returns its path.
     async fn made(&self, document: &Value) -> String {
         let made = self.request(Method::POST, "/workflows").json(document).send().await.expect(201);
         let path = format!("/workflows/{}", text(&made["id"]));
@@ -74,7 +74,7 @@ async fn nothing_starts_a_workflow_that_is_unpublished() {
     assert_eq!((&unpublished["status"], &unpublished["published_version"]), (&json!("draft"), &Value::Null));
     let audited = room.last_audited().await;
     assert_eq!((&audited["action"], &audited["details"]), (&json!("workflow.unpublished"), &json!({ "before": 1 })));
-    // What is not published stays as it is.
+    // A workflow that is not published stays unchanged.
     let again = room.request(Method::POST, &unpublish).send().await.expect(200);
     assert_eq!((again, room.last_audited().await), (unpublished, audited));
 
@@ -112,7 +112,7 @@ async fn a_workflow_is_deleted_and_its_runs_go_on() {
         "{audited}"
     );
 
-    // It answers as one that never was, whatever is asked of it.
+    // Every request gets the same response as for a workflow that has never existed.
     let missing = "/workflows/wf_01jz3q9m0e7c2v5y8t4r6n1k0d";
     for (method, rest, body) in [
         (Method::GET, "", None),
@@ -142,7 +142,7 @@ async fn a_workflow_is_deleted_and_its_runs_go_on() {
     without.expect_problem(404, "not-found");
     assert_eq!(room.request(Method::GET, "/workflows").send().await.expect(200)["items"], json!([]));
 
-    // Its name is free, and its run ends as if nothing had been.
+    // The name is free, and the run ends normally.
     room.made(&waiting("first")).await;
     let ended = loop {
         let found = room.request(Method::GET, &run).send().await.expect(200);

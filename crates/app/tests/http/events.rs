@@ -1,4 +1,4 @@
-//! Events over HTTP: what is taken, what is refused and where it says so, and lists.
+//! Events over HTTP: accepted and rejected events, and lists.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ const ONE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
 const LINES: &str = "application/x-ndjson";
 
-/// A workspace with somebody who owns it.
+/// A workspace and its owner.
 struct Tenant<'a> {
     app: &'a TestApp,
     token: String,
@@ -32,7 +32,7 @@ impl<'a> Tenant<'a> {
         self.app.get(&format!("{}{query}", self.path)).bearer(&self.token).send().await
     }
 
-    /// The ids of a list.
+    /// The ids in a list.
     async fn ids(&self, query: &str) -> Vec<String> {
         let list = self.list(query).await.expect(200);
         let items = list["items"].as_array().expect("a list has items");

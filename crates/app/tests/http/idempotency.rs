@@ -1,4 +1,4 @@
-//! Requests that are sent again.
+//! Requests that are sent again with an idempotency key.
 
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Person, TestApp};
 
-/// Runs the program as a person would.
+/// Runs the program like a person at a terminal.
 async fn import(app: &TestApp, owner: &Person, workspace: &str, file: &str) -> Output {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(["events", "import", file, "--batch", "100"]);

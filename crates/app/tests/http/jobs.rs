@@ -71,7 +71,7 @@ async fn what_is_old_is_removed_when_its_job_is_due() {
                update job_schedule set next_at = now() - interval '1 minute' where kind = 'sessions.remove'";
     app.database.run(sql.to_owned()).await;
     let live = app.log_in(&ended.email, &ended.id).await;
-    // A process that starts looks at once what is due.
+    // A process looks for due jobs as soon as it starts.
     let beside = app.beside(&["--role", "worker"]).await;
     until(1, "select count(*) from session").await;
     app.get("/api/v1/auth/me").bearer(&live.token).send().await.expect(200);

@@ -1,4 +1,4 @@
-//! How often a log-in and a registration may be tried.
+//! Rate limits of logins and registrations.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn log_ins_are_limited_per_address_and_say_when_to_come_back() {
     let seconds: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=3601).contains(&seconds));
     assert!(refused.header("ratelimit").starts_with("\"login\";r=0;t="));
-    // Nobody believes a forwarding header of somebody who is no trusted proxy.
+    // The forwarding header of a peer that is not a trusted proxy is ignored.
     login(&app, "eve@example.org", Some("203.0.113.9")).await.expect_problem(429, "rate-limited");
 }
 
@@ -75,7 +75,7 @@ async fn servers_that_share_a_redis_share_limits_and_signals() {
 
 #[tokio::test]
 async fn a_server_without_its_redis_works_and_says_so() {
-    // A port that was free a moment ago: nobody answers there.
+    // A port that was free a moment ago, where nothing listens.
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let app = TestApp::operated(&["--redis-url", &format!("redis://{free}")]).await;
     for path in ["/health", "/health/readiness", "/health/liveness"] {

@@ -1,4 +1,4 @@
-//! What a failed log-in asks of the database and of the hasher, whether the address is known or not.
+//! The work of a failed login, in the database and in the hasher, is the same for known and unknown addresses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ async fn a_failed_log_in_asks_the_same_of_the_database_whether_the_address_is_kn
     assert!(asked.iter().all(|statements| *statements == asked[0]), "{asked:#?}");
 }
 
-/// A hasher that counts what it is asked.
+/// A hasher that counts its calls.
 struct Counting {
     inner: Argon2Hasher,
     hashed: AtomicUsize,
@@ -68,7 +68,7 @@ async fn a_failed_log_in_hashes_once_whether_the_address_is_known_or_not() {
     let password = Password::new("an umbrella in march".to_owned());
     let new = Registration { email: ada.clone(), password, name: Name::new("Ada").expect("a name") };
     accounts.register(new, &request_id()).await.expect("an account");
-    // A hash of old is renewed, but not for whoever does not know its password.
+    // An old hash is renewed, but not if the password is wrong.
     let old = "$argon2id$v=19$m=64,t=1,p=1$c2FsdCBhbmQgcGVwcGVyIQ$pzYKXGO1UxfMo8Ktcqv9NFGuzoPNIVIZEiLXYqWT4gw";
     for outdated in [false, true] {
         if outdated {

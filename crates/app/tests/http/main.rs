@@ -1,4 +1,4 @@
-//! The API over HTTP, against a server with a database of its own. One file per resource.
+//! The API over HTTP, against a server with a database of its own. There is one file per resource.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod after_commit;

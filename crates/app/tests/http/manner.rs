@@ -1,4 +1,4 @@
-//! What holds for every request.
+//! Behaviour of all requests.
 
 use crate::support::TestApp;
 
@@ -94,7 +94,7 @@ async fn every_operation_refuses_parameters_that_it_does_not_take() {
         if !path.starts_with("/api/v1/") {
             continue;
         }
-        // Where a thing is named that is not there, that is told first.
+        // If the path names a resource that does not exist, that problem comes first.
         let path = path.replace("{ws}", &workspace);
         for method in item.as_object().expect("operations").keys() {
             let method = method.to_uppercase().parse().expect("a method");
@@ -137,7 +137,7 @@ async fn the_api_describes_itself_offline() {
         let part = format!("/docs/{}", part.trim_start_matches("./"));
         let answer = app.get(&part).send().await;
         answer.expect(200);
-        // A script that draws the page may name addresses; what it loads by itself is told to it.
+        // The page's script may contain addresses; what it loads is in its configuration.
         if part.ends_with("swagger-initializer.js") {
             let script = String::from_utf8_lossy(&answer.bytes).into_owned();
             assert!(

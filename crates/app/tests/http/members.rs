@@ -1,4 +1,4 @@
-//! Members, their roles, and the keys that hang on them.
+//! Members, their roles, and the keys that depend on them.
 
 use reqwest::Method;
 use serde_json::json;
@@ -60,7 +60,7 @@ async fn the_last_owner_stays() {
     w.set_role(&w.owner, &w.owner, "admin").await.expect_problem(409, "last-owner");
     w.set_role(&w.owner, &w.owner, "owner").await.expect(200);
     w.set_role(&w.owner, &w.admin, "owner").await.expect(200);
-    // Both leave at once: one stays.
+    // Both leave at once: one must stay.
     let (one, other) = futures::join!(w.remove(&w.owner, &w.owner), w.remove(&w.admin, &w.admin));
     let mut statuses = [one.status.as_u16(), other.status.as_u16()];
     statuses.sort_unstable();

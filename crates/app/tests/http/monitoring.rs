@@ -1,4 +1,4 @@
-//! What operators see of the whole installation, and what Prometheus does.
+//! Monitoring of the whole installation, for operators and for Prometheus.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tidegate::measures::catalogue::{CATALOGUE, MetricKind};
 
 use crate::support::{Person, TestApp};
 
-/// A server that one person operates, beside one that does the work.
+/// A server with an operator, and another that does the work.
 struct House {
     app: TestApp,
     operated: TestApp,
@@ -32,7 +32,7 @@ fn event(id: &str) -> Value {
     json!({"specversion": "1.0", "id": id, "source": "/test", "type": "made.up"})
 }
 
-/// The names that `/metrics` has values of; histograms without what is added to their names.
+/// The names of metrics with values in `/metrics`; those of histograms without their suffixes.
 pub async fn exported(app: &TestApp) -> BTreeSet<String> {
     let answer = app.get("/metrics").send().await;
     answer.expect(200);
@@ -50,7 +50,7 @@ pub async fn exported(app: &TestApp) -> BTreeSet<String> {
     names
 }
 
-/// Uses everything that is measured: requests, events, a workflow with a step that calls out, a limit.
+/// Uses everything that has metrics: requests, events, a workflow with an outgoing call, a rate limit.
 pub async fn use_everything(app: &TestApp) -> String {
     let ada = app.person("Ada").await;
     let workspace = app.workspace(&ada, "Acme").await;
@@ -74,7 +74,7 @@ async fn every_metric_of_the_catalogue_is_exported_and_no_other() {
     use_everything(&app).await;
     app.background("broken", || async { panic!("a defect") });
     let known: BTreeSet<String> = CATALOGUE.iter().map(|metric| metric.name.to_owned()).collect();
-    // A connection that sends no HTTP is counted where the log is written, which a test has none of.
+    // Malformed requests are counted where the log is written, and a test writes no log.
     let elsewhere = BTreeSet::from(["http_unreadable_requests_total".to_owned()]);
     let complete = async {
         loop {
@@ -167,7 +167,7 @@ async fn operators_read_how_much_is_used() {
     let before = house.ask("business").await;
     assert_eq!((&before["people"], &before["workspaces"]), (&1.into(), &0.into()), "{before}");
     use_everything(&house.app).await;
-    // The step has sent an event as well; API calls are written once a second.
+    // The step has sent an event too, and API calls are written once a second.
     let used = async {
         loop {
             let after = house.ask("business").await;

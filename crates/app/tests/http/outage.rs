@@ -1,4 +1,4 @@
-//! What requests get while PostgreSQL is away.
+//! Responses while PostgreSQL is away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use tokio::sync::watch;
 
 use crate::support::{Answer, TestApp};
 
-/// How the way to the PostgreSQL is.
+/// The state of the path to PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// It leads there.
+    /// Connections work.
     Open,
-    /// Nobody listens, and whoever was connected is cut off.
+    /// Connections are refused, and existing ones are closed.
     Refused,
-    /// Connections are made, and nothing comes through.
+    /// Connections are accepted, and no data passes.
     Hanging,
 }
 
-/// A way to a PostgreSQL that can be blocked.
+/// A proxy to PostgreSQL that can be blocked.
 struct Barrier {
     url: String,
     way: Arc<watch::Sender<Way>>,
@@ -66,7 +66,7 @@ impl Barrier {
     }
 }
 
-/// Hands on what is sent for as long as the way is open.
+/// Forwards data while the path is open.
 async fn relay(mut client: TcpStream, host: String, mut way: watch::Receiver<Way>) {
     if way.wait_for(|way| *way != Way::Hanging).await.is_err() {
         return;
@@ -76,11 +76,11 @@ async fn relay(mut client: TcpStream, host: String, mut way: watch::Receiver<Way
         _ = copy_bidirectional(&mut client, &mut server) => return,
         _ = way.wait_for(|way| *way != Way::Open) => {}
     }
-    // While it hangs both ends stay open, and nothing is read from either. What was on its way is lost.
+    // While it hangs, both ends stay open and nothing is read from either. Data under way is lost.
     let _ = way.wait_for(|way| *way != Way::Hanging).await;
 }
 
-/// A server behind a barrier, and somebody who asks it.
+/// A server behind a barrier, and a caller.
 struct Scene {
     barrier: Barrier,
     server: TestApp,
@@ -96,7 +96,7 @@ impl Scene {
         Self { barrier, server, token }
     }
 
-    /// An answer that takes the database, and how long it took.
+    /// The response to a request that needs the database, and how long it took.
     async fn ask(&self) -> (Answer, Duration) {
         let began = Instant::now();
         let answer = self.server.get("/api/v1/workspaces").bearer(&self.token).send().await;
@@ -116,11 +116,11 @@ impl Scene {
         line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().expect("a number")
     }
 
-    /// Blocks the way, and checks what everybody gets until it is open again.
+    /// Blocks the path, and checks all responses until it is open again.
     async fn outage(&self, way: Way) {
         self.ask().await.0.expect(200);
         self.barrier.set(way);
-        // Ten ask at once, as when it happens, and one after the other, as while it lasts.
+        // Ten requests at once, as at the beginning of an outage, and then one after the other, as during it.
         let first = futures::future::join_all((0..10).map(|_| self.ask())).await;
         for (answer, took) in first {
             Self::is_refused(&answer, took);
@@ -186,7 +186,7 @@ async fn sessions_that_the_server_has_ended_are_felt_by_nobody() {
     for _ in 0..3 {
         let warm = futures::future::join_all((0..8).map(|_| scene.ask())).await;
         warm.iter().for_each(|(answer, _)| drop(answer.expect(200)));
-        // As a restart does, or an administrator.
+        // As a restart or an administrator does.
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
             where datname = current_database() and application_name like 'tidegate%' and pid <> pg_backend_pid()";
         scene.server.database.run(end.to_owned()).await;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Person, TestApp, text};
 
-/// `a` and `b` change together in `times` sessions an hour apart; waits until that is counted.
+/// Sends events in which `a` and `b` change together in `times` sessions an hour apart, and waits until they are
+/// counted.
 async fn change_together(app: &TestApp, person: &Person, workspace: &str, times: usize) {
     app.change_together(person, workspace, "src/lib.rs", "CHANGES.md", times).await;
 }

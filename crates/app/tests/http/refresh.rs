@@ -1,4 +1,4 @@
-//! Refresh tokens: good once, with a short grace for an answer that was lost.
+//! Refresh tokens: valid once, with a short grace period for a lost response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -25,7 +25,7 @@ async fn refresh(app: &TestApp, token: &str) -> Answer {
     app.post("/api/v1/auth/refresh").json(&json!({ "refresh_token": token })).send().await
 }
 
-/// A person on a server whose time stands still.
+/// A person on a server whose clock stands still.
 async fn stage() -> (TestApp, Arc<TestClock>, Person) {
     let clock = TestClock::at(DateTime::from_timestamp(1_900_000_000, 0).expect("a time"));
     let app = TestApp::spawn_at(clock.clone()).await;
@@ -100,7 +100,7 @@ async fn of_many_refreshes_at_once_all_get_the_same_successor() {
     let successors: Vec<String> = answers.iter().map(|answer| pair(&answer.expect(200)).1).collect();
     assert!(successors.iter().all(|token| *token == successors[0]), "{successors:?}");
     assert_ne!(successors[0], ada.refresh_token);
-    // Of two tabs that go on with it, neither is logged out.
+    // If two tabs use it at once, neither is logged out.
     let answers = futures::future::join_all((0..2).map(|_| refresh(&app, &successors[0]))).await;
     assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
     app.get(ME).bearer(&pair(&answers[0].json()).0).send().await.expect(200);

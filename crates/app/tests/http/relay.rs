@@ -1,6 +1,6 @@
-//! A relay between a server and its PostgreSQL that reads along: what is sent, and when something was changed.
+//! A proxy between a server and its PostgreSQL that reads the protocol: the statements, and when something was changed.
 //!
-//! It knows as much of the protocol (PostgreSQL 17, chapter 53) as that takes: the types of messages and their lengths.
+//! It parses only the types and the lengths of messages (PostgreSQL 17, chapter 53).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,26 +9,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 
-/// The roles that requests are answered with; the engine's is for work in the background.
+/// The roles of requests. Background work has the role of the engine.
 const ROLES: [&str; 2] = ["ROLE tidegate_api", "ROLE tidegate_directory"];
 
 #[derive(Default)]
 struct Seen {
-    /// Texts of simple queries and of executed statements, in their order.
+    /// The texts of simple queries and of executed statements, in order.
     statements: Vec<String>,
-    /// Whether transactions are refused once one has committed a change.
+    /// Whether transactions are refused after one has committed a change.
     refuses: bool,
     changed: bool,
 }
 
-/// A relay on a port of its own.
+/// A proxy on a port of its own.
 pub struct Relay {
     url: String,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Relay {
-    /// A relay to the PostgreSQL at `url`.
+    /// A proxy to the PostgreSQL at `url`.
     pub async fn to(url: &str) -> Self {
         let (head, rest) = url.split_once('@').expect("an address with a login");
         let (host, path) = rest.split_once('/').expect("an address with a database");
@@ -47,7 +47,7 @@ impl Relay {
         Self { url, seen }
     }
 
-    /// The address of the relay, with the login and the database of the PostgreSQL behind it.
+    /// The URL of the proxy, with the login and the database of PostgreSQL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -56,34 +56,34 @@ impl Relay {
         look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on lets no transaction begin after one has committed a change.
+    /// From now on refuses to begin a transaction after one has committed a change.
     pub fn refuse_after_a_change(&self) {
         self.seen(|seen| *seen = Seen { refuses: true, ..Seen::default() });
     }
 
-    /// Lets everything through again, and says whether something was changed meanwhile.
+    /// Stops refusing, and returns whether something was changed meanwhile.
     pub fn relent(&self) -> bool {
         self.seen(|seen| std::mem::take(seen).changed)
     }
 
-    /// What requests have asked since the last look.
+    /// The statements of requests since the last call.
     pub fn statements(&self) -> Vec<String> {
         self.seen(|seen| std::mem::take(&mut seen.statements))
     }
 }
 
-/// What is known of one connection.
+/// The state of a connection.
 #[derive(Default)]
 struct Conversation {
     prepared: HashMap<Vec<u8>, String>,
     bound: String,
-    /// Whether the open transaction is a request's, and whether it has changed something.
+    /// Whether the open transaction belongs to a request, and whether it has changed something.
     watched: bool,
     changes: bool,
 }
 
 impl Conversation {
-    /// Takes in a message of the client; whether it may pass.
+    /// Reads a message of the client and returns whether it may pass.
     fn hear(&mut self, kind: u8, body: &[u8], seen: &Mutex<Seen>) -> bool {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut parts = body.split(|byte| *byte == 0);
@@ -124,7 +124,7 @@ impl Conversation {
     }
 }
 
-/// A message: its type and what follows its length. The first of a connection has no type.
+/// Reads a message: its type and the body. The first message of a connection has no type.
 async fn message(from: &mut OwnedReadHalf, typed: bool) -> std::io::Result<(u8, Vec<u8>, Vec<u8>)> {
     let kind = if typed { from.read_u8().await? } else { 0 };
     let length = from.read_u32().await?;
@@ -149,7 +149,7 @@ async fn relay(client: TcpStream, server: TcpStream, seen: Arc<Mutex<Seen>>) {
             }
         }
     };
-    // Whichever ends first closes both.
+    // The first end that closes ends both.
     tokio::select! {
         () = asking => {}
         _ = copy(&mut from_server, &mut to_client) => {}

@@ -1,10 +1,10 @@
-//! A person with a workspace, and requests from one to the other.
+//! A person with a workspace, and requests of the person to the workspace.
 
 use reqwest::Method;
 
 use crate::support::{Person, Request, TestApp};
 
-/// A person and their workspace. Tests of a resource add what they ask of it.
+/// A person and their workspace. The tests of a resource add requests of their own.
 pub(crate) struct Room<'a> {
     pub(crate) app: &'a TestApp,
     pub(crate) person: Person,
@@ -12,7 +12,7 @@ pub(crate) struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// A new person of this name, with a workspace of the same.
+    /// Creates a person with this name, and a workspace with the same name.
     pub(crate) async fn of(app: &'a TestApp, name: &str) -> Self {
         let person = app.person(name).await;
         let workspace = app.workspace(&person, name).await;

@@ -1,4 +1,4 @@
-//! Runs: started, followed, awaited, cancelled; and everything that is wrong with a start.
+//! Runs: starting, reading, waiting, cancelling, and invalid starts.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::room::Room;
 use crate::support::{Answer, TestApp, text};
 
 impl Room<'_> {
-    /// A published workflow of these steps.
+    /// Creates and publishes a workflow with these steps.
     async fn workflow(&self, document: Value) -> String {
         let id = text(&self.request(Method::POST, "/workflows").json(&document).send().await.expect(201)["id"]);
         self.request(Method::POST, &format!("/workflows/{id}/publish")).send().await.expect(200);
@@ -26,7 +26,7 @@ impl Room<'_> {
         self.request(Method::GET, &format!("/runs/{id}")).send().await.expect(200)
     }
 
-    /// Waits until the run is in this status.
+    /// Waits until the run has this status.
     async fn becomes(&self, id: &str, status: &str) -> Value {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {

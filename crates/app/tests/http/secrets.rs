@@ -1,4 +1,4 @@
-//! Answers with a secret: each is marked by its handler, so that nothing keeps it.
+//! Every handler marks a response with a secret, so that it is not stored.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::authorization::world::{Actor, World};
 use crate::support::Person;
 
-/// Whether a member of an answer is a secret by its name.
+/// Whether the name of a member says that it is a secret.
 fn is_secret(name: &str) -> bool {
     let word = |word: &str| name == word || name.ends_with(&format!("_{word}"));
     ["secret", "token", "password", "code", "key"].into_iter().any(word) && !NOT_SECRET.contains(&name)
 }
 
-/// Members that are named like a secret and are none.
+/// Members that are named like a secret but are not secret.
 const NOT_SECRET: [&str; 2] = ["code", "dedupe_key"];
 
 /// The names of all members in a schema of the document.
@@ -32,7 +32,7 @@ fn members(document: &Value, schema: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// The operations whose answers of success have a member that looks like a secret, with those members.
+/// The operations whose success responses have members that look like secrets, with those members.
 fn operations_with_secrets(document: &Value) -> Vec<(String, BTreeSet<String>)> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {

@@ -1,4 +1,4 @@
-//! A server for one test, and a client that reads like a story.
+//! A server for one test, and a client for readable tests.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -19,16 +19,16 @@ use tidegate_testing::{TestClock, TestDatabase, environment};
 
 use crate::relay::Relay;
 
-/// A server on a free port with its own database; both end with it.
+/// A server on a free port with its own database. Both end when this is dropped.
 pub struct TestApp {
     /// `http://127.0.0.1:…`.
     pub base: String,
     client: reqwest::Client,
-    /// The database behind it, for what cannot be seen through the API.
+    /// The database of the server, for checks that the API does not allow.
     pub database: Arc<TestDatabase>,
     services: Services,
     server: StopHandle,
-    /// The token of an operator, where there is one.
+    /// The token of an operator, if there is one.
     operator: Option<String>,
 }
 
@@ -39,7 +39,7 @@ struct Flags {
 }
 
 impl TestApp {
-    /// Has the server keep a task running.
+    /// Adds a background task to the server's supervisor.
     pub fn background<T: Future<Output = ()> + Send>(
         &self,
         name: &'static str,
@@ -60,7 +60,8 @@ impl TestApp {
         Self::start(database, &url, flags, tidegate::system::environment()).await
     }
 
-    /// A server with further flags that somebody operates. Whom a server is told of has registered at another one before.
+    /// A server with further flags and an operator. The operator registers at another server first, because the flags
+    /// need the id.
     pub async fn operated(flags: &[&str]) -> Self {
         let before = Self::spawn_with(&["--role", "api"]).await;
         let operator = before.person("Operator").await;
@@ -69,13 +70,13 @@ impl TestApp {
         Self { operator: Some(operator.token), ..app }
     }
 
-    /// How each part of an operated server is.
+    /// The health of each component of a server with an operator.
     pub async fn detailed_health(&self) -> Value {
         let token = self.operator.as_deref().expect("somebody operates the server");
         self.get("/health/detailed").bearer(token).send().await.expect(200)
     }
 
-    /// A server that goes by this clock.
+    /// A server that uses this clock.
     pub async fn spawn_at(clock: Arc<TestClock>) -> Self {
         let seed = RandomState::new().hash_one(0);
         let database = Arc::new(TestDatabase::new().await);
@@ -88,13 +89,13 @@ impl TestApp {
         Self::start(self.database.clone(), self.database.url(), flags, tidegate::system::environment()).await
     }
 
-    /// Another server beside this one that reaches the database through `relay`, and does no background work.
+    /// Another server on the same database, which it reaches through `relay`, without background work.
     pub async fn behind(&self, relay: &Relay) -> Self {
         let env = tidegate::system::environment();
         Self::start(self.database.clone(), relay.url(), &["--role", "api"], env).await
     }
 
-    /// Another server beside this one that reaches the database at `url`, with these flags.
+    /// Another server on the same database, which it reaches at `url`, with these flags.
     pub async fn at(&self, url: &str, flags: &[&str]) -> Self {
         Self::start(self.database.clone(), url, flags, tidegate::system::environment()).await
     }
@@ -144,29 +145,29 @@ impl TestApp {
         self.request(Method::POST, path)
     }
 
-    /// What the database holds, apart from what a server writes without being asked. Two that are equal show that the
-    /// requests in between changed nothing.
+    /// The contents of the database, without what a server writes by itself. If two results are equal, the requests in
+    /// between changed nothing.
     pub async fn contents(&self) -> BTreeMap<String, String> {
         let machinery = ["shard", "worker", "usage_counter", "usage_recorder", "job_schedule"];
-        // Jobs come with their cause and go when they are done.
+        // Jobs are added with their cause and deleted when they are done.
         let background = ["job", "job_ready", "job_later", "job_lease", "kept_mail"];
         self.database.contents(&[machinery, background].concat()).await
     }
 
-    /// Stops the server as SIGTERM would.
+    /// Stops the server as with SIGTERM.
     pub async fn stop(self) {
         self.server.stop().await;
     }
 }
 
-/// The password of everybody in tests.
+/// The password of all people in tests.
 const PASSWORD: &str = "an umbrella in march";
 
 /// A person who is logged in.
 pub struct Person {
     /// `usr_…`.
     pub id: String,
-    /// The address.
+    /// The email address.
     pub email: String,
     /// The access token.
     pub token: String,
@@ -183,7 +184,7 @@ impl TestApp {
         self.log_in(&email, &text(&user["id"])).await
     }
 
-    /// Logs a person in once more.
+    /// Logs a person in again.
     pub async fn log_in(&self, email: &str, id: &str) -> Person {
         let login = json!({ "email": email, "password": PASSWORD });
         let tokens = self.post("/api/v1/auth/login").json(&login).send().await.expect(200);
@@ -195,20 +196,20 @@ impl TestApp {
         }
     }
 
-    /// Founds a workspace and gives its id.
+    /// Creates a workspace and returns its id.
     pub async fn workspace(&self, owner: &Person, name: &str) -> String {
         let new = json!({ "name": name });
         text(&self.post("/api/v1/workspaces").bearer(&owner.token).json(&new).send().await.expect(201)["id"])
     }
 
-    /// Makes somebody a member, as an accepted invitation would.
+    /// Adds a member, as an accepted invitation would.
     pub async fn join(&self, workspace: &str, person: &Person, role: Role) {
         let scope = workspace_scope(workspace.parse().expect("a workspace's id"));
         let members = &self.services.tenancy.members;
         members.add(&scope, person.id.parse().expect("a person's id"), role).await.expect("a new member is added");
     }
 
-    /// Waits until a token or key that is no longer good is refused.
+    /// Waits until a token or key that is no longer valid is refused.
     pub async fn until_refused(&self, path: &str, token: &str) {
         let refused = async {
             while self.get(path).bearer(token).send().await.status != StatusCode::UNAUTHORIZED {
@@ -219,7 +220,7 @@ impl TestApp {
     }
 
     /// Sends events in which `a` and `b` change together in `times` sessions an hour apart, and waits until they are
-    /// counted. Gives the position of the last.
+    /// counted. Returns the position of the last one.
     pub async fn change_together(&self, person: &Person, workspace: &str, a: &str, b: &str, times: usize) -> i64 {
         let event = |n: usize, subject: &str| {
             json!({
@@ -248,7 +249,7 @@ impl TestApp {
         position
     }
 
-    /// Makes an API key and gives its id and its secret.
+    /// Creates an API key and returns its id and its secret.
     pub async fn api_key(&self, owner: &Person, workspace: &str, scopes: &[&str]) -> (String, String) {
         let path = format!("/api/v1/workspaces/{workspace}/api-keys");
         let new = json!({ "name": "a key", "scopes": scopes });
@@ -262,26 +263,26 @@ pub fn text(value: &Value) -> String {
     value.as_str().expect("the member is a string").to_owned()
 }
 
-/// A request that is being put together.
+/// A request under construction.
 pub struct Request(reqwest::RequestBuilder);
 
 impl Request {
-    /// With a bearer token.
+    /// Adds a bearer token.
     pub fn bearer(self, token: &str) -> Self {
         Self(self.0.bearer_auth(token))
     }
 
-    /// With a header.
+    /// Adds a header.
     pub fn header(self, name: &str, value: &str) -> Self {
         Self(self.0.header(name, value))
     }
 
-    /// With a JSON body.
+    /// Sets a JSON body.
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))
     }
 
-    /// With a body of another type.
+    /// Sets a body of another type.
     pub fn body(self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
         Self(self.0.header("content-type", content_type).body(body))
     }
@@ -295,7 +296,7 @@ impl Request {
     }
 }
 
-/// An answer.
+/// A response.
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
@@ -306,24 +307,24 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_default()
     }
 
-    /// A header's text; empty where there is none.
+    /// The text of a header; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Checks the status and gives the body.
+    /// Checks the status and returns the body.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
         self.json()
     }
 
-    /// Checks that this is the problem `code` with `status`, in full form, and gives it.
+    /// Checks that this is the problem `code` with `status`, in full form, and returns it.
     #[track_caller]
     pub fn expect_problem(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);

@@ -1,4 +1,4 @@
-//! Access tokens, refresh tokens and sessions: what is taken, and for how long.
+//! Access tokens, refresh tokens and sessions: which are valid, and for how long.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn tokens_that_are_not_ours_are_refused_alike() {
     let jwks = app.get("/.well-known/jwks.json").send().await.expect(200);
     let public = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["x"].as_str().unwrap()).unwrap();
     let foreign = EncodingKey::from_ed_der(&[7; 32]);
-    // The public key as a secret: the library that the server uses cannot even make it.
+    // The public key as an HMAC secret: the server's library cannot even make such a token.
     let confused = format!("{}.{payload}", encoded(&serde_json::to_value(head(Algorithm::HS256)).unwrap()));
     let mut mac = Hmac::<Sha256>::new_from_slice(&public).unwrap();
     mac.update(confused.as_bytes());
@@ -96,7 +96,7 @@ async fn tokens_end_when_their_time_is_over() {
 
     let mut tokens = refresh(&app, &ada.refresh_token).await.expect(200);
     app.get(ME).bearer(tokens["access_token"].as_str().unwrap()).send().await.expect(200);
-    // Refreshed every six days, a session lasts, and signing keys change under it; but not beyond its ninety days.
+    // Refreshed every six days, a session lasts while signing keys rotate, but not beyond its ninety days.
     for _ in 0..14 {
         clock.advance(TimeDelta::days(6));
         tokens = refresh(&app, tokens["refresh_token"].as_str().unwrap()).await.expect(200);
@@ -121,7 +121,7 @@ async fn whoever_logs_out_is_out_everywhere_at_once() {
     beside.get(ME).bearer(&ada.token).send().await.expect(200);
     app.post("/api/v1/auth/logout").bearer(&ada.token).send().await.expect(204);
     app.until_refused(ME, &ada.token).await;
-    // Without Redis the other server hears nothing, and still forgets within the second.
+    // Without Redis the other server gets no signal, and still drops its cache entry within a second.
     beside.until_refused(ME, &ada.token).await;
     refresh(&app, &ada.refresh_token).await.expect_problem(401, "invalid-refresh-token");
 }
@@ -163,7 +163,7 @@ async fn anybody_can_check_a_token_with_the_published_keys_of_any_server() {
     other.get(ME).bearer(&ada.token).send().await.expect(200);
     let token = other.log_in(&ada.email, &ada.id).await.token;
     assert_ne!(decode_header(&token).unwrap().kid, decode_header(&ada.token).unwrap().kid);
-    // With a secret of its own a server has to use its key at once; the others read it as soon as they may.
+    // With a new secret a server must use its new key at once; the others read it as soon as they may.
     let known = async {
         while app.get(ME).bearer(&token).send().await.status != 200 {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Events that start workflows, from the ingest to the end of the runs.
+//! Events that start workflows, from ingest to the end of the runs.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Room<'_> {
         request.body("application/cloudevents+json", event.to_string()).send().await.expect(202);
     }
 
-    /// The runs, once there are `count` and all of them have ended.
+    /// Waits until there are `count` runs and all have ended, and returns them.
     async fn ended(&self, count: usize) -> Vec<Value> {
         let ended = async {
             loop {
@@ -79,7 +79,7 @@ async fn two_workflows_that_trigger_each_other_come_to_an_end() {
         .await;
     }
     room.send("ping", "go").await;
-    // The sender's event and the ten that runs sent start one each; the last may not send another.
+    // The sender's event and the ten that runs have sent start a run each; the last run may not send another.
     let runs = room.ended(11).await;
     let with = |status: &str| runs.iter().filter(|run| run["status"] == status).count();
     assert_eq!((runs.len(), with("completed"), with("failed")), (11, 10, 1), "{runs:?}");

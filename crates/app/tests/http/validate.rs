@@ -1,4 +1,4 @@
-//! `tidegate workflow`: problems as `file:line:column: message`, coming ticks, and exit codes that mean something.
+//! `tidegate workflow`: problems as `file:line:column: message`, coming ticks, and exit codes.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn several_files_and_folders_are_checked_at_once() {
     assert_eq!((good.status.code(), good.stdout.len()), (Some(0), 0));
     assert_eq!(lines(&good.stderr), ["tidegate: 2 documents are valid"]);
 
-    // What cannot be read is told before anything is checked.
+    // Unreadable paths are reported before any document is checked.
     for (path, why) in [("nowhere", "cannot read"), ("empty", "holds no *.yaml, *.yml or *.json")] {
         let wrong = workflow("validate", [at("all"), at(path)]);
         assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(2), 0), "{path}");
@@ -108,10 +108,10 @@ fn coming_ticks_are_printed_without_a_server() {
         "2026-03-30T02:00:00+02:00 2026-03-30T00:00:00Z",
     ];
     assert_eq!((spring.status.code(), lines(&spring.stdout)), (Some(0), expected.map(str::to_owned).to_vec()));
-    // A tick at the time itself is among them.
+    // A tick at exactly that time is included.
     let tick = workflow("schedule", [&berlin, "--from", "2026-03-29T03:00:00+02:00", "--count", "1"]);
     assert_eq!(lines(&tick.stdout), expected[..1]);
-    // By default the next ten from now on.
+    // By default, the next ten ticks from now on.
     let now = lines(&workflow("schedule", [&berlin]).stdout);
     assert!(now.len() == 10 && now.is_sorted() && now[0].as_str() > "2026", "{now:?}");
 

@@ -54,7 +54,7 @@ async fn a_workflow_is_drafted_published_and_rolled_back() {
     let published =
         room.request(Method::POST, &format!("{one}/publish")).header("if-match", "\"2\"").send().await.expect(200);
     assert_eq!((&published["status"], &published["published_version"]), (&json!("published"), &json!(2)));
-    // What is published already stays as it is.
+    // A version that is already published stays unchanged.
     let again = room.request(Method::POST, &format!("{one}/publish")).send().await.expect(200);
     assert_eq!(again, published);
     let back =

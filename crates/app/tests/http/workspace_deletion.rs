@@ -1,4 +1,4 @@
-//! The end of a workspace: what goes on in it ends, and what it leaves is erased.
+//! The deletion of a workspace: everything in it ends, and its data is erased.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use crate::support::{TestApp, text};
 
 const PATH: &str = "/api/v1/workspaces";
 
-/// What goes on in a deleted workspace ends: what works, what waits behind it, and what would have started by itself. What the
-/// neighbour does goes on.
+/// All work in a deleted workspace ends: running work, waiting work, and what triggers would have started. The
+/// neighbour's work continues.
 #[tokio::test]
 async fn nothing_goes_on_in_a_deleted_workspace() {
     let app = TestApp::spawn().await;
@@ -59,7 +59,7 @@ async fn nothing_goes_on_in_a_deleted_workspace() {
     app.stop().await;
 }
 
-/// The worker is another process and hears no signal: what it asks the store alone keeps it from calling out.
+/// The worker is another process and gets no signal: only its reads from the store keep it from calling out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_call_begins_later_than_a_second_after_a_deletion() {
     let (address, calls) = counting_server().await;
@@ -101,7 +101,7 @@ async fn no_call_begins_later_than_a_second_after_a_deletion() {
     worker.stop().await;
 }
 
-/// A server that answers every call with nothing, and when each came.
+/// A server that gives every call an empty response and records when it came.
 async fn counting_server() -> (String, Arc<Mutex<Vec<Instant>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -120,7 +120,7 @@ async fn counting_server() -> (String, Arc<Mutex<Vec<Instant>>>) {
     (address, calls)
 }
 
-/// Where the time is over at once, a server erases what a workspace has left, and no one else's.
+/// If the delay is zero, a server erases the data of a deleted workspace at once, and no other.
 #[tokio::test]
 async fn a_deleted_workspace_is_erased_when_its_time_has_come() {
     let app = TestApp::spawn_with(&["--erase-after", "0s"]).await;

@@ -1,4 +1,4 @@
-//! Founding, naming, listing and deleting workspaces, and what is refused on the way.
+//! Creating, naming, listing and deleting workspaces, and refusals.
 
 use std::time::Duration;
 

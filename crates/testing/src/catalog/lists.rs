@@ -1,7 +1,7 @@
-//! The exceptions, each with its reason. A list may only shrink, or grow with a reason that a reviewer accepts; a name
-//! that the schema does not have is refused, so that none is left behind.
+//! Exceptions from the rules of the schema, each with its reason. A list may only shrink, or grow with a reason that a
+//! reviewer accepts. A name that the schema does not have is refused, so that no exception is left behind.
 
-/// A table without `workspace_id`: its name, the runtime roles that may touch it, and why it belongs to no workspace.
+/// Tables without `workspace_id`: the name, the runtime roles that may use it, and why it belongs to no workspace.
 pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("_sqlx_migrations", &[], "the migrator's own record"),
     ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
@@ -27,10 +27,10 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("worker", &["tidegate_engine"], "the servers that are alive"),
 ];
 
-/// Why a worker sees a table whole.
+/// Why a worker may read all rows of a table.
 const CLAIMING: &str = "a worker claims from its shard, whosever run is next";
 
-/// A tenant table that one role sees whole: its name, the role, and why.
+/// Tenant tables of which a role may read all rows: the name, the role, and why.
 pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("blocked", "tidegate_engine", CLAIMING),
     ("cron_trigger", "tidegate_engine", "to find the workflows of all workspaces whose time has come"),
@@ -54,15 +54,15 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("workspace_slot", "tidegate_engine", "to give each workspace its share of the workers"),
 ];
 
-/// A tenant table from which the engine may not erase what a deleted workspace has left, and why.
+/// Tenant tables from which the engine may not erase the rows of deleted workspaces, and why.
 pub const NOT_ERASED: &[(&str, &str)] =
     &[("usage_counter", "what was used may have to be paid; it holds counts alone")];
 
-/// Why an index leads with a shard.
+/// Why an index begins with the shard.
 const SHARD: &str = "a worker reads its shard, in the order of what is due";
 
-/// An index or key of a tenant table that leads with something else, and what it is for. Those that are unique can tell
-/// one tenant what another has, so they hold digests alone.
+/// Indexes and keys of tenant tables that do not begin with the workspace, and what they are for. A unique one could
+/// reveal to one tenant what another has, so such indexes hold only digests.
 pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("blocked_by_shard", SHARD),
     ("cron_trigger_due", "finds the workflows whose time has come"),
@@ -86,6 +86,6 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("usage_counter_by_period", "finds the counts of periods long ago"),
 ];
 
-/// A function that runs with its owner's rights, and why it is safe.
+/// Functions that run with the rights of their owner, and why that is safe.
 pub const SECURITY_DEFINER: &[(&str, &str)] =
     &[("tidegate_ensure_partitions", "makes the partitions that are due; takes nothing from its callers")];

@@ -1,4 +1,4 @@
-//! What the schema has to be for the walls between tenants to hold, read from PostgreSQL's own catalogs.
+//! Checks of the schema that tenant isolation depends on, made with PostgreSQL's catalogs.
 
 pub mod lists;
 mod rules;
@@ -33,7 +33,7 @@ pub async fn violations(connection: &mut PgConnection) -> Vec<String> {
     violations
 }
 
-/// Where the tables without `workspace_id`, and who may touch them, are not those of the list.
+/// Differences between the tables without `workspace_id`, with the roles that may use them, and the list.
 async fn tables_without_workspace(connection: &mut PgConnection) -> Vec<String> {
     let found: Vec<(String, Vec<String>)> = sqlx::query_as(rules::WITHOUT_WORKSPACE)
         .bind(RUNTIME_ROLES)
@@ -57,12 +57,12 @@ async fn tables_without_workspace(connection: &mut PgConnection) -> Vec<String> 
     violations
 }
 
-/// A description of everything in the schema `public`, for comparing what migrations leave.
+/// A description of everything in the schema `public`, to compare the results of migrations.
 pub async fn description(connection: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(rules::DESCRIPTION).fetch_all(connection).await.expect("the catalog can be read")
 }
 
-/// The tenant tables that `role` may read, partitions aside.
+/// The tenant tables that `role` may read, without partitions.
 pub async fn tenant_tables(connection: &mut PgConnection, role: &str) -> Vec<String> {
     sqlx::query_scalar(rules::TENANT_TABLES).bind(role).fetch_all(connection).await.expect("the catalog can be read")
 }

@@ -1,14 +1,14 @@
-//! The rules as queries: each gives a line for every violation.
+//! The rules as queries. Each returns one line for every violation.
 //!
-//! `$1` the runtime roles, `$2` indexes that may lead with something else, `$3` functions that may run with their
-//! owner's rights, `$4` pairs of table and role that are seen whole, `$5` tables that are not erased. A rule that needs fewer still
-//! names all five.
+//! Parameters: `$1` the runtime roles, `$2` indexes that may begin with something else, `$3` functions that may run
+//! with their owner's rights, `$4` pairs of table and role where the role may read all rows, `$5` tables that are not
+//! erased. A rule that needs fewer still names all five.
 
 /// Every rule.
 pub(super) const ALL: [&str; 11] =
     [ROW_SECURITY, POLICIES, POLICY_TEXTS, LEADS, FOREIGN_KEYS, GRANTS, VIEWS, FUNCTIONS, ROLES, GONE, ERASABLE];
 
-/// Tenant tables, and the parameters that PostgreSQL would otherwise not know the types of.
+/// A rule's query: the tenant tables, and the parameters with their types, which PostgreSQL could not infer otherwise.
 macro_rules! rule {
     ($text:literal) => {
         concat!(
@@ -28,7 +28,7 @@ const ROW_SECURITY: &str = rule!(
      where not (relrowsecurity and relforcerowsecurity)"
 );
 
-/// A partition is reached through its parent alone, so it has neither grants nor policies.
+/// A partition is used only through its parent, so it has neither grants nor policies.
 const POLICIES: &str = rule!(
     "select format('table %s: %s permissive and %s restrictive policies for %s; it has grants, so one of each', relname,
             permissive, restrictive, rolname)
@@ -48,7 +48,8 @@ const POLICIES: &str = rule!(
      where cardinality(polroles) <> 1 or 0 = any (polroles)"
 );
 
-/// A policy names the setting of its role, or the installation, which is no tenant, unless the table is listed as one that the role sees whole.
+/// A policy names the setting of its role, or the installation, which is not a tenant, unless the list says that the
+/// role may read all rows of the table.
 const POLICY_TEXTS: &str = rule!(
     "select format('policy %s on %s: %s for %s does not look at %s', p.polname, t.relname, text, r.rolname, wanted)
      from pg_policy p join tenant t on t.oid = p.polrelid join runtime r on p.polroles = array[r.oid]
@@ -62,7 +63,7 @@ const POLICY_TEXTS: &str = rule!(
        and (t.relname || ' ' || r.rolname) <> all (wholes)"
 );
 
-/// Also partitions' own indexes; one that a listed index of the parent made is as good as listed.
+/// Includes the indexes of partitions. If the parent's index is listed, those of its partitions count as listed.
 const LEADS: &str = rule!(
     "select format('index %s of %s leads with %s', i.indexrelid::regclass, t.relname,
             coalesce((select attname from pg_attribute where attrelid = t.oid and attnum = i.indkey[0]), 'an expression'))
@@ -77,7 +78,7 @@ const FOREIGN_KEYS: &str = rule!(
      where k.contype = 'f' and (t.oid is null or k.conkey[1] <> t.attnum or k.confkey[1] <> target.attnum)"
 );
 
-/// Nobody but the owner truncates, refers or makes triggers; everybody and the session's role have nothing.
+/// Only the owner may truncate, reference or create triggers. `PUBLIC` and the session's role have no rights.
 const GRANTS: &str = rule!(
     "select format('%s has %s on %s', coalesce(r.rolname, 'everybody'), g.privilege_type, c.oid::regclass)
      from pg_class c cross join lateral aclexplode(c.relacl) g left join pg_roles r on r.oid = g.grantee cross join parameters
@@ -129,7 +130,7 @@ const GONE: &str = rule!(
                        where pair = t.relname || ' ' || r.rolname and pg_get_expr(p.polqual, p.polrelid) = 'true')"
 );
 
-/// What a deleted workspace leaves is erased by the engine, from every table that is not listed.
+/// The engine may erase the rows of a deleted workspace from every table that is not listed.
 const ERASABLE: &str = rule!(
     "select format('the engine cannot erase table %s: it needs select and delete on it', relname) from tenant, parameters
      where not relispartition and relname <> all (kept)

@@ -1,4 +1,4 @@
-//! What every store of plans and usage has to do.
+//! Obligations of stores of plans and usage.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanVersion};
@@ -13,11 +13,11 @@ subject! {
     about {
         /// Plans and usage.
         billing: dyn UnitOfWork<dyn BillingTx> = store,
-        /// Where API calls are counted.
+        /// Counts API calls.
         ledger: dyn CallLedger = store,
     }
     beside {
-        /// Where events are counted.
+        /// Counts events.
         events: dyn UnitOfWork<dyn EventsTx> = store,
     }
 }
@@ -40,7 +40,7 @@ impl Subject {
     }
 }
 
-/// The first default becomes the plan, for everybody who asks at once; a later default changes nothing.
+/// The first default becomes the plan, also for concurrent callers; a later default changes nothing.
 pub async fn the_first_default_stays(subject: &Subject) {
     let asked: Vec<_> = (0..8)
         .map(|n| {
@@ -58,8 +58,8 @@ pub async fn the_first_default_stays(subject: &Subject) {
     assert_eq!(subject.plan(subject.theirs, "another").await, "another");
 }
 
-/// MUST be the count of what was committed: not of what was rolled back, refused or there before. The runs and steps of
-/// an engine are in its store's suite.
+/// MUST count what was committed, and nothing that was rolled back, refused or there before. The runs and steps of an
+/// engine are in the suite of its store.
 pub async fn usage_is_what_was_committed(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     let events = [1, 2, 3, 4].map(|n| NewEvent::emitted("/contract".into(), n.to_string(), "used".into(), 0));
@@ -80,7 +80,8 @@ pub async fn usage_is_what_was_committed(subject: &Subject) {
     }
 }
 
-/// A batch counts once however often it is written, and an older one not after a newer one; recorders do not disturb each other.
+/// A batch counts once however often it is written, and an older batch does not count after a newer one; recorders are
+/// independent.
 pub async fn a_batch_of_calls_counts_once(subject: &Subject) {
     let day = Meter::ApiCalls.period(subject.env.now()).start;
     let tomorrow = day + TimeDelta::days(1);

@@ -1,4 +1,4 @@
-//! Every method of a port is tried by the suite of that very port: one that is added without any obligation fails here.
+//! Checks that the suite of each port calls every method of the port. A method without an obligation fails here.
 
 mod ports;
 mod suite;
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use ports::Ports;
 use suite::Suite;
 
-/// Methods that obligations reach through what uses them in production.
+/// Methods that obligations call through the service that uses them in production.
 const THROUGH_A_SERVICE: [(&str, &str); 2] =
     [("PatternCounters::apply", "pattern::detection::count"), ("WorkflowRepository::add", "Workflows::create")];
 
-/// Source files below `folder`, in no order.
+/// Source files below `folder`, unsorted.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
     let all = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
@@ -26,7 +26,7 @@ fn parsed(file: &Path) -> syn::File {
     syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// The sources below some folders of `crates/`.
+/// The parsed sources below some folders of `crates/`.
 fn sources(folders: &[&str]) -> Vec<syn::File> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     folders.iter().flat_map(|folder| files(&crates.join(folder))).map(|file| parsed(&file)).collect()
@@ -69,7 +69,7 @@ fn every_method_of_a_port_is_tried_by_its_own_suite() {
     assert_eq!(missing, known, "methods that no obligation tries, beside those that are known");
 }
 
-/// What a suite with this body of a case tries of two ports that both have a method `keep`.
+/// The methods that count as tried in a suite with this body, for two ports that both have a method `keep`.
 fn tried(body: &str) -> Vec<String> {
     let declared = "
         pub trait Boxes { fn keep(&mut self); }

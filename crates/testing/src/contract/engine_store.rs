@@ -1,4 +1,4 @@
-//! What every store of the engine has to hold.
+//! Obligations of the engine's store.
 
 mod claiming;
 mod committing;
@@ -33,17 +33,17 @@ subject! {
     about {
         /// The store.
         engine: dyn EngineStore = engine,
-        /// Where operators find what was set aside.
+        /// Lists the runs in quarantine for operators.
         quarantine: dyn QuarantineDirectory = store,
     }
     beside {
-        /// Where runs come from, and what callers see and want of them.
+        /// Starts runs, and reads and requests what callers do.
         world: dyn EngineWorld = store,
     }
 }
 
 impl Subject {
-    /// A new run, ready.
+    /// Adds a run, which is ready.
     async fn run(&self, workspace: WorkspaceId, concurrency: Option<(&str, u32)>) -> RunKey {
         let workflow = WorkflowId::from_uuid(workspace.as_uuid());
         let concurrency = concurrency.map(|(key, limit)| (key.to_owned(), limit));
@@ -52,28 +52,28 @@ impl Subject {
         RunKey { workspace, run: run.id }
     }
 
-    /// Asks for the end of a run.
+    /// Requests the cancellation of a run.
     async fn cancel(&self, key: RunKey) {
         self.world.cancel(key, self.env.now()).await;
     }
 
-    /// How callers see the run.
+    /// The status of the run for callers.
     async fn status(&self, key: RunKey) -> RunStatus {
         self.world.status(key).await
     }
 
-    /// The names of its transitions.
+    /// The names of the transitions of a run.
     async fn history(&self, key: RunKey) -> Vec<String> {
         self.world.history(key).await.iter().map(|record| record.transition.kind().to_owned()).collect()
     }
 
-    /// How many runs and steps a workspace has used, in the month of [`at`].
+    /// The number of runs and steps that a workspace has used in the month of [`at`].
     async fn used(&self, workspace: WorkspaceId) -> [i64; 2] {
         self.world.used(workspace, at(0)).await
     }
 }
 
-/// A run that began just now and waits for the engine.
+/// A new run that waits for the engine.
 #[must_use]
 pub fn new_run(env: &Environment, workflow: WorkflowId) -> NewRun {
     NewRun {
@@ -91,7 +91,7 @@ pub fn new_run(env: &Environment, workflow: WorkflowId) -> NewRun {
 }
 
 const TTL: Duration = Duration::from_secs(60);
-/// A lease that ends with the moment in which it is given.
+/// The duration of a lease that expires at once.
 const INSTANT: Duration = Duration::ZERO;
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -102,7 +102,7 @@ fn worker(n: u128) -> WorkerId {
     WorkerId(Uuid::from_u128(n))
 }
 
-/// A worker of a test, with its shards.
+/// A worker in a test, with its shards.
 struct Hand<'a> {
     subject: &'a Subject,
     scope: SystemScope,
@@ -123,7 +123,7 @@ impl<'a> Hand<'a> {
         held
     }
 
-    /// What there is to do in all its shards, of the two workspaces, with timers from `timers_after` on and before `until`.
+    /// The work in all its shards for the two workspaces, with timers from `timers_after` on and before `until`.
     async fn look(&self, timers_after: Option<DateTime<Utc>>, until: DateTime<Utc>) -> Outlook {
         let shards: Vec<ShardId> = self.tenures.iter().map(|tenure| tenure.shard).collect();
         let mut outlook = self.subject.engine.look(&self.scope, &shards, timers_after, until).await.expect("looks");
@@ -166,7 +166,7 @@ fn ended(seq: u32) -> TransitionRecord {
     record(seq, Transition::RunEnded { status: RunStatus::Completed, outputs: json!({"a": 1}), error: None })
 }
 
-/// A commit of these transitions for a claimed run, which goes on.
+/// A commit of these transitions for a claimed run, which continues.
 fn step(run: &ClaimedRun, from_seq: u32, records: Vec<TransitionRecord>) -> RunCommit {
     RunCommit {
         tenure: run.tenure,

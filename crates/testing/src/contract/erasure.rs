@@ -1,4 +1,4 @@
-//! What every store that erases deleted workspaces has to do.
+//! Obligations of stores that erase deleted workspaces.
 
 use chrono::TimeDelta;
 use tidegate_engine::erasure::{ErasureOutlook, WorkspaceErasure};
@@ -16,9 +16,9 @@ subject! {
         erasure: dyn WorkspaceErasure = store,
     }
     beside {
-        /// Where workspaces are deleted.
+        /// Deletes workspaces.
         tenancy: dyn UnitOfWork<dyn TenancyTx> = store,
-        /// Something that they have.
+        /// Adds rows to workspaces.
         events: dyn UnitOfWork<dyn EventsTx> = store,
     }
 }
@@ -32,7 +32,7 @@ impl Subject {
         tx.commit().await.expect("it commits");
     }
 
-    /// What waits, of the two workspaces.
+    /// The pending erasures of the two workspaces.
     async fn outlook(&self) -> ErasureOutlook {
         let mut outlook =
             self.erasure.outlook(&system_scope(), self.env.now(), 1_000).await.expect("what waits is read");
@@ -40,7 +40,7 @@ impl Subject {
         outlook
     }
 
-    /// Erases the whole of a workspace in slices of `rows`, and says how many rows it had.
+    /// Erases a whole workspace in slices of `rows`, and returns how many rows it had.
     async fn erase(&self, workspace: WorkspaceId, rows: u32) -> u64 {
         let mut erased = 0;
         for table in self.erasure.tables(&system_scope()).await.expect("tables are read") {
@@ -63,7 +63,7 @@ impl Subject {
     }
 }
 
-/// A deletion is known as soon as it is committed, and of that workspace alone.
+/// A deletion is known as soon as it is committed, and for that workspace alone.
 pub async fn a_deletion_is_known_at_once(subject: &Subject) {
     let both = [subject.ours, subject.theirs];
     let deleted = subject.erasure.deleted(&system_scope(), &both).await.expect("deletions are read");
@@ -75,7 +75,7 @@ pub async fn a_deletion_is_known_at_once(subject: &Subject) {
     assert!(deleted.is_empty(), "who is not asked about is not told of");
 }
 
-/// Neither what is alive nor what still waits is erased.
+/// Neither a live workspace is erased, nor a deleted one before its time.
 pub async fn nothing_is_erased_before_its_time(subject: &Subject) {
     subject.delete(subject.ours, TimeDelta::days(30)).await;
     let before = subject.outlook().await;
@@ -93,7 +93,7 @@ pub async fn nothing_is_erased_before_its_time(subject: &Subject) {
     assert_eq!(subject.outlook().await.due, [subject.ours]);
 }
 
-/// Slices together take everything of one workspace, and nothing of another.
+/// The slices together erase everything of one workspace, and nothing of another.
 pub async fn slices_take_one_workspaces_rows(subject: &Subject) {
     for scope in [subject.scope(), subject.foreign()] {
         subject.add_to(&*subject.events, &scope, &plains(1..=25)).await;
@@ -111,7 +111,7 @@ pub async fn slices_take_one_workspaces_rows(subject: &Subject) {
     assert!(deleted.is_empty(), "nothing tells of it any more");
 }
 
-/// A workspace that cannot be erased waits, and is seen to.
+/// A workspace whose erasure fails waits for its next attempt, and is counted as failed.
 pub async fn what_cannot_be_erased_waits(subject: &Subject) {
     subject.delete(subject.ours, TimeDelta::zero()).await;
     let failed = subject.outlook().await.failed;

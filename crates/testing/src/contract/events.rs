@@ -1,4 +1,4 @@
-//! What every store of events has to do.
+//! Obligations of stores of events.
 
 mod adding;
 mod reading;
@@ -14,11 +14,11 @@ pub use reading::*;
 
 subject! {
     about {
-        /// Adds and lists.
+        /// Adds and lists events.
         events: dyn UnitOfWork<dyn EventsTx> = store,
-        /// Reads behind the insert.
+        /// Reads the event feed.
         feed: dyn UnitOfWork<dyn FeedTx> = store,
-        /// Finds work.
+        /// Finds workspaces whose consumer is behind.
         backlog: dyn EventBacklog = store,
     }
 }
@@ -52,7 +52,7 @@ impl Subject {
     }
 }
 
-/// An event with this `id` and nothing that is not required.
+/// An event with this `id` and only the required attributes.
 fn plain(id: impl Into<String>) -> NewEvent {
     let mut event = NewEvent::emitted("/contract".into(), id.into(), "thing.happened".into(), 0);
     event.extensions.clear();

@@ -1,4 +1,4 @@
-//! What every store of jobs has to hold.
+//! Obligations of stores of jobs.
 
 mod enqueueing;
 mod keeping;
@@ -26,22 +26,22 @@ pub use running::*;
 
 subject! {
     about {
-        /// Where the runner finds jobs.
+        /// The store of the job runner.
         jobs: dyn JobStore = engine,
         /// The jobs of a workspace.
         workspaces: dyn UnitOfWork<dyn JobsTx> = store,
         /// The jobs of the installation.
         installation: dyn UnitOfWork<dyn InstallationJobsTx, SystemScope> = store,
-        /// Dead jobs of everybody.
+        /// Dead jobs of all workspaces.
         dead: dyn DeadJobs = store,
     }
     beside {
-        /// Who owns the shards.
+        /// Ownership of the shards.
         engine: dyn EngineStore = engine,
     }
 }
 
-/// What the jobs of these cases are given.
+/// The payload of the jobs in these cases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note(String);
 
@@ -49,7 +49,7 @@ impl JobPayload for Note {
     const KIND: &'static str = "test.note";
 }
 
-/// Another kind.
+/// Another kind of job.
 #[derive(Debug, Serialize, Deserialize)]
 struct Other;
 
@@ -105,7 +105,7 @@ impl Subject {
     }
 }
 
-/// A worker of a test, with its shards.
+/// A worker in a test, with its shards.
 struct Hand<'a> {
     subject: &'a Subject,
     scope: SystemScope,

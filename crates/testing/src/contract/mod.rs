@@ -1,13 +1,13 @@
-//! Contract suites: one function per obligation of a port, run against every adapter of it.
+//! Contract suites: one function for each obligation of a port, run against every adapter of the port.
 //!
-//! To add an obligation of a store, write a `pub async fn` that takes its suite's `Subject`: the macro `obligations!` lists
-//! all of them, written by `build.rs` from these sources, so it runs on every kind of PostgreSQL. One that an embedded
-//! PostgreSQL cannot be held to has the reason in its documentation, on a line that begins with `Served only:`. A method of
-//! a port counts as tried where the suite that is about that port calls it on a value of it, see `coverage`.
+//! To add an obligation of a store, write a `pub async fn` that takes its suite's `Subject`. The macro `obligations!`,
+//! which `build.rs` writes from these sources, then runs it on every kind of PostgreSQL. If an embedded PostgreSQL
+//! cannot be held to it, give the reason on a doc line that begins with `Served only:`. A method of a port counts as
+//! tried if the suite of that port calls it on a value of the port; see `coverage`.
 //!
-//! Write an obligation so that cases can share a store, because starting an embedded PostgreSQL takes longer than trying
-//! one: it touches the two workspaces of its subject alone, and where a port shows all workspaces it looks at those two.
-//! And write it for one connection: it waits for no second transaction while it holds one.
+//! Obligations share a store, because starting an embedded PostgreSQL takes longer than running one. So an obligation
+//! uses only the two workspaces of its subject, and looks only at those two if a port shows all workspaces. It must
+//! work with a single connection: it must not wait for a second transaction while it holds one.
 
 #[cfg(test)]
 mod coverage;

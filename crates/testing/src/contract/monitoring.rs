@@ -1,4 +1,4 @@
-//! What every store has to tell of the whole installation.
+//! Obligations of the metrics of the whole installation.
 
 use chrono::{DateTime, TimeDelta};
 use tidegate_billing::{CallCount, CallLedger};
@@ -18,13 +18,13 @@ subject! {
         figures: dyn InstallationFigures = store,
     }
     beside {
-        /// Where runs are kept.
+        /// Adds runs.
         runs: dyn UnitOfWork<dyn RunsTx> = store,
-        /// Where events are kept and followed.
+        /// Adds events.
         events: dyn UnitOfWork<dyn EventsTx> = store,
-        /// The same with cursors.
+        /// Moves cursors of consumers.
         feed: dyn UnitOfWork<dyn FeedTx> = store,
-        /// Where API calls are counted.
+        /// Counts API calls.
         ledger: dyn CallLedger = store,
     }
 }
@@ -46,7 +46,7 @@ fn three_events() -> [NewEvent; 3] {
     [1, 2, 3].map(|n| NewEvent::emitted("/contract".into(), n.to_string(), "counted".into(), 0))
 }
 
-/// MUST count for each consumer what it has not read, and name one that has read everything.
+/// MUST count for each consumer the events that it has not read, and include a consumer that has read everything.
 pub async fn a_backlog_is_what_a_consumer_has_not_read(subject: &Subject) {
     let before = subject.queues().await;
     assert_eq!(before.backlogs.iter().map(|backlog| backlog.consumer).collect::<Vec<_>>(), CONSUMERS);
@@ -63,7 +63,7 @@ pub async fn a_backlog_is_what_a_consumer_has_not_read(subject: &Subject) {
     assert_eq!((more(0), more(1)), ((0, 0), (1, 3)));
 }
 
-/// A run that nobody has claimed is in the queue, with the time at which it was started.
+/// A run that has not been claimed is in the queue, with the time at which it was started.
 pub async fn a_ready_run_has_its_age(subject: &Subject) {
     let before = subject.queues().await;
     let run = new_run(&subject.env, WorkflowId::generate(&subject.env));
@@ -77,7 +77,7 @@ pub async fn a_ready_run_has_its_age(subject: &Subject) {
     assert_eq!(after.oldest_ready, Some(before.oldest_ready.map_or(started, |oldest| oldest.min(started))));
 }
 
-/// MUST add up what the workspaces have used in their periods.
+/// MUST add up the usage of the workspaces in their periods.
 pub async fn usage_adds_up(subject: &Subject) {
     let before = subject.totals().await;
     assert!(before.workspaces >= 2, "{before:?}");

@@ -1,4 +1,4 @@
-//! What every store of patterns and suggestions has to do.
+//! Obligations of stores of patterns and suggestions.
 
 mod counting;
 mod isolation;
@@ -70,7 +70,7 @@ impl Subject {
         self.add_to(&*self.events, scope, events).await;
     }
 
-    /// Counts everything, `chunk` events at a time.
+    /// Runs detection over all events, `chunk` events at a time.
     async fn detect(&self, scope: &WorkspaceScope, chunk: u32) {
         let detection = self.detection(chunk);
         while detection.step(scope).await.expect("a chunk is counted").more {}
@@ -114,7 +114,7 @@ impl Subject {
     }
 }
 
-/// The moment from which the events of a case count their seconds.
+/// The time from which the events of a case count their seconds.
 fn start() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(18_000)
 }
@@ -142,7 +142,7 @@ fn together(name: &str, times: i64, a: &str, b: &str) -> Vec<NewEvent> {
     (0..times).flat_map(session).collect()
 }
 
-/// What many people do over many weeks, somewhat at random, always the same for the same `seed`.
+/// Random activity of many people over many weeks, reproducible by `seed`.
 fn history(seed: u64, length: usize) -> Vec<NewEvent> {
     let mut state = seed;
     let mut below = |n: u64| {
@@ -153,7 +153,7 @@ fn history(seed: u64, length: usize) -> Vec<NewEvent> {
     while events.len() < length {
         let session = format!("s{}", events.len());
         let actor = format!("person-{}", below(4));
-        // Coarse times, so that sessions touch and ties come up.
+        // Coarse times, so that there are sessions that touch, and ties.
         let second = below(4_000) * 150;
         let size = if below(60) == 0 { 101 } else { 1 + below(6) };
         for n in 0..size {

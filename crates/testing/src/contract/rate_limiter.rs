@@ -1,4 +1,4 @@
-//! What every rate limiter does. Keys are named by the caller, so that suites can share a store.
+//! Obligations of rate limiters. The caller names the keys, so that suites can share a store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tidegate_kernel::{RateKey, RateLimit, RateLimiter};
 
 use crate::TestClock;
 
-/// A limiter, and how its time passes.
+/// A limiter and its clock.
 pub struct RateLimiterCase {
     /// The limiter.
     pub limiter: Arc<dyn RateLimiter>,
-    /// The clock that it goes by; `None` where its time passes by itself.
+    /// The clock that it uses; `None` if it uses real time.
     pub clock: Option<Arc<TestClock>>,
-    /// What makes this suite's keys its own.
+    /// A prefix that makes the keys of this suite unique.
     pub run: String,
 }
 
@@ -27,7 +27,7 @@ impl RateLimiterCase {
         RateKey::new(name, self.run.as_str())
     }
 
-    /// MUST allow exactly `n`, also where many ask at once.
+    /// MUST allow exactly `n` requests, also concurrent ones.
     pub async fn exactly_n_of_many_at_once_pass(&self) {
         let (key, limit) = (self.key("contract-many"), limit(16, Duration::from_secs(3600)));
         let asking: Vec<_> = (0..64)
@@ -43,7 +43,7 @@ impl RateLimiterCase {
         assert_eq!(allowed, 16);
     }
 
-    /// MUST say what is left, down to nothing, and when the window ends.
+    /// MUST return what remains, down to 0, and when the window ends.
     pub async fn each_answer_says_what_is_left(&self) {
         let (key, limit) = (self.key("contract-left"), limit(3, Duration::from_secs(3600)));
         for left in [2, 1, 0] {
@@ -55,7 +55,7 @@ impl RateLimiterCase {
         assert!(!refused.allowed && refused.remaining == 0 && refused.reset_after <= limit.period, "{refused:?}");
     }
 
-    /// MUST keep keys apart: other subjects, and other names of the same subject.
+    /// MUST count keys separately: other subjects, and other names with the same subject.
     pub async fn keys_are_counted_apart(&self) {
         let limit = limit(1, Duration::from_secs(3600));
         assert!(self.limiter.check(&self.key("contract-apart"), limit).await.allowed);
@@ -64,13 +64,13 @@ impl RateLimiterCase {
         assert!(!self.limiter.check(&self.key("contract-apart"), limit).await.allowed);
     }
 
-    /// MUST give the whole limit again after the window, and MUST NOT count or lengthen it by what was refused.
+    /// MUST allow the whole limit again after the window. A refused request MUST NOT count or lengthen the window.
     pub async fn the_window_ends_whatever_was_refused(&self) {
         let period = if self.clock.is_some() { Duration::from_secs(60) } else { Duration::from_millis(200) };
         let (key, limit) = (self.key("contract-window"), limit(2, period));
         assert!(self.limiter.check(&key, limit).await.allowed);
         assert!(self.limiter.check(&key, limit).await.allowed);
-        // By the window's end, and not a period after the last refusal, there is room again.
+        // There is room again at the end of the window, not a period after the last refusal.
         loop {
             let decision = self.limiter.check(&key, limit).await;
             if decision.allowed {
@@ -84,7 +84,7 @@ impl RateLimiterCase {
         }
     }
 
-    /// All of the above.
+    /// Runs all of the above.
     pub async fn check_all(&self) {
         self.exactly_n_of_many_at_once_pass().await;
         self.each_answer_says_what_is_left().await;

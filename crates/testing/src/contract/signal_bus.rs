@@ -1,8 +1,8 @@
-//! What every signal bus does. `here` and `there` are two ends of it: the same value, or two processes' own.
+//! Obligations of signal buses. `here` and `there` are two ends of a bus: the same value, or those of two processes.
 
 use tidegate_kernel::{Received, Signal, SignalBus, SignalStream, Topic};
 
-/// The next signal; told that some were missed, goes on.
+/// The next signal, without reports of missed ones.
 async fn next(stream: &mut Box<dyn SignalStream>) -> Signal {
     loop {
         match stream.next().await.expect("the bus has not ended") {
@@ -12,7 +12,7 @@ async fn next(stream: &mut Box<dyn SignalStream>) -> Signal {
     }
 }
 
-/// Publishes until it is heard on the other end: what connects them may still be on its way up.
+/// Publishes until the other end receives a signal: the connection may not be open yet.
 pub async fn connect(here: &dyn SignalBus, there: &dyn SignalBus) {
     let mut stream = there.subscribe(&[Topic::WorkReady]);
     loop {
@@ -24,7 +24,7 @@ pub async fn connect(here: &dyn SignalBus, there: &dyn SignalBus) {
     }
 }
 
-/// MUST deliver what one publisher sends in its order, to every listener, on both ends.
+/// MUST deliver the signals of one publisher in order, to every listener, on both ends.
 pub async fn everybody_hears_a_publisher_in_its_order(here: &dyn SignalBus, there: &dyn SignalBus) {
     connect(here, there).await;
     let topics = [Topic::SessionRevoked];
@@ -39,7 +39,7 @@ pub async fn everybody_hears_a_publisher_in_its_order(here: &dyn SignalBus, ther
     }
 }
 
-/// MUST deliver nothing of topics that were not asked for.
+/// MUST NOT deliver signals of topics without a subscription.
 pub async fn other_topics_are_not_heard(here: &dyn SignalBus, there: &dyn SignalBus) {
     connect(here, there).await;
     let mut stream = there.subscribe(&[Topic::ApiKeyRevoked, Topic::WorkspaceChanged]);
@@ -50,7 +50,7 @@ pub async fn other_topics_are_not_heard(here: &dyn SignalBus, there: &dyn Signal
     assert_eq!(next(&mut stream).await.topic, Topic::WorkspaceChanged);
 }
 
-/// MUST answer `Missed` to a listener that was too slow, and go on with what came last; MUST NOT wait for it.
+/// MUST send `Missed` to a listener that was too slow, and continue with the latest signals; MUST NOT wait for it.
 pub async fn a_slow_listener_is_told_that_it_missed_some(bus: &dyn SignalBus) {
     let mut stream = bus.subscribe(&[Topic::EventsIngested]);
     for n in 0..10_000 {

@@ -1,4 +1,4 @@
-//! Where an obligation is tried.
+//! The environment in which an obligation is run.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::TestDatabase;
 use crate::clock::{TestClock, test_clock};
 use crate::scope::workspace_scope;
 
-/// What a case knows beside the ports that it tries: the time, and two workspaces that have nothing.
+/// What a case has besides the ports under test: a clock, and two empty workspaces.
 #[derive(Debug, Clone)]
 pub struct Scene {
-    /// The time, which ticks with every reading.
+    /// A clock that ticks at every reading.
     pub clock: Arc<TestClock>,
-    /// The midnight before the scene was set.
+    /// The midnight before the scene began.
     pub midnight: DateTime<Utc>,
-    /// That clock's time, and randomness.
+    /// An environment with that clock and random numbers.
     pub env: Environment,
     /// The workspace that an obligation is about.
     pub ours: WorkspaceId,
-    /// Another tenant.
+    /// The workspace of another tenant.
     pub theirs: WorkspaceId,
 }
 
@@ -37,7 +37,7 @@ impl Scene {
         workspace_scope(self.theirs)
     }
 
-    /// Whether this is one of the two workspaces, for what shows those of everybody.
+    /// Whether this is one of the two workspaces, to filter results for all workspaces.
     pub(super) fn knows(&self, workspace: WorkspaceId) -> bool {
         [self.ours, self.theirs].contains(&workspace)
     }
@@ -49,7 +49,7 @@ impl Scene {
         Addition { received_at: self.env.now(), salt, allowance, events: events.iter().collect() }
     }
 
-    /// Adds events, for what reads behind them.
+    /// Adds events for consumers to read.
     pub(super) async fn add_to(
         &self,
         store: &dyn UnitOfWork<dyn EventsTx>,
@@ -62,8 +62,8 @@ impl Scene {
     }
 }
 
-/// The ports of a suite, each by the name of what is asked of it, and with what implements it on PostgreSQL: those that
-/// the suite is about, whose methods it has to try, and those beside them, through which it sets up what it needs.
+/// Declares the ports of a suite, each with a field name and with its implementation on PostgreSQL: those under test,
+/// whose methods the suite must call, and those beside them, through which it sets up what it needs.
 macro_rules! subject {
     (
         about { $($(#[$about:meta])* $port:ident: $kind:ty = $source:ident,)* }
@@ -74,7 +74,7 @@ macro_rules! subject {
         pub struct Subject {
             $($(#[$about])* pub $port: std::sync::Arc<$kind>,)*
             $($($(#[$beside])* pub $other: std::sync::Arc<$sort>,)*)?
-            /// The time and the two workspaces.
+            /// The clock and the two workspaces.
             pub scene: $crate::contract::Scene,
         }
 
@@ -100,14 +100,14 @@ macro_rules! subject {
 
 pub(super) use subject;
 
-/// PostgreSQL with a scene.
+/// A PostgreSQL store with a scene.
 #[derive(Debug, Clone)]
 pub struct Stage {
     /// Every repository.
     pub store: Arc<PgStore>,
     /// The engine's store, on the same connections.
     pub engine: Arc<PgEngineStore>,
-    /// The time, which the store goes by too, and two workspaces.
+    /// The clock, which the store uses too, and two workspaces.
     pub scene: Scene,
 }
 
@@ -122,7 +122,7 @@ impl Stage {
         Self { store, engine, scene: Scene { clock, midnight, env, ours, theirs } }
     }
 
-    /// Tries one obligation, with two workspaces of its own and at the present time.
+    /// Runs one obligation, with two new workspaces and the clock at the present time.
     pub async fn fulfil<S: From<Self>, F: AsyncFnOnce(&S)>(&self, obligation: F) {
         self.scene.clock.set(test_clock().1.now());
         let mut stage = self.clone();

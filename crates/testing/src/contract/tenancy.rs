@@ -1,4 +1,4 @@
-//! What every store of tenancy has to do: the directory, a person's own, and what belongs to a workspace.
+//! Obligations of stores of tenancy: the directory, what a person owns, and what belongs to a workspace.
 
 mod directory;
 mod idempotency;
@@ -27,23 +27,23 @@ pub use workspaces::*;
 
 subject! {
     about {
-        /// People and log-ins.
+        /// People and login sessions.
         directory: Directory = store,
-        /// What is a person's own.
+        /// What a person owns.
         personal: Personal = store,
         /// What belongs to a workspace.
         tenancy: Tenancy = store,
-        /// Mails that are kept.
+        /// Stored mails.
         outbox: dyn MailOutbox = store,
-        /// Keys of requests in a workspace.
+        /// Idempotency keys in a workspace.
         idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
-        /// Keys of requests of a person in no workspace.
+        /// Idempotency keys of a person outside of workspaces.
         own_idempotency: dyn UnitOfWork<dyn IdempotencyTx, PersonScope> = store,
     }
 }
 
 impl Subject {
-    /// `text`, as no other case on the same database has it.
+    /// `text` made unique among the cases on the same database.
     fn own(&self, text: &str) -> String {
         format!("{}-{text}", self.ours.as_uuid().simple())
     }
@@ -56,7 +56,7 @@ impl Subject {
         Digest::of(&self.own(text))
     }
 
-    /// Now, as stores keep it.
+    /// The present time, rounded as stores round it.
     fn now(&self) -> DateTime<Utc> {
         self.env.now().trunc_subsecs(6)
     }
@@ -73,7 +73,7 @@ impl Subject {
         self.tenancy.begin(&workspace_scope(workspace)).await.expect("a transaction begins")
     }
 
-    /// A person in the directory.
+    /// Adds a person to the directory.
     async fn person(&self, address: &str) -> Person {
         let person = self.unknown(address);
         let mut tx = self.directory().await;
@@ -114,7 +114,7 @@ impl Subject {
         }
     }
 
-    /// A workspace with an owner.
+    /// Creates a workspace with an owner.
     async fn workspace(&self, slug: &str, owner: UserId) -> Workspace {
         let workspace = self.new_workspace(slug);
         let mut tx = self.tenancy(workspace.id).await;

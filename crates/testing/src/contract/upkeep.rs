@@ -1,4 +1,5 @@
-//! What every store that removes old records has to do. The cases reach far back, so that they leave other cases' records alone.
+//! Obligations of stores that remove expired records. The cases use times far in the past, so that they leave the
+//! records of other cases alone.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -21,17 +22,17 @@ subject! {
         upkeep: dyn Upkeep = store,
     }
     beside {
-        /// Log-ins and account events.
+        /// Login sessions and account events.
         directory: Directory = store,
-        /// Where API calls are counted.
+        /// Counts API calls.
         ledger: dyn CallLedger = store,
-        /// What was used.
+        /// Usage.
         billing: dyn UnitOfWork<dyn BillingTx> = store,
-        /// Keys of runs.
+        /// Deduplication keys of runs.
         runs: dyn UnitOfWork<dyn RunsTx> = store,
-        /// Mails that are kept.
+        /// Stored mails.
         outbox: dyn MailOutbox = store,
-        /// Keys of requests.
+        /// Idempotency keys.
         idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
     }
 }
@@ -55,7 +56,8 @@ impl Subject {
     }
 }
 
-/// A log-in goes with its refresh tokens when it has been over for long enough: revoked or run out, whichever came first.
+/// A session is removed with its refresh tokens when it has been revoked or expired for long enough, whichever came
+/// first.
 pub async fn ended_sessions_are_removed(subject: &Subject) {
     let old = subject.years_ago(10);
     let own = |text: &str| format!("{}-{text}", subject.ours.as_uuid().simple());
@@ -95,7 +97,7 @@ pub async fn ended_sessions_are_removed(subject: &Subject) {
     }
 }
 
-/// Account events are removed by their age.
+/// Account events are removed by age.
 pub async fn old_account_events_are_removed(subject: &Subject) {
     for years in [12, 11] {
         subject.clock.set(subject.years_ago(years));
@@ -110,7 +112,7 @@ pub async fn old_account_events_are_removed(subject: &Subject) {
     assert_eq!(subject.remove(Expired::AccountEvents, before + TimeDelta::days(2), 10).await, 1);
 }
 
-/// Usage is removed by its period, whosever it is.
+/// Usage is removed by its period, in all workspaces.
 pub async fn old_usage_is_removed(subject: &Subject) {
     let (old, young) = (subject.years_ago(10), subject.years_ago(9));
     let (ours, theirs) = (subject.ours, subject.theirs);
@@ -123,7 +125,7 @@ pub async fn old_usage_is_removed(subject: &Subject) {
     assert_eq!(subject.used(ours, young).await, 3);
 }
 
-/// Keys of runs are forgotten by their age, whosever they are.
+/// Deduplication keys are removed by age, in all workspaces.
 pub async fn old_dedupe_keys_are_forgotten(subject: &Subject) {
     let workflow = WorkflowId::generate(&subject.env);
     let now = subject.env.now();
@@ -146,7 +148,7 @@ pub async fn old_dedupe_keys_are_forgotten(subject: &Subject) {
     }
 }
 
-/// Mails that were kept are removed by their age.
+/// Stored mails are removed by age.
 pub async fn kept_mails_are_removed(subject: &Subject) {
     let mail = Mail {
         to: Email::new("ada@example.org").expect("an address"),
@@ -166,7 +168,7 @@ pub async fn kept_mails_are_removed(subject: &Subject) {
     assert_eq!(subject.remove(Expired::KeptMails, before + TimeDelta::days(2), 10).await, 1);
 }
 
-/// Answers are removed when they are not kept any more, whosever they are.
+/// Stored responses are removed when they expire, in all workspaces.
 pub async fn answers_are_removed_when_their_time_is_over(subject: &Subject) {
     let (key, request) = (IdempotencyKey([3; 32]), Fingerprint([4; 32]));
     let user = UserId::generate(&subject.env);
@@ -186,7 +188,7 @@ pub async fn answers_are_removed_when_their_time_is_over(subject: &Subject) {
     assert_eq!(claim(subject.theirs, old + TimeDelta::days(30)).await, Claim::InFlight);
 }
 
-/// Partitions are made ahead, once.
+/// Partitions are created ahead of time, each once.
 pub async fn partitions_are_there_ahead(subject: &Subject) {
     subject.upkeep.ensure_partitions(&system_scope()).await.expect("partitions are made");
     assert_eq!(subject.upkeep.ensure_partitions(&system_scope()).await.expect("partitions are made"), 0);

@@ -1,4 +1,4 @@
-//! What every store of workflows, of their triggers and of their runs has to do.
+//! Obligations of stores of workflows, their triggers and their runs.
 
 mod checking;
 mod keeping;
@@ -33,11 +33,11 @@ pub use triggering::*;
 
 subject! {
     about {
-        /// Keeps workflows.
+        /// Workflows.
         workflows: dyn UnitOfWork<dyn WorkflowsTx> = store,
-        /// Keeps runs.
+        /// Runs.
         runs: dyn UnitOfWork<dyn RunsTx> = store,
-        /// Keeps triggers.
+        /// Triggers.
         triggers: dyn UnitOfWork<dyn TriggersTx> = store,
         /// Finds triggers that are due.
         due: dyn DueTriggers = store,
@@ -45,7 +45,7 @@ subject! {
     beside {
         /// Adds events.
         events: dyn UnitOfWork<dyn EventsTx> = store,
-        /// Lets events be followed.
+        /// Follows the event feed.
         following: dyn UnitOfWork<dyn EventTriggersTx> = store,
         /// Reads the audit log.
         tenancy: Tenancy = store,
@@ -69,7 +69,7 @@ impl Subject {
         FollowEvents::new(self.following.clone(), self.trigger_service())
     }
 
-    /// Sets the clock to `time` after the last midnight, since partitions are made around the present.
+    /// Sets the clock to `time` after the last midnight. There are partitions only around the present.
     fn at(&self, time: &str) {
         self.clock.set(self.moment(time));
     }
@@ -81,7 +81,7 @@ impl Subject {
         self.midnight + TimeDelta::seconds(seconds)
     }
 
-    /// A workflow of one transform, with further lines of YAML.
+    /// Creates a workflow with one transform, and with further lines of YAML.
     async fn create(&self, scope: &WorkspaceScope, name: &str, lines: &str) -> WorkflowDetails {
         self.service().create(scope, document(name, lines)).await.expect("the workflow is created")
     }

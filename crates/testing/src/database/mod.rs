@@ -1,8 +1,8 @@
-//! A database for each test: a copy of one that was migrated once, dropped at the end.
+//! A database for each test: a copy of a migrated template, dropped at the end.
 //!
-//! `cargo xtask test` starts a PostgreSQL and names it in `TIDEGATE_TEST_DATABASE_URL`. The first test that needs it
-//! makes a template, named after the migrations; every test, in whichever process, copies the template, which is far
-//! quicker than migrating again.
+//! `cargo xtask test` starts a PostgreSQL and gives its address in `TIDEGATE_TEST_DATABASE_URL`. The first test that
+//! needs it creates a template, named after the migrations. Every test, in any process, copies the template, which is
+//! far faster than migrating again.
 
 mod template;
 
@@ -21,7 +21,7 @@ use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
 
 use self::template::ensure_template;
 
-/// The login that a server would have: no rights of its own, a member of the runtime roles.
+/// The login of a server: it has no rights of its own and is a member of the runtime roles.
 const LOGIN: &str = "tidegate_test_login";
 
 /// A database of one test, dropped with this value.
@@ -32,11 +32,11 @@ pub struct TestDatabase {
     admin_url: String,
 }
 
-/// Where the database lives.
+/// The PostgreSQL of the database.
 enum Home {
-    /// In a PostgreSQL that many tests share.
+    /// A server that many tests share.
     Served { cluster: Box<PgConnectOptions>, name: String },
-    /// In this process, for as long as this value is held.
+    /// Embedded in this process, for as long as this value lives.
     Embedded(#[expect(dead_code, reason = "it is only held")] Box<dyn Any + Send + Sync>),
 }
 
@@ -58,15 +58,15 @@ impl TestDatabase {
         Self::create(cluster, admin, &template).await
     }
 
-    /// A database without any migration, in a cluster that may have the roles already.
+    /// A database without any migration, in a cluster that may already have the roles.
     pub async fn empty() -> Self {
         let cluster = cluster();
         let admin = connect(&cluster).await;
         Self::create(cluster, admin, "template0").await
     }
 
-    /// The database of an embedded PostgreSQL at `url`, with every migration applied. `postgres` is what keeps it up;
-    /// this crate does not name it, so that its dependents need not build it.
+    /// The database of an embedded PostgreSQL at `url`, with every migration applied. `postgres` is the value that
+    /// keeps it running; this crate does not name its type, so that dependents need not build it.
     ///
     /// There is exactly one connection: [`TestDatabase::admin`] waits for ever while a store is open, and the other way
     /// round.
@@ -93,8 +93,8 @@ impl TestDatabase {
         Self { home: Home::Served { cluster: Box::new(cluster), name }, url, admin_url }
     }
 
-    /// The address with which a server would log in. Served, that is a login that owns nothing and cannot bypass
-    /// row-level security; embedded, it is the superuser, who gives that up at once.
+    /// The address with which a server logs in. On a PostgreSQL server the login owns nothing and cannot bypass
+    /// row-level security; on the embedded one it is the superuser, who gives its rights up at once.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -106,14 +106,14 @@ impl TestDatabase {
         &self.admin_url
     }
 
-    /// Runs a statement as the superuser, for what no operation can bring about.
+    /// Runs a statement as the superuser, to set up what no operation can.
     pub async fn run(&self, sql: String) {
         let mut admin = self.admin().await;
         admin.execute(AssertSqlSafe(sql)).await.expect("the statement runs");
         admin.close().await.expect("PostgreSQL closes a connection");
     }
 
-    /// The number that a query of the superuser gives, for what no operation shows.
+    /// The number that a query of the superuser returns, to check what no operation shows.
     pub async fn count(&self, sql: String) -> i64 {
         let mut admin = self.admin().await;
         let count = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut admin).await.expect("the query runs");
@@ -121,8 +121,8 @@ impl TestDatabase {
         count
     }
 
-    /// What every table holds, as a count of rows and a digest of them, apart from the tables in `without`. Two that are
-    /// equal show that nothing was changed in between.
+    /// The contents of every table, as a row count and a digest, except the tables in `without`. If two results are
+    /// equal, nothing was changed in between.
     pub async fn contents(&self, without: &[&str]) -> BTreeMap<String, String> {
         let mut admin = self.admin().await;
         let tables: Vec<String> = sqlx::query_scalar(
@@ -147,12 +147,12 @@ impl TestDatabase {
         contents
     }
 
-    /// A connection of the superuser. Close it before you need another one of an embedded database.
+    /// A connection of the superuser. On an embedded database, close it before you need another one.
     pub async fn admin(&self) -> PgConnection {
         connect(&self.admin_url.parse().expect("the address was just made")).await
     }
 
-    /// A workspace without members, for tests of what belongs to one.
+    /// Adds a workspace without members.
     pub async fn workspace(&self, env: &Environment) -> WorkspaceId {
         let workspace = WorkspaceId::generate(env);
         let name = workspace.to_string().replace('_', "-");
@@ -168,8 +168,8 @@ impl TestDatabase {
         workspace
     }
 
-    /// A store that is connected as a server would be; served, with a connection for each of as many as a test lets
-    /// work at once.
+    /// A store that is connected like that of a server; on a PostgreSQL server, with a connection for each task that a
+    /// test runs at once.
     pub async fn store(&self, env: Environment) -> PgStore {
         let config = match &self.home {
             Home::Served { .. } => PgStoreConfig { max_connections: 20, ..PgStoreConfig::served(&self.url) },
@@ -178,7 +178,7 @@ impl TestDatabase {
         PgStore::connect(&config, env).await.expect("the store connects to its test database")
     }
 
-    /// The engine's store on the connections of `store`, as a server would have it.
+    /// The engine's store on the connections of `store`, as in a server.
     #[must_use]
     pub fn engine_store(&self, store: &PgStore) -> PgEngineStore {
         match &self.home {
@@ -192,7 +192,7 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Home::Served { cluster, name } = &self.home else { return };
         let (cluster, drop_it) = (cluster.clone(), format!("drop database {name} with (force)"));
-        // A thread of its own, because the test's runtime may be the one that runs this.
+        // Uses a thread of its own, because the test's runtime may be the one that drops this.
         let dropping = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
@@ -207,7 +207,7 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The cluster that tests may fill.
+/// The PostgreSQL server for tests.
 fn cluster() -> PgConnectOptions {
     let Ok(url) = env::var("TIDEGATE_TEST_DATABASE_URL") else {
         panic!("no PostgreSQL for tests: run them with `cargo xtask test`, or set TIDEGATE_TEST_DATABASE_URL");
@@ -219,7 +219,7 @@ async fn connect(options: &PgConnectOptions) -> PgConnection {
     PgConnection::connect_with(options).await.expect("the PostgreSQL for tests answers")
 }
 
-/// Runs SQL that this file alone has written: constants and names made of hexadecimal digits.
+/// Runs SQL that only this file writes: constants, and names made of hexadecimal digits.
 async fn execute(admin: &mut PgConnection, sql: String) {
     if let Err(error) = admin.execute(AssertSqlSafe(sql.as_str().to_owned())).await {
         panic!("{sql}: {error}");

@@ -1,4 +1,4 @@
-//! The database that every test copies.
+//! The template database that every test copies.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
@@ -6,10 +6,10 @@ use tidegate_postgres::migrate::{self, Schema};
 
 use super::{LOGIN, execute};
 
-/// Whoever makes the template holds this lock, so that the others wait for it. The number means nothing.
+/// The advisory lock that is held while the template is created. The number has no meaning.
 const TEMPLATE_LOCK: i64 = 0x7469_6465;
 
-/// The name of the template, made first where it is missing.
+/// The name of the template, which is created first if it is missing.
 pub(super) async fn ensure_template(cluster: &PgConnectOptions, admin: &mut PgConnection) -> String {
     let template = format!("tidegate_template_{}", migrate::fingerprint());
     if exists(admin, &template).await {
@@ -17,7 +17,7 @@ pub(super) async fn ensure_template(cluster: &PgConnectOptions, admin: &mut PgCo
     }
     execute(admin, format!("select pg_advisory_lock({TEMPLATE_LOCK})")).await;
     if !exists(admin, &template).await {
-        // The name is given at the end, so that a template that was not finished is never taken for one.
+        // Renamed at the end, so that an unfinished template is never used.
         let unfinished = format!("{template}_unfinished");
         execute(admin, format!("drop database if exists {unfinished} with (force)")).await;
         execute(admin, format!("create database {unfinished} template template0")).await;
@@ -27,7 +27,7 @@ pub(super) async fn ensure_template(cluster: &PgConnectOptions, admin: &mut PgCo
         drop(schema);
         ensure_login(admin).await;
         execute(admin, format!("alter database {unfinished} allow_connections false")).await;
-        // The backend of a connection that was dropped may take a moment to end.
+        // The backend of a closed connection may take a moment to end.
         execute(
             admin,
             format!("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{unfinished}'"),

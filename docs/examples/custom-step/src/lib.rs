@@ -1,7 +1,8 @@
-//! A step type of one's own: `chat.post` says something in a channel.
+//! An example of a custom step type: `chat.post` posts a message in a channel.
 //!
-//! A type is data ([`step_type`]) and, as it has an effect, a handler ([`Post`]). Whoever compiles documents is given the
-//! registry ([`step_types`]), whoever drives runs the handlers ([`handlers`]); `tests/story.rs` wires both.
+//! A step type is data ([`step_type`]) and, if it has side effects, a handler ([`Post`]). Code that compiles documents
+//! needs the registry ([`step_types`]), and code that drives runs needs the handlers ([`handlers`]); `tests/story.rs`
+//! wires both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use tidegate_engine::ports::{StepHandler, StepTask};
 use tidegate_workflows::run::StepError;
 use tidegate_workflows::step::{StepOutput, StepRegistry, StepType, StepTypeError, Timeouts};
 
-/// What documents write in `uses`.
+/// The name for `uses` in documents.
 pub const NAME: &str = "chat.post";
 
-/// What such a step takes and makes, and how long it may take.
+/// The step type: its input, its output and its timeout.
 #[must_use]
 pub fn step_type() -> StepType {
     StepType {
@@ -41,33 +42,34 @@ pub fn step_type() -> StepType {
     }
 }
 
-/// The built-in types and this one. Begin with `tidegate_engine::handlers::step_types` to have `http.request` and `emit_event` too.
+/// The built-in types and this one. Begin with `tidegate_engine::handlers::step_types` to have `http.request` and
+/// `emit_event` too.
 ///
 /// # Errors
-/// [`StepTypeError`] where the type is malformed, or its name is taken.
+/// [`StepTypeError`] if the type is malformed or its name is taken.
 pub fn step_types() -> Result<StepRegistry, StepTypeError> {
     let mut steps = StepRegistry::built_in()?;
     steps.register(step_type())?;
     Ok(steps)
 }
 
-/// Who does the steps of these types; an engine cannot be started without a handler for each.
+/// The handlers of these types. An engine cannot start without a handler for each type with side effects.
 ///
 /// # Errors
-/// [`BindError`] where a type with an effect has no handler.
+/// [`BindError`] if a type with side effects has no handler.
 pub fn handlers(steps: &StepRegistry, chat: Arc<dyn Chat>) -> Result<HandlerMap, BindError> {
     let post: Arc<dyn StepHandler> = Arc::new(Post { chat });
     HandlerMap::bind(steps, [(NAME.to_owned(), post)])
 }
 
-/// Where messages go.
+/// A chat to post messages to.
 #[async_trait]
 pub trait Chat: Send + Sync {
-    /// Posts a message and answers its id. MUST post one message for one `key`, however often it is asked.
+    /// Posts a message and returns its id. MUST post only one message for one `key`, however often it is called.
     async fn post(&self, channel: &str, text: &str, key: &str) -> Result<String, StepError>;
 }
 
-/// Does `chat.post`.
+/// The handler of `chat.post`.
 pub struct Post {
     chat: Arc<dyn Chat>,
 }
@@ -75,7 +77,7 @@ pub struct Post {
 #[async_trait]
 impl StepHandler for Post {
     async fn execute(&self, task: &StepTask) -> Result<Value, StepError> {
-        // What was an expression in the document is any value here.
+        // An expression in the document can give any value, so its type is checked here.
         let text = |name: &str| {
             let value = task.input.get(name).and_then(Value::as_str);
             value.ok_or_else(|| StepError::permanent("chat-post", format!("`{name}` has to be a text")))

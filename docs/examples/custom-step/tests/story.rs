@@ -1,4 +1,4 @@
-//! Documents use a type of one's own, are refused where they use it wrongly, and run with it.
+//! Documents use the custom type, are refused if they use it wrongly, and run with it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ steps:
   - {id: keep, uses: transform, needs: [say], with: {message: "${{ steps.say.output.mesage }}"}}
 "##;
 
-/// A chat that one can look into.
+/// A chat whose messages a test can read.
 #[derive(Default)]
 struct Room(Mutex<BTreeMap<String, String>>);
 
@@ -56,7 +56,7 @@ fn document(source: &str) -> Document {
     Document { format: Format::Yaml, source: source.as_bytes().to_vec() }
 }
 
-/// Where a store keeps workflows and runs, as a server would.
+/// The store of a server, with workflows and runs.
 struct House {
     stage: Stage,
     scope: WorkspaceScope,
@@ -79,7 +79,7 @@ impl House {
         Runs::new(self.stage.store.clone(), steps.clone(), self.bus.clone(), self.stage.scene.env.clone())
     }
 
-    /// Keeps a workflow, publishes it, and starts a run of it.
+    /// Stores a workflow, publishes it, and starts a run of it.
     async fn start(&self, source: &str) -> RunId {
         let workflows = self.workflows(&self.steps);
         let id = workflows.create(&self.scope, document(source)).await.unwrap().workflow.id;
@@ -88,7 +88,7 @@ impl House {
         self.runs(&self.steps).start(&self.scope, start).await.unwrap().run.id
     }
 
-    /// A process that drives runs, and knows the types of `steps`.
+    /// Starts an engine that knows the types in `steps`.
     fn engine(&self, steps: &Arc<StepRegistry>, handlers: HandlerMap) -> EngineHandle {
         Engine::start(EngineParts {
             store: self.stage.engine.clone(),
@@ -152,7 +152,8 @@ async fn a_document_that_uses_the_type_wrongly_is_neither_kept_nor_published() {
         ]
     );
 
-    // A draft that a process kept which knew less of the type is held against its schema when it is published.
+    // A process with an older, more lenient type may have stored the draft. Publishing checks it against the current
+    // schema.
     let mut lenient = StepRegistry::built_in().unwrap();
     lenient.register(StepType::effect(NAME, "Says something.")).unwrap();
     let draft = document("name: announce\nsteps: [{id: say, uses: chat.post, with: {channel: releases, text: hello}}]");
@@ -162,7 +163,7 @@ async fn a_document_that_uses_the_type_wrongly_is_neither_kept_nor_published() {
     assert_eq!((problems[0].pointer.as_str(), problems.len()), ("/steps/0/with/channel", 1));
 }
 
-/// Where two releases run side by side, the older one leaves to the newer one what it does not know.
+/// If two releases run side by side, the older one leaves runs with an unknown type to the newer one.
 #[tokio::test]
 async fn a_process_that_does_not_know_the_type_sets_its_runs_aside_for_one_that_does() {
     let database = TestDatabase::new().await;

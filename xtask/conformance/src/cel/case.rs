@@ -1,4 +1,4 @@
-//! One test: its expression with its variables, and what it has to come to.
+//! A test case: an expression with variables, and its expected result.
 
 use serde_json::Value as Json;
 use tidegate_workflows::expression::{Bindings, Expression};
@@ -6,7 +6,7 @@ use tidegate_workflows::expression::{Bindings, Expression};
 use super::literal::Literal;
 use super::textproto::Message;
 
-/// What a test expects.
+/// The expected result of a test.
 enum Expected {
     Value(Literal),
     Error,
@@ -19,14 +19,14 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// Reads a test; the error is why it is skipped.
+    /// Reads a test. The error is the reason for skipping it.
     pub(super) fn of(test: &Message) -> Result<Self, &'static str> {
         let mut bindings = Vec::new();
         for binding in test.messages("bindings") {
             let value = binding.message("value").and_then(|value| value.message("value"));
             let value = value.ok_or("a binding without a value is for partial evaluation")?;
             let name = binding.text("key");
-            // What has dots is no variable; a test that needs it fails, and is listed.
+            // A name with dots is not a variable. A test that needs one fails, and is listed.
             if !name.contains('.') {
                 bindings.push((name, Literal::read(value)?.source()));
             }
@@ -43,11 +43,11 @@ impl Case {
         Ok(Self { source: test.text("expr"), bindings, expected })
     }
 
-    /// Evaluates it; the error says how it differs.
+    /// Evaluates the case. The error says how the result differs.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.expected {
             Expected::Value(expected) => self.compare(&self.source, expected),
-            // An infinity is no JSON, which is no error of the evaluation: its type has to be one too.
+            // Infinity is not JSON, but that is no evaluation error: an error must occur for `type()` too.
             Expected::Error => match self.evaluate(&format!("type({})", self.source)) {
                 Ok(found) => Err(format!("is a {found}, not an error")),
                 Err(_) => Ok(()),
@@ -55,7 +55,7 @@ impl Case {
         }
     }
 
-    /// Compares the type and the value of `source`, those of its items and members included.
+    /// Compares the type and the value of `source`, with those of its items and members.
     fn compare(&self, source: &str, expected: &Literal) -> Result<(), String> {
         let name = self.evaluate(&format!("type({source})"))?;
         if name != expected.type_name() {

@@ -1,4 +1,4 @@
-//! The values of the suite: what a binding is in CEL's own text, and what a result has to be.
+//! The values of the suite: as CEL source for bindings, and as expected results.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::MESSAGES;
 use super::textproto::{Message, Value};
 
-/// A value as a test writes it.
+/// A value in a test.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
     Null,
@@ -27,7 +27,7 @@ pub(super) enum Literal {
 }
 
 impl Literal {
-    /// Reads a `Value` message; the error is why the test is skipped.
+    /// Reads a `Value` message. The error is the reason for skipping the test.
     pub(super) fn read(value: &Message) -> Result<Self, &'static str> {
         let Some((kind, held)) = value.first() else { return Ok(Self::Null) };
         let text = match held {
@@ -69,7 +69,7 @@ impl Literal {
         })
     }
 
-    /// The name that `type()` gives.
+    /// The name that `type()` returns.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",
@@ -87,7 +87,7 @@ impl Literal {
         }
     }
 
-    /// The value as CEL.
+    /// The value as CEL source.
     pub(super) fn source(&self) -> String {
         let mut text = String::new();
         self.write(&mut text);
@@ -144,7 +144,7 @@ impl Literal {
         }
     }
 
-    /// The JSON of a scalar value; `None` for what JSON does not have or tells apart.
+    /// The JSON of a scalar value; `None` if JSON has no such value or does not distinguish it.
     pub(super) fn json(&self) -> Option<serde_json::Value> {
         Some(match self {
             Self::Null => serde_json::Value::Null,
@@ -160,7 +160,7 @@ impl Literal {
     }
 }
 
-/// A whole number, which the suite also writes in base 16.
+/// An integer, which the suite also writes in base 16.
 fn whole(text: &str) -> Option<i64> {
     match text.strip_prefix("0x") {
         Some(digits) => i64::from_str_radix(digits, 16).ok(),

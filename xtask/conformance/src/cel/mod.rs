@@ -1,7 +1,7 @@
 //! The conformance tests of CEL: <https://github.com/cel-expr/cel-spec>, `tests/simple/testdata`.
 //!
-//! The variables of a test become `cel.bind(name, literal, …)` around its expression, because ours have roots with fixed
-//! names and JSON for values, which does not tell an int from a uint.
+//! The variables of a test become `cel.bind(name, literal, …)` around its expression. Real variables would not do:
+//! Tidegate's have fixed roots and JSON values, which do not distinguish an int from a uint.
 
 mod case;
 mod literal;
@@ -15,7 +15,7 @@ use crate::report::{Outcome, Report};
 use case::Case;
 use textproto::Message;
 
-/// Files for what expressions do not have at all.
+/// Files for features that expressions do not have.
 const LEFT_OUT: [(&str, &str); 3] = [
     ("block_ext", "cel.block and cel.index are for the output of optimizers"),
     ("network_ext", "there are no functions on network addresses"),
@@ -24,11 +24,11 @@ const LEFT_OUT: [(&str, &str); 3] = [
 
 const MESSAGES: &str = "there are no protobuf messages: bindings are JSON";
 
-/// What stands in an expression that is about messages, their fields or their enums.
+/// Words in expressions that are about messages, their fields or their enums.
 const MESSAGE_WORDS: [&str; 7] =
     ["TestAllTypes", "TestAllRequired", "NestedMessage", "GlobalEnum", "NestedEnum", "cel.expr.", "proto.getExt"];
 
-/// Types that have other names in protobuf and are values here.
+/// Protobuf types that are plain values here.
 const NAMED_TYPES: [&str; 2] = ["google.protobuf.Timestamp", "google.protobuf.Duration"];
 
 /// Reads every file of `folder` and evaluates every test.

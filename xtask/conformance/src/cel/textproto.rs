@@ -1,9 +1,9 @@
-//! Protocol buffers in their text format, as far as the suite uses it: fields, messages, lists, texts.
+//! A parser of the text format of protocol buffers, as far as the suite uses it: fields, messages, lists and texts.
 //!
-//! <https://protobuf.dev/reference/protobuf/textformat-spec/>. It needs no descriptors: a field has the name that is
-//! written, an extension or an `Any` the name in its brackets.
+//! <https://protobuf.dev/reference/protobuf/textformat-spec/>. It needs no descriptors: a field has the name in the
+//! text, and an extension or an `Any` the name in its brackets.
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Message(Message),
@@ -13,7 +13,7 @@ pub(crate) enum Value {
     Word(String),
 }
 
-/// Fields in their order; one that is repeated is there more than once.
+/// Fields in their order. A repeated field occurs more than once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Message(Vec<(String, Value)>);
 
@@ -36,7 +36,7 @@ impl Message {
         self.messages(name).next()
     }
 
-    /// The field as text; empty where it is not there.
+    /// The field as text; empty if it is missing.
     pub(crate) fn text(&self, name: &str) -> String {
         match self.all(name).next() {
             Some(Value::Text(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
@@ -51,7 +51,7 @@ impl Message {
     }
 }
 
-/// Reads a whole file; the error says on which line it is.
+/// Parses a whole file. The error has the line number.
 pub(crate) fn parse(text: &str) -> Result<Message, String> {
     let mut reader = Reader { rest: text };
     let message = reader.message(None);
@@ -76,7 +76,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Takes the sign where it is next.
+    /// Takes the character if it is next.
     fn take(&mut self, sign: char) -> bool {
         self.skip();
         match self.rest.strip_prefix(sign) {

@@ -1,4 +1,4 @@
-//! A user without a home that can be written.
+//! A user without a writable home directory.
 
 use std::env;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use tidegate_embedded_postgres::cache;
 
-/// Where the helper finds the folder that it may use instead.
+/// The variable with the fallback folder for the helper process.
 const FALLBACK: &str = "TIDEGATE_CACHE_TEST_FALLBACK";
 
-/// Not a test by itself: the process that the test below starts, and that starts itself again.
+/// Not a test by itself: the process that the test below starts, and that restarts itself.
 #[test]
 #[ignore = "a helper of a_program_moves_its_cache_where_it_can_write"]
 fn program() {
@@ -35,7 +35,7 @@ fn cache_of_program(home: &Path, fallback: &Path) -> String {
 fn a_program_moves_its_cache_where_it_can_write() {
     let (home, fallback) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     assert_eq!(cache_of_program(home.path(), fallback.path()), "", "a home that can be written needs no other folder");
-    // Not even root makes folders in /proc.
+    // Even root cannot create folders in /proc.
     let moved = cache_of_program(Path::new("/proc/no-home"), fallback.path());
     assert_eq!(Path::new(&moved), fallback.path());
 }

@@ -1,4 +1,4 @@
-//! What every store has to do holds with one connection too. Starting takes longer than any of these, so those of a suite
+//! The contract suites with a single connection. Starting takes longer than any of the cases, so the cases of a suite
 //! share a database.
 
 use tidegate_testing::contract::{self, Stage};

@@ -1,4 +1,4 @@
-//! A killed process loses nothing that it had acknowledged.
+//! A killed process loses nothing that it has acknowledged.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,7 +10,7 @@ use tidegate_embedded_postgres::EmbeddedPostgres;
 
 use crate::connect;
 
-/// Where the writer finds its data directory.
+/// The variable with the data directory of the writer.
 const DIRECTORY: &str = "TIDEGATE_KILL_TEST_DIRECTORY";
 
 /// Not a test by itself: the process that the test below starts and kills.
@@ -28,7 +28,7 @@ async fn writer() {
     }
 }
 
-/// Starts a writer, lets it acknowledge `rows` more, kills it, and returns the last that it had acknowledged.
+/// Starts a writer, waits until it has acknowledged `rows` more, kills it, and returns the last acknowledged row.
 fn write_and_kill(directory: &Path, rows: usize) -> i64 {
     let mut writer = Command::new(env::current_exe().unwrap())
         .args(["--exact", "kill::writer", "--ignored", "--nocapture"])
@@ -44,7 +44,7 @@ fn write_and_kill(directory: &Path, rows: usize) -> i64 {
     let seen = acknowledged.by_ref().take(rows).last();
     writer.kill().unwrap();
     writer.wait().unwrap();
-    // What it managed to say before it died.
+    // Includes the rows that it acknowledged before it died.
     acknowledged.last().or(seen).unwrap()
 }
 

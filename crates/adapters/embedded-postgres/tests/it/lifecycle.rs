@@ -1,4 +1,4 @@
-//! Start, stop, and what may happen between them.
+//! Starting, stopping, and broken connections in between.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -42,9 +42,9 @@ async fn a_connection_that_breaks_does_not_end_it() {
     let mut connection = connect(&postgres).await;
     connection.execute("create table note (text text); insert into note values ('kept')").await.unwrap();
     connection.execute("begin; insert into note values ('not committed')").await.unwrap();
-    // The socket is closed without PostgreSQL's goodbye, in the middle of a transaction.
+    // The socket is closed in the middle of a transaction, without PostgreSQL's terminate message.
     connection.close_hard().await.unwrap();
-    // Then somebody talks to it who does not speak its language.
+    // Then a client connects that does not speak the protocol.
     let address = postgres.url().split(['@', '/']).nth(3).unwrap().to_owned();
     TcpStream::connect(address).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
 

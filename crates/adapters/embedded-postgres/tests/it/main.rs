@@ -1,4 +1,4 @@
-//! The embedded PostgreSQL as its users see it.
+//! Tests of the embedded PostgreSQL.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod cache;
@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use tidegate_embedded_postgres::EmbeddedPostgres;
 use tidegate_testing::TestDatabase;
 
-/// The one connection.
+/// Opens the only connection.
 async fn connect(postgres: &EmbeddedPostgres) -> PgConnection {
     PgConnection::connect(&postgres.url()).await.expect("the embedded PostgreSQL answers")
 }

@@ -1,4 +1,4 @@
-//! The same migrations and the same store as on a PostgreSQL that is served.
+//! The same migrations and the same store as on a PostgreSQL server.
 
 use tidegate_embedded_postgres::EmbeddedPostgres;
 use tidegate_postgres::migrate::Schema;

@@ -1,4 +1,4 @@
-//! What the walls between tenants need of PostgreSQL holds here too, although everybody logs in as the superuser.
+//! The features that tenant isolation needs work here too, although every session logs in as the superuser.
 
 use sqlx::{Connection, Executor};
 use tidegate_embedded_postgres::{CHECKPOINT, EmbeddedPostgres, VACUUMS_DUE};
@@ -34,7 +34,7 @@ async fn a_session_that_gave_up_its_rights_is_held_by_row_level_security() {
     connection.execute("set session authorization postgres").await.unwrap();
     connection.execute("insert into note select n, 'more' from generate_series(1, 1000) n").await.unwrap();
     connection.execute("update note set text = 'changed'").await.unwrap();
-    // What has changed is told once a second at most, unless somebody wants to know.
+    // Statistics are otherwise reported at most once a second.
     connection.execute("select pg_stat_force_next_flush()").await.unwrap();
     let due: Vec<String> = sqlx::query_scalar(VACUUMS_DUE).fetch_all(&mut connection).await.unwrap();
     assert_eq!(due.first().map(String::as_str), Some("VACUUM (ANALYZE) public.note"), "{due:?}");

@@ -1,4 +1,4 @@
-//! The write-ahead log stays small, while somebody writes and after a stop.
+//! The write-ahead log stays small, both during writes and after a shutdown.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::connect;
 
 const MIB: u64 = 1 << 20;
 
-/// What somebody would write who does nothing else: more than the log may hold.
+/// How much a busy client writes: more than the log may hold.
 const WRITTEN: u64 = 320 * MIB;
-/// What it may hold.
+/// The most that the log may hold.
 const BOUND: u64 = 256 * MIB;
 
-/// The bytes below `folder`, of each file whose path contains `part`.
+/// The size in bytes of the files below `folder` whose path contains `part`.
 fn size(folder: &Path, part: &str) -> u64 {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let each = entries.map(|entry| {
@@ -37,7 +37,7 @@ async fn it_is_bounded_while_somebody_writes_and_small_after_a_stop() {
     let directory = tempfile::tempdir().unwrap();
     let postgres = EmbeddedPostgres::start(directory.path()).unwrap();
     let mut connection = connect(&postgres).await;
-    // Large values that are not compressed, so that most of what is written is log.
+    // Large uncompressed values, so that most of what is written is write-ahead log.
     let table = "create table note (text text); alter table note alter text set storage external";
     connection.execute(table).await.unwrap();
     let connection = Mutex::new(connection);

@@ -1,4 +1,4 @@
-//! Taking runs under a lease.
+//! Claiming runs: taking them from a queue and leasing them to a worker.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use super::{cleanup, fence, unreadable};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// Ready runs: out of the queue and under a lease. The journal says how far each was committed.
+/// Moves ready runs from the queue to a lease. The journal says how far each was committed.
 const CLAIM_READY: &str = "
     with picked as materialized (
         select r.workspace_id, r.run_id, r.shard, r.seq, r.place, w.epoch
@@ -39,9 +39,9 @@ const CLAIM_READY: &str = "
     on conflict (workspace_id, run_id) do nothing
     returning workspace_id, run_id, shard, epoch, next_seq, ready_seq, false as released";
 
-/// Runs by name: their time has come, or somebody wants something of them. They may be blocked or ready as well. Each of the
-/// three is a statement of its own, since a run that another transaction lets through its gate at this moment is blocked
-/// for those that began before and ready for those that begin after.
+/// Removes named runs from a queue: their timer is due, or a request for them waits. A named run can also be blocked or
+/// ready. Each queue has a statement of its own, because another transaction may let a run through its gate at this
+/// moment: the run is blocked in snapshots taken before, and ready in those taken after.
 macro_rules! take_named {
     ($queue:literal) => {
         concat!(
@@ -62,7 +62,7 @@ macro_rules! take_named {
 const UNBLOCK_NAMED: &str = take_named!("blocked");
 const UNREADY_NAMED: &str = take_named!("ready");
 
-/// A run in quarantine leaves it where somebody asked for something of it, and is not leased where nobody did.
+/// Leases named runs. A run in quarantine is released and leased only if a request to cancel or to release it waits.
 const LEASE_NAMED: &str = "
     with wanted as materialized (
         select w.shard, w.workspace_id, w.run_id, w.epoch, (
@@ -104,7 +104,7 @@ const READ_JOURNAL: &str = "
         order by j.seq offset 0) j
     order by j.workspace_id, j.run_id, j.seq";
 
-/// A lease that was given.
+/// A lease that this claim has made.
 struct LeaseRow {
     key: RunKey,
     tenure: Tenure,
@@ -120,9 +120,10 @@ pub(super) async fn claim(
 ) -> Result<Claims, StoreError> {
     let workspaces = request.shares.iter().map(|share| share.workspace);
     let workspaces = workspaces.chain(request.runs.iter().map(|(_, key)| key.workspace));
-    // A claim that a crash of the database takes back was never acted upon: what acts is a commit.
+    // No wait for the disk: a claim that is lost in a crash of the database was never acted upon, because workers act
+    // by commits.
     let held = fence(tx, worker, &request.tenures, workspaces, false).await?;
-    // Of a shard that is lost nothing may leave the queue.
+    // Nothing leaves the queue of a shard that this worker no longer owns.
     let epoch = |shard: ShardId| held.iter().find(|tenure| tenure.shard == shard).map(|tenure| tenure.epoch);
     let mut leases = Vec::new();
     let shares: Vec<_> = request.shares.iter().filter_map(|share| Some((share, epoch(share.shard)?))).collect();
@@ -182,7 +183,7 @@ fn key(row: &PgRow, run: &str) -> Result<RunKey, StoreError> {
     })
 }
 
-/// What is leased, read. It is the lease that keeps a run from ending meanwhile, so whether it has ended is asked here.
+/// Reads the leased runs. Only the lease keeps a run from ending, so whether it has ended is checked after leasing.
 async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Claims, StoreError> {
     let (workspaces, runs) = ids(leases.iter().map(|lease| &lease.key));
     let rows = sqlx::query(READ_RUNS).bind(workspaces).bind(runs).fetch_all(tx.sqlx()).await.map_err(store_error)?;
@@ -229,7 +230,8 @@ async fn read(tx: &mut PgTx<Machinery>, leases: &[LeaseRow]) -> Result<Claims, S
     Ok(claims)
 }
 
-/// Whether the run has not ended; a status that cannot be read is for whoever reads the rest.
+/// Whether the run has not ended. A status that cannot be parsed counts as live; the code that reads the whole row
+/// reports it.
 fn is_live(row: &PgRow) -> bool {
     let status: Option<RunStatus> = row.try_get::<String, _>("status").ok().and_then(|status| status.parse().ok());
     status.is_none_or(|status| !status.is_terminal())

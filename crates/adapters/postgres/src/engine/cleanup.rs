@@ -1,4 +1,4 @@
-//! What is left of ended runs beside their history.
+//! Removing what ended runs have left beside their history.
 
 use tidegate_engine::model::{RunKey, Tenure};
 use tidegate_kernel::{RunId, StoreError, WorkspaceId};
@@ -9,8 +9,8 @@ use super::commit::ids;
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// Deletes the rows of a table that belong to the runs in a set of rows. Row comparisons keep to the index that begins with the
-/// workspace and the run, whatever the statistics say.
+/// Deletes the rows of a table that belong to a set of runs. The row comparisons make the planner use the index that
+/// begins with the workspace and the run, whatever the statistics say.
 macro_rules! delete_of_runs {
     ($table:literal, $runs:literal) => {
         concat!(
@@ -45,7 +45,7 @@ const FORGET: &str = concat!(
     delete_of_runs!("run_request", "ended")
 );
 
-/// Deletes whatever these runs have outside their history: nothing can become of them any more.
+/// Deletes everything but the history of these ended runs.
 pub(super) async fn forget(tx: &mut PgTx<Machinery>, ended: &[RunKey]) -> Result<(), StoreError> {
     if ended.is_empty() {
         return Ok(());
@@ -54,12 +54,13 @@ pub(super) async fn forget(tx: &mut PgTx<Machinery>, ended: &[RunKey]) -> Result
     sqlx::query(FORGET).bind(workspaces).bind(runs).execute(tx.sqlx()).await.map(drop).map_err(store_error)
 }
 
-/// Which workspaces have runs before or behind gates in these shards. The engine sees their runs only once it has said that it works for them.
+/// Workspaces with runs that hold a gate or wait for one, in these shards. The engine sees their runs only after it has
+/// declared these workspaces.
 const GATED_WORKSPACES: &str = "
     select workspace_id from gate_hold where shard = any ($1)
     union select workspace_id from blocked where shard = any ($1)";
 
-/// Runs before or behind gates that have ended: they would hold a place for ever.
+/// Ended runs that still hold a gate or wait for one. Their places would never become free.
 const ENDED_AT_GATES: &str = "
     select g.workspace_id, g.run_id from (
         select workspace_id, run_id from gate_hold where shard = any ($1)
@@ -68,8 +69,8 @@ const ENDED_AT_GATES: &str = "
         select r.status not in ('pending', 'running', 'waiting') from run r
         where r.workspace_id = g.workspace_id and r.id = g.run_id), true)";
 
-/// Frees the places of runs that have ended, in shards that were just taken over. A correct release leaves none; a database
-/// that an incorrect one has driven heals here.
+/// Frees the gate places of ended runs, in shards that were just taken over. A correct release leaves none; this
+/// repairs a database that an incorrect release has written to.
 pub(super) async fn free_places(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     let workspaces: Vec<(Uuid,)> =
@@ -91,7 +92,7 @@ pub(super) async fn free_places(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) ->
     forget(tx, &ended).await
 }
 
-/// Runs that another release was needed for are ready again: this worker may be of that release.
+/// Makes runs ready that were set aside because they need another release. This worker may be of that release.
 const RETRY_UNSUPPORTED: &str = "
     with retried as (
         delete from run_quarantine where shard = any ($1) and reason = 'unsupported'
@@ -99,7 +100,7 @@ const RETRY_UNSUPPORTED: &str = "
     insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from retried
     on conflict (workspace_id, run_id) do nothing";
 
-/// Makes ready what was set aside for another release.
+/// Executes [`RETRY_UNSUPPORTED`] for the shards of these tenures.
 pub(super) async fn retry_unsupported(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     sqlx::query(RETRY_UNSUPPORTED).bind(shards).execute(tx.sqlx()).await.map(drop).map_err(store_error)

@@ -1,7 +1,7 @@
-//! Writing what happened.
+//! Committing the transitions of runs.
 //!
-//! One statement decides: it takes each run's lease one step further, or away, where the tenure and the sequence number are the
-//! worker's. Everything else is written for the runs that it returns, in the same transaction.
+//! One statement is the guard: it advances or deletes each run's lease, if the tenure and the sequence number are still
+//! the worker's. Everything else is written, in the same transaction, only for the runs that the guard returns.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +16,12 @@ use super::{fence, unreadable};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// The guard. Nothing is written of a run that this does not return.
+/// The guard. Nothing is written for a run that it does not return.
 ///
-/// An earlier commit of the same run may still be on its way. So the lease is not looked up before it is written: a second writer
-/// waits for the first, and then compares with what that one left. Row comparisons keep to the key's index in their own way: no
-/// other index begins with their columns, and no join can be ordered by them.
+/// An earlier commit of the same run may still be open. So the lease is not read before it is written: the second
+/// writer waits for the first, and then compares with the row that the first has left. The row comparisons make the
+/// planner use the index of the primary key: no other index begins with their columns, and no join can be ordered by
+/// them.
 const GUARD: &str = "
     with input as materialized (
         select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::int[], $6::int[], $7::bool[])
@@ -91,9 +92,9 @@ const BLOCK: &str = "
     insert into blocked (workspace_id, run_id, gate, shard)
     select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])";
 
-/// Of those who wait before a gate that runs have left, the first ones pass and are ready. One that another transaction is
-/// taking is passed over, so that its place goes to the next. One that has ended, which no correct release leaves here, goes and
-/// does not pass.
+/// Lets the first runs that wait for a gate pass and makes them ready, after other runs have left the gate. `skip
+/// locked` passes over a run that another transaction is claiming, so that its place goes to the next. A run that has
+/// ended is removed and does not pass; no correct release leaves one here.
 const PROMOTE: &str = "
     with next as materialized (
         select b.workspace_id, b.run_id, b.place
@@ -115,7 +116,7 @@ const PROMOTE: &str = "
         insert into ready (workspace_id, run_id, shard) select workspace_id, run_id, shard from free where live)
     select workspace_id, run_id, gate, shard from free where live";
 
-/// The meters, from the transitions that are written: each is counted with its row or not at all.
+/// Counts usage from the transitions that are written, in the same transaction.
 const METER: &str = "
     insert into usage_counter (workspace_id, meter, period_start, used)
     select workspace_id, meter, date_trunc('month', at, 'UTC'), count(*)
@@ -147,7 +148,7 @@ pub(super) async fn commit(
     Ok(Committed { won: won.into_iter().collect(), promoted })
 }
 
-/// A run's two ids, to be bound as two arrays.
+/// The ids of runs as two arrays to bind: workspaces and runs.
 pub(super) fn ids<'a>(keys: impl Iterator<Item = &'a RunKey>) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.map(|key| (key.workspace.as_uuid(), key.run.as_uuid())).unzip()
 }
@@ -181,7 +182,7 @@ async fn guard(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<HashSet
         .collect())
 }
 
-/// Transitions as columns.
+/// Transitions as one array for each column.
 #[derive(Default)]
 struct Transitions {
     workspaces: Vec<Uuid>,
@@ -214,7 +215,7 @@ impl Transitions {
     }
 }
 
-/// History for all, the journal for those that live on; of an ended run nothing else is left.
+/// Writes the history of all runs, and the journal of those that have not ended. An ended run keeps only its history.
 async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
     let all = Transitions::of(batch.iter())?;
     if !all.runs.is_empty() {
@@ -243,7 +244,7 @@ async fn history(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), S
             .await
             .map_err(store_error)?;
     }
-    // A run whose whole life is in this commit has left nothing anywhere, unless it passed a gate or somebody requested something of it.
+    // A run that begins and ends in this commit has no other rows, unless it passed a gate or a request for it waits.
     let leaves_traces =
         |commit: &&&RunCommit| commit.from_seq > 0 || !commit.left.is_empty() || !commit.requests.is_empty();
     let ended = batch.iter().filter(|commit| commit.after == After::End).filter(leaves_traces);
@@ -311,7 +312,7 @@ async fn timers(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), St
     Ok(())
 }
 
-/// Deletes requests that were answered.
+/// Deletes requests that have been answered.
 pub(super) async fn clear_requests<'a>(
     tx: &mut PgTx<Machinery>,
     requests: impl Iterator<Item = (WorkspaceId, &'a [Uuid])>,
@@ -354,7 +355,7 @@ async fn gates(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<Vec<(Sh
     promote(tx, batch.iter().map(|commit| (commit.key.workspace, commit.left.as_slice()))).await
 }
 
-/// Lets those pass who wait before the gates that runs have left.
+/// Promotes the runs that wait for the gates that runs have left.
 pub(super) async fn promote<'a>(
     tx: &mut PgTx<Machinery>,
     departures: impl Iterator<Item = (WorkspaceId, &'a [Departure])>,
@@ -388,7 +389,7 @@ pub(super) async fn promote<'a>(
         .collect()
 }
 
-/// A run counts when it begins, a step each time that an attempt of it ended.
+/// Meters runs and steps: a run counts when it begins, a step each time that one of its attempts ends.
 async fn meters(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
     let mut workspaces = Vec::new();
     let mut meters = Vec::new();

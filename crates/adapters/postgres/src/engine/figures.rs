@@ -1,4 +1,4 @@
-//! Figures of the whole installation: what waits, and how much is used.
+//! Metrics of the whole installation: backlogs and usage.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,8 @@ use crate::rounds::WORKSPACES_PER_LOOK;
 use crate::store::PgStore;
 use crate::transaction::{Directory, Machinery, PgTx};
 
-/// The first ready run of each workspace, found by jumping from one workspace to the next along the index.
+/// The first ready run of each workspace. A skip scan: the recursion goes from one workspace to the next along the
+/// index.
 const FIRST_READY: &str = "
     with recursive spots as (
         (select r.shard, r.workspace_id, r.run_id from ready r order by r.shard, r.workspace_id, r.seq limit 1)
@@ -30,7 +31,8 @@ const FIRST_TIMERS: &str = "
     select t.due_at from shard s
     cross join lateral (select due_at from timer where timer.shard = s.shard order by due_at limit 1) t";
 
-/// Of a page of workspaces, in the order of their ids: how far each consumer is behind, and the last of a full page.
+/// For a page of workspaces, in the order of their ids: how far each consumer is behind, and the last workspace of a
+/// full page.
 const BACKLOGS: &str = "
     with heads as materialized (
         select workspace_id, position from workspace_head
@@ -45,13 +47,13 @@ const BACKLOGS: &str = "
         from heads h) b on b.behind > 0
     group by name.consumer";
 
-/// A page of the workspaces that are not deleted: those whose slug is found.
+/// A page of the workspaces that are not deleted, which are those with a slug in the locator.
 const WORKSPACES: &str =
     "select digest, workspace_id from locator where kind = 'slug' and digest > $1 order by digest limit $2";
 
 const PEOPLE: &str = "select count(*) from person";
 
-/// What each of these workspaces has used.
+/// The usage of each of these workspaces.
 const USED: &str = "
     select coalesce(h.position, 0), case when h.period_start = $2 then h.used else 0 end,
         coalesce((select c.used from usage_counter c
@@ -111,7 +113,7 @@ impl InstallationFigures for PgStore {
                 .fetch_all(directory.sqlx())
                 .await
                 .map_err(store_error)?;
-            // One connection at a time.
+            // Returns the connection before the next transaction takes one.
             drop(directory);
             let Some((last, _)) = page.last() else { return Ok(totals) };
             after.clone_from(last);

@@ -1,4 +1,5 @@
-//! The list of runs: one statement for each combination of filters, so that each reads an index in the order of the page.
+//! The list of runs. Each combination of filters has a statement of its own that reads an index in the order of the
+//! page.
 
 use tidegate_kernel::{Page, PageSize, RunId, StoreError, WorkflowId};
 use tidegate_workflows::run::{Run, RunFilter, RunStatus};
@@ -9,7 +10,7 @@ use crate::error::store_error;
 use crate::ids::first_id;
 use crate::transaction::PgTx;
 
-/// A page of runs whose ids `$ids` selects.
+/// A page of the runs whose ids the query `$ids` selects.
 macro_rules! runs_of {
     ($ids:literal) => {
         concat!(
@@ -24,12 +25,12 @@ macro_rules! runs_of {
     };
 }
 
-/// Without a filter, or with bounds of time alone.
+/// The list without a filter, or with bounds of time alone.
 const LIST: &str = "
     select id, workflow_id, version, status, trigger, input, outputs, error, created_at, started_at, finished_at, dedupe_key
     from run where workspace_id = $1 and id < $2 and id >= $3 order by id desc limit $4";
 
-/// Each status is a stretch of the index by status, which the row comparisons bound on both sides.
+/// The list by status. Each status is one range of the index by status, which the row comparisons bound on both sides.
 const LIST_BY_STATUS: &str = runs_of!(
     "select r.id from unnest($5::text[]) as s (status)
      cross join lateral (
@@ -40,9 +41,9 @@ const LIST_BY_STATUS: &str = runs_of!(
      order by r.id desc limit $4"
 );
 
-/// Each status of each workflow is a stretch of the index by workflow. The row comparison says once more what the equalities say: no
-/// other index can answer it, so the planner takes no other where all seem to cost the same. There is none for the lower bound,
-/// since a row comparison that fails by its second column does not end a scan.
+/// The list by workflow. Each status of each workflow is one range of the index by workflow. The row comparison repeats
+/// the equalities because no other index can answer it, so the planner takes no other if all seem to cost the same. The
+/// lower bound is not a row comparison: one that fails by its second column does not end a scan.
 const LIST_BY_WORKFLOW: &str = runs_of!(
     "select r.id from unnest($5::text[]) as s (status) cross join unnest($6::uuid[]) as w (id)
      cross join lateral (

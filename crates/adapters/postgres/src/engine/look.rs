@@ -1,4 +1,4 @@
-//! What there is to do.
+//! Looking for work: ready runs, timers up to a time, and requests.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
@@ -12,8 +12,8 @@ use super::unreadable;
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// One statement for all three questions. Workspaces with ready runs are found by jumping from one to the next along the index,
-/// so a backlog of one of them costs nothing.
+/// One statement for all three questions. A skip scan finds the workspaces with ready runs, so a long backlog of one
+/// workspace costs nothing.
 const LOOK: &str = "
     select 'ready' as what, w.shard, w.workspace_id, null::uuid as run_id, null::uuid as id, null::smallint as step,
         null::int as attempt, null::timestamptz as due_at, coalesce((
@@ -57,7 +57,7 @@ pub(super) async fn look(
         .map_err(store_error)?;
     let mut outlook = Outlook::default();
     for row in &rows {
-        // One row that cannot be read does not hide the others.
+        // A row that cannot be read must not hide the others.
         if let Err(error) = add(row, &mut outlook) {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(cause, "a row of the engine cannot be read; it is passed over");

@@ -1,13 +1,14 @@
-//! The engine's store: what its owner of a shard reads and writes, many runs at a time.
+//! The engine's store: what the owner of a shard reads and writes, for many runs at a time.
 //!
-//! Every transaction that claims or completes locks its shards' rows `FOR SHARE` first, where owner and epoch are still the
-//! worker's, and a takeover updates that row before it reads leases: so the two cannot pass each other unseen.
+//! Every transaction that claims or commits first locks the rows of its shards `FOR SHARE`, if owner and epoch are
+//! still the worker's. A takeover updates that row before it reads leases. So neither can miss what the other does.
 //!
-//! Statements over arrays of keys read each row by one index lookup, whatever the statistics say and whenever the plan was made:
-//! `cross join lateral (… where key >= k and key <= k order by key limit 1)`. A lateral subquery with a limit stays a loop over the
-//! array, and only the index that the order names can answer it without a sort, so a plan that was made while the table was empty,
-//! and all indexes cost the same, takes that one too. A row that is changed is found so first and then addressed by its `ctid`;
-//! the rest of its key is compared once more when it is written. [`crate::store`] sets what the planner needs for this.
+//! Statements over arrays of keys read each row by one index lookup, whatever the statistics say and whenever the plan
+//! was made: `cross join lateral (… where key >= k and key <= k order by key limit 1)`. A lateral subquery with a limit
+//! stays a loop over the array. Only the index that has the order can answer it without a sort. So the planner uses
+//! that index even for a plan that it made while the table was empty and all indexes cost the same. To change a row,
+//! the statement finds it in this way and addresses it by its `ctid`; the write compares the rest of the key again.
+//! [`crate::store`] has the planner settings.
 
 mod claim;
 mod cleanup;
@@ -45,13 +46,14 @@ pub struct PgEngineStore {
 }
 
 impl PgEngineStore {
-    /// On a database that is served: shards belong to whoever renews them.
+    /// The store on a database server. A worker owns a shard for as long as it renews it.
     #[must_use]
     pub fn new(store: PgStore) -> Self {
         Self { store, alone: false }
     }
 
-    /// On the embedded database, which one process holds locked: nobody else can own anything, so nothing expires.
+    /// The store on the embedded database, which one process holds locked. No other process can own a shard, so
+    /// ownership never expires.
     #[must_use]
     pub fn alone(store: PgStore) -> Self {
         Self { store, alone: true }
@@ -140,9 +142,9 @@ impl EngineStore for PgEngineStore {
     }
 }
 
-/// Locks the rows of these shards against a change of owner and says which of them are still held so. With it, and in the same
-/// round trip, the transaction declares the workspaces that it works for and is made to give its locks back soon should the
-/// process stop in it.
+/// Locks the rows of these shards against a change of owner, and returns the tenures that are still held. The same
+/// round trip declares the workspaces that the transaction works for, and sets a timeout that releases the locks soon
+/// if the process stops.
 pub(crate) async fn fence(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
@@ -174,12 +176,12 @@ pub(crate) async fn fence(
     Ok(held.into_iter().map(|(shard, epoch)| Tenure { shard: ShardId(shard), epoch }).collect())
 }
 
-/// Tenures as two arrays.
+/// Tenures as two arrays: shards and epochs.
 fn columns(tenures: &[Tenure]) -> (Vec<i16>, Vec<i64>) {
     tenures.iter().map(|tenure| (tenure.shard.0, tenure.epoch)).unzip()
 }
 
-/// Bytes that the engine wrote and cannot read any more: a defect.
+/// A defect: bytes that the engine wrote and can no longer read.
 pub(crate) fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Internal(error.into())
 }

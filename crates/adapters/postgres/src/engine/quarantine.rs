@@ -1,4 +1,4 @@
-//! Runs that the engine cannot drive: setting them aside, ending them, and finding them for operators.
+//! Quarantine for runs that the engine cannot drive: setting them aside, ending them, and listing them for operators.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{Machinery, PgTx};
 
-/// The guard: only what is leased under the tenure is set aside. Its places are deleted as they would be at its end.
+/// The guard: sets aside only runs that are leased under the tenure. Their gate places are deleted, as when a run ends.
 const SET_ASIDE: &str = concat!(
     "with input as materialized (
         select * from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[])
@@ -52,7 +52,7 @@ pub(super) async fn set_aside(
     let held = fence(tx, worker, &tenures, runs.iter().map(|run| run.key.workspace), true).await?;
     let runs: Vec<&SetAside> = runs.iter().filter(|run| held.contains(&run.tenure)).collect();
     let (workspaces, keys) = ids(runs.iter().map(|run| &run.key));
-    // PostgreSQL keeps no NUL in a text.
+    // PostgreSQL stores no NUL in a text.
     let error = |run: &&SetAside| run.error.replace('\0', "\u{fffd}").chars().take(MAX_ERROR).collect::<String>();
     let set_aside: Vec<(Uuid, Uuid)> = sqlx::query_as(SET_ASIDE)
         .bind(workspaces)
@@ -76,7 +76,8 @@ fn key((workspace, run): (Uuid, Uuid)) -> RunKey {
     RunKey { workspace: WorkspaceId::from_uuid(workspace), run: RunId::from_uuid(run) }
 }
 
-/// The guard: what is not in quarantine is left alone. One run at a time, since this is what an operator asks for by hand.
+/// The guard: takes a run out of quarantine if it is there. It takes one run at a time, since an operator asks for each
+/// by hand.
 const TAKE: &str = "delete from run_quarantine where workspace_id = $1 and run_id = $2 and shard = $3";
 const LAST: &str = "
     insert into step_event (workspace_id, run_id, seq, at, kind, body)

@@ -1,4 +1,4 @@
-//! Runs as their workspace sees them: starting, reading and asking for an end.
+//! Runs of a workspace: starting, reading and requesting a cancellation.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -22,14 +22,14 @@ const CLAIM_KEY: &str = "
         where run_key.created_at < $7
     returning run_id";
 
-/// Gives a workspace without runs its slot, spread by its id.
+/// Gives a workspace its slot when it starts its first run: the last 10 bits of its id, which are random.
 const PLACE: &str = "
     insert into workspace_slot (workspace_id, slot)
     select $1, (('x' || right($1::text, 8))::bit(32)::bigint & 1023)::smallint
     where not exists (select from workspace_slot where workspace_id = $1)
     on conflict (workspace_id) do nothing";
 
-/// A run and its place in the queue of its workspace's shard; neither where the workspace has no slot yet.
+/// Adds a run and its entry in the queue of the workspace's shard. Adds neither if the workspace has no slot yet.
 macro_rules! add_run {
     ($condition:literal) => {
         concat!(
@@ -60,12 +60,13 @@ const FIND: &str = "
 pub(crate) struct PgRunRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
 impl PgRunRepository<'_> {
-    /// Whether the run was inserted.
+    /// Inserts a run and returns whether it was inserted.
     async fn insert_run(&mut self, sql: &'static str, run: &NewRun) -> Result<bool, StoreError> {
         if self.try_insert(sql, run).await? {
             return Ok(true);
         }
-        // The workspace may have no slot. If another transaction gives it one at this moment, the next look sees that one.
+        // The workspace may have no slot. If another transaction assigns one at this moment, the second attempt sees
+        // it.
         let workspace = self.0.workspace().as_uuid();
         sqlx::query(PLACE).bind(workspace).execute(self.0.sqlx()).await.map_err(store_error)?;
         self.try_insert(sql, run).await

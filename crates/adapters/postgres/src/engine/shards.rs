@@ -1,4 +1,4 @@
-//! Who owns which shard.
+//! Ownership of shards: renewal and takeover.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(super) async fn hold(
 ) -> Result<Holdings, StoreError> {
     let (shards, epochs) = columns(keep);
     let seconds = ttl.as_secs_f64();
-    // Steady state: one statement. Time is the database's throughout. The rows are locked in the order in which commits lock them.
+    // In the steady state this is the only statement. All times are the database's. It locks rows in the same order as
+    // commits.
     let row = sqlx::query(
         "with me as (
              insert into worker (worker, seen_until) values ($1, now() + make_interval(secs => $4))
@@ -67,8 +68,8 @@ pub(super) async fn hold(
     Ok(holdings)
 }
 
-/// Takes shards that nobody holds, and those of its own that the worker has forgotten: first the row with its epoch, then what
-/// the last owner had leased.
+/// Takes shards that have no owner, and shards of its own that the worker has forgotten. It updates the shard row with
+/// its epoch first, and then makes ready what the last owner had leased.
 async fn take_over(
     tx: &mut PgTx<Machinery>,
     worker: WorkerId,
@@ -109,7 +110,7 @@ async fn take_over(
     Ok(taken)
 }
 
-/// What is leased in these shards, under an older epoch or under any up to this one, is ready again.
+/// Makes leased runs of these shards ready again: those under an older epoch, or under any epoch up to this one.
 async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> Result<(), StoreError> {
     let (shards, epochs) = columns(tenures);
     sqlx::query(
@@ -135,8 +136,8 @@ async fn make_ready(tx: &mut PgTx<Machinery>, tenures: &[Tenure], own: bool) -> 
     .map_err(store_error)
 }
 
-/// Before a gate that nobody is behind, whose last run left while the last owner died, the first is ready. All runs of a workspace
-/// are in one shard, so whoever is behind its gates is in these too.
+/// Makes the first run ready that waits for a gate nobody holds. That happens if the last holder left while the owner
+/// was dying. All runs of a workspace are in one shard, so the holders of its gates are in these shards too.
 async fn unblock(tx: &mut PgTx<Machinery>, tenures: &[Tenure]) -> Result<(), StoreError> {
     let (shards, _) = columns(tenures);
     sqlx::query(
@@ -208,7 +209,7 @@ pub(super) async fn release(tx: &mut PgTx<Machinery>, worker: WorkerId, tenures:
     requeue_jobs(tx, &given, true).await
 }
 
-/// The same for the jobs that were being done in these shards.
+/// Makes the leased jobs of these shards ready again.
 async fn requeue_jobs(tx: &mut PgTx<Machinery>, tenures: &[Tenure], given_back: bool) -> Result<(), StoreError> {
     let (shards, epochs) = columns(tenures);
     jobs::requeue(tx, &shards, &epochs, given_back).await

@@ -1,4 +1,4 @@
-//! Adding events: arrays in, one call of `ingest_events`, outcomes out.
+//! Adding events: one call of `ingest_events` takes arrays and returns the outcome of each event.
 
 use async_trait::async_trait;
 use sqlx::FromRow;

@@ -1,4 +1,4 @@
-//! Reading behind the insert, and how far each reader has come.
+//! The event feed in the order of positions, and the position of each consumer.
 
 use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
@@ -16,11 +16,11 @@ use crate::rounds::WORKSPACES_PER_LOOK;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
 
-/// A position, and how many bytes the parts of its event have that have no small bound.
+/// A position, and the size in bytes of those parts of its event that can be large.
 const LENGTHS: &str =
     "position, coalesce(octet_length(data), 0)::bigint + coalesce(octet_length(attributes), 0)::bigint";
 
-/// The rows of a range of positions. `event_batch` says from which id on to look, and that prunes partitions.
+/// Selects a range of positions. `event_batch` gives the first id of the range, which prunes partitions.
 fn range(columns: &'static str, workspace: WorkspaceId, after: Position, up_to: Position) -> QueryBuilder<Postgres> {
     let workspace = workspace.as_uuid();
     let mut query = QueryBuilder::new("select ");
@@ -38,7 +38,8 @@ fn of_types(query: &mut QueryBuilder<Postgres>, types: Option<&[String]>) {
     query.push(" order by id");
 }
 
-/// How far a reading of whole events comes with `max_bytes`. The lengths of values are known without reading them.
+/// The last position of a page of whole events with at most `max_bytes`. It reads the lengths of values, not the
+/// values.
 async fn until(
     tx: &mut PgTx<Tenant>,
     after: Position,
@@ -137,8 +138,8 @@ impl EventConsumers for PgEventConsumers<'_> {
     }
 }
 
-/// Of the next heads in the order of their workspaces those whose reader is behind, and the last that was looked at where there are
-/// more. It reads no more of them than it may, and goes by no statistics.
+/// Looks at the next workspace heads, in the order of their ids. Returns the workspaces whose consumer is behind, and
+/// the last workspace it looked at if there are more. It reads a bounded number of heads, whatever the statistics say.
 const BEHIND: &str = "
     with heads as materialized (
         select workspace_id, position from workspace_head
@@ -164,7 +165,7 @@ impl EventBacklog for PgStore {
         let start = self.rounds.after(kind);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut ids = Vec::new();
-        // To the end, and then from the beginning to where this look began.
+        // The first pass goes to the end; the second goes from the beginning to where this look began.
         for (after, up_to) in [(start, Uuid::max()), (Uuid::nil(), start)] {
             let (found, last): (Vec<Uuid>, Option<Uuid>) = sqlx::query_as(BEHIND)
                 .bind(kind)

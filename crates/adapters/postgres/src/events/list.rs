@@ -1,4 +1,4 @@
-//! Reading events for lists.
+//! The list of events.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use super::row::{WHOLE, WholeRow};
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
-/// With more values than these, one scan filters by all of them.
+/// The most values of a filter that each get an index scan of their own. With more values, one scan filters by all of
+/// them.
 const MOST_BRANCHES: usize = 16;
 
 pub(super) async fn head(tx: &mut PgTx<Tenant>) -> Result<Position, StoreError> {
@@ -27,7 +28,7 @@ pub(super) async fn head(tx: &mut PgTx<Tenant>) -> Result<Position, StoreError> 
 pub(super) async fn find(tx: &mut PgTx<Tenant>, ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
     let workspace = tx.workspace().as_uuid();
     let ids: Vec<Uuid> = ids.iter().map(EventId::as_uuid).collect();
-    // One lookup for each, in the order of the key, which no other index has.
+    // One lookup for each id, in the order of the primary key, which no other index has.
     let mut query = QueryBuilder::<Postgres>::new("select e.* from (select distinct unnest(");
     query.push_bind(ids).push("::uuid[]) as id) k cross join lateral (select ").push(WHOLE);
     query.push(" from event where workspace_id = ").push_bind(workspace);
@@ -44,7 +45,8 @@ pub(super) async fn list(
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let workspace = tx.workspace().as_uuid();
     let limit = i64::from(size.get()) + 1;
-    // An index has one value's events in the order of the list, so each value is a scan of its own that stops at the limit.
+    // The index has the events of one value in the order of the list. So each value is a scan of its own that stops at
+    // the limit.
     let (column, values) = driver(filter);
     let mut query = QueryBuilder::<Postgres>::new("");
     for (nth, value) in values.iter().enumerate() {
@@ -62,14 +64,15 @@ pub(super) async fn list(
     if values.len() > 1 {
         query.push(" order by id desc limit ").push_bind(limit);
     }
-    // How wide a range is decides how it is best read, so it is planned with its values; the rest is planned once.
+    // The best plan depends on the width of a range, so a query with a range is planned with its values; others are
+    // prepared once.
     let has_range = filter.from.is_some() || filter.to.is_some() || !filter.subject_prefixes.is_empty();
     let query = query.build_query_as::<WholeRow>().persistent(!has_range);
     let rows = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The column whose values are scanned one by one, and these; a single scan of everything where there is none.
+/// The column whose values are scanned one by one, and those values. Without one, a single scan reads everything.
 fn driver(filter: &EventFilter) -> (&'static str, Vec<Option<&str>>) {
     for (column, values) in [("actor", &filter.actors), ("type", &filter.types)] {
         let distinct: BTreeSet<&str> = values.iter().map(String::as_str).collect();
@@ -80,7 +83,7 @@ fn driver(filter: &EventFilter) -> (&'static str, Vec<Option<&str>>) {
     ("", vec![None])
 }
 
-/// Every condition but that of the driving column.
+/// Adds every condition except that of the driving column.
 fn conditions(query: &mut QueryBuilder<Postgres>, filter: &EventFilter, driver: &str) {
     let equal =
         [("actor", &filter.actors), ("type", &filter.types), ("source", &filter.sources), ("tool", &filter.tools)];
@@ -97,7 +100,7 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &EventFilter, driver: 
     }
     for (nth, prefix) in filter.subject_prefixes.iter().enumerate() {
         query.push(if nth == 0 { " and (" } else { " or " });
-        // The column compares by bytes, so what begins with a text lies between it and its successor.
+        // The column compares by bytes, so every text with this prefix lies between the prefix and its successor.
         query.push("(subject >= ").push_bind(prefix);
         if let Some(end) = successor(prefix) {
             query.push(" and subject < ").push_bind(end);
@@ -109,11 +112,11 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &EventFilter, driver: 
     }
 }
 
-/// The smallest text that is greater than every text that begins with `prefix`; `None` where there is none.
+/// The smallest text that is greater than every text that begins with `prefix`; `None` if every text is smaller.
 fn successor(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
-        // UTF-8 sorts as its code points do; surrogates are none.
+        // UTF-8 sorts in the order of code points. Surrogates are not valid in a text.
         let next = match u32::from(last) + 1 {
             0xD800 => 0xE000,
             next => next,

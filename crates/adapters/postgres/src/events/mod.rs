@@ -1,4 +1,5 @@
-//! Events on PostgreSQL: added by one function, listed by ids that rise with positions, read behind the insert.
+//! Events on PostgreSQL: added by one function, listed by ids that rise with positions, and read by consumers as a
+//! feed.
 
 mod add;
 mod feed;

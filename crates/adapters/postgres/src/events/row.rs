@@ -43,7 +43,7 @@ pub(super) struct WholeRow {
 }
 
 impl WholeRow {
-    /// Which event it is.
+    /// The id and the position of the event.
     pub(super) fn place(&self) -> (EventId, Position) {
         (EventId::from_uuid(self.facts.id), Position(self.facts.position))
     }
@@ -51,7 +51,7 @@ impl WholeRow {
 
 impl From<FactsRow> for Event {
     fn from(row: FactsRow) -> Self {
-        // What was sent without a time has none as a text either, and happened when it was received.
+        // An event that was sent without a time has no text; its time is the time at which it was received.
         let text = row.time_text.unwrap_or_else(|| row.time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
         Self {
             received_at: received_at(row.id),

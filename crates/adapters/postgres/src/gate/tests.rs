@@ -1,11 +1,11 @@
-//! The order of turns, on a clock that stands still unless everybody sleeps.
+//! The order of turns, on a clock that moves only while all tasks sleep.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::*;
 
-/// Somebody in the line: polled once, so that their place is known.
+/// A waiter in the queue. It is polled once, so that its place is fixed.
 fn waits(gate: &Arc<Gate>, urgency: Urgency) -> BoxFuture<'static, Turn> {
     let gate = Arc::clone(gate);
     let mut turn: BoxFuture<'static, Turn> = Box::pin(async move { gate.turn(urgency).await });
@@ -17,7 +17,7 @@ fn has_turn(waiting: &mut BoxFuture<'static, Turn>) -> Option<Turn> {
     waiting.now_or_never()
 }
 
-/// The connection is free, and nobody remembers it.
+/// Whether the connection is free, without waiters.
 fn is_free(gate: &Arc<Gate>) -> bool {
     gate.turn(Urgency::Engine).now_or_never().is_some()
 }
@@ -39,7 +39,7 @@ async fn a_request_goes_before_what_waits_already_and_each_kind_in_its_order() {
         drop(held);
         held = has_turn(&mut line[next]).unwrap_or_else(|| panic!("{next} is next"));
     }
-    // Background work lets a moment pass after a request, in case that comes again.
+    // Background work waits for a moment after a request, in case another follows.
     tokio::time::advance(BETWEEN_TURNS).await;
     for next in [0, 3] {
         drop(held);
@@ -55,7 +55,7 @@ async fn nobody_is_passed_over_for_ever() {
     let mut held = gate.turn(Urgency::Request).await;
     let (mut engine, mut background) = (waits(&gate, Urgency::Engine), waits(&gate, Urgency::Background));
     let (mut engine_at, mut background_at) = (Vec::new(), Vec::new());
-    // There is always another request, and always more of the others.
+    // There is always another waiter of each kind.
     for turn in 1..=102 {
         let mut request = waits(&gate, Urgency::Request);
         drop(held);
@@ -107,25 +107,25 @@ async fn requests_with_short_gaps_between_them_leave_background_work_its_share()
     requests.abort();
 }
 
-/// A waiter who is polled some times and then gives up, in each state that it can be in.
+/// A waiter that is polled several times and then gives up, in each state that it can be in.
 #[tokio::test(start_paused = true)]
 async fn whoever_gives_up_hands_the_turn_on() {
     for urgency in ORDER {
         let gate = Arc::new(Gate::default());
-        // In the line.
+        // In the queue.
         let held = gate.turn(Urgency::Request).await;
         let given_up = waits(&gate, urgency);
         let mut next = waits(&gate, Urgency::Engine);
         drop(given_up);
         drop(held);
         let held = has_turn(&mut next).expect("it is not given to whoever has left");
-        // The turn is on its way, and they never look.
+        // The turn was sent, but not received.
         let given_up = waits(&gate, urgency);
         drop(held);
         assert!(!is_free(&gate), "the turn is theirs");
         drop(given_up);
         let held = gate.turn(Urgency::Engine).now_or_never().expect("it comes back");
-        // The turn is on its way, and somebody waits behind them.
+        // The turn was sent, but not received, and another waiter is behind.
         let given_up = waits(&gate, urgency);
         let mut next = waits(&gate, Urgency::Background);
         drop(held);
@@ -138,7 +138,7 @@ async fn whoever_gives_up_hands_the_turn_on() {
     }
 }
 
-/// Background work that lets a request go first, and gives up while it does.
+/// Background work that lets a request go first, and gives up meanwhile.
 #[tokio::test(start_paused = true)]
 async fn whoever_gives_up_in_the_pause_holds_nothing() {
     let gate = Arc::new(Gate::default());

@@ -1,6 +1,7 @@
-//! Keys of requests and their answers: per actor in a workspace, and per person where there is none.
+//! Idempotency keys and stored responses: per actor in a workspace, and per person outside of workspaces.
 //!
-//! Both tables have the same columns behind their owner's: what is done with them stands here once, and the statements twice.
+//! Both tables have the same columns behind the columns of their owner. The logic is shared; each table has its own
+//! statements.
 
 mod statements;
 
@@ -28,7 +29,7 @@ struct KeyRow {
 }
 
 impl KeyRow {
-    /// What the row means to somebody who claims it; `None` where its claim has run out and can be taken over.
+    /// What the row means for a new claim; `None` if the earlier claim has expired and can be taken over.
     fn claim(self, fingerprint: &Fingerprint, now: DateTime<Utc>) -> Result<Option<Claim>, StoreError> {
         if self.fingerprint != fingerprint.0 {
             return Ok(Some(Claim::OtherRequest));
@@ -47,12 +48,12 @@ fn headers(answer: &KeptAnswer) -> String {
     serde_json::to_string(&answer.headers).unwrap_or_else(|_| "[]".to_owned())
 }
 
-/// Whose keys a transaction works on.
+/// The owner of idempotency keys in a transaction.
 pub(crate) trait Owner: Send + Sync {
-    /// What is said to the owner's table. The first parameters are the owner's ids.
+    /// The statements for the owner's table. Their first parameters are the owner's ids.
     const STATEMENTS: &'static Statements;
 
-    /// Those ids: the workspace and who of it, or the person.
+    /// The owner's ids: the workspace and the actor, or the person.
     fn owner(&self) -> Result<(Uuid, Option<Uuid>), StoreError>;
 }
 
@@ -75,7 +76,7 @@ impl Owner for Person {
     }
 }
 
-/// A statement with its first parameters.
+/// A statement with the owner's ids bound.
 fn query<'q>(statement: &'static str, (first, second): (Uuid, Option<Uuid>)) -> Query<'q, Postgres, PgArguments> {
     let query = sqlx::query(statement).bind(first);
     match second {

@@ -1,18 +1,18 @@
-//! What is said to the two tables of keys.
+//! The statements for the two tables of idempotency keys.
 
-/// The statements of one owner's table: its ids come first, then the digest of the key, then the rest.
+/// The statements for one owner's table. Parameters: the owner's ids, the digest of the key, then those named below.
 pub(crate) struct Statements {
-    /// Takes away what is kept no longer than until a time, whoever of the workspace has it: of the owner's ids the first.
+    /// Deletes the expired keys of the workspace or the person. Parameters: the first of the owner's ids, and the time.
     pub(super) forget: &'static str,
-    /// Claims a key that nobody has: fingerprint, claimed until, kept until.
+    /// Claims a new key: fingerprint, claimed until, kept until.
     pub(super) insert: &'static str,
-    /// Reads a key, and holds everybody else out of it.
+    /// Reads a key and locks its row.
     pub(super) read: &'static str,
-    /// Takes a claim over: claimed until, kept until.
+    /// Takes over an expired claim: claimed until, kept until.
     pub(super) take_over: &'static str,
-    /// Keeps the answer of the claim until a time: status, headers, body.
+    /// Stores the response: the time until which it was claimed, status, headers, body.
     pub(super) finish: &'static str,
-    /// Gives up the claim until a time.
+    /// Gives up a claim: the time until which it was claimed.
     pub(super) release: &'static str,
 }
 

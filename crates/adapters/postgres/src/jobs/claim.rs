@@ -1,4 +1,4 @@
-//! Taking jobs under a lease.
+//! Claiming jobs: taking them from the queue and leasing them to a worker.
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -12,7 +12,8 @@ use crate::engine::{fence, unreadable};
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// Jobs out of the queue and under a lease. One with a key is passed over while a transaction that wants it again holds it.
+/// Moves jobs from the queue to a lease. A job with a unique key is skipped while a transaction that enqueues the key
+/// again locks it.
 const CLAIM: &str = "
     with picked as materialized (
         select r.*, w.epoch
@@ -50,7 +51,7 @@ const CLAIM: &str = "
         where j.workspace_id = t.workspace_id and j.id >= t.job_id and j.id <= t.job_id order by j.id limit 1) j
     order by t.seq";
 
-/// From here on a job with the same key is another one.
+/// Ends the uniqueness of claimed jobs: from now on the same key makes a new job.
 const BEGIN_UNIQUE: &str = "
     update job j set is_unique = false from unnest($1::uuid[], $2::uuid[]) as w (workspace_id, id)
     where (j.workspace_id, j.id) >= (w.workspace_id, w.id) and (j.workspace_id, j.id) <= (w.workspace_id, w.id)";
@@ -61,7 +62,7 @@ pub(super) async fn claim(
     claim: &JobClaim,
 ) -> Result<Vec<ClaimedJob>, StoreError> {
     let workspaces = claim.lanes.iter().map(|wanted| wanted.lane.workspace);
-    // A claim that a crash of the database takes back was never acted upon: at worst a job is done again.
+    // No wait for the disk: if a crash of the database loses this claim, at worst a job is done again.
     let held = fence(tx, worker, &claim.tenures, workspaces, false).await?;
     let epoch = |shard: ShardId| held.iter().find(|tenure| tenure.shard == shard).map(|tenure| tenure.epoch);
     let wanted: Vec<_> = claim.lanes.iter().filter_map(|wanted| Some((wanted, epoch(wanted.lane.shard)?))).collect();
@@ -86,7 +87,7 @@ pub(super) async fn claim(
     for row in &rows {
         let job = read(row)?;
         if row.try_get("cancelled").map_err(store_error)? {
-            // It was taken back while a worker did it that has died since.
+            // It was cancelled while a worker that has since died was doing it.
             cancelled.push(EndedJob { key: job.key, tenure: job.tenure, outcome: JobOutcome::Done });
             continue;
         }

@@ -1,4 +1,4 @@
-//! Dead jobs of everybody, for operators.
+//! Dead-lettered jobs of all workspaces, for operators.
 
 use std::collections::HashMap;
 

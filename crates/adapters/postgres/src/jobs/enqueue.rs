@@ -1,4 +1,4 @@
-//! Enqueueing and cancelling in the transaction of the cause, and jobs that come by themselves.
+//! Enqueueing and cancelling jobs in the transaction of their cause, and recurring jobs.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,8 +11,8 @@ use super::OwnsJobs;
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
 
-/// Adds a job, or finds and locks the one that waits with the same key. The lock keeps it from being claimed until this
-/// transaction has ended.
+/// Adds a job, or finds and locks the waiting job with the same unique key. The lock keeps that job from being claimed
+/// until this transaction ends.
 const ENQUEUE: &str = "
     with added as (
         insert into job (workspace_id, id, shard, kind, payload, priority, unique_key, is_unique, attempts, run_at,
@@ -28,7 +28,7 @@ const ENQUEUE: &str = "
         select $1, a.id, a.shard, $4, $6, $8, $7 is not null, 0 from added a where a.id = $2 and $8 is not null)
     select id, shard from added";
 
-/// Holds a job for whoever cancels it: nobody claims it with its key, ends it or enqueues it again meanwhile.
+/// Locks a job to cancel it. Until the transaction ends it cannot be claimed by its key, ended or enqueued again.
 const HOLD: &str = "select id from job where workspace_id = $1 and id = $2 for update";
 const CANCEL_READY: &str = "delete from job_ready where workspace_id = $1 and job_id = $2";
 const CANCEL_LATER: &str = "delete from job_later where workspace_id = $1 and job_id = $2";
@@ -37,9 +37,9 @@ const CANCEL_RUNNING: &str = "
     update job j set cancelled = true where j.workspace_id = $1 and j.id = $2
       and not exists (select from job_dead d where d.workspace_id = $1 and d.job_id = $2)";
 
-/// Work is spread over slots by workspace; the installation's by job, since there is one installation.
+/// The slot of a job: the last 10 bits of the workspace's id; of its own id if it is a job of the installation.
 fn slot(owner: WorkspaceId, job: Uuid) -> i16 {
-    // The last bits are random in both.
+    // These bits are random in both ids.
     let id = if owner == INSTALLATION { job } else { owner.as_uuid() };
     let [.., high, low] = id.into_bytes();
     (i16::from(high & 3) << 8) | i16::from(low)
@@ -69,7 +69,7 @@ impl<G: OwnsJobs> Jobs for PgJobs<'_, G> {
             .fetch_one(self.0.sqlx())
             .await
             .map_err(store_error)?;
-        // One that waits may have been passed over while this transaction held it.
+        // A job that waits may have been skipped while this transaction held its lock, so workers are woken again.
         if job.run_at.is_none_or(|at| at <= now) {
             let lane =
                 Lane { shard: ShardId(shard), workspace: owner, kind: job.kind.to_owned(), priority: job.priority };
@@ -86,7 +86,7 @@ impl<G: OwnsJobs> Jobs for PgJobs<'_, G> {
             return Ok(false);
         }
         let mut changed = 0;
-        // In the order in which a job goes, so that one that goes on at this moment is met.
+        // In the order in which a job moves between tables, so that a job that moves at this moment is found.
         for sql in [CANCEL_LATER, CANCEL_READY] {
             let query = sqlx::query(sql).bind(owner).bind(job.as_uuid());
             changed += query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected();
@@ -97,13 +97,13 @@ impl<G: OwnsJobs> Jobs for PgJobs<'_, G> {
     }
 }
 
-/// A pattern that is new or has changed counts from now on.
+/// Sets the schedule of a recurring job. A new or changed pattern applies from now on.
 const SCHEDULE: &str = "
     insert into job_schedule (kind, cron, next_at) values ($1, $2, $3)
     on conflict (kind) do update set cron = excluded.cron, next_at = excluded.next_at
         where job_schedule.cron <> excluded.cron";
 
-/// Of all who ask at one moment, one moves it on.
+/// Moves a schedule to its next time. Of several workers that try at once, one succeeds.
 const TICK: &str = "update job_schedule set next_at = $2 where kind = $1 and next_at <= $3";
 
 const NEXT_TICK: &str = "select min(next_at) from job_schedule where kind = any ($1)";
@@ -129,7 +129,7 @@ pub(super) async fn recur(
         let job = NewJob {
             kind: recurrence.kind,
             payload: recurrence.payload.clone(),
-            // Where the last one has not begun yet, it makes up for this one.
+            // If the last job of this kind has not begun yet, it also counts for this time.
             unique_key: Some("recurring".to_owned()),
             run_at: None,
             priority: tidegate_kernel::JobPriority::default(),

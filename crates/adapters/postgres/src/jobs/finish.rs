@@ -1,4 +1,4 @@
-//! How attempts ended, and jobs whose worker is gone.
+//! Ending attempts, and recovering jobs whose worker is gone.
 
 use chrono::{DateTime, Utc};
 use tidegate_engine::jobs::{EndedJob, JobKey, JobOutcome};
@@ -92,7 +92,7 @@ pub(super) async fn finish(
     Ok(written.into_iter().map(key).collect())
 }
 
-/// Leases of some shards that are given up: those of which `$which` holds. Their jobs are ready again after `$attempts`.
+/// Gives up the leases of some shards for which `$which` holds. Their jobs are ready again with `$attempts` attempts.
 macro_rules! give_up {
     ($which:literal, $attempts:literal) => {
         concat!(
@@ -115,14 +115,14 @@ macro_rules! give_up {
     };
 }
 
-/// Of what is leased in these shards, the jobs that are not in hand.
+/// Gives up the leases in these shards of jobs that the worker is not doing.
 const RECOVER: &str = give_up!(
     "l.epoch = t.epoch and (l.workspace_id, l.job_id) not in (select * from unnest($3::uuid[], $4::uuid[]))",
     "attempts"
 );
 
-/// What is leased in shards that change hands. An attempt whose worker has died counts as one that failed; one that a worker gave
-/// back on its way out does not.
+/// Gives up the leases in shards that change owner. An attempt counts as failed if its worker has died, and does not
+/// count if its worker gave it back when it stopped.
 const REQUEUE: &str = give_up!("l.epoch < t.epoch or $3", "attempts + (not $3)::int");
 
 pub(super) async fn recover(
@@ -144,7 +144,7 @@ pub(super) async fn recover(
         .map_err(store_error)
 }
 
-/// Makes ready what is leased in these shards: under older epochs, or under these too where they are `given_back`.
+/// Makes ready what is leased in these shards under older epochs, or also under these epochs if they are `given_back`.
 pub(crate) async fn requeue(
     tx: &mut PgTx<Machinery>,
     shards: &[i16],

@@ -1,4 +1,5 @@
-//! Jobs as people see them: one statement for each place where jobs are, so that each reads an index in the order of the page.
+//! The list of jobs: one statement for each table that can hold a job, so that each reads an index in the order of the
+//! page.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,7 +16,7 @@ use crate::engine::unreadable;
 use crate::error::store_error;
 use crate::transaction::{Directory, PgTx};
 
-/// A page of jobs whose ids `$ids` selects, newest first.
+/// A page of the jobs whose ids the query `$ids` selects, newest first.
 macro_rules! jobs_of {
     ($ids:literal) => {
         concat!(
@@ -42,7 +43,7 @@ const LIST_KINDS: &str = jobs_of!(
          order by kind desc, id desc limit $3) j
      order by id desc limit $3"
 );
-/// Jobs that are in one of these places. Those that are not asked for are not looked at.
+/// Jobs with one of these statuses. Tables for other statuses are not read.
 const LIST_STATUSES: &str = jobs_of!(
     "select id from (
          (select job_id as id from job_ready
@@ -64,7 +65,7 @@ const LIST_STATUSES: &str = jobs_of!(
 );
 const FIND: &str = jobs_of!("select $2::uuid as id");
 
-/// Of several who ask at once, one deletes the row.
+/// Makes a dead job ready again. Of several concurrent requests, one deletes the row.
 const REDRIVE: &str = "
     with revived as (
         delete from job_dead where workspace_id = $1 and job_id = $2 returning workspace_id, job_id, shard, kind),

@@ -1,4 +1,4 @@
-//! What there is to do, and how much.
+//! Looking for work: due jobs, ready jobs and their number.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
@@ -14,7 +14,7 @@ use crate::transaction::{Machinery, PgTx};
 /// The most scheduled jobs that one look makes ready in each shard.
 const DUE_PER_LOOK: i64 = 500;
 
-/// Scheduled jobs whose time has come are ready.
+/// Makes scheduled jobs ready when they are due.
 const MAKE_READY: &str = "
     with due as materialized (
         select l.* from unnest($1::smallint[]) as sh (shard)
@@ -29,8 +29,8 @@ const MAKE_READY: &str = "
     select workspace_id, job_id, shard, kind, priority, is_unique, attempts, run_at from moved order by run_at
     on conflict (workspace_id, job_id) do nothing";
 
-/// Lanes, and a row with the time at which the next scheduled job is due. Lanes are found by jumping from one to the next along the
-/// index, so a backlog in one of them costs nothing.
+/// Finds the lanes with ready jobs, and in a row of its own the time at which the next scheduled job is due. A skip scan goes
+/// from one lane to the next along the index, so a backlog in one lane costs nothing.
 const LOOK: &str = "
     select sh.shard, spots.workspace_id, spots.kind, spots.priority, spots.seq, null::timestamptz as due
     from unnest($1::smallint[]) as sh (shard)
@@ -83,7 +83,7 @@ async fn read(tx: &mut PgTx<Machinery>, shards: &[i16]) -> Result<JobOutlook, St
     Ok(outlook)
 }
 
-/// Counting stops here, so that a flood does not make the count slow.
+/// The count stops here, so that a long backlog does not make it slow.
 const COUNTED: i64 = 100_000;
 
 const COUNT: &str = "

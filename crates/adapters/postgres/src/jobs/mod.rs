@@ -1,6 +1,7 @@
-//! Background jobs: enqueueing in any transaction, what the runner does under the fence, and what people see.
+//! Background jobs: enqueueing in any transaction, the runner's claims and commits under the fence, and the lists for
+//! people.
 //!
-//! Statements over arrays read rows as the engine's do; see [`crate::engine`].
+//! Statements over arrays read rows in the same way as the engine's; see [`crate::engine`].
 
 mod claim;
 mod dead;
@@ -32,11 +33,11 @@ pub(crate) trait OwnsJobs: Send + Sync {
     fn owner(&self) -> WorkspaceId {
         INSTALLATION
     }
-    /// The request that the transaction is part of.
+    /// The id of the request that the transaction is part of.
     fn request_id(&self) -> &str {
         "installation"
     }
-    /// The trace that it is part of.
+    /// The trace that the transaction is part of, if there is one.
     fn trace(&self) -> Option<&TraceContext> {
         None
     }
@@ -66,7 +67,7 @@ impl OwnsJobs for Person {
 
 impl OwnsJobs for Machinery {}
 
-/// Keys as two arrays.
+/// Keys as two arrays: workspaces and jobs.
 fn columns<'k>(keys: impl Iterator<Item = &'k JobKey>) -> (Vec<Uuid>, Vec<Uuid>) {
     keys.map(|key| (key.workspace.as_uuid(), key.job.as_uuid())).unzip()
 }

@@ -1,4 +1,4 @@
-//! Adds a delta: one statement per table, rows in the order of its key.
+//! Adds a delta to the counters: one statement per table, with rows in the order of its key.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{Error, PgConnection};
@@ -131,7 +131,7 @@ pub(super) async fn totals(sql: &mut PgConnection, workspace: WorkspaceId, delta
     .map(drop)
 }
 
-/// Returns the changed patterns that are shown now.
+/// Writes patterns and returns those of the changed ones that are shown now.
 pub(super) async fn patterns(
     sql: &mut PgConnection,
     workspace: WorkspaceId,

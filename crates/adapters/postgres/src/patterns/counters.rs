@@ -1,4 +1,4 @@
-//! What lies right beside new events, each read with one array query whose cost follows its argument.
+//! Reads the counters that new events change. Each is one query over arrays, whose cost grows only with its argument.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The numbers behind patterns, and the events that show them.
+//! The numbers behind patterns, and the events that are their evidence.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::broken;
 use crate::error::store_error;
 
-/// How often a pattern is shown by both of its events.
+/// For how many occurrences of a pattern both of its events are given as evidence.
 const TIMES: i64 = 3;
-/// On how many days a frequency is shown by the day's last event.
+/// For how many days of a frequency the day's last event is given as evidence.
 const DAYS: i64 = 5;
 
-/// A pattern with everything that its confidence is made of. A query selects it with [`facts_of`].
+/// A pattern with all numbers that its confidence is computed from. A query selects it with [`facts_of`].
 #[derive(sqlx::FromRow)]
 pub(super) struct FactsRow {
     id: Uuid,
@@ -35,10 +35,10 @@ pub(super) struct FactsRow {
     all_sessions: i64,
 }
 
-/// `select … from pattern p …`, to be followed by conditions on `p`; or from something else that has a `p`.
+/// `select … from pattern p …`, followed by conditions on `p`; or from another source that has a `p`.
 ///
-/// Each of the rows beside a pattern is looked up by its key, whatever the statistics say: without them, as in a new database,
-/// the planner reads all terms and subjects to join them with a handful of patterns.
+/// Each row beside a pattern is looked up by its key, whatever the statistics say. Without statistics, as in a new
+/// database, the planner would read all terms and subjects to join them with a handful of patterns.
 macro_rules! facts_of {
     ($rest:literal) => {
         facts_of!("pattern p", $rest)
@@ -115,7 +115,7 @@ impl TryFrom<FactsRow> for Known {
     }
 }
 
-/// When a pattern was seen, and the events that show it.
+/// When a pattern was seen, and the events that are its evidence.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sightings {
     pub(super) first_seen: DateTime<Utc>,
@@ -162,7 +162,7 @@ fn kind_at(patterns: &[(PatternKey, &PatternFacts)], nth: usize) -> Option<Patte
     patterns.get(nth).map(|(key, _)| key.kind())
 }
 
-/// The columns to look for; of a pair, the antecedent first, because fewer sessions have it.
+/// The columns to search by. Of a pair, the antecedent comes first, because fewer sessions have it.
 fn columns(key: &PatternKey, facts: &PatternFacts) -> (Option<Dimension>, Uuid, Uuid) {
     if let PatternFacts::CoOccurrence { antecedent, consequent, .. } = facts {
         return (None, Term::of(antecedent).as_uuid(), Term::of(consequent).as_uuid());

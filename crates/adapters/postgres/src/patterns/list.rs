@@ -1,4 +1,4 @@
-//! Patterns as they are read.
+//! The list of patterns, and single patterns.
 
 use async_trait::async_trait;
 use tidegate_events::pattern::{
@@ -57,7 +57,7 @@ fn place(pattern: &Known) -> PatternPlace {
 }
 
 impl PgPatternRepository<'_> {
-    /// One more than `size` patterns of `kind`.
+    /// The strongest patterns of `kind`: one more than `size`, if there are so many.
     async fn strongest(
         &mut self,
         kind: PatternKind,
@@ -65,7 +65,7 @@ impl PgPatternRepository<'_> {
         after: Option<PatternPlace>,
         size: PageSize,
     ) -> Result<Vec<Known>, StoreError> {
-        // Each kind has its own text, so that the planner knows which index and which joins it needs.
+        // Each kind has its own statement, so that the planner knows which index and which joins it needs.
         let text = match kind {
             PatternKind::Frequency => facts_of!(
                 "where p.workspace_id = $1 and p.kind = 'frequency' and p.support >= $2 and p.support >= 3

@@ -1,4 +1,4 @@
-//! Patterns and suggestions: the counters that detection adds to, and what is read from them.
+//! Patterns and suggestions: the counters that detection adds to, and the lists that are read from them.
 
 mod apply;
 mod counters;
@@ -16,13 +16,13 @@ use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
 impl PgTx<Tenant> {
-    /// Lets every following read see the same snapshot. It has to be the first statement of the transaction.
+    /// Makes all following reads see the same snapshot. It must be the first statement of the transaction.
     async fn hold_snapshot(&mut self) -> Result<(), StoreError> {
         let hold = sqlx::query("set transaction isolation level repeatable read, read only");
         hold.execute(self.sqlx()).await.map(drop).map_err(store_error)
     }
 
-    /// How far detection has read, in this snapshot.
+    /// The position up to which detection has read, in this snapshot.
     async fn detected(&mut self) -> Result<Position, StoreError> {
         let workspace = self.workspace().as_uuid();
         sqlx::query_scalar::<_, i64>(
@@ -36,7 +36,7 @@ impl PgTx<Tenant> {
     }
 }
 
-/// A row that the schema does not allow.
+/// An error for a row that the schema does not allow.
 fn broken(what: &str) -> StoreError {
     StoreError::Internal(format!("the database holds {what}").into())
 }

@@ -1,4 +1,4 @@
-//! Suggestions, as detection makes them and as they are answered.
+//! Suggestions: detection writes them and people answer them.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use super::facts::{FactsRow, Known, facts_of, sightings};
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
-/// The columns of a suggestion with the key of its pattern, where that is still there.
+/// The columns of a suggestion, with the key of its pattern if the pattern still exists.
 macro_rules! suggestion_rows {
     ($rest:literal) => {
         concat!(
@@ -120,8 +120,8 @@ impl SuggestionLedger for PgSuggestionLedger<'_> {
             .map(|offer| serde_json::to_vec(&offer.candidate.facts))
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::Internal(Box::new(error)))?;
-        // One that is no longer good is brought up to date where it is stored, and not inserted where it is not. What was answered
-        // stays as it is. The conflict finds each by its key, whatever the statistics say.
+        // A suggestion that is no longer good is updated if it is stored, and not inserted otherwise. An answered
+        // suggestion does not change. The conflict finds each row by its key, whatever the statistics say.
         sqlx::query(
             "insert into suggestion as s (workspace_id, id, rule, pattern_id, basis, confidence, support, facts, status, offered_at)
              select $1, o.id, o.rule, o.pattern_id, o.basis, o.confidence, o.support, o.facts, 'open', $10

@@ -1,4 +1,4 @@
-//! What people did to their own accounts.
+//! The log of what people did to their own accounts.
 
 use async_trait::async_trait;
 use tidegate_kernel::{RequestId, StoreError};

@@ -19,7 +19,7 @@ impl From<row::Model> for ApiKey {
             id: ApiKeyId::from_uuid(row.id),
             name: Name::stored(row.name),
             visible: row.visible,
-            // A scope that this program does not know gives nothing.
+            // A scope that this program does not know grants nothing.
             scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             created_by: UserId::from_uuid(row.created_by),
             parent: row.parent_id.map(ApiKeyId::from_uuid),
@@ -93,7 +93,7 @@ impl ApiKeyRepository for PgApiKeyRepository<'_> {
         .fetch_all(self.0.sqlx())
         .await
         .map_err(store_error)?;
-        // Ids rise with the time, and a key is made before those that it makes.
+        // The order of creation: ids rise with time, and a key is older than the keys that it has made.
         ids.sort_unstable();
         self.forget(&ids).await?;
         Ok(ids.into_iter().map(ApiKeyId::from_uuid).collect())
@@ -129,7 +129,7 @@ impl ApiKeyRepository for PgApiKeyRepository<'_> {
 }
 
 impl PgApiKeyRepository<'_> {
-    /// Takes keys out of the locator: nobody finds them any more.
+    /// Removes keys from the locator, so that they no longer authenticate.
     async fn forget(&mut self, keys: &[Uuid]) -> Result<(), StoreError> {
         let workspace = self.0.workspace().as_uuid();
         sqlx::query("delete from locator where workspace_id = $1 and kind = $2 and object_id = any ($3)")

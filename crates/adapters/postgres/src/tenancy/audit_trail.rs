@@ -1,4 +1,4 @@
-//! The audit log, to read.
+//! Reading the audit log.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
@@ -62,11 +62,12 @@ impl AuditTrailRepository for PgAuditTrailRepository<'_> {
     }
 }
 
-/// An entry's id may be this much older or younger than its time: both come from the clock, one after the other.
+/// The most by which the time in an entry's id differs from its time: both are read from the clock, one after the
+/// other.
 const SLACK: Duration = Duration::minutes(1);
 
-/// The list by what is asked. Each value of the narrowest filter is a stretch of an index in the order of the page, which the row
-/// comparisons bound on both sides; what else is asked is compared entry by entry.
+/// The statement for a filter. Each value of the narrowest filter is one range of an index in the order of the page,
+/// which the row comparisons bound on both sides. The other filters are checked entry by entry.
 fn statement(workspace: Uuid, filter: &AuditFilter, before: Option<Uuid>, limit: u32) -> QueryBuilder<Postgres> {
     let to = filter.to.map_or(Uuid::max(), |to| first_id(to + SLACK));
     let before = before.map_or(to, |before| before.min(to));

@@ -11,7 +11,7 @@ use crate::entities::membership as row;
 use crate::error::{orm_error, store_error};
 use crate::transaction::{PgTx, Tenant};
 
-/// Reads a role as it is stored.
+/// Parses a role as it is stored.
 pub(super) fn role(text: &str) -> Result<Role, StoreError> {
     text.parse().map_err(|error| StoreError::Internal(Box::<tidegate_tenancy::UnknownRole>::new(error)))
 }

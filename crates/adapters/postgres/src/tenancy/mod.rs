@@ -1,4 +1,5 @@
-//! Tenancy on PostgreSQL: the directory as the role `tidegate_directory`, everything of a workspace as `tidegate_api`.
+//! Tenancy on PostgreSQL: the directory as the role `tidegate_directory`, the contents of a workspace as
+//! `tidegate_api`.
 
 mod account_log;
 mod api_key;
@@ -24,7 +25,7 @@ pub(crate) use workspace::PgWorkspaceRepository;
 use tidegate_kernel::StoreError;
 use tidegate_tenancy::InvalidText;
 
-/// A text in the store that breaks the rule of its type: somebody wrote past the domain.
+/// An error for a stored text that breaks the rule of its type: it was not written by the domain.
 fn broken(error: InvalidText) -> StoreError {
     StoreError::Internal(Box::new(error))
 }

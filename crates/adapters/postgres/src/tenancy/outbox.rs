@@ -1,4 +1,4 @@
-//! Mails that are kept instead of sent.
+//! Mails that are stored instead of sent.
 
 use async_trait::async_trait;
 use sqlx::Row;

@@ -1,4 +1,4 @@
-//! What a person sees of their own across workspaces.
+//! What a person owns across workspaces, such as memberships.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

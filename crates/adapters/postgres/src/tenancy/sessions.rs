@@ -1,4 +1,4 @@
-//! Log-ins and their refresh tokens.
+//! Login sessions and their refresh tokens.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -96,8 +96,8 @@ impl SessionRepository for PgSessionRepository<'_> {
     }
 
     async fn use_token(&mut self, token: &Digest, now: DateTime<Utc>) -> Result<Option<TokenState>, StoreError> {
-        // The session's row is locked first and alone, so that of several tokens of a family each sees what the one
-        // before it has done, and no two wait for each other.
+        // The session's row is locked first and alone. So each of several tokens of a family sees what the token before
+        // it has done, and no two wait for each other.
         let row: Option<SessionRow> = sqlx::query_as(
             "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
                 address, user_agent

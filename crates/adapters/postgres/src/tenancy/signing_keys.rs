@@ -1,4 +1,4 @@
-//! The keys that sign access tokens, and where keys and slugs lead.
+//! The keys that sign access tokens, and the locator, which finds the workspace of an API key or a slug.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -76,7 +76,7 @@ impl SigningKeyRepository for PgSigningKeyRepository<'_> {
     }
 }
 
-/// The kinds of things that the locator finds.
+/// The kinds of entries in the locator.
 pub(super) const API_KEY: &str = "api_key";
 pub(super) const SLUG: &str = "slug";
 

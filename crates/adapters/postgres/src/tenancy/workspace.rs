@@ -1,4 +1,4 @@
-//! The workspace itself.
+//! The workspace row and its slug.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -35,7 +35,7 @@ impl TryFrom<WorkspaceRow> for Workspace {
 pub(crate) struct PgWorkspaceRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
 impl PgWorkspaceRepository<'_> {
-    /// Takes a slug for the workspace; `false` where it is taken. Needs the workspace's row.
+    /// Reserves a slug for the workspace; `false` if it is taken. The workspace's row must exist.
     async fn take_slug(&mut self, slug: &Slug) -> Result<bool, StoreError> {
         let workspace = self.0.workspace().as_uuid();
         let taken = sqlx::query(
@@ -71,7 +71,8 @@ impl PgWorkspaceRepository<'_> {
 impl WorkspaceRepository for PgWorkspaceRepository<'_> {
     async fn insert(&mut self, workspace: &Workspace) -> Result<bool, StoreError> {
         let id = self.0.workspace().as_uuid();
-        // The row first, since the locator refers to it; where the slug is taken, a second attempt finds its row there.
+        // The row comes first, since the locator refers to it. If the slug is taken, a second attempt finds the row
+        // already there.
         sqlx::query(
             "insert into workspace (workspace_id, name, slug, created_at) values ($1, $2, $3, $4)
              on conflict (workspace_id) do update set slug = excluded.slug",
@@ -149,7 +150,7 @@ impl WorkspaceRepository for PgWorkspaceRepository<'_> {
 
     async fn lock(&mut self) -> Result<bool, StoreError> {
         let id = self.0.workspace().as_uuid();
-        // Not `for update`: that would hold out every audit entry, whose foreign key takes a key share.
+        // Not `for update`: that would block every audit entry, whose foreign key takes a key-share lock.
         let row: Option<Uuid> = sqlx::query_scalar(
             "select workspace_id from workspace where workspace_id = $1 and deleted_at is null for no key update",
         )

@@ -10,7 +10,7 @@ pub(crate) use triggers::PgTriggerRepository;
 
 use tidegate_kernel::StoreError;
 
-/// A row that no version of this program writes.
+/// An error for a row that no version of this program writes.
 fn broken(what: &'static str) -> StoreError {
     StoreError::Internal(what.into())
 }

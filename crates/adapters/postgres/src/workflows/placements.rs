@@ -1,4 +1,4 @@
-//! Where the triggers of published versions are found.
+//! The index of the triggers of published versions.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -69,7 +69,7 @@ impl From<VersionRow> for Version {
 pub(crate) struct PgWorkflowRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
 impl PgWorkflowRepository<'_> {
-    /// A statement whose first eight parameters are the workspace and what of a workflow can change behind its id.
+    /// A statement whose first eight parameters are the workspace, the workflow's id and its columns that can change.
     fn with_columns<'q>(&self, statement: &'static str, workflow: &'q Workflow) -> Query<'q, Postgres, PgArguments> {
         sqlx::query(statement)
             .bind(self.0.workspace().as_uuid())
@@ -170,7 +170,7 @@ impl WorkflowRepository for PgWorkflowRepository<'_> {
         .await
         .map_err(store_error)?;
         let Some(row) = row else { return Ok(None) };
-        // Versions never change and never go, so what is read next belongs to it.
+        // Versions never change and are never deleted, so the document that is read next belongs to this version.
         let document = self.document(id, version).await?;
         Ok(document.map(|document| (row.into(), document)))
     }

@@ -1,4 +1,4 @@
-//! Placed triggers: those whose time has come, and those that wait for events.
+//! Placed triggers: schedules that are due, and triggers that wait for events.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -35,7 +35,7 @@ impl DueRow {
     }
 }
 
-/// One trigger of each of several workspaces, as columns, and where the round goes on.
+/// One due trigger for each of several workspaces, as columns, and the workspace after which the round goes on.
 #[derive(sqlx::FromRow)]
 struct TurnRow {
     workspaces: Vec<Uuid>,
@@ -66,10 +66,10 @@ const DUE: &str = "
     select workspace_id, workflow_id, ordinal, version, next_fire from cron_trigger
     where next_fire <= $1 order by next_fire limit $2";
 
-/// The kind of the look of [`DUE_IN_TURN`].
+/// The key of [`DUE_IN_TURN`] in the rounds.
 const DUE_ROUND: &str = "due triggers";
 
-/// The longest due trigger of each of the next workspaces, which are found by jumping from one to the next along the key.
+/// The oldest due trigger of each of the next workspaces. A skip scan finds the workspaces along the primary key.
 const DUE_IN_TURN: &str = "
     with recursive spots (workspace_id, n) as (
         (select c.workspace_id, 1::bigint from cron_trigger c where c.workspace_id > $3 order by c.workspace_id limit 1)
@@ -166,7 +166,7 @@ impl DueTriggers for PgStore {
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut rows: Vec<DueRow> =
             sqlx::query_as(DUE).bind(until).bind(i64::from(limit)).fetch_all(tx.sqlx()).await.map_err(store_error)?;
-        // Where no more fit, they may all be those of one workspace: half of the places go round.
+        // If the page is full, all of it may belong to one workspace. So half of the places go to workspaces in turn.
         if rows.len() >= most {
             let after = self.rounds.after(DUE_ROUND);
             let turn: TurnRow = sqlx::query_as(DUE_IN_TURN)

@@ -1,4 +1,4 @@
-//! What a person is shown of their usage.
+//! The usage that a person is shown.
 
 use chrono::{DateTime, Utc};
 use tidegate_billing::{Billing, CallMeter, Catalogue, Meter};

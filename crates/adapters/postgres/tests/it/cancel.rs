@@ -1,4 +1,4 @@
-//! A caller who gives up while a transaction is being opened leaves nothing behind for whoever gets the connection next.
+//! A caller that gives up while a transaction is being opened leaves nothing behind on the connection.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use tidegate_tenancy::{DirectoryTx, TenancyTx, WorkspaceDeletion};
 use tidegate_testing::scope::{system_scope, workspace_scope};
 use tidegate_testing::{TestDatabase, test_environment};
 
-/// Runs a future until it has waited `waits` times, and then drops it: `None`.
+/// Polls a future until it was pending `waits` times, and then drops it and returns `None`.
 struct GiveUp<F> {
     future: Pin<Box<F>>,
     waits: usize,
@@ -30,7 +30,8 @@ impl<F: Future> Future for GiveUp<F> {
     }
 }
 
-/// Gives up at the first await point of `begin`, then at the second, until it came to its end; after each time `check`.
+/// Gives up at the first await point of `begin`, then at the second, and so on until it completes. Runs `check` each
+/// time.
 async fn at_every_await_point<F: Future>(mut begin: impl FnMut() -> F, mut check: impl AsyncFnMut()) -> usize {
     for waits in 0.. {
         let finished = pin!(GiveUp { future: Box::pin(begin()), waits }).await.is_some();
@@ -42,7 +43,7 @@ async fn at_every_await_point<F: Future>(mut begin: impl FnMut() -> F, mut check
     unreachable!("the loop has no end")
 }
 
-/// What the connection sees is what the next transaction was opened for, and nothing else.
+/// Checks that the connection sees only what the next transaction was opened for.
 async fn the_connection_is_clean(store: &PgStore, workspace: WorkspaceId) {
     let scope = workspace_scope(workspace);
     let mut tx: Box<dyn TenancyTx> =

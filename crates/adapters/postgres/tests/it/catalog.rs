@@ -1,4 +1,4 @@
-//! The schema is one in which the walls between tenants hold. The rules and their exceptions are in
+//! The schema obeys the rules that tenant isolation depends on. The rules and their exceptions are in
 //! `tidegate_testing::catalog`.
 
 use sqlx::Executor;
@@ -11,7 +11,7 @@ async fn every_table_keeps_the_rules() {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
-/// A rule that finds nothing is worth nothing until it has found what breaks it.
+/// Checks the rules themselves: each must find a violation.
 #[tokio::test]
 async fn each_rule_finds_what_breaks_it() {
     let mistakes = [
@@ -47,7 +47,7 @@ async fn each_rule_finds_what_breaks_it() {
     let database = TestDatabase::new().await;
     let mut admin = database.admin().await;
     for (mistake, expected) in mistakes {
-        // In a transaction that is rolled back, so that each is alone.
+        // In a transaction that is rolled back, so that each violation is alone.
         admin.execute("begin").await.unwrap();
         admin.execute(mistake).await.unwrap();
         let found = catalog::violations(&mut admin).await;

@@ -1,4 +1,4 @@
-//! What every store has to do, each obligation in a database of its own.
+//! The contract suites, each obligation in a database of its own.
 
 use tidegate_testing::contract::Stage;
 use tidegate_testing::{TestDatabase, contract};

@@ -1,4 +1,4 @@
-//! Workers on a real PostgreSQL: they share the work, take over from one another, and record every transition once.
+//! Workers on a real PostgreSQL: they share the work, take over from each other, and record every transition once.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,7 +24,7 @@ use tidegate_workflows::run::ports::RunsTx;
 use tidegate_workflows::run::{CompiledWorkflows, NewRun, RunStatus, Runs, StepError};
 use tidegate_workflows::step::StepClass;
 
-/// One compiled workflow for every workflow.
+/// The same compiled workflow for every workflow id.
 struct OneWorkflow(Arc<CompiledWorkflow>);
 
 #[async_trait]
@@ -69,7 +69,7 @@ fn chain(types: &[&str]) -> Arc<CompiledWorkflow> {
     })
 }
 
-/// A handler that counts, remembers its keys, and says how many were at it at once.
+/// A handler that counts its calls, records their keys, and measures how many run at once.
 #[derive(Default)]
 pub(crate) struct Counting {
     calls: AtomicUsize,
@@ -166,7 +166,7 @@ impl House {
         ids
     }
 
-    /// Waits until every run has ended so, and checks what was recorded.
+    /// Waits until every run has ended with `status`, and checks its history.
     pub(crate) async fn all_end(&self, workspace: WorkspaceId, runs: &[RunId], status: RunStatus) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {
@@ -203,7 +203,7 @@ async fn runs_of_several_workspaces_end() {
     let worker = house.worker(handler.clone()).await;
     let (a, b) = (house.new_workspace().await, house.new_workspace().await);
     let (of_a, of_b) = (house.start(a, 20, None).await, house.start(b, 5, None).await);
-    // Both, before it is looked what is left of either.
+    // Waits for both before checking what is left of either.
     house.all_end_quietly(a, &of_a).await;
     house.all_end_quietly(b, &of_b).await;
     house.all_end(a, &of_a, RunStatus::Completed).await;
@@ -273,7 +273,7 @@ async fn a_run_is_cancelled_wherever_it_is() {
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
     let worker = house.worker(stuck.clone()).await;
     let workspace = house.new_workspace().await;
-    // One that is being worked on, and two before a gate.
+    // One run that is being worked on, and two that wait for a gate.
     let runs = house.start(workspace, 3, Some(1)).await;
     while stuck.calls.load(Ordering::SeqCst) < 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! What a deleted workspace has left goes, from every table, and nothing of a neighbour goes with it.
+//! Erasure removes the rows of a deleted workspace from every table, and none of its neighbour's.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fill::Fill;
 
-/// More of everything than a slice takes.
+/// The number of rows of each kind: more than one slice erases.
 const ROWS: i64 = 2_500;
 
-/// Events and runs of the workspace `:w` that lie in the partition before.
+/// Events and runs of the workspace `:w` in the previous partition.
 const LAST_MONTH: &str = "
     insert into event (workspace_id, id, position, dedupe_key, type, source, sender_id, time)
     select :w, event_id((extract(epoch from now()) * 1000)::bigint - 2764800000, n, 0), -n, gen_random_uuid(), 'a', 'b', n::text, now()
@@ -27,7 +27,7 @@ const LAST_MONTH: &str = "
     select :w, event_id((extract(epoch from now()) * 1000)::bigint - 2764800000, n, 0), gen_random_uuid(), 1, 1, 'cancelled', '{}', '{}', 0, 'r', now()
     from generate_series(1, 10) n";
 
-/// A workspace that has rows in every table, and one of its neighbours.
+/// A workspace with rows in every table, and a neighbour like it.
 async fn filled(database: &TestDatabase, env: &Environment) -> (WorkspaceId, WorkspaceId) {
     let doomed = database.workspace(env).await;
     database.run(Fill { workspace: doomed, rows: ROWS, shard: ShardId(1), due: 0 }.sql()).await;
@@ -37,7 +37,7 @@ async fn filled(database: &TestDatabase, env: &Environment) -> (WorkspaceId, Wor
     (doomed, WorkspaceId::from_uuid(neighbour.expect("the workspace of somebody else")))
 }
 
-/// Every table that has a `workspace_id`, partitions aside.
+/// Every table with a `workspace_id`, without partitions.
 async fn tenant_tables(admin: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
         "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'workspace_id'
@@ -48,7 +48,7 @@ async fn tenant_tables(admin: &mut PgConnection) -> Vec<String> {
     .expect("the catalog can be read")
 }
 
-/// How many rows of a workspace each table has, and a digest of them.
+/// The number of rows of a workspace in each table, with a digest of them.
 async fn held(admin: &mut PgConnection, workspace: WorkspaceId) -> Vec<(String, i64, Option<String>)> {
     let mut held = Vec::new();
     for table in tenant_tables(admin).await {
@@ -72,7 +72,7 @@ async fn delete(store: &PgStore, workspace: WorkspaceId, erase_after: TimeDelta)
     tx.commit().await.expect("it commits");
 }
 
-/// Lets a server erase until nothing waits any more.
+/// Erases until nothing is due.
 async fn erase_all(store: &Arc<PgStore>) {
     let parts = ErasureParts {
         store: store.clone(),
@@ -131,7 +131,7 @@ async fn one_of_several_servers_erases_a_workspace_at_a_time() {
     tokio::time::timeout(std::time::Duration::from_secs(30), taken).await.expect("the next one goes on");
 }
 
-/// The engine's role, with a batch of every workspace, sees what deleted ones have left and no more.
+/// The engine's role, with all workspaces declared, sees the rows of deleted ones only.
 #[tokio::test]
 async fn the_engine_sees_no_living_workspace_of_what_it_only_erases() {
     let database = TestDatabase::new().await;

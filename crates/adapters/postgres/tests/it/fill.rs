@@ -1,13 +1,13 @@
-//! Rows in every table of tenants, for tests that ask what a table is like when it is full.
+//! Fills every tenant table, for tests with full tables.
 
 use tidegate_engine::model::ShardId;
 use tidegate_kernel::WorkspaceId;
 
-/// What `fill.sql` writes.
+/// The parameters of `fill.sql`.
 pub(crate) struct Fill {
-    /// The workspace that is filled. Thirty others get ten rows of everything.
+    /// The workspace to fill. Thirty others get ten rows of each kind.
     pub(crate) workspace: WorkspaceId,
-    /// How many rows it gets of everything.
+    /// The number of rows of each kind.
     pub(crate) rows: i64,
     /// The shard of its runs.
     pub(crate) shard: ShardId,

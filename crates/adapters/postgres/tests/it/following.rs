@@ -1,4 +1,4 @@
-//! Events that cannot be read any more and runs that the store refuses: neither stops its neighbours.
+//! Events that can no longer be read and runs that the store refuses do not stop others.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Following {
         tx.commit().await.expect("events are committed");
     }
 
-    /// Follows to the end and says how many steps failed.
+    /// Follows the feed to its end and returns how many steps failed.
     async fn follow(&self) -> usize {
         let mut failures = 0;
         loop {
@@ -91,7 +91,7 @@ impl Following {
         found
     }
 
-    /// The resources and the details of what was recorded as this.
+    /// The resources and the details of the audit entries with this action.
     async fn recorded(&self, action: &str) -> Vec<(String, serde_json::Value)> {
         let filter = AuditFilter { actions: vec![action.to_owned()], ..AuditFilter::default() };
         let store: &dyn UnitOfWork<dyn TenancyTx> = &*self.stage.store;

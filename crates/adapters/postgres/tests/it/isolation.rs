@@ -1,4 +1,4 @@
-//! Raw SQL as the API role: another tenant's rows cannot be read, written, referred to or revealed.
+//! Raw SQL as the API role: another tenant's rows cannot be read, written, referenced or detected.
 
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -9,7 +9,7 @@ const THEIRS: &str = "00000000-0000-7000-8000-000000000002";
 /// An object that both workspaces have under the same id.
 const OBJECT: &str = "00000000-0000-7000-8000-00000000000a";
 
-/// Two workspaces with a member and a key each, and a connection that has taken the API role in the first.
+/// Adds two workspaces with a member and a key each, and returns a connection with the API role in the first.
 async fn two_tenants(database: &TestDatabase) -> PgConnection {
     let mut admin = database.admin().await;
     for workspace in [MINE, THEIRS] {
@@ -77,14 +77,15 @@ async fn a_foreign_key_or_a_duplicate_reveals_nothing() {
             "insert into membership (workspace_id, user_id, role, joined_at) values ('{workspace}', '{user}', 'viewer', now())"
         )
     };
-    // In another workspace, one that exists and one that does not, known and unknown ids: the same answer.
+    // Writing to another workspace gives the same error for an existing and a missing workspace, and for known and
+    // unknown ids.
     let absent = "00000000-0000-7000-8000-000000000003";
     for workspace in [THEIRS, absent] {
         for user in [OBJECT, absent] {
             assert_eq!(code(&mut login, &member(workspace, user)).await.as_deref(), Some("42501"));
         }
     }
-    // In one's own, a taken id is one's own.
+    // In the own workspace, a taken id is reported.
     assert_eq!(code(&mut login, &member(MINE, OBJECT)).await.as_deref(), Some("23505"));
     login.execute("delete from membership").await.unwrap();
     assert_eq!(code(&mut login, &member(MINE, OBJECT)).await, None);

@@ -1,4 +1,4 @@
-//! The adapter against a real PostgreSQL.
+//! Tests of the adapter on a real PostgreSQL.
 #![expect(clippy::expect_used, reason = "a helper that fails is a test that fails")]
 
 mod billing;

@@ -1,4 +1,4 @@
-//! Each migration can be taken back and applied again, also by an owner whom row-level security binds.
+//! Each migration can be reverted and applied again, also by an owner who is subject to row-level security.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ async fn each_goes_up_down_and_up_again() {
     schema::goes_up_down_and_up_again(&TestDatabase::empty().await).await;
 }
 
-/// The table that a line of SQL changes the rows of.
+/// The table whose rows a line of SQL changes.
 fn changed(line: &str) -> Option<&str> {
     let after = ["insert into ", "update ", "delete from "].iter().find_map(|verb| line.strip_prefix(verb))?;
     after.split([' ', '(']).next()
 }
 
-/// The owner of the tables need not be a superuser, and row-level security binds even owners: a statement that forgets
-/// that changes no row, and says nothing.
+/// The owner of the tables need not be a superuser, and forced row-level security applies to owners too. A statement
+/// that ignores that changes no row and reports no error.
 #[test]
 fn rows_of_tenants_are_changed_while_row_level_security_does_not_bind_the_owner() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations");

@@ -1,4 +1,4 @@
-//! Runs that cannot be written are set aside; their neighbours go on, and what an incorrect release left behind heals.
+//! Runs that cannot be written are set aside, other runs continue, and what an incorrect release has left is repaired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl House {
         done.expect("the statement runs").rows_affected()
     }
 
-    /// Makes the run's next transition one that the database refuses: its place in the history is taken.
+    /// Makes the run's next transition fail: its sequence number in the history is already used.
     async fn spoil(&self, workspace: WorkspaceId, run: RunId) {
         self.execute(format!(
             "insert into step_event (workspace_id, run_id, seq, at, kind, body)
@@ -64,7 +64,7 @@ async fn a_run_that_cannot_be_committed_does_not_hold_up_its_neighbours() {
     assert!(found.error.contains("step_event"), "{}", found.error);
     house.in_quarantine(runs[4]).await;
 
-    // Released before anything was mended, it comes back; afterwards it is driven to its end.
+    // Released before the repair, it returns to quarantine; released afterwards, it completes.
     house.ask(runs[0], QuarantineAction::Release).await;
     let mut again = house.in_quarantine(runs[0]).await;
     while again.at == found.at {
@@ -116,7 +116,7 @@ async fn runs_that_ended_and_still_stand_in_queues_are_cleared_away() {
     house.all_end(workspace, &ended, RunStatus::Cancelled).await;
     worker.shutdown().await;
 
-    // As a release wrote it that let cancelled runs through gates.
+    // The same rows as those of a release that let cancelled runs pass gates.
     let shard = format!("select shard from run where id = '{}'", ended[0].as_uuid());
     let columns = "workspace_id, run_id, shard";
     let ids = ended.map_ids(workspace);
@@ -152,7 +152,7 @@ trait Values {
 }
 
 impl Values for Vec<RunId> {
-    /// Each run as a row of SQL: its workspace and itself.
+    /// The workspace and the id of each run, as SQL rows.
     fn map_ids(&self, workspace: WorkspaceId) -> Vec<String> {
         let row = |run: &RunId| format!("values ('{}'::uuid, '{}'::uuid)", workspace.as_uuid(), run.as_uuid());
         self.iter().map(row).collect()

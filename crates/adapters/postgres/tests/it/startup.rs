@@ -1,5 +1,5 @@
-//! What a server looks at before it takes a request: whether anybody could get around the walls, and whether the schema is
-//! the one that it knows.
+//! Checks at the start of a server: whether tenant isolation can be bypassed, and whether the schema has the version
+//! that the server knows.
 
 use sqlx::Executor;
 use tidegate_postgres::migrate::{Schema, newest_version};
@@ -65,7 +65,7 @@ async fn each_way_around_the_walls_is_found() {
     }
 }
 
-/// Most managed PostgreSQL come with some of these in `public`, with views that everybody may read.
+/// Most managed PostgreSQL have such extensions in `public`, with views that every role may read.
 #[tokio::test]
 async fn what_an_extension_brings_along_is_no_violation_unless_it_shows_tenants_rows() {
     let database = TestDatabase::new().await;
@@ -152,7 +152,7 @@ async fn a_login_that_can_bypass_the_walls_is_found() {
 
 #[tokio::test]
 async fn a_schema_that_is_behind_is_known_without_any_rights() {
-    // The login of a server comes with the first database that has the schema.
+    // The first database with the schema creates the login of servers.
     drop(TestDatabase::new().await);
     let database = TestDatabase::empty().await;
     let store = database.store(test_environment()).await;

@@ -1,4 +1,4 @@
-//! The HTTP API as any other program sees it. This is the only HTTP client of the command line.
+//! A client of the HTTP API. It is the only HTTP client of the command line.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::cli::Failure;
 /// The media type of JSON objects, one a line.
 pub(super) const LINES: &str = "application/x-ndjson";
 
-/// Whether requests go through the proxies that the environment names.
+/// Whether requests use the proxies that the environment names.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Proxies {
-    /// Requests go straight to the server.
+    /// Requests go directly to the server.
     Ignored,
-    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are followed.
+    /// Requests follow `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
     FromEnvironment,
 }
 
-/// A server, and who we are there.
+/// A server and the caller's credentials.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     base: String,
@@ -28,7 +28,7 @@ pub(super) struct Api {
     token: Option<String>,
 }
 
-/// An answer with its body.
+/// A response with its body.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -37,7 +37,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// A position in a header; 0 where there is none.
+    /// A position in a header; 0 if there is none.
     pub(super) fn position(&self, name: &str) -> i64 {
         position(&self.headers, name).unwrap_or(0)
     }
@@ -54,12 +54,12 @@ pub(super) fn position(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
-/// A member that is a text; empty where it is not.
+/// A member that is a text; empty if it is not one.
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A member that is a number; 0 where it is not.
+/// A member that is a number; 0 if it is not one.
 pub(super) fn number(value: &Value, pointer: &str) -> i64 {
     value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
@@ -68,7 +68,7 @@ impl Api {
     /// The server at the address `base`. A request may take as long as `timeout`.
     ///
     /// # Errors
-    /// An error where this machine has no TLS that works, for example.
+    /// An error if the client cannot be built, for example because TLS does not work on this machine.
     pub(super) fn new(base: &str, timeout: Duration, proxies: Proxies) -> reqwest::Result<Self> {
         let client = Client::builder().timeout(timeout);
         let client = match proxies {
@@ -78,12 +78,12 @@ impl Api {
         Ok(Self { base: base.to_owned(), client: client.build()?, token: None })
     }
 
-    /// The same server, with a token.
+    /// The same server, with an access token or API key.
     pub(super) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// A request to an address of this server, with the token where there is one.
+    /// A request to a URL of this server, with the token if there is one.
     pub(super) fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
         let request = self.client.request(method, url);
         match &self.token {
@@ -92,10 +92,10 @@ impl Api {
         }
     }
 
-    /// Reads what is at `path` below `/api/v1`.
+    /// Reads `path` below `/api/v1`.
     ///
     /// # Errors
-    /// [`Failure`] where there is no answer, or its status is 400 or above. So it is with the other methods.
+    /// [`Failure`] if there is no response, or if its status is 400 or above. The other methods do the same.
     pub(super) async fn get(&self, path: &str) -> Result<Answer, Failure> {
         self.wanted(Method::GET, path, |request| request).await
     }
@@ -111,7 +111,7 @@ impl Api {
         self.wanted(Method::POST, path, |request| request.header("content-type", LINES).body(lines)).await
     }
 
-    /// The answer whatever its status is.
+    /// Reads `path` and returns the response whatever its status is.
     pub(super) async fn try_get(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Method::GET, path, |request| request).await
     }

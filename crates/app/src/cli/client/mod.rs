@@ -1,6 +1,6 @@
-//! Commands that a server is not started for: they call the HTTP API of one, or read files on this machine.
+//! Commands that start no server: they call the HTTP API of one, or read files on this machine.
 //!
-//! They know a server by its API alone: nothing here uses what it is made of, such as `crate::http` or `crate::Services`.
+//! They use a server through its API alone, and nothing of its code, such as `crate::http` or `crate::Services`.
 
 mod api;
 pub(super) mod demo;

@@ -1,4 +1,4 @@
-//! `tidegate migrate`: the schema of a served database. Embedded, the server migrates by itself.
+//! `tidegate migrate`: the schema of a PostgreSQL server. A server with the embedded PostgreSQL migrates by itself.
 
 use clap::{Args, Subcommand};
 use tidegate_postgres::migrate::{Schema, SchemaError};
@@ -8,7 +8,7 @@ use crate::cli::{Failure, print};
 /// Arguments of `tidegate migrate`.
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
-    /// Login that owns the tables and may create roles; default: DATABASE_URL
+    /// Database login that owns the tables and may create roles; default: DATABASE_URL
     #[arg(long, env = "MIGRATE_DATABASE_URL", hide_env_values = true, global = true)]
     migrate_database_url: Option<String>,
 
@@ -18,11 +18,11 @@ pub(crate) struct Migrate {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Apply what is missing
+    /// Apply the missing migrations
     Up,
-    /// Take back the newest migrations
+    /// Revert the newest migrations
     Down {
-        /// How many
+        /// Number of migrations
         #[arg(long, default_value_t = 1)]
         steps: usize,
     },

@@ -1,4 +1,4 @@
-//! Commands that start a server here, or change the schema of its database.
+//! Commands that start a server, or change the schema of its database.
 
 pub(super) mod migrate;
 pub(super) mod serve;

@@ -1,4 +1,4 @@
-//! `tidegate serve`.
+//! `tidegate serve`: runs the server until a signal stops it.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     result
 }
 
-/// Ends when the process is asked to stop: SIGTERM, or Ctrl-C.
+/// Waits for the signal to stop: SIGTERM, or SIGINT (Ctrl-C).
 pub(crate) async fn wait_for_signal() {
     let terminated = async {
         match signal(SignalKind::terminate()) {

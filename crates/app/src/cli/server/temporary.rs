@@ -1,4 +1,4 @@
-//! The server that a demo brings with it.
+//! The server that the demo starts.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,22 +19,22 @@ struct Flags {
     settings: Settings,
 }
 
-/// A server with the embedded PostgreSQL on a data directory of its own, whatever the environment says.
+/// A server with the embedded PostgreSQL on a data directory of its own. It ignores the environment.
 pub(crate) struct TemporaryServer {
     address: SocketAddr,
     stop: StopHandle,
     running: JoinHandle<std::io::Result<()>>,
     traces: Option<Traces>,
-    /// Held so that it is removed at the end.
+    /// Removed when this is dropped.
     _directory: Option<TempDir>,
 }
 
 impl TemporaryServer {
-    /// Starts a server that listens on `listen` and logs what `log` says. Its data is kept in `data_dir`, or in a directory that is
-    /// removed with it.
+    /// Starts a server that listens on `listen`, with the log filter `log`. Its data is kept in `data_dir`, or in a
+    /// temporary directory that is removed with it.
     ///
     /// # Errors
-    /// [`Failure`] where it cannot be started.
+    /// [`Failure`] if it cannot be started.
     pub(crate) async fn start(data_dir: Option<&Path>, listen: SocketAddr, log: &str) -> Result<Self, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
         let flags = Flags::try_parse_from(["tidegate"]);
@@ -64,12 +64,12 @@ impl TemporaryServer {
         Ok(Self { address, stop, running, traces, _directory: directory })
     }
 
-    /// Its address as the beginning of addresses.
+    /// The base URL of the server.
     pub(crate) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops the server and removes what was temporary.
+    /// Stops the server and removes its temporary directory.
     pub(crate) async fn close(self) {
         self.stop.stop().await;
         if let Ok(Err(error)) = self.running.await {

@@ -1,4 +1,4 @@
-//! Plans, and what a workspace has used.
+//! Plans, and the usage of a workspace.
 
 use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
@@ -21,20 +21,20 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 /// A plan.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlanView {
-    /// Its name, which is what a plan is chosen by.
+    /// The name by which a plan is chosen.
     #[schema(example = "free")]
     name: String,
-    /// Counts up with every change; whoever has a version keeps it.
+    /// Grows with every change of the plan. A workspace keeps the version that it has.
     #[schema(minimum = 1)]
     version: i32,
-    /// What people read.
+    /// The title for display.
     title: String,
     /// The price of one interval.
     price: PriceView,
     /// How often the price is paid.
     #[schema(value_type = schema::PlanInterval)]
     interval: &'static str,
-    /// What it allows; null means any number.
+    /// The limits of the plan; null means unlimited.
     entitlements: EntitlementsView,
 }
 
@@ -43,25 +43,25 @@ pub struct PlanView {
 pub struct PriceView {
     /// Minor units of the currency, such as cents.
     amount: i64,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: String,
 }
 
-/// What a plan allows; null means any number.
+/// The limits of a plan; null means unlimited.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EntitlementsView {
     /// Bytes of uploaded files.
     storage_bytes: Option<i64>,
     /// Events added per month.
     events_per_month: Option<i64>,
-    /// Workflows at a time.
+    /// Workflows that exist at the same time.
     workflows: Option<i64>,
     /// Runs started per month.
     runs_per_month: Option<i64>,
     /// Steps per month.
     steps_per_month: Option<i64>,
-    /// Requests per day.
+    /// API requests per day.
     api_calls_per_day: Option<i64>,
 }
 
@@ -96,21 +96,21 @@ impl From<&Plan> for PlanView {
     }
 }
 
-/// What was used of one meter in the current period.
+/// The usage of one meter in the current period.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageView {
-    /// What is counted; more may come.
+    /// The meter; more may be added.
     #[schema(value_type = schema::Meter)]
     meter: &'static str,
-    /// How much.
+    /// The amount used.
     #[schema(minimum = 0)]
     used: i64,
-    /// What the plan allows; null means any number.
+    /// The limit of the plan; null means unlimited.
     #[schema(minimum = 0)]
     limit: Option<i64>,
     /// When the period began.
     period_start: DateTime<Utc>,
-    /// When the next one begins.
+    /// When the next period begins.
     period_end: DateTime<Utc>,
 }
 
@@ -126,7 +126,7 @@ impl From<Usage> for UsageView {
     }
 }
 
-/// The plans that there are, in their newest versions.
+/// List the plans in their newest versions.
 #[utoipa::path(tag = "billing", responses((status = 200, description = "Plans", body = List<PlanView>)))]
 #[get("/plans")]
 pub async fn list_plans(services: web::Data<Services>) -> HttpResponse {
@@ -134,9 +134,10 @@ pub async fn list_plans(services: web::Data<Services>) -> HttpResponse {
     HttpResponse::Ok().json(services.cursors.list(Page { items, next: None::<()> }, &"plans"))
 }
 
-/// What a workspace has used in the current periods: days for API calls, months for the rest, in UTC.
+/// Get the usage of a workspace in the current periods.
 ///
-/// Events, runs and steps are exact; API calls follow within a second.
+/// A period is a day for API calls and a month for the rest, in UTC. Events, runs and steps are exact; API calls follow
+/// within a second.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "One line per meter", body = Vec<UsageView>)))]
 #[get("/workspaces/{ws}/usage")]

@@ -28,10 +28,10 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(ingest);
 }
 
-/// Bodies above this are read away from the threads that serve requests.
+/// Larger bodies are parsed on blocking threads, not on those that serve requests.
 const READ_AWAY: usize = 64 * 1024;
 
-/// The headers that matter, taken off the request.
+/// The headers of the request that matter here.
 struct Sent {
     content_type: Option<String>,
     attributes: Vec<(String, Vec<u8>)>,
@@ -56,7 +56,7 @@ impl Sent {
     }
 }
 
-/// An event to take in, in the JSON format of CloudEvents 1.0.
+/// An event to ingest, in the JSON format of CloudEvents 1.0.
 #[derive(Debug, ToSchema)]
 #[schema(as = CloudEvent)]
 #[expect(dead_code, reason = "it describes what the domain reads")]
@@ -64,31 +64,31 @@ pub struct NewCloudEvent {
     /// Always `1.0`.
     #[schema(pattern = "^1\\.0$", example = "1.0")]
     specversion: String,
-    /// With `source` it names the event: the same pair again within 32 days is a duplicate.
+    /// Identifies the event together with `source`: the same pair again within 32 days is a duplicate.
     #[schema(min_length = 1, max_length = 1024, example = "1")]
     id: String,
-    /// Where it comes from.
+    /// Where the event comes from.
     #[schema(min_length = 1, max_length = 1024, example = "/editor")]
     source: String,
     /// What happened.
     #[schema(min_length = 1, max_length = 256, example = "file.modified")]
     r#type: String,
-    /// To what.
+    /// What it happened to.
     #[schema(min_length = 1, max_length = 2048, nullable = false, example = "src/lib.rs")]
     subject: Option<String>,
-    /// When; the time of receipt where absent. From 1970 to 24 h ahead.
+    /// When it happened, from 1970 to 24 h ahead; default: the time of receipt.
     #[schema(nullable = false)]
     time: Option<DateTime<Utc>>,
     /// The media type of `data`.
     #[schema(max_length = 256, nullable = false)]
     datacontenttype: Option<String>,
-    /// Where the schema of `data` is.
+    /// The address of the schema of `data`.
     #[schema(max_length = 2048, nullable = false)]
     dataschema: Option<String>,
-    /// The payload; its `actor`, `tool`, `session` and `extension` are what patterns are found by.
+    /// The payload. Patterns are found by its `actor`, `tool`, `session` and `extension`.
     #[schema(value_type = Value, required = false)]
     data: Option<Value>,
-    /// The payload in base 64, instead of `data`.
+    /// The payload in base64, instead of `data`.
     #[schema(nullable = false)]
     data_base64: Option<String>,
     /// Extension attributes.
@@ -96,15 +96,16 @@ pub struct NewCloudEvent {
     extensions: HashMap<String, Value>,
 }
 
-/// Events to take in together.
+/// Events to ingest together.
 #[derive(Debug)]
 pub enum CloudEventBatch {}
 
 impl PartialSchema for CloudEventBatch {
     fn schema() -> RefOr<Schema> {
         let events = ArrayBuilder::new().items(Ref::from_schema_name(NewCloudEvent::name()));
-        // Its length stands apart: openapi-python-client asks whether a body `isinstance` of `list[…]`, which Python refuses
-        // for every body of the operation, but leaves out a body that is composed, and keeps the others.
+        // The length bound is a separate schema: openapi-python-client asks whether a body `isinstance` of `list[…]`,
+        // which Python refuses for every body of the operation. It leaves out a body that is composed, and keeps the
+        // others.
         let length = ArrayBuilder::new().max_items(Some(MAX_BATCH_ITEMS));
         Schema::AllOf(AllOfBuilder::new().item(events).item(length).description(Some("Events.")).build()).into()
     }
@@ -122,7 +123,7 @@ impl ToSchema for CloudEventBatch {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it describes what the domain reads")]
 pub struct BinaryMode {
-    /// `1.0`. Its presence says that the request is in binary mode.
+    /// `1.0`. The header says that the request is in binary mode.
     #[param(rename = "ce-specversion", pattern = "^1\\.0$", nullable = false)]
     specversion: Option<String>,
     /// The attribute `id`.
@@ -137,33 +138,33 @@ pub struct BinaryMode {
     /// The attribute `subject`.
     #[param(rename = "ce-subject", min_length = 1, nullable = false)]
     subject: Option<String>,
-    /// The attribute `time`, as RFC 3339 has it.
+    /// The attribute `time`, in the format of RFC 3339.
     #[param(rename = "ce-time", min_length = 1, nullable = false)]
     time: Option<String>,
 }
 
-/// What came of a request's events.
+/// The outcome of an ingest request.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct IngestView {
-    /// How many were added.
+    /// The number of events that were added.
     accepted: usize,
-    /// How many the workspace had within 32 days, or came twice in this request.
+    /// The number of events that the workspace already had within 32 days, or that came twice in this request.
     duplicates: usize,
-    /// Which were not taken, and why.
+    /// The rejected events, with the reason.
     rejected: Vec<RejectedView>,
 }
 
-/// An event that was not taken.
+/// A rejected event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RejectedView {
-    /// Its place in the request, from 0; blank lines of NDJSON do not count.
+    /// Its index in the request, from 0; blank lines of NDJSON do not count.
     index: usize,
-    /// The reason as a word, such as `missing-attribute`; `quota-exceeded` where the plan allows no more.
+    /// The reason as a code, such as `missing-attribute`; `quota-exceeded` if the quota of the plan is used up.
     #[schema(value_type = schema::Code)]
     code: &'static str,
     /// What to change.
     detail: String,
-    /// JSON pointer within the event; empty for the event as a whole.
+    /// JSON pointer within the event; empty if the event as a whole is wrong.
     pointer: String,
 }
 
@@ -192,11 +193,11 @@ fn lines_example() -> String {
     format!("{}\n", one_example())
 }
 
-/// Take in events.
+/// Ingest events.
 ///
-/// One CloudEvent 1.0, a batch, or NDJSON. Each event gets its own verdict; sending the same again is safe, since an event is
-/// known by `source` and `id` for 32 days. In binary mode the attributes are `ce-` headers and the body is `data`, of any
-/// other content type.
+/// The body is one CloudEvent 1.0, a batch, or NDJSON. Each event is accepted, rejected or a duplicate by itself.
+/// Sending the same events again is safe, since `source` and `id` identify an event for 32 days. In binary mode the
+/// attributes are `ce-` headers and the body is `data`, of any other content type.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
     params(BinaryMode),
     request_body(content(
@@ -220,7 +221,7 @@ pub async fn ingest(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    // Whoever may not send events is told before they have sent megabytes.
+    // Checked before the body is read, so that a caller without the permission does not send megabytes.
     scope.require(Permission::EventsWrite)?;
     let sent = Sent::with(&request);
     let bytes = body::read(payload.into_inner(), MAX_BODY_BYTES).await?;

@@ -1,4 +1,4 @@
-//! `GET /workspaces/{ws}/events`, and one of them.
+//! `GET /workspaces/{ws}/events`, and single events.
 
 use actix_web::{HttpResponse, get, web};
 use base64::Engine;
@@ -24,51 +24,51 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(list).service(get_one);
 }
 
-/// Which events are wanted. A parameter that is repeated means any of its values.
+/// Filters of events. A repeated parameter matches any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
-    /// Only these types.
+    /// Only events of these types.
     #[serde(default, rename = "type")]
     #[param(rename = "type")]
     types: Vec<String>,
-    /// Only from these sources.
+    /// Only events from these sources.
     #[serde(default)]
     source: Vec<String>,
-    /// Only those whose subject begins so.
+    /// Only events whose subject has this prefix.
     #[serde(default)]
     subject_prefix: Vec<String>,
-    /// Only those made with these tools.
+    /// Only events made with these tools.
     #[serde(default)]
     tool: Vec<String>,
-    /// Only those of these actors.
+    /// Only events of these actors.
     #[serde(default)]
     actor: Vec<String>,
-    /// Only those that happened at this time or later.
+    /// Only events that happened at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Only those that happened before this time.
+    /// Only events that happened before this time.
     to: Option<DateTime<Utc>>,
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// An event: a CloudEvent in JSON format, with what Tidegate knows about it under names that no attribute can have.
+/// An event: a CloudEvent in JSON format. Tidegate's own members have names that no attribute can have.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventView {
     /// Always `1.0`.
     #[schema(pattern = "^1\\.0$")]
     specversion: &'static str,
-    /// The sender's id.
+    /// The id that the sender gave it.
     #[schema(min_length = 1, max_length = 1024)]
     id: String,
-    /// Where it comes from.
+    /// Where the event comes from.
     source: String,
     /// What happened.
     #[schema(example = "file.modified")]
     r#type: String,
-    /// To what.
+    /// What it happened to.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     /// When it happened, as the sender wrote it.
@@ -76,26 +76,26 @@ pub struct EventView {
     /// The media type of `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     datacontenttype: Option<String>,
-    /// Where the schema of `data` is.
+    /// The address of the schema of `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dataschema: Option<String>,
     /// Extension attributes.
     #[serde(flatten)]
     extensions: Map<String, Value>,
-    /// The payload, where it is JSON or a text.
+    /// The payload, if it is JSON or text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
     data: Option<Box<RawValue>>,
-    /// The payload, where it is bytes, in base 64.
+    /// The payload in base64, if it is binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_base64: Option<String>,
-    /// Tidegate's own id of the event, which patterns name as evidence.
+    /// Tidegate's id of the event, which patterns give as evidence.
     #[schema(value_type = schema::EventId)]
     event_id: EventId,
-    /// Its place in the workspace's order, from 1.
+    /// Its position in the order of the workspace, from 1.
     #[schema(minimum = 1)]
     event_position: i64,
-    /// When Tidegate took it in.
+    /// When Tidegate received it.
     #[schema(value_type = DateTime<Utc>)]
     received_at: String,
 }
@@ -105,7 +105,7 @@ impl From<StoredEvent> for EventView {
         let event = stored.event;
         let (data, data_base64) = match stored.payload {
             Payload::Absent => (None, None),
-            // Whatever is not JSON after all is left out rather than making the list unreadable; it never was stored so.
+            // Stored JSON is always valid. If it were not, leaving it out keeps the rest of the list readable.
             Payload::Json(text) => (RawValue::from_string(text.into_string()).ok(), None),
             Payload::Text(text) => (serde_json::value::to_raw_value(&text).ok(), None),
             Payload::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
@@ -129,9 +129,9 @@ impl From<StoredEvent> for EventView {
     }
 }
 
-/// Events, the last that was taken in first.
+/// List events, the last received first.
 ///
-/// The order is that of positions; `from` and `to` look at when events happened.
+/// The order is that of positions; `from` and `to` filter by the time at which events happened.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
     params(EventsQuery),
     responses((status = 200, description = "Events", body = List<EventView>)))]
@@ -150,7 +150,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(EventView::from), &binding)))
 }
 
-/// An event by Tidegate's own id, such as the evidence of a pattern names it.
+/// Get an event by Tidegate's id, which patterns give as evidence.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
     responses((status = 200, description = "The event", body = EventView)))]
 #[get("/workspaces/{ws}/events/{evt}")]

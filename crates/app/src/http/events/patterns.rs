@@ -21,52 +21,52 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(list);
 }
 
-/// Which patterns are wanted. A parameter that is repeated means any of its values.
+/// Filters of patterns. A repeated parameter matches any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PatternQuery {
-    /// Only these kinds; `regularity` is not found yet.
+    /// Only these kinds; `regularity` is not detected yet.
     #[serde(default)]
     #[param(inline, value_type = Vec<schema::AskedPatternKind>)]
     kind: Vec<String>,
     /// At least this confidence, 0 to 1.
     #[param(minimum = 0, maximum = 1)]
     min_confidence: Option<f64>,
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// Something that happens again and again.
+/// A pattern: something that happens repeatedly.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatternView {
-    /// Always the same for the same thing in the same workspace.
+    /// The id, the same whenever the same pattern is found in the same workspace.
     #[schema(value_type = schema::PatternId)]
     id: PatternId,
-    /// What kind it is; more may come.
+    /// The kind of pattern; more may be added.
     #[schema(value_type = schema::PatternKind)]
     kind: &'static str,
-    /// One sentence with the names and the counts.
+    /// The pattern in one sentence, with names and counts.
     description: String,
     /// How often it happened: events, or sessions for a co-occurrence.
     #[schema(minimum = 0)]
     support: i64,
-    /// In which share of the times that it could have happened it did. Frequency: of the days on which anything
-    /// happened. Sequence: of the times that the first subject was touched. Co-occurrence: of the sessions with the rarer subject.
+    /// How often it happened of the times that it could have. Frequency: of the days with any event. Sequence: of the
+    /// times that the first subject was touched. Co-occurrence: of the sessions with the rarer subject.
     #[schema(minimum = 0, maximum = 1)]
     confidence: f64,
-    /// How many times likelier both are together than by chance; co-occurrences only.
+    /// How many times likelier both occur together than by chance; co-occurrences only.
     #[serde(skip_serializing_if = "Option::is_none")]
     lift: Option<f64>,
     /// When it happened first.
     first_seen: DateTime<Utc>,
     /// When it happened last.
     last_seen: DateTime<Utc>,
-    /// The latest events that show it, newest first.
+    /// The latest events that are evidence of it, newest first.
     #[schema(value_type = Vec<schema::EventId>)]
     evidence: Vec<EventId>,
-    /// The names and numbers by themselves; which ones depends on the kind.
+    /// The names and numbers in the description; which ones depends on the kind.
     #[schema(value_type = Object)]
     params: Value,
 }
@@ -93,10 +93,10 @@ impl From<Pattern> for PatternView {
 pub struct PatternList {
     /// The patterns, the most frequent first.
     items: Vec<PatternView>,
-    /// What to pass as `cursor` for the next page; null on the last.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required = true)]
     next_cursor: Option<String>,
-    /// What the list leaves out, such as sessions that are too large to say anything.
+    /// What the list leaves out, such as sessions that are too large to be useful.
     notes: Vec<String>,
 }
 
@@ -118,13 +118,13 @@ fn filter(query: &PatternQuery) -> Result<PatternFilter, Problem> {
     Ok(filter)
 }
 
-/// A share of 0 to 1; 0 where nothing is said.
+/// A share from 0 to 1; default: 0.
 pub(super) fn share(given: Option<f64>) -> Result<f64, Problem> {
     let share = given.unwrap_or(0.0);
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(invalid("min_confidence", "`min_confidence` is 0 to 1.")) }
 }
 
-/// What happens again and again in a workspace, the most frequent first.
+/// List the patterns of a workspace, the most frequent first.
 #[utoipa::path(tag = "patterns", security(("bearer" = [])),
     params(PatternQuery),
     responses((status = 200, description = "Patterns", body = PatternList, headers(

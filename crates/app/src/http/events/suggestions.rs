@@ -29,52 +29,52 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(list).service(apply).service(dismiss);
 }
 
-/// Which suggestions are wanted. A parameter that is repeated means any of its values.
+/// Filters of suggestions. A repeated parameter matches any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct SuggestionQuery {
-    /// Only these.
+    /// Only these statuses.
     #[serde(default)]
     #[param(value_type = Vec<schema::SuggestionStatus>)]
     status: Vec<String>,
     /// At least this confidence, 0 to 1. Open ones below 0.3 are never listed.
     #[param(minimum = 0, maximum = 1)]
     min_confidence: Option<f64>,
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
 /// A workflow that a pattern suggests.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SuggestionView {
-    /// Always the same for the same rule and pattern in the same workspace.
+    /// The id, the same whenever the same rule and pattern meet in the same workspace.
     #[schema(value_type = schema::SuggestionId)]
     id: SuggestionId,
-    /// What is suggested, in one line.
+    /// The suggestion in one line.
     title: String,
-    /// Why, with the names and the counts.
+    /// The reason for it, with names and counts.
     reasoning: String,
-    /// How far the pattern can be relied on: the lower bound of the 95 % Wilson interval of its confidence.
+    /// How reliable the pattern is: the lower bound of the 95 % Wilson interval of its confidence.
     #[schema(minimum = 0, maximum = 1)]
     confidence: f64,
-    /// The pattern behind it.
+    /// The pattern that it is based on.
     #[schema(value_type = schema::PatternId)]
     pattern_id: PatternId,
     /// The template of the workflow, with its version.
     #[schema(example = "co_change_reminder@1")]
     template: String,
-    /// What is filled into the template.
+    /// The parameters of the template.
     #[schema(value_type = Object)]
     parameters: Value,
-    /// Whether it was answered, and how.
+    /// Whether it was accepted or dismissed.
     #[schema(value_type = schema::SuggestionStatus)]
     status: &'static str,
-    /// The workflow that it was made into.
+    /// The workflow that was made from it.
     #[schema(value_type = Option<schema::WorkflowId>)]
     workflow_id: Option<WorkflowId>,
-    /// The latest events that show the pattern, newest first.
+    /// The latest events that are evidence of the pattern, newest first.
     #[schema(value_type = Vec<schema::EventId>)]
     evidence: Vec<EventId>,
 }
@@ -116,7 +116,7 @@ fn filter(query: &SuggestionQuery) -> Result<SuggestionFilter, Problem> {
     Ok(filter)
 }
 
-/// Workflows that a workspace's patterns suggest, the most reliable first.
+/// List the workflows that the patterns of a workspace suggest, the most reliable first.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
     params(SuggestionQuery),
     responses((status = 200, description = "Suggestions", body = List<SuggestionView>, headers(
@@ -137,7 +137,7 @@ pub async fn list(
         .json(services.cursors.list(page, &binding)))
 }
 
-/// Make a draft of the suggested workflow, its parameters filled in. It runs once it is published.
+/// Create a draft of the suggested workflow with its parameters filled in. It runs once it is published.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView)))]
 #[post("/workspaces/{ws}/suggestions/{sug}/apply")]
@@ -153,7 +153,7 @@ pub async fn apply(
     Ok(response.json(WorkflowDetailsView::from(details)))
 }
 
-/// Dismiss a suggestion for good: it is never offered again.
+/// Dismiss a suggestion for good. It is never offered again.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
     responses((status = 200, description = "The suggestion as it is now", body = SuggestionView)))]
 #[post("/workspaces/{ws}/suggestions/{sug}/dismiss")]

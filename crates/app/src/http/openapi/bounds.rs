@@ -1,7 +1,7 @@
-//! What every parameter of a name has in common, whichever operation takes it: its bounds, and what a path names.
+//! What parameters of the same name have in common in all operations: their bounds, and the schemas of path parameters.
 //!
-//! Bounds of a body's fields stand at the fields. The tests beside this file fail for a parameter or a field of a known name
-//! without them.
+//! The bounds of body fields are at the fields. The tests beside this file fail if a parameter or a field of a known
+//! name has no bounds.
 
 use tidegate_kernel::PageSize;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
@@ -11,7 +11,7 @@ use utoipa::openapi::{Ref, RefOr};
 use crate::http::support::path;
 use crate::http::support::query::{LONGEST_VALUE, MOST_VALUES};
 
-/// The longest cursor that is handed out; longer ones are none.
+/// The longest cursor that the server makes; a longer one is invalid.
 const LONGEST_CURSOR: usize = 1024;
 
 /// Bounds the parameters of an operation.
@@ -76,7 +76,7 @@ fn bound_query(parameter: &mut Parameter) {
     }
 }
 
-/// A parameter is there or not; it has no null.
+/// Removes null from a parameter's types: a parameter is present or absent, never null.
 fn without_null(schema_type: &mut SchemaType) {
     if let SchemaType::Array(types) = schema_type {
         types.retain(|one| *one != Type::Null);
@@ -86,7 +86,8 @@ fn without_null(schema_type: &mut SchemaType) {
     }
 }
 
-/// Lists name their items instead of repeating them, so that a generated client has one type for a resource.
+/// Makes lists refer to their items instead of repeating them, so that a generated client has one type for each
+/// resource.
 pub(super) fn name_items(components: &mut Components) {
     let known: Vec<String> = components.schemas.keys().cloned().collect();
     for (name, schema) in &mut components.schemas {

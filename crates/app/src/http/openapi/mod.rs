@@ -1,4 +1,4 @@
-//! The OpenAPI document: gathered from the handlers, completed with what holds for all of them.
+//! The OpenAPI document: collected from the handlers, and completed with what all operations have in common.
 
 mod bounds;
 #[cfg(test)]
@@ -60,13 +60,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The name of an operation for programs: its resource and its verb. The names of handlers alone repeat.
+/// The `operationId`: the resource and the verb. The names of handlers alone are not unique.
 fn operation_id(operation: &Operation) -> String {
     let tag = operation.tags.iter().flatten().next().map_or("", String::as_str);
     format!("{}_{}", tag.replace(' ', "_"), operation.operation_id.as_deref().unwrap_or_default())
 }
 
-/// The header by which a request that is sent again is done once.
+/// The `Idempotency-Key` header: a request that is sent again with the same key is executed once.
 fn idempotency_key() -> Parameter {
     ParameterBuilder::new()
         .name("Idempotency-Key")
@@ -105,11 +105,11 @@ pub fn json() -> String {
     document().to_pretty_json().unwrap_or_default()
 }
 
-/// The document, rendered once.
+/// The document, serialized once.
 #[derive(Debug)]
 pub struct Rendered(pub String);
 
-/// The description of this API.
+/// Get the OpenAPI document of this API.
 #[utoipa::path(tag = "meta", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 #[get("/openapi.json")]
 pub async fn serve(document: web::Data<Rendered>) -> HttpResponse {

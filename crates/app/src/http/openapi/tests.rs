@@ -1,4 +1,4 @@
-//! The document keeps its promises to those who make programs of it.
+//! Tests of the document's promises to client generators.
 
 use super::*;
 use serde_json::Value;
@@ -43,7 +43,7 @@ fn the_committed_document_is_what_is_served() {
     assert!(committed.trim_end() == json(), "run `cargo xtask codegen`, and read the difference as a caller would");
 }
 
-/// Names whose values have a rule, wherever they stand; ids besides, by their names.
+/// Names of properties whose values must be bounded wherever they occur, besides ids, which are found by their names.
 const RULED: [&str; 22] = [
     "limit",
     "cursor",
@@ -73,7 +73,7 @@ fn is_ruled(name: &str) -> bool {
     RULED.contains(&name) || name.ends_with("_id")
 }
 
-/// Follows a reference to where it leads.
+/// Follows a reference to its schema.
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str() {
         Some(reference) => document.pointer(reference.trim_start_matches('#')).expect("a reference leads somewhere"),
@@ -81,7 +81,7 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// Whether a schema says more than a type: which words or texts, or from where to where.
+/// Whether a schema has more than a type: an enumeration, a pattern or bounds.
 fn is_bounded(document: &Value, schema: &Value) -> bool {
     let schema = resolved(document, schema);
     if let Some(ways) = schema["oneOf"].as_array() {
@@ -101,7 +101,7 @@ fn is_bounded(document: &Value, schema: &Value) -> bool {
     })
 }
 
-/// Hands every property of every schema to `look`, with the way to it.
+/// Calls `look` with every property of every schema and the path to it.
 fn each_property<'a>(value: &'a Value, way: &str, look: &mut impl FnMut(&str, &str, &'a Value)) {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! What helps who tries Tidegate on their own machine.
+//! Endpoints for trying Tidegate on one's own machine.
 
 use std::net::SocketAddr;
 
@@ -21,24 +21,24 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(kept_mail);
 }
 
-/// A mail that was kept instead of sent.
+/// A mail that was stored instead of sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeptMailView {
-    /// The job that sent it.
+    /// The job that would have sent it.
     #[schema(value_type = schema::JobId)]
     id: JobId,
-    /// When.
+    /// When it was stored.
     at: DateTime<Utc>,
-    /// To which address.
+    /// The recipient's address.
     #[schema(value_type = schema::Email)]
     to: String,
-    /// What the recipient is called.
+    /// The recipient's name.
     recipient: String,
-    /// What it is about.
+    /// The subject line.
     subject: String,
-    /// The text.
+    /// The body as plain text.
     text: String,
-    /// The same as HTML.
+    /// The body as HTML.
     html: String,
 }
 
@@ -49,8 +49,10 @@ impl From<KeptMail> for KeptMailView {
     }
 }
 
-/// Mails that were kept because no mail server is set, newest first. Only on the embedded PostgreSQL, and only for callers on the
-/// same machine: a mail may hold what lets somebody in.
+/// List mails that were stored because no mail server is set, newest first.
+///
+/// Only on the embedded PostgreSQL, and only for callers on the same machine: a mail may contain a link that grants
+/// access.
 #[utoipa::path(tag = "dev", params(PageQuery),
     responses((status = 200, description = "Mails", body = List<KeptMailView>)))]
 #[get("/dev/mail")]
@@ -70,7 +72,7 @@ pub async fn kept_mail(
         .json(services.cursors.list(page.map(KeptMailView::from), &binding)))
 }
 
-/// Whether the caller is on this machine, and no proxy speaks for somebody else.
+/// Whether the caller is on this machine and no proxy forwards the request.
 fn is_local(request: &HttpRequest) -> bool {
     let forwarded = [header::FORWARDED, header::X_FORWARDED_FOR, HeaderName::from_static("x-real-ip")];
     let local = |peer: SocketAddr| peer.ip().to_canonical().is_loopback();

@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can work.
+//! Health checks: liveness, readiness, and the state of each component.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +14,24 @@ use crate::http::support::caller::Operator;
 use crate::http::support::schema;
 use crate::supervisor::BackgroundTask;
 
-/// What every process answers, a worker too: how it is.
+/// The health routes, which every process serves, also a worker.
 pub(crate) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(health).service(liveness).service(readiness).service(detailed).service(metrics);
 }
 
-/// How the server or a part of it is.
+/// The health of the server or of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
     /// It works.
     Ok,
-    /// It works, but less well: something that it can do without is missing.
+    /// It works less well: a component that is not required is missing.
     Degraded,
     /// It does not work.
     Unavailable,
 }
 
-/// How the server is.
+/// The health of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// `ok` or `unavailable`.
@@ -39,48 +39,50 @@ pub struct Health {
     /// The version of the program.
     #[schema(value_type = schema::ProgramVersion)]
     version: &'static str,
-    /// Parts that do not work now, as `/health/detailed` names them. The server can take requests without some of them.
+    /// Components that do not work now, by their names in `/health/detailed`. The server can take requests without some
+    /// of them.
     unavailable: Vec<&'static str>,
-    /// The breaker before the database.
+    /// The circuit breaker of the database.
     database_breaker: BreakerStateView,
 }
 
-/// How one part of the server is.
+/// The health of a component.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComponentHealth {
-    /// Which part: `database`, `runs`, `redis` where there is one, or a background task such as `engine`; more may come.
+    /// The component: `database`, `runs`, `redis` if it is configured, or a background task such as `engine`; more may
+    /// be added.
     name: &'static str,
-    /// How it is.
+    /// Its health.
     status: HealthStatus,
-    /// How long it took to answer, in milliseconds; `null` for a part that is not asked.
+    /// How long it took to answer, in milliseconds; null for a component that is not asked.
     #[schema(minimum = 0)]
     latency_ms: Option<f64>,
-    /// What the server cannot do without this part, or does less well.
+    /// What the server cannot do, or does less well, without this component.
     effect: Option<&'static str>,
     /// Whether the server cannot work without it.
     #[serde(skip)]
     required: bool,
 }
 
-/// How every part is.
+/// The health of every component.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DetailedHealth {
-    /// `ok` where every part is, `unavailable` where one is that nothing works without, `degraded` otherwise.
+    /// `ok` if every component is, `unavailable` if a required one is, `degraded` otherwise.
     status: HealthStatus,
     /// The version of the program.
     #[schema(value_type = schema::ProgramVersion)]
     version: &'static str,
-    /// What the server leans on.
+    /// The components.
     components: Vec<ComponentHealth>,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How long a part may take to answer before it counts as away.
+/// The timeout after which a component counts as unavailable.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 impl ComponentHealth {
-    /// A part that answers or not. `effect` says what is missing while it does not.
+    /// The health of a component that answers or not. `effect` says what is missing while it does not.
     async fn of<E>(
         name: &'static str,
         required: bool,
@@ -98,7 +100,7 @@ impl ComponentHealth {
         }
     }
 
-    /// A background task, which is started again when it fails.
+    /// The health of a background task, which the supervisor restarts when it fails.
     fn of_task(task: &BackgroundTask) -> Self {
         Self {
             name: task.name,
@@ -109,7 +111,7 @@ impl ComponentHealth {
         }
     }
 
-    /// What the state of this part makes of the whole.
+    /// The health of the whole server if only this component fails.
     const fn of_the_whole(&self) -> HealthStatus {
         match self.status {
             HealthStatus::Unavailable if !self.required => HealthStatus::Degraded,
@@ -118,7 +120,7 @@ impl ComponentHealth {
     }
 }
 
-/// The state of the breaker before tenant work.
+/// The state of the circuit breaker of the pool for tenant work.
 fn breaker(services: &Services) -> BreakerStateView {
     services.platform.store.pools().first().map_or(BreakerStateView::Closed, |pool| pool.breaker.state.into())
 }
@@ -129,7 +131,7 @@ fn answer(services: &Services, ok: bool, unavailable: Vec<&'static str>) -> Http
     if ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
-/// Whether the database answers, and which parts do not work.
+/// Whether the database answers, and which components do not work.
 async fn working(services: &Services) -> (bool, Vec<&'static str>) {
     let down = |part: &ComponentHealth| part.status == HealthStatus::Unavailable;
     let database = database(services).await;
@@ -146,7 +148,7 @@ async fn database(services: &Services) -> ComponentHealth {
     ComponentHealth::of("database", true, "nothing works without it", services.platform.store.ping()).await
 }
 
-/// Every part that the server leans on.
+/// The health of every component.
 async fn components(services: &Services) -> Vec<ComponentHealth> {
     let redis = services.platform.redis.as_ref().map(|redis| {
         let effect =
@@ -157,7 +159,7 @@ async fn components(services: &Services) -> Vec<ComponentHealth> {
     [Some(database), redis, Some(runs)].into_iter().flatten().chain(tasks(services)).collect()
 }
 
-/// Whether the engine drives every run, or had to set some aside.
+/// `Degraded` if there are runs in quarantine.
 async fn runs(services: &Services) -> ComponentHealth {
     let mut set_aside = false;
     let count = async { services.workflows.quarantine.count(1).await.map(|runs| set_aside = runs > 0) };
@@ -169,7 +171,7 @@ async fn runs(services: &Services) -> ComponentHealth {
     part
 }
 
-/// Whether the server can work.
+/// Check whether the server works.
 #[utoipa::path(tag = "health", responses((status = 200, description = "It can", body = Health),
     (status = 503, description = "The database does not answer", body = Health)))]
 #[get("/health")]
@@ -178,14 +180,14 @@ pub async fn health(services: web::Data<Services>) -> HttpResponse {
     answer(&services, works, unavailable)
 }
 
-/// Whether the process lives.
+/// Check whether the process is alive.
 #[utoipa::path(tag = "health", responses((status = 200, description = "It does", body = Health)))]
 #[get("/health/liveness")]
 pub async fn liveness(services: web::Data<Services>) -> HttpResponse {
     answer(&services, true, Vec::new())
 }
 
-/// Whether the server can take requests: its database answers, and it is not stopping.
+/// Check whether the server can take requests: its database answers, and it is not stopping.
 #[utoipa::path(tag = "health", responses((status = 200, description = "It can", body = Health),
     (status = 503, description = "The database does not answer, or the server is stopping", body = Health)))]
 #[get("/health/readiness")]
@@ -194,7 +196,7 @@ pub async fn readiness(services: web::Data<Services>) -> HttpResponse {
     answer(&services, works && !services.platform.stopping.is_cancelled(), unavailable)
 }
 
-/// How each part is. For operators.
+/// Get the health of each component. For operators.
 #[utoipa::path(tag = "health", security(("bearer" = [])), responses(
     (status = 200, description = "The server works; `degraded` where a part is missing that it can do without", body = DetailedHealth),
     (status = 503, description = "A part is missing that nothing works without", body = DetailedHealth)))]
@@ -209,7 +211,7 @@ pub async fn detailed(services: web::Data<Services>, _operator: Operator) -> Htt
     }
 }
 
-/// Measurements in Prometheus' text format.
+/// Get the metrics in the text format of Prometheus.
 #[utoipa::path(tag = "health", responses(
     (status = 200, description = "Measurements", body = String, content_type = "text/plain")))]
 #[get("/metrics")]

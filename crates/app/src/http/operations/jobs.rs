@@ -1,4 +1,4 @@
-//! Background jobs: those of a workspace for its people, dead ones of everybody for operators.
+//! Background jobs: those of a workspace for its members, and all dead jobs for operators.
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
@@ -21,7 +21,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(list_dead).service(redrive_any).service(discard_any);
 }
 
-/// Which jobs are wanted. A parameter that is repeated means any of its values.
+/// Filters of jobs. A repeated parameter matches any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct JobQuery {
@@ -29,42 +29,42 @@ pub struct JobQuery {
     #[serde(default)]
     #[param(value_type = Vec<schema::JobKind>)]
     kind: Vec<String>,
-    /// Only where they are so.
+    /// Only these statuses.
     #[serde(default)]
     #[param(value_type = Vec<schema::JobStatus>)]
     status: Vec<String>,
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// One piece of background work that is not done yet.
+/// A background job that is not done yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobView {
-    /// The job.
+    /// The id.
     #[schema(value_type = schema::JobId)]
     id: JobId,
     /// The workspace that it belongs to; null for the installation's own.
     #[schema(value_type = Option<schema::WorkspaceId>)]
     workspace_id: Option<WorkspaceId>,
-    /// What kind of work it is.
+    /// The kind of work.
     #[schema(value_type = schema::JobKind)]
     kind: String,
-    /// `dead` where it failed for good.
+    /// The status; `dead` if it failed for good.
     #[schema(value_type = schema::JobStatus)]
     status: &'static str,
-    /// Which of the workspace's jobs of this kind go first.
+    /// The priority among the workspace's jobs of this kind.
     #[schema(value_type = schema::JobPriority)]
     priority: &'static str,
-    /// While it waits to begin, no second job of its kind with this key is added.
+    /// The unique key. While the job waits to begin, no second job of its kind with this key is added.
     unique_by: Option<String>,
     /// How many attempts have failed.
     #[schema(minimum = 0)]
     attempts: u32,
-    /// What went wrong in the last of them.
+    /// The error of the last failed attempt.
     last_error: Option<String>,
-    /// Not before this time, where one was set.
+    /// The earliest time of the job, if one was set.
     run_at: Option<DateTime<Utc>>,
     /// When it was enqueued.
     created_at: DateTime<Utc>,
@@ -100,7 +100,7 @@ impl From<JobQueueError> for Problem {
     }
 }
 
-/// Background jobs of a workspace that are not done yet, newest first. Those that failed for good have the status `dead`.
+/// List the background jobs of a workspace that are not done yet, newest first. Dead jobs have failed for good.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
     params(JobQuery),
     responses((status = 200, description = "Jobs", body = List<JobView>)))]
@@ -124,7 +124,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(JobView::from), &binding)))
 }
 
-/// Try a dead job again, with all its attempts before it.
+/// Try a dead job again, with all its attempts.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
     responses((status = 202, description = "The job, which waits for its next attempt", body = JobView)))]
 #[post("/workspaces/{ws}/jobs/{job}/redrive")]
@@ -150,13 +150,13 @@ pub async fn discard(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Jobs that failed for good, of all workspaces and of the installation itself, the longest dead first. For operators.
+/// List the dead jobs of all workspaces and of the installation, the longest dead first. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Dead jobs", body = List<JobView>)))]
 #[get("/monitoring/jobs")]
 pub async fn list_dead(
     services: web::Data<Services>,
-    // First, so that a bad query is told of whoever asks.
+    // The query comes first, so that every caller hears of a bad one.
     Query(query): Query<PageQuery>,
     Operator(operator): Operator,
 ) -> Result<HttpResponse, Problem> {
@@ -166,7 +166,7 @@ pub async fn list_dead(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(JobView::from), &binding)))
 }
 
-/// Try any dead job again, with all its attempts before it. For operators.
+/// Try a dead job of any workspace again, with all its attempts. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 202, description = "The job, which waits for its next attempt", body = JobView)))]
 #[post("/monitoring/jobs/{job}/redrive")]
@@ -179,7 +179,7 @@ pub async fn redrive_any(
     Ok(HttpResponse::Accepted().json(job.map(JobView::from)))
 }
 
-/// Delete any dead job. For operators.
+/// Delete a dead job of any workspace. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 204, description = "It is gone")))]
 #[post("/monitoring/jobs/{job}/discard")]

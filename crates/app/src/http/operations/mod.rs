@@ -1,4 +1,4 @@
-//! Running an installation: health, measurements, background jobs, runs in quarantine, and mails that were kept.
+//! Operating an installation: health, metrics, background jobs, runs in quarantine, and stored mails.
 
 mod dev;
 mod health;

@@ -1,4 +1,4 @@
-//! Figures of the whole installation, for those who operate it.
+//! Metrics and usage of the whole installation, for operators.
 
 use std::collections::BTreeMap;
 
@@ -21,26 +21,26 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(metrics).service(caches).service(pools).service(business);
 }
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricKindView {
-    /// It only grows while the process runs.
+    /// A counter, which only grows while the process runs.
     Counter,
-    /// It goes up and down.
+    /// A gauge, which goes up and down.
     Gauge,
-    /// How values are spread.
+    /// A histogram: the distribution of values.
     Histogram,
 }
 
 /// One value of a metric.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SampleView {
-    /// The labels that tell it from the others, such as `route`.
+    /// The labels that distinguish it, such as `route`.
     labels: BTreeMap<String, String>,
-    /// The value; of a histogram the sum of what was measured.
+    /// The value; the sum of the observations for a histogram.
     value: f64,
-    /// Of a histogram how many were measured, otherwise `null`.
+    /// The number of observations for a histogram, otherwise null.
     #[schema(minimum = 0)]
     count: Option<u64>,
 }
@@ -50,7 +50,7 @@ pub struct SampleView {
 pub struct MetricView {
     /// Its name, as in `/metrics`.
     name: &'static str,
-    /// What it is.
+    /// Its kind.
     kind: MetricKindView,
     /// What it means.
     help: &'static str,
@@ -58,7 +58,7 @@ pub struct MetricView {
     samples: Vec<SampleView>,
 }
 
-/// The measurements of the process that answers.
+/// The metrics of the process that answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MetricsView {
     /// When they were taken.
@@ -67,39 +67,39 @@ pub struct MetricsView {
     metrics: Vec<MetricView>,
 }
 
-/// How a cache is used.
+/// The use of a cache.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CacheView {
-    /// Which one.
+    /// The cache's name.
     name: &'static str,
-    /// Lookups that it answered.
+    /// Lookups that found an entry.
     #[schema(minimum = 0)]
     hits: u64,
-    /// Lookups that it did not answer.
+    /// Lookups that found none.
     #[schema(minimum = 0)]
     misses: u64,
-    /// The share of lookups that it answered; `null` before the first.
+    /// The share of lookups that found an entry; null before the first lookup.
     #[schema(minimum = 0, maximum = 1)]
     hit_rate: Option<f64>,
-    /// What it holds.
+    /// The number of entries.
     #[schema(minimum = 0)]
     entries: u64,
-    /// The most that it holds.
+    /// The most entries.
     #[schema(minimum = 1)]
     capacity: u64,
 }
 
-/// How the caches of the process that answers are used.
+/// The use of the caches of the process that answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CachesView {
     /// Every cache.
     caches: Vec<CacheView>,
 }
 
-/// How a pool of connections to PostgreSQL is used.
+/// The use of a connection pool to PostgreSQL.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PoolView {
-    /// Whose transactions take its connections: `api`, or `engine` or `directory` where it has a login of its own.
+    /// The pool's name: `api`, and `engine` or `directory` if it has a login of its own.
     name: &'static str,
     /// The most connections.
     #[schema(minimum = 1)]
@@ -107,41 +107,41 @@ pub struct PoolView {
     /// Connections that are open.
     #[schema(minimum = 0)]
     open: u32,
-    /// Those of them that nobody uses.
+    /// Open connections that are not in use.
     #[schema(minimum = 0)]
     idle: u32,
     /// How many transactions have asked for a connection.
     #[schema(minimum = 0)]
     waits: u64,
-    /// How long they waited together, in seconds.
+    /// How long all of them waited, added up, in seconds.
     #[schema(minimum = 0)]
     waited_seconds: f64,
-    /// The breaker before it.
+    /// The circuit breaker of the pool.
     breaker: BreakerView,
 }
 
-/// How a breaker is, and what it did.
+/// The state and the counts of a circuit breaker.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BreakerView {
     /// Its state.
     state: BreakerStateView,
-    /// How often it opened.
+    /// How often it has opened.
     #[schema(minimum = 0)]
     openings: u64,
-    /// How many transactions it refused.
+    /// How many transactions it has refused.
     #[schema(minimum = 0)]
     refusals: u64,
 }
 
-/// The state of a breaker.
+/// The state of a circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerStateView {
     /// The database answers.
     Closed,
-    /// It did not answer, and is being asked again.
+    /// The database did not answer the last probe, and a new probe is under way.
     HalfOpen,
-    /// It does not answer: requests are refused.
+    /// The database does not answer; requests are refused.
     Open,
 }
 
@@ -162,14 +162,14 @@ impl From<BreakerFigures> for BreakerView {
     }
 }
 
-/// How the pools of the process that answers are used.
+/// The use of the connection pools of the process that answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PoolsView {
     /// Every pool.
     pools: Vec<PoolView>,
 }
 
-/// How much the installation is used.
+/// The usage of the installation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BusinessView {
     /// When it was counted.
@@ -184,13 +184,13 @@ pub struct BusinessView {
     /// Workspaces that are not deleted.
     #[schema(minimum = 0)]
     workspaces: u64,
-    /// Workspaces with an API call this day.
+    /// Workspaces with an API call today.
     #[schema(minimum = 0)]
     active_workspaces: u64,
-    /// Events taken in since each workspace was made.
+    /// Events in all workspaces since their creation.
     #[schema(minimum = 0)]
     events: u64,
-    /// Events taken in this month.
+    /// Events received this month.
     #[schema(minimum = 0)]
     events_this_month: u64,
     /// Runs started this month.
@@ -199,7 +199,7 @@ pub struct BusinessView {
     /// Steps ended this month.
     #[schema(minimum = 0)]
     steps_this_month: u64,
-    /// API calls this day. The last second may be missing.
+    /// API calls today. Those of the last second may be missing.
     #[schema(minimum = 0)]
     api_calls_today: u64,
 }
@@ -235,7 +235,7 @@ impl From<PoolFigures> for PoolView {
     }
 }
 
-/// The measurements of the process that answers, as `/metrics` has them. For operators.
+/// Get the metrics of the process that answers, the same as in `/metrics`. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Measurements", body = MetricsView)))]
 #[get("/monitoring/metrics")]
@@ -251,7 +251,7 @@ pub async fn metrics(services: web::Data<Services>, _operator: Operator) -> Resu
     Ok(HttpResponse::Ok().json(MetricsView { at: services.platform.env.now(), metrics }))
 }
 
-/// How the caches of the process that answers are used. For operators.
+/// Get the use of the caches of the process that answers. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Caches", body = CachesView)))]
 #[get("/monitoring/cache/stats")]
@@ -260,7 +260,7 @@ pub async fn caches(services: web::Data<Services>, _operator: Operator) -> Resul
     Ok(HttpResponse::Ok().json(CachesView { caches }))
 }
 
-/// How the pools of connections of the process that answers are used. For operators.
+/// Get the use of the connection pools of the process that answers. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Pools", body = PoolsView)))]
 #[get("/monitoring/database/pool")]
@@ -269,7 +269,7 @@ pub async fn pools(services: web::Data<Services>, _operator: Operator) -> Result
     Ok(HttpResponse::Ok().json(PoolsView { pools }))
 }
 
-/// How much the installation is used: people, workspaces, and what they have used. For operators.
+/// Get the usage of the installation: people, workspaces, and what they have used. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Usage of all workspaces", body = BusinessView)))]
 #[get("/monitoring/business")]

@@ -1,4 +1,4 @@
-//! Runs that the engine set aside, for those who operate the installation.
+//! Runs in quarantine, for operators.
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
@@ -29,12 +29,12 @@ pub struct QuarantinedRunView {
     /// The workspace that it belongs to.
     #[schema(value_type = schema::WorkspaceId)]
     workspace_id: WorkspaceId,
-    /// Why.
+    /// The reason.
     #[schema(value_type = schema::QuarantineReason)]
     reason: &'static str,
-    /// What went wrong.
+    /// The error.
     error: String,
-    /// Since when.
+    /// When it was set aside.
     at: DateTime<Utc>,
 }
 
@@ -53,13 +53,13 @@ impl From<OperateError> for Problem {
     }
 }
 
-/// Runs that the engine cannot drive and has set aside, oldest first. For operators.
+/// List the runs in quarantine, which the engine cannot drive, oldest first. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Runs in quarantine", body = List<QuarantinedRunView>)))]
 #[get("/monitoring/quarantine")]
 pub async fn list(
     services: web::Data<Services>,
-    // First, so that a bad query is told of whoever asks.
+    // The query comes first, so that every caller hears of a bad one.
     Query(query): Query<PageQuery>,
     Operator(operator): Operator,
 ) -> Result<HttpResponse, Problem> {
@@ -69,7 +69,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(QuarantinedRunView::from), &binding)))
 }
 
-/// Has the engine drive a run again, from what was committed. It is set aside again where that fails again. For operators.
+/// Release a run from quarantine. It continues from its last commit, and returns if it fails again. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 202, description = "The run, as it was when its release was asked for", body = QuarantinedRunView)))]
 #[post("/monitoring/quarantine/{run}/release")]
@@ -82,7 +82,7 @@ pub async fn release(
     Ok(HttpResponse::Accepted().json(QuarantinedRunView::from(run)))
 }
 
-/// Ends a run as failed, with the code `quarantined`. For operators.
+/// End a run in quarantine as failed, with the code `quarantined`. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 202, description = "The run, as it was when its end was asked for", body = QuarantinedRunView)))]
 #[post("/monitoring/quarantine/{run}/end")]

@@ -1,4 +1,4 @@
-//! Strict JSON bodies: the right content type, known fields only, every wrong field named.
+//! Strict JSON bodies: the right content type, known fields only, and an error for every wrong field.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,12 +13,13 @@ use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::problem::{BODY_TOO_LARGE, FieldError, INVALID, MALFORMED_BODY, Problem, UNSUPPORTED_MEDIA_TYPE};
 
-/// The largest JSON body of an operation that does not say otherwise: 1 MiB.
+/// The default limit of a JSON body: 1 MiB.
 pub const MAX_JSON_BYTES: usize = 1024 * 1024;
 
-/// A JSON body that was read and validated.
+/// An extractor of a JSON body that has been parsed and validated.
 ///
-/// A PATCH may also send a merge patch (RFC 7396). 400 where it is no JSON, 413 above [`MAX_JSON_BYTES`], 415 for another content type, 422 with the field otherwise.
+/// A PATCH may also send a merge patch (RFC 7396). Refuses with 400 if the body is not JSON, 413 above
+/// [`MAX_JSON_BYTES`], 415 for another content type, and 422 with every wrong field.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -40,8 +41,8 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
     }
 }
 
-/// The media type of the request's body, in lower case and without parameters; `None` where none is said, more than one, or
-/// another charset than UTF-8.
+/// The media type of the request's body, in lower case and without parameters; `None` if it is missing, repeated, or
+/// has a charset other than UTF-8.
 pub fn media_type(request: &HttpRequest) -> Option<String> {
     let mut values = request.headers().get_all(CONTENT_TYPE);
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
@@ -58,7 +59,7 @@ pub fn media_type(request: &HttpRequest) -> Option<String> {
 /// Reads a body of at most `limit` bytes.
 ///
 /// # Errors
-/// 413 above the limit, 400 when the connection ends early.
+/// 413 if the body is larger, 400 if the connection ends early.
 pub async fn read(mut payload: Payload, limit: usize) -> Result<web::Bytes, Problem> {
     use futures::StreamExt;
     let mut bytes = web::BytesMut::new();
@@ -72,11 +73,11 @@ pub async fn read(mut payload: Payload, limit: usize) -> Result<web::Bytes, Prob
     Ok(bytes.freeze())
 }
 
-/// Reads `T` from JSON and validates it.
+/// Parses `T` from JSON and validates it.
 ///
 /// # Errors
-/// 400 where `bytes` is no JSON, 422 with the pointer of every wrong field, or of a name that is there twice, a number that
-/// would be read as another one, or half of a surrogate pair.
+/// 400 if `bytes` is not JSON. 422 with the pointer of every wrong field, of a repeated name, of a number that would
+/// lose its value, or of half a surrogate pair.
 pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem> {
     let text = str::from_utf8(bytes).map_err(|error| {
         Problem::new(&MALFORMED_BODY, format!("The body is not UTF-8 from byte {} on.", error.valid_up_to()))
@@ -84,11 +85,11 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
     let is_object = text.trim_ascii_start().starts_with('{');
     match json::check(text, WholeNumbers::Bounded) {
         Ok(()) => {}
-        // In an object it may be the field that is wrong, which is told below.
+        // In an object, a field may be too deep; the code below names that field.
         Err(problem) if is_object && problem.kind == JsonProblemKind::Depth => {}
         Err(problem) => return Err(unfit(problem)),
     }
-    // A list would be read as the fields in their order.
+    // Serde would read a list as the fields in their order.
     if !is_object {
         return Err(Problem::invalid(vec![FieldError::new("", "The body has to be a JSON object.")]));
     }
@@ -119,7 +120,7 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
     Ok(value)
 }
 
-/// A body that is no JSON, or that readers of JSON understand differently.
+/// The problem of a body that is not JSON, or that JSON parsers understand differently.
 fn unfit(problem: JsonProblem) -> Problem {
     let JsonProblem { kind, detail, pointer, line, column } = problem;
     match kind {
@@ -134,7 +135,7 @@ fn unfit(problem: JsonProblem) -> Problem {
     }
 }
 
-/// A JSON pointer (RFC 6901) to where deserializing failed.
+/// The JSON pointer (RFC 6901) of the place where deserializing failed.
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()

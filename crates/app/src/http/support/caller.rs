@@ -1,4 +1,4 @@
-//! Who calls: extractors that authenticate a request and let it into its workspace.
+//! Extractors that authenticate a request and open its scope.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -18,22 +18,23 @@ use super::problem::{PERSON_REQUIRED, Problem, UNAUTHENTICATED};
 use crate::Services;
 use crate::telemetry::traces;
 
-/// A caller that is known: a person or an API key. 401 where it is not.
+/// An authenticated caller: a person or an API key. 401 if there is none.
 #[derive(Debug)]
 pub struct Caller {
-    /// Who it is.
+    /// The person or the API key.
     pub principal: Principal,
-    /// The request under way.
+    /// The id of the request.
     pub request_id: RequestId,
 }
 
-/// A caller in the workspace that the path names as `{ws}`. 401 for nobody, 404 for whoever does not belong there.
+/// A caller with a scope in the workspace of the path (`{ws}`). 401 if it is not authenticated, 404 if it does not
+/// belong there.
 ///
-/// The workspace's id is left in the request's extensions, for whatever surrounds the handler.
+/// The extractor puts the workspace's id into the request's extensions, for the middleware.
 #[derive(Debug)]
 pub struct Entered(pub WorkspaceScope);
 
-/// A person, not an API key, with what is theirs across workspaces. 403 for a key.
+/// A person with a scope over what they own across workspaces. 403 for an API key.
 #[derive(Debug)]
 pub struct Person {
     /// The session that the request was made with.
@@ -42,7 +43,7 @@ pub struct Person {
     pub scope: PersonScope,
 }
 
-/// A person who operates the installation. 403 for a key, 404 for everybody else.
+/// A person who is an operator of the installation. 403 for an API key, 404 for everybody else.
 #[derive(Debug)]
 pub struct Operator(pub OperatorScope);
 
@@ -136,14 +137,14 @@ impl FromRequest for Operator {
     }
 }
 
-/// The address that a request came from, as far as it can be believed.
+/// The address of the caller. Forwarding headers count only from trusted proxies.
 pub fn client_address(request: &HttpRequest, services: &Services) -> Option<IpAddr> {
     let forwarded = HeaderName::from_static("x-forwarded-for");
     let headers: Vec<&str> = request.headers().get_all(forwarded).filter_map(|value| value.to_str().ok()).collect();
     services.tenancy.limits.client_address(request.peer_addr().map(|peer| peer.ip()), &headers)
 }
 
-/// What is known of the program that sent a request.
+/// The address and the user agent of the program that sent a request.
 pub fn client(request: &HttpRequest, services: &Services) -> Client {
     let user_agent = request.headers().get(actix_web::http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     Client {

@@ -1,7 +1,8 @@
-//! Pages of other origins: which may call the API from a browser, and what they may read of the answers (Fetch, section 3.2).
+//! CORS: the origins whose pages may call the API from a browser, and the headers that they may read (Fetch, section
+//! 3.2).
 //!
-//! Callers show tokens and never cookies, so no credentials are allowed. Without an origin in the settings there is no word of
-//! this in any answer.
+//! Callers send tokens and never cookies, so credentials are not allowed. If the settings have no origin, no response
+//! has a CORS header.
 
 use actix_cors::Cors;
 use actix_web::body::{BoxBody, MessageBody};
@@ -20,25 +21,25 @@ use super::idempotency::REPLAYED;
 use super::position::{POSITION, WATERMARK};
 use super::rate::{RATE_LIMIT, RATE_LIMIT_POLICY};
 
-/// How long a browser may remember what a preflight answered, in seconds: as long as any browser does.
+/// How long a browser may cache a preflight response, in seconds. No browser caches longer.
 const REMEMBERED: usize = 7200;
 
-/// What answers carry beyond the headers that every page may read.
+/// Response headers that pages may read, besides those that every page may read.
 const EXPOSED: [HeaderName; 10] =
     [ALLOW, ETAG, REPLAYED, LOCATION, RATE_LIMIT, RATE_LIMIT_POLICY, RETRY_AFTER, POSITION, WATERMARK, REQUEST_ID];
 
-/// The origins whose pages may call.
+/// The origins whose pages may call the API.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Vec<String>);
 
 impl Origins {
-    /// Reads the origins of the settings.
+    /// Parses the origins of the settings.
     ///
     /// # Errors
-    /// A sentence about the first that no browser would send.
+    /// A sentence about the first origin that no browser would send.
     pub fn new(origins: &[String]) -> Result<Self, String> {
         for text in origins {
-            // A host may hold `*`, but whoever writes it means a pattern, and there are none.
+            // A host may contain `*`, but whoever writes that means a wildcard, and wildcards are not supported.
             let url = reqwest::Url::parse(text).ok().filter(|_| !text.contains('*'));
             let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
             let advice = match url.map(|url| url.origin().ascii_serialization()) {
@@ -53,11 +54,11 @@ impl Origins {
         Ok(Self(origins.to_vec()))
     }
 
-    /// The middleware that answers preflights and marks answers.
+    /// The middleware that answers preflights and adds CORS headers.
     #[must_use]
     pub fn middleware(&self) -> Condition<Cors> {
         let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        // Any header may be sent: attributes of events in binary mode are headers with names of their own.
+        // Any request header is allowed: attributes of events in binary mode are headers with names of their own.
         let cors =
             Cors::default().allowed_methods(methods).allow_any_header().expose_headers(EXPOSED).max_age(REMEMBERED);
         let cors = self.0.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
@@ -69,11 +70,11 @@ impl Origins {
     }
 }
 
-/// The middleware around everything, for answers that the one inside does not see: errors of middlewares, such as a time
-/// limit that was reached.
+/// The outer middleware. It adds CORS headers to responses that the inner one does not see: errors of other
+/// middlewares, such as an exceeded time limit.
 ///
 /// # Errors
-/// Those of the request, marked as its answers are.
+/// Errors of the request, with CORS headers.
 pub async fn mark_errors(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

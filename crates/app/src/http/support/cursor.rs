@@ -1,4 +1,4 @@
-//! Cursors that only this installation can make: signed, bound to the workspace and to the list with its filters, and good for a day.
+//! Signed cursors. A cursor is bound to the workspace and to the list with its filters, and expires after a day.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 use super::problem::{INVALID_CURSOR, Problem};
 use crate::secrets::{MasterSecret, keyed_digest};
 
-/// How long a cursor is good.
+/// The lifetime of a cursor.
 const LIFETIME: TimeDelta = TimeDelta::hours(24);
 
-/// Bytes of the signature that are kept: 128 bits.
+/// The length of the truncated signature, in bytes: 128 bits.
 const SIGNATURE: usize = 16;
 
-/// Seals and opens cursors.
+/// Signs and verifies cursors.
 #[derive(Clone)]
 pub struct Cursors {
     key: [u8; 32],
@@ -29,7 +29,7 @@ pub struct Cursors {
 pub struct List<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// What to pass as `cursor` for the next page; null on the last.
+    /// The `cursor` of the next page; null on the last page.
     #[schema(required = true)]
     pub next_cursor: Option<String>,
 }
@@ -41,13 +41,13 @@ struct Sealed<K> {
 }
 
 impl Cursors {
-    /// Cursors under the installation's secret.
+    /// Cursors that are signed with a key from the installation's secret.
     #[must_use]
     pub fn new(secret: &MasterSecret, env: Environment) -> Self {
         Self { key: secret.derive("cursor"), env }
     }
 
-    /// The answer for a page. `list` is what the cursor is good for: the workspace, the list's name and its filters.
+    /// The response for a page. `list` is what the cursor is bound to: the workspace, the list's name and its filters.
     pub fn list<T, K: Serialize>(&self, page: Page<T, K>, list: &impl Serialize) -> List<T> {
         let next_cursor = page.next.map(|key| self.seal(&key, list));
         List { items: page.items, next_cursor }
@@ -61,10 +61,10 @@ impl Cursors {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The key in a cursor that was sealed for `list`.
+    /// The key in a cursor that was signed for `list`.
     ///
     /// # Errors
-    /// 400 when it was changed, made for another list or workspace, or is over a day old.
+    /// 400 if the cursor was changed, was made for another list or workspace, or is over a day old.
     pub fn open<K: DeserializeOwned>(&self, cursor: &str, list: &impl Serialize) -> Result<K, Problem> {
         let refused = || {
             Problem::new(
@@ -74,7 +74,7 @@ impl Cursors {
         };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
         let (payload, signature) = bytes.split_at_checked(bytes.len().saturating_sub(SIGNATURE)).ok_or_else(refused)?;
-        // Comparing the keyed digests of both sides tells nothing through its timing.
+        // Compares keyed digests of both sides, so that the time of the comparison reveals nothing.
         let expected = self.sign(payload, list);
         if keyed_digest(&self.key, &[signature]) != keyed_digest(&self.key, &[&expected]) {
             return Err(refused());
@@ -87,7 +87,7 @@ impl Cursors {
     /// [`Cursors::open`] for an optional parameter.
     ///
     /// # Errors
-    /// As [`Cursors::open`].
+    /// The same as [`Cursors::open`].
     pub fn open_optional<K: DeserializeOwned>(
         &self,
         cursor: Option<&str>,

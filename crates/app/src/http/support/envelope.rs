@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its span, its time limit, its measurements, and the body of its error.
+//! The outermost middleware: request id, span, time limit, metrics, and the body of errors.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -23,13 +23,13 @@ use crate::Services;
 use crate::measures::{self, InFlight};
 use crate::telemetry::traces;
 
-/// The header that carries a request's id, in and out.
+/// The header with the request's id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long an operation may take, a wait for a run included.
+/// The time limit of an operation, which includes waiting for a run.
 const TIME_LIMIT: Duration = Duration::from_secs(75);
 
-/// The id of the request under way, as an extractor.
+/// An extractor of the request's id.
 #[derive(Debug, Clone)]
 pub struct CurrentRequest(pub RequestId);
 
@@ -42,10 +42,10 @@ impl FromRequest for CurrentRequest {
     }
 }
 
-/// The middleware around everything.
+/// The outermost middleware.
 ///
 /// # Errors
-/// Never: whatever fails inside becomes a problem+json answer.
+/// Never: every inner error becomes a problem+json response.
 pub async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -60,7 +60,7 @@ async fn within(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let request_id = incoming_id(&request).unwrap_or_else(|| fresh_id(&request));
-    // As an error, so that the lines of a request carry its id whatever level is logged.
+    // At level error, so that the log lines of a request have its id whatever level is logged.
     let span = tracing::error_span!(
         "request",
         request_id = %request_id,
@@ -79,7 +79,7 @@ async fn within(
     request.extensions_mut().insert(CurrentRequest(request_id.clone()));
     let method = request.method().clone();
     if method == Method::HEAD {
-        // The same answer as to GET (RFC 9110, section 9.3.2); the connection leaves its body out.
+        // HEAD gets the same response as GET (RFC 9110, section 9.3.2); the connection leaves its body out.
         request.head_mut().method = Method::GET;
     }
     async move {
@@ -99,7 +99,7 @@ async fn within(
             Ok(Err(error)) => error,
             Err(_) => Problem::new(&TIMEOUT, format!("It took longer than {limit:?}.")).into(),
         };
-        // An error of a middleware further in, as the problem that it is. Its route is gone with the request.
+        // An error of an inner middleware, as the problem that it is. Its route is lost with the request.
         let mut response = error.error_response();
         finish(&mut response, &request_id);
         measure(&method, "unfinished", response.status(), started.elapsed());
@@ -111,7 +111,7 @@ async fn within(
     .await
 }
 
-/// What a request is called in traces: its method and the pattern of its operation.
+/// The name of a request in traces: its method and the path pattern of its operation.
 struct Named<'a>(&'a ServiceRequest);
 
 impl fmt::Display for Named<'_> {
@@ -120,7 +120,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Notes in a trace how a request was answered.
+/// Records the status of the response in the span.
 fn record(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
@@ -140,7 +140,7 @@ fn fresh_id(request: &ServiceRequest) -> RequestId {
     RequestId::new(&id.simple().to_string()).expect("32 hexadecimal digits are a request id")
 }
 
-/// The problem that an error of the framework's is, which has no body or one of its own.
+/// The problem for an error response of the framework, which has no body or one of its own.
 fn foreign_problem(status: StatusCode) -> Option<Problem> {
     let refused = |kind: &'static ProblemType| {
         let reason = status.canonical_reason().unwrap_or("bad request");
@@ -157,7 +157,7 @@ fn foreign_problem(status: StatusCode) -> Option<Problem> {
     }
 }
 
-/// Writes the id, and the body where the answer is a problem or an error of the framework's.
+/// Sets the request id, and writes the body if the response is a problem or an error of the framework.
 fn finish(response: &mut actix_web::HttpResponse<BoxBody>, request_id: &RequestId) {
     let stated = response.extensions_mut().remove::<Problem>();
     let problem = stated.or_else(|| {
@@ -186,7 +186,7 @@ fn measure(method: &Method, route: &str, status: StatusCode, took: Duration) {
     } else {
         tracing::debug!(route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
     }
-    // A caller may invent methods, and each label is kept for ever.
+    // Callers may invent methods, and each label is kept for ever.
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
     measures::answered(method, route, status.as_u16(), took);
@@ -199,7 +199,7 @@ mod tests {
     use actix_web::test::{TestRequest, init_service, try_call_service};
     use actix_web::{App, HttpResponse, web};
 
-    /// The status and the body of the answer to `GET path`, at most a millisecond being allowed.
+    /// The status and the body of the response to `GET path`, with a time limit of one millisecond.
     async fn answer(path: &str) -> (u16, serde_json::Value) {
         let app = App::new()
             .wrap(from_fn(|request, next| within(Duration::from_millis(1), request, next)))

@@ -1,4 +1,4 @@
-//! Answers for addresses, methods and parameters that are not there.
+//! Responses for unknown paths, methods and query parameters.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
@@ -12,13 +12,13 @@ use utoipa::openapi::path::ParameterIn;
 use super::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, UNSUPPORTED_MEDIA_TYPE};
 use super::query::invalid;
 
-/// A method of a path, and whether it takes parameters in the query.
+/// A method of a path, and whether it takes query parameters.
 struct KnownMethod {
     name: &'static str,
     takes_query: bool,
 }
 
-/// Every path that a process answers, with the methods that it takes.
+/// Every path that a process serves, with its methods.
 pub struct KnownPaths {
     paths: Vec<(ResourceDef, Vec<KnownMethod>)>,
     serves_api: bool,
@@ -42,7 +42,7 @@ impl KnownPaths {
         Self { paths: paths.collect(), serves_api: true }
     }
 
-    /// The paths of a process that only works in the background.
+    /// The paths of a process that only does background work.
     #[must_use]
     pub const fn of_worker() -> Self {
         Self { paths: Vec::new(), serves_api: false }
@@ -53,17 +53,18 @@ impl KnownPaths {
         Some(methods)
     }
 
-    /// Whether there is such an operation and it takes nothing in the query.
+    /// Whether the operation exists and takes no query parameters.
     fn refuses_query(&self, method: &Method, path: &str) -> bool {
         let known = self.find(path).and_then(|methods| methods.iter().find(|known| known.name == method.as_str()));
         known.is_some_and(|known| !known.takes_query)
     }
 }
 
-/// The answer where no handler fits: the documentation's address without its slash leads to the one with it.
+/// Answers requests that no handler matches. The documentation's path without its slash is redirected to the one with
+/// it.
 ///
 /// # Errors
-/// 405 where the path has other methods, 404 otherwise.
+/// 405 if the path has other methods, 404 otherwise.
 pub async fn fallback(request: HttpRequest, known: web::Data<KnownPaths>) -> Result<HttpResponse, Problem> {
     let path = request.path();
     if !known.serves_api {
@@ -89,11 +90,11 @@ pub async fn fallback(request: HttpRequest, known: web::Data<KnownPaths>) -> Res
     })
 }
 
-/// The middleware that refuses what no handler would look at: parameters of operations that take none (those that take some
-/// refuse others themselves), and packed bodies.
+/// The middleware that refuses compressed bodies, and query parameters of operations that take none. Operations that
+/// take some refuse unknown ones themselves.
 ///
 /// # Errors
-/// 400 with the first parameter's name, 415, else those of the request.
+/// 400 with the name of the first parameter, 415 for a compressed body, otherwise the errors of the request.
 pub async fn strict<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     if request.headers().get_all(CONTENT_ENCODING).any(|coding| coding != "identity") {
         let problem = Problem::new(&UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without a content coding.");

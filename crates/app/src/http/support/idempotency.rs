@@ -1,11 +1,12 @@
-//! `Idempotency-Key` on every POST that is made in a workspace, and on founding one (draft-ietf-httpapi-idempotency-key-header).
+//! `Idempotency-Key` on every POST in a workspace, and on creating one (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! The first request with a key is done and its answer kept for a day; the same request again gets the same answer with
-//! `Idempotency-Replayed: true`; another request with the key gets 422, one while the first is under way 409. Keys
-//! belong to the caller in the workspace. Only answers that say that it was done are kept: after an error the key is
-//! free. Of an answer that its handler has marked as secret only what is left without the secrets is kept.
+//! The first request with a key is executed, and its response is stored for a day. The same request again gets the
+//! stored response with `Idempotency-Replayed: true`. Another request with the same key gets 422, and a request while
+//! the first is under way 409. Keys belong to the caller in the workspace. Only responses of success are stored: after
+//! an error the key is free again. If the handler has marked its response as secret, the response is stored without its
+//! secrets.
 //!
-//! Not covered: events, which have their own key in `source` and `id`; and what is done before there is a caller.
+//! Not covered: events, which are deduplicated by `source` and `id`, and operations before there is a caller.
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -26,22 +27,22 @@ use super::problem::{BAD_REQUEST, IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_MISMATCH, P
 use super::secret::WithoutSecrets;
 use crate::Services;
 
-/// The header that names a request.
+/// The header with the idempotency key.
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header that says that an answer was given before.
+/// The header that marks a stored response.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Headers of an answer that belong to its content.
+/// Headers of the response that are stored with its body.
 const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, ETAG];
-/// The longest key.
+/// The longest key, in bytes.
 pub(crate) const LONGEST_KEY: usize = 255;
-/// The largest body of a request or an answer with a key.
+/// The largest body of a request or a response with a key.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// How long a claim holds off others; longer than a request may take.
+/// How long a claim blocks other requests with the key. It is longer than the time limit of a request.
 const CLAIM: TimeDelta = TimeDelta::seconds(120);
-/// How long an answer is kept.
+/// How long a response is stored.
 const KEEP: TimeDelta = TimeDelta::hours(24);
 
-/// Whose key it is.
+/// The owner of a key.
 enum Owner {
     Workspace(WorkspaceScope),
     Person(PersonScope),
@@ -60,10 +61,10 @@ impl Owner {
     }
 }
 
-/// The middleware inside the envelope.
+/// The middleware, which runs inside the envelope.
 ///
 /// # Errors
-/// Those of the request, and the problems of its key.
+/// Errors of the request, and problems with its key.
 pub async fn middleware(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -96,29 +97,29 @@ pub async fn middleware(
             return Err(Problem::new(&IDEMPOTENCY_MISMATCH, detail).into());
         }
     };
-    // A task of its own: a caller who gives up cannot stop it between the change and the answer that is kept.
+    // A task of its own: a caller who gives up cannot stop it between the change and storing the response.
     let call = next.call(request);
     let task = async move { settle(&services, &owner, &key, claimed_until, call.await).await }.in_current_span();
     actix_web::rt::spawn(task).await.map_err(|_| Problem::internal())?
 }
 
-/// What follows `/workspaces` in a path, part by part; `None` where keys are not looked at.
+/// The segments behind `/workspaces` in a path; `None` if keys are ignored there.
 fn parts(path: &str) -> Option<Vec<&str>> {
     let parts: Vec<&str> = path.strip_prefix("/api/v1/workspaces")?.split('/').skip(1).collect();
     (parts.get(1) != Some(&"events")).then_some(parts)
 }
 
-/// Whether a POST to this path may be named by a key.
+/// Whether a POST to this path may have an idempotency key.
 pub(crate) fn takes_keys(path: &str) -> bool {
     parts(path).is_some()
 }
 
-/// Whose key a request's is; `None` where keys are not looked at.
+/// The owner of the request's key; `None` if keys are ignored for this path or caller.
 async fn owner(request: &mut ServiceRequest) -> Result<Option<Owner>, Problem> {
     let path = request.path().to_owned();
     let Some(parts) = parts(&path) else { return Ok(None) };
     let (http, mut payload) = (request.request().clone(), Payload::None);
-    // Whoever is not known, or does not belong there, is told so by the handler.
+    // The handler refuses a caller who is not authenticated or does not belong there.
     let Ok(caller) = Caller::from_request(&http, &mut payload).await else { return Ok(None) };
     let services = request.app_data::<web::Data<Services>>().cloned().ok_or_else(Problem::internal)?;
     let access = &services.tenancy.access;
@@ -139,7 +140,7 @@ fn key(request: &HttpRequest) -> Result<IdempotencyKey, Problem> {
     Ok(IdempotencyKey(Sha256::digest(text).into()))
 }
 
-/// What the request asks for. Lengths stand before the parts, so that no two requests read alike.
+/// A digest of the request. Each part has its length in front, so that no two requests give the same input.
 fn fingerprint(request: &HttpRequest, body: &[u8]) -> Fingerprint {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let parts = [request.path().as_bytes(), request.query_string().as_bytes(), content_type, body];
@@ -160,7 +161,7 @@ fn replay(answer: KeptAnswer) -> HttpResponse {
     response.insert_header((REPLAYED, "true")).body(answer.body)
 }
 
-/// Keeps the answer of what was done, or frees the key where nothing was.
+/// Stores the response of a success, or frees the key after an error.
 async fn settle(
     services: &Services,
     owner: &Owner,
@@ -176,7 +177,7 @@ async fn settle(
                 tx.idempotency().release(key, claimed_until).await?;
                 tx.commit().await
             };
-            // Not freed, it runs out by itself.
+            // If it cannot be freed, the claim expires by itself.
             if let Err(error) = freed.await {
                 tracing::warn!(%error, "an idempotency key could not be freed");
             }
@@ -200,7 +201,7 @@ async fn settle(
         tx.idempotency().finish(key, claimed_until, &answer).await?;
         tx.commit().await
     };
-    // The caller gets the answer all the same: it was done.
+    // The caller gets the response nevertheless, because the change was made.
     if let Err(error) = kept.await {
         tracing::error!(%error, "an answer could not be kept for its idempotency key");
     }

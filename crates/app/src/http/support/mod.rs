@@ -1,6 +1,6 @@
-//! What the operations of all areas use: extractors, answers, problems, and the middleware around every request.
+//! Shared by the operations of all areas: extractors, responses, problems, and the middleware around every request.
 //!
-//! Nothing here belongs to one resource; that is in the folder of its area.
+//! Code for a single resource belongs in the folder of its area.
 
 pub(crate) mod body;
 pub(crate) mod caller;

@@ -1,4 +1,4 @@
-//! What paths name: ids and numbers, read as what they are, and how the OpenAPI document describes them.
+//! Path parameters: extractors of ids and numbers, and their schemas in the OpenAPI document.
 
 use std::future::{Ready, ready};
 use std::num::ParseIntError;
@@ -15,19 +15,19 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::schema;
 
-/// A part of a path that names something, such as the `{wf}` in `/workflows/{wf}`.
+/// A path parameter, such as the `{wf}` in `/workflows/{wf}`.
 pub(crate) trait PathPart: FromStr + 'static {
-    /// Its name in paths, without the braces.
+    /// Its name, without the braces.
     const NAME: &'static str;
 
-    /// The value that names nothing, in any workspace.
+    /// A value that refers to nothing in any workspace.
     fn of_nothing() -> Self;
 }
 
-/// A part of the path, as an extractor.
+/// An extractor of a path parameter.
 ///
-/// A text that is no `T` names nothing, and is answered as a thing that does not exist: 404. The extractor itself refuses no
-/// request, so that a caller who may not ask at all gets that answer first.
+/// A text that is no `T` refers to nothing, so the response is that of a thing that does not exist: 404. The extractor
+/// itself refuses no request, so that a caller without the permission gets 403 first.
 #[derive(Debug)]
 pub(crate) struct InPath<T>(Option<T>);
 
@@ -41,22 +41,22 @@ impl<T: PathPart> FromRequest for InPath<T> {
 }
 
 impl<T: PathPart> InPath<T> {
-    /// What the path names.
+    /// The value of the parameter.
     ///
     /// # Errors
-    /// 404 where the text is no `T`.
+    /// 404 if the text is no `T`.
     pub(crate) fn or_not_found(self) -> Result<T, Problem> {
         self.0.ok_or_else(Problem::not_found)
     }
 
-    /// What the path names, or a value that names nothing where the text is no `T`. For services that check a permission before
-    /// they look for the thing: 403 comes before 404.
+    /// The value of the parameter, or a value that refers to nothing if the text is no `T`. For services that check a
+    /// permission before they look for the thing, so that 403 comes before 404.
     pub(crate) fn or_nothing(self) -> T {
         self.0.unwrap_or_else(T::of_nothing)
     }
 }
 
-/// The number of a version in a path. Versions count from 1.
+/// The number of a version in a path, from 1.
 #[derive(Debug)]
 pub(crate) struct VersionNumber(pub(crate) i32);
 
@@ -86,7 +86,8 @@ macro_rules! ids_in_paths {
             }
         })*
 
-        /// The parameter that a name in a path stands for; `None` for an unknown name. The schema of an id goes to `components`.
+        /// The OpenAPI parameter for a name in a path; `None` for an unknown name. It adds the schema of an id to
+        /// `components`.
         pub(crate) fn parameter(name: &str, components: &mut Components) -> Option<Parameter> {
             let (description, schema) = match name {
                 "ws" => ("Id or slug of the workspace", named::<schema::WorkspaceRef>(components)),
@@ -100,7 +101,7 @@ macro_rules! ids_in_paths {
     };
 }
 
-// A new name in a path is a line here.
+// A new path parameter needs a line here.
 ids_in_paths! {
     "user" UserId "Id of the person";
     "session" SessionId "Id of the session";
@@ -112,7 +113,7 @@ ids_in_paths! {
     "job" JobId "Id of the job";
 }
 
-/// A reference to a schema among the components, where it is put.
+/// Adds the schema of `T` to the components and returns a reference to it.
 fn named<T: ToSchema>(components: &mut Components) -> RefOr<Schema> {
     let name = T::name().into_owned();
     let reference = Ref::from_schema_name(&name);

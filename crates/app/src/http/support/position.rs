@@ -1,9 +1,10 @@
-//! Headers that say how far a workspace's events have gone into an answer.
+//! Headers with positions in the event feed of a workspace.
 
 use actix_web::http::header::HeaderName;
 
-/// The workspace's head after an ingest: a reader that has come so far has seen everything that the request brought.
+/// The position of the workspace's last event after an ingest. A consumer that has reached it has seen all events of
+/// the request.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("tidegate-position");
 
-/// The position up to which events have gone into an answer.
+/// The position up to which events are included in a response.
 pub(crate) const WATERMARK: HeaderName = HeaderName::from_static("tidegate-watermark");

@@ -1,4 +1,4 @@
-//! Errors as callers see them: problem+json (RFC 9457) with a stable type, the request id and the exact field.
+//! Error responses: problem+json (RFC 9457) with a stable type, the request id and the exact field.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::schema;
 
-/// The media type of every error.
+/// The media type of every error response.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// One kind of problem. Its slug is part of the API and never changes.
@@ -67,10 +67,10 @@ problem_types! {
     TIMEOUT = 503 "timeout" "The request took too long";
 }
 
-/// One wrong field.
+/// A wrong field.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct FieldError {
-    /// JSON pointer (RFC 6901) to the field in the body; for a query parameter its name.
+    /// JSON pointer (RFC 6901) to the field in the body, or the name of a query parameter.
     pub pointer: String,
     /// What to change.
     pub detail: String,
@@ -92,7 +92,7 @@ impl FieldError {
     }
 }
 
-/// An error answer.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     kind: &'static ProblemType,
@@ -107,13 +107,13 @@ impl Problem {
         Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
     }
 
-    /// The answer for whatever the caller may not see, whether it exists or not.
+    /// The response for everything that the caller may not see, whether it exists or not.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(&NOT_FOUND, "It does not exist, or you have no access to it.")
     }
 
-    /// A 422 with these fields.
+    /// A 422 with these wrong fields.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
@@ -123,14 +123,14 @@ impl Problem {
         Self { errors, ..Self::new(&INVALID, detail) }
     }
 
-    /// The same problem with the fields that caused it.
+    /// The same problem with the wrong fields that caused it.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
         self
     }
 
-    /// The same problem with a header.
+    /// The same problem with a response header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -155,23 +155,23 @@ impl Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// `/problems/<code>`, stable.
+    /// `/problems/<code>`; it never changes.
     #[schema(example = "/problems/not-found")]
     r#type: String,
-    /// A summary of the type.
+    /// A summary of the problem type.
     title: String,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// The type's last part.
+    /// The last part of `type`.
     #[schema(value_type = schema::Code)]
     code: String,
-    /// What happened this time, and what to change.
+    /// What happened in this case, and what to change.
     detail: String,
-    /// The id to quote when you ask for help; also in `X-Request-Id`.
+    /// The request's id, to quote when you ask for help; also in `X-Request-Id`.
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     request_id: Option<String>,
-    /// The fields that caused it.
+    /// The wrong fields that caused it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
@@ -187,7 +187,7 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The envelope around every request writes the body, since it knows the request's id.
+    /// The envelope writes the body, since it knows the request's id.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code()).finish();
         for (name, value) in &self.headers {
@@ -208,7 +208,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unavailable(source) => {
-                // That the database is away was logged when it was found out.
+                // The circuit breaker has already logged that the database is away.
                 if !source.is::<DatabaseAway>() {
                     tracing::warn!(error = %source, "the store is unavailable");
                 }
@@ -228,7 +228,7 @@ impl From<StoreError> for Problem {
 }
 
 impl Problem {
-    /// A defect of ours. The log has the cause; the answer never does.
+    /// A defect of the server. The log has the cause; the response never has it.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(&INTERNAL, "The failure was logged. Quote the request id when you ask about it.")

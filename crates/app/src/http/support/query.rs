@@ -1,4 +1,4 @@
-//! Strict query strings: an unknown parameter is refused, a repeated one is a list.
+//! Strict query strings: an unknown parameter is refused, and a repeated one is a list.
 
 use std::future::{Ready, ready};
 
@@ -12,13 +12,13 @@ use utoipa::IntoParams;
 
 use super::problem::{FieldError, INVALID_QUERY, Problem};
 
-/// How many values one filter may have.
+/// The most values of one filter.
 pub const MOST_VALUES: usize = 50;
 
-/// The longest value of a filter, in bytes: nothing that is filtered by is longer.
+/// The longest value of a filter, in bytes. No stored text that can be filtered is longer.
 pub const LONGEST_VALUE: usize = 2048;
 
-/// Query parameters. `T` denies unknown fields, and its `Vec` fields take repeated parameters.
+/// An extractor of query parameters. `T` denies unknown fields, and its `Vec` fields take repeated parameters.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -40,14 +40,14 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     pub cursor: Option<String>,
 }
 
-/// Whether every parameter has a value, and none too many. An empty one would be read as one that is not there. An empty cursor
-/// is for whoever opens it: it is no cursor of that list.
+/// Checks that every parameter has a value and none has too many. An empty value would be read as a missing one. An
+/// empty cursor passes: opening it fails, because it is not a cursor of the list.
 fn has_values(query: &str) -> Result<(), Problem> {
     let mut names = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -73,10 +73,10 @@ pub fn invalid(parameter: &str, detail: impl Into<String>) -> Problem {
     Problem::new(&INVALID_QUERY, detail.clone()).with_errors(vec![FieldError::new(parameter, detail)])
 }
 
-/// The values of a filter that compares texts.
+/// The values of a filter on texts.
 ///
 /// # Errors
-/// 400 for what no text that is stored can be: too long, or with control characters.
+/// 400 if a value cannot equal any stored text: it is too long or has control characters.
 pub fn texts(parameter: &str, values: &[String]) -> Result<Vec<String>, Problem> {
     if values.iter().any(|value| value.len() > LONGEST_VALUE || value.chars().any(char::is_control)) {
         let detail = format!("`{parameter}` has up to {LONGEST_VALUE} bytes and no control characters.");
@@ -85,10 +85,10 @@ pub fn texts(parameter: &str, values: &[String]) -> Result<Vec<String>, Problem>
     Ok(values.to_vec())
 }
 
-/// The bounds `from` and `to` of a filter by time: `from` ≤ t < `to`.
+/// The bounds `from` and `to` of a filter on times: `from` ≤ t < `to`.
 ///
 /// # Errors
-/// 400 outside the years that RFC 3339 can write, and where `from` is after `to`.
+/// 400 if a time is outside the years that RFC 3339 can write, or if `from` is after `to`.
 pub fn period(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Result<Bounds, Problem> {
     let bounds = (instant("from", from)?, instant("to", to)?);
     match bounds {
@@ -99,7 +99,7 @@ pub fn period(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Result<
     }
 }
 
-/// `from` and `to`, where they are given.
+/// `from` and `to`, if they are given.
 type Bounds = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 fn instant(parameter: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
@@ -111,10 +111,10 @@ fn instant(parameter: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTi
     }
 }
 
-/// The page size that `?limit=` asks for.
+/// The page size from `?limit=`.
 ///
 /// # Errors
-/// 400 for 0 and above 200.
+/// 400 if it is 0 or above 200.
 pub fn page_size(limit: Option<u32>) -> Result<PageSize, Problem> {
     match limit {
         None => Ok(PageSize::default()),

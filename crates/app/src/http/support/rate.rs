@@ -1,7 +1,7 @@
-//! Rate limits on operations that are guessed at.
+//! Rate limits on operations that are open to guessing, such as logging in.
 //!
-//! The headers are those of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says the limit, `RateLimit` what
-//! is left of it.
+//! The headers are those of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` has the limit, and `RateLimit`
+//! what remains of it.
 
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,19 +11,19 @@ use super::problem::{Problem, RATE_LIMITED};
 use crate::Services;
 use crate::tenancy::limits::Verdict;
 
-/// The header that says the limit.
+/// The header with the limit.
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// The header that says what is left of it.
+/// The header with what remains of the limit.
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// A request that was counted and may go on.
+/// A request that was counted and is within the limit.
 #[derive(Debug)]
 pub struct Counted(Option<Verdict>);
 
 /// Counts a request against the limit `name`.
 ///
 /// # Errors
-/// 429 with `Retry-After` where the address or the account has used it up.
+/// 429 with `Retry-After` if the limit of the address or the account is exceeded.
 pub async fn count(
     request: &HttpRequest,
     services: &Services,
@@ -57,13 +57,13 @@ impl Counted {
         .collect()
     }
 
-    /// The problem, with what is left of the limit.
+    /// Adds the rate limit headers to a problem.
     #[must_use]
     pub fn on(&self, problem: Problem) -> Problem {
         self.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
     }
 
-    /// The answer, with what is left of the limit.
+    /// Adds the rate limit headers to a response.
     #[must_use]
     pub fn on_answer(&self, mut response: HttpResponse) -> HttpResponse {
         for (name, value) in self.headers() {

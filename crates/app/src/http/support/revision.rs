@@ -1,4 +1,4 @@
-//! Revisions as entity tags: what a caller has read, and what it expects to change (RFC 9110, sections 8.8.3 and 13.1).
+//! Revisions as entity tags, for optimistic concurrency and conditional requests (RFC 9110, sections 8.8.3 and 13.1).
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
@@ -6,35 +6,35 @@ use tidegate_workflows::model::Expected;
 
 use super::problem::{PRECONDITION_FAILED, PRECONDITION_REQUIRED, Problem};
 
-/// The header that tells a revision.
+/// The `ETag` header of a revision.
 pub fn etag(revision: i32) -> (HeaderName, HeaderValue) {
-    // Digits in quotes are always a header value.
+    // Digits in quotes are always a valid header value.
     (ETAG, HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\"")))
 }
 
-/// What `If-Match` expects; 428 without one.
+/// The revision that `If-Match` expects.
 ///
 /// # Errors
-/// 428 where the header is missing: a change could undo one that the caller has not seen.
+/// 428 if the header is missing: the change could overwrite one that the caller has not seen.
 pub fn required(request: &HttpRequest) -> Result<Expected, Problem> {
     expected(request).ok_or_else(|| {
         Problem::new(&PRECONDITION_REQUIRED, "Send If-Match with the ETag that you read, so that no change is lost.")
     })
 }
 
-/// What `If-Match` expects; anything where it is missing.
+/// The revision that `If-Match` expects; any if the header is missing.
 pub fn optional(request: &HttpRequest) -> Expected {
     expected(request).unwrap_or(Expected::Any)
 }
 
 fn expected(request: &HttpRequest) -> Option<Expected> {
     let tags = tags(request, &IF_MATCH)?;
-    // A weak tag never matches here, nor does one that this server did not make.
+    // A weak tag never matches here, nor does a tag that this server did not make.
     let revisions = tags.iter().filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()).collect();
     Some(if tags.iter().any(|tag| tag == "*") { Expected::Any } else { Expected::OneOf(revisions) })
 }
 
-/// Whether `If-None-Match` says that the caller has this revision already.
+/// Whether `If-None-Match` says that the caller already has this revision.
 pub fn is_known(request: &HttpRequest, revision: i32) -> bool {
     let own = format!("\"{revision}\"");
     tags(request, &IF_NONE_MATCH)
@@ -48,7 +48,7 @@ fn tags(request: &HttpRequest, name: &HeaderName) -> Option<Vec<String>> {
     Some(lists.flat_map(|list| list.split(',')).map(|tag| tag.trim().to_owned()).collect())
 }
 
-/// The resource is at another revision than the caller expects.
+/// The problem of a resource that has another revision than the caller expects.
 pub fn stale(revision: i32) -> Problem {
     let (name, value) = etag(revision);
     Problem::new(&PRECONDITION_FAILED, format!("It is at revision {revision} now; read it again before you change it."))

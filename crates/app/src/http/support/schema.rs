@@ -1,7 +1,7 @@
-//! How the OpenAPI document describes texts that have a rule: ids, slugs, durations, and words of a list.
+//! OpenAPI schemas of texts that have a rule: ids, slugs, durations, and enumerations.
 //!
-//! Nothing is read or written with these types. Fields name them in `value_type`; each takes its rule from where it is kept,
-//! so that the document follows a change of it.
+//! These types are only schemas; no value is read or written with them. Fields name them in `value_type`. Each takes
+//! its rule from the code that owns it, so that the document follows a change of the rule.
 
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// The 128 bits of an id in lower-case Crockford base 32.
 const ID_BITS: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
-/// What a slug is made of; its length is a bound of its own.
+/// The characters of a slug. Its length has a bound of its own.
 const SLUG: &str = "[a-z0-9]+(?:-[a-z0-9]+)*";
 
 /// A text that matches `pattern` as a whole.
@@ -68,7 +68,7 @@ ids! {
 }
 
 texts! {
-    /// A workspace's name in addresses.
+    /// A workspace's name in URLs.
     Slug = text("A workspace's name in addresses.", SLUG, "acme")
         .min_length(Some(1))
         .max_length(Some(tidegate_tenancy::Slug::MAX_LEN));
@@ -86,13 +86,13 @@ texts! {
         .description(Some("One line of text."))
         .min_length(Some(1))
         .max_length(Some(tidegate_tenancy::Name::MAX_CHARS));
-    /// An e-mail address.
+    /// An email address.
     Email = ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some("An e-mail address."))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
         .max_length(Some(tidegate_tenancy::Email::MAX_LEN));
-    /// A body that is no JSON: a document in YAML, events line by line, or a payload.
+    /// A body that is not JSON: a YAML document, NDJSON events, or a payload.
     Bytes = ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
@@ -101,7 +101,7 @@ texts! {
     JobKind = text("A kind of background work; more may come.", "[a-z0-9._-]{1,64}", "mail.send");
     /// The version of a program.
     ProgramVersion = text("A version of Tidegate (semantic versioning 2.0).", r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+].+)?", "0.1.0");
-    /// A reason as a word.
+    /// A reason as a code.
     Code = text("A reason as a word; more may come.", "[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", "not-found");
 }
 
@@ -128,23 +128,23 @@ fn step_types() -> Vec<String> {
 }
 
 words! {
-    /// What somebody is in a workspace.
+    /// The role of a member in a workspace.
     Role = tidegate_tenancy::Role::BUILT_IN.iter().map(|role| role.name().to_owned());
     /// What a caller may do.
     Permission = all!(tidegate_kernel::Permission);
-    /// What kind of pattern it is.
+    /// The kind of a pattern.
     PatternKind = all!(tidegate_events::pattern::PatternKind);
-    /// What kinds of patterns can be asked for; `regularity` is not found yet.
+    /// A kind of pattern to filter by; `regularity` is not detected yet.
     AskedPatternKind = all!(tidegate_events::pattern::PatternKind).chain(["regularity"]);
-    /// What became of a suggestion.
+    /// The status of a suggestion.
     SuggestionStatus = all!(tidegate_events::suggestion::SuggestionStatus);
-    /// Where a run is.
+    /// The status of a run.
     RunStatus = all!(tidegate_workflows::run::RunStatus);
-    /// Where a step or an attempt is.
+    /// The status of a step or an attempt.
     StepStatus = all!(tidegate_workflows::run::StepStatus);
-    /// Where a job is.
+    /// The status of a job.
     JobStatus = all!(tidegate_kernel::JobStatus);
-    /// Which jobs go first.
+    /// The priority of a job.
     JobPriority = all!(tidegate_kernel::JobPriority);
     /// Why a run is in quarantine.
     QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
@@ -152,15 +152,15 @@ words! {
     StepKind = step_types();
     /// What started a run.
     TriggerKind = ["api", "cron", "event"];
-    /// `draft` where no version is published.
+    /// `draft` if no version is published.
     WorkflowStatus = ["draft", "published"];
-    /// How a document is written.
+    /// The format of a document.
     DocumentFormat = ["yaml", "json"];
-    /// Who did something.
+    /// The kind of an actor.
     ActorKind = ["person", "api_key", "system"];
-    /// Something that is counted.
+    /// A meter of usage.
     Meter = all!(tidegate_billing::Meter);
-    /// How often a plan is paid for.
+    /// The billing interval of a plan.
     PlanInterval = ["month", "year"];
 }
 

@@ -1,4 +1,4 @@
-//! Answers with a secret that is shown once.
+//! Responses with a secret that is shown once.
 
 use actix_web::HttpResponse;
 use actix_web::HttpResponseBuilder;
@@ -8,18 +8,19 @@ use serde_json::Value;
 
 use super::problem::Problem;
 
-/// The body of an answer with a secret.
+/// The body of a response with a secret.
 pub trait SecretBody: Serialize {
-    /// Its members that are secret.
+    /// Its secret members.
     const SECRETS: &'static [&'static str];
 }
 
-/// The mark of a secret answer, in the extensions of the response: its body with null in place of the secrets. Whatever
-/// keeps answers keeps this.
+/// Marks a response as secret, in its extensions: the body with null in place of the secrets. Code that stores
+/// responses stores this instead.
 #[derive(Debug, Clone)]
 pub(crate) struct WithoutSecrets(pub(crate) Vec<u8>);
 
-/// An answer that nothing on the way may keep (RFC 6749, section 5.1), and whoever keeps answers only without its secrets.
+/// A response with a secret. Caches may not store it (RFC 6749, section 5.1), and stored responses leave the secrets
+/// out.
 pub(crate) fn secret_answer<T: SecretBody>(
     mut response: HttpResponseBuilder,
     body: &T,

@@ -1,4 +1,4 @@
-//! The rules of the domain's texts, for fields of bodies.
+//! The rules of the domain's texts, as validators of body fields.
 
 use tidegate_tenancy::{Email, InvalidText, Name, Slug};
 use validator::ValidationError;
@@ -24,7 +24,7 @@ pub(crate) fn valid_slug(text: &str) -> Result<(), ValidationError> {
     result(Slug::new(text))
 }
 
-/// The problem of one field whose text breaks its rule.
+/// The problem of a field whose text breaks its rule.
 pub(crate) fn invalid_text(pointer: &str, error: InvalidText) -> Problem {
     Problem::invalid(vec![FieldError::new(pointer, error.0)])
 }

@@ -28,15 +28,15 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
-    /// What it is for.
+    /// What the key is for.
     #[validate(custom(function = "valid_name"))]
     #[schema(value_type = schema::Name, example = "importer")]
     name: String,
-    /// What it may do, as `resource:action`; at most what you may do yourself. With `keys:write` it may make keys.
+    /// Its permissions, as `resource:action`; at most your own. With `keys:write` it may create keys.
     #[schema(value_type = Vec<schema::Permission>, min_items = 1, example = json!(["events:write"]))]
     scopes: Vec<String>,
-    /// From when on it is refused; never where absent. A key that a key makes expires with its maker where this is absent,
-    /// and never later.
+    /// When it expires; never if absent. A key that was created by a key expires with that key if this is absent, and
+    /// never later.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -46,23 +46,23 @@ pub struct ApiKeyView {
     /// The id.
     #[schema(value_type = schema::ApiKeyId)]
     id: ApiKeyId,
-    /// What it is for.
+    /// What the key is for.
     name: String,
     /// The first characters of the secret.
     #[schema(example = "tg_7m2kq9x4")]
     prefix: String,
-    /// What it may do, at most.
+    /// The most permissions that it has.
     #[schema(value_type = Vec<schema::Permission>)]
     scopes: Vec<&'static str>,
-    /// Who made it; it never may do more than they may.
+    /// The person who created it. It never has more permissions than they have.
     #[schema(value_type = schema::UserId)]
     created_by: UserId,
-    /// The key that made it, where a key did; it is revoked with that key.
+    /// The key that created it, if a key did. It is revoked with that key.
     #[schema(value_type = Option<schema::ApiKeyId>)]
     parent_id: Option<ApiKeyId>,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
-    /// From when on it is refused.
+    /// When it expires.
     expires_at: Option<DateTime<Utc>>,
     /// When it was used last, to the hour.
     last_used_at: Option<DateTime<Utc>>,
@@ -89,7 +89,7 @@ impl From<ApiKey> for ApiKeyView {
 pub struct CreatedApiKey {
     #[serde(flatten)]
     key: ApiKeyView,
-    /// The key itself. It is shown once: an answer that is given again (`Idempotency-Key`) has null here.
+    /// The secret itself. It is shown once: a replayed response (`Idempotency-Key`) has null here.
     #[schema(example = "tg_7m2kq9x4…", nullable)]
     secret: String,
 }
@@ -98,7 +98,7 @@ impl SecretBody for CreatedApiKey {
     const SECRETS: &'static [&'static str] = &["secret"];
 }
 
-/// Make an API key. Its secret is in this answer and nowhere else.
+/// Create an API key. Only this response shows its secret.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     request_body(content = CreateApiKey, example = json!({ "name": "importer", "scopes": ["events:write"] })),
     responses((status = 201, description = "The key with its secret", body = CreatedApiKey)))]
@@ -127,7 +127,7 @@ fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {
     if errors.is_empty() { Ok(known.into_iter().collect()) } else { Err(Problem::invalid(errors)) }
 }
 
-/// The API keys that are not revoked, the newest first.
+/// List the API keys that are not revoked, newest first.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Keys without their secrets", body = List<ApiKeyView>)))]
@@ -143,7 +143,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(ApiKeyView::from), &binding)))
 }
 
-/// Revoke an API key with those that it made. They are refused within a second.
+/// Revoke an API key and the keys that it created. They are refused within a second.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     responses((status = 204, description = "Revoked")))]
 #[delete("/workspaces/{ws}/api-keys/{key}")]

@@ -20,7 +20,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(list);
 }
 
-/// Which entries are wanted. A parameter that is repeated means any of its values.
+/// Filters of audit entries. A repeated parameter matches any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
@@ -33,41 +33,41 @@ pub struct AuditQuery {
     /// Only these resources, by id.
     #[serde(default)]
     resource: Vec<String>,
-    /// From this time on.
+    /// Only entries at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Only entries before this time.
     to: Option<DateTime<Utc>>,
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// One thing that somebody did.
+/// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditView {
-    /// The entry's id.
+    /// The id.
     #[schema(value_type = schema::AuditId)]
     id: AuditId,
-    /// When.
+    /// When it was done.
     at: DateTime<Utc>,
-    /// Who.
+    /// Who did it.
     actor: ActorView,
-    /// What, as `resource.verb`.
+    /// The action, as `resource.verb`.
     action: String,
-    /// To which resource.
+    /// The resource that it was done to.
     resource: String,
-    /// What was changed, where that is safe to keep.
+    /// What was changed, as far as it is safe to keep.
     details: Value,
-    /// In which request.
+    /// The id of the request.
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     request_id: String,
 }
 
-/// Who did something.
+/// The actor of an audit entry.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActorView {
-    /// Who it is.
+    /// The kind of actor.
     #[schema(value_type = schema::ActorKind)]
     kind: &'static str,
     /// The person's or the key's id.
@@ -109,7 +109,7 @@ fn actor(text: &str) -> Result<Actor, Problem> {
         .ok_or_else(|| invalid("actor", "`actor` is a person's id, a key's id, or `system`."))
 }
 
-/// What was done in a workspace, the newest first.
+/// List what was done in a workspace, newest first.
 #[utoipa::path(tag = "audit", security(("bearer" = [])),
     params(AuditQuery),
     responses((status = 200, description = "Entries", body = List<AuditView>)))]

@@ -1,4 +1,4 @@
-//! Registering, logging in and out, and one's own sessions.
+//! Registering, logging in and out, and the caller's own sessions.
 
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
@@ -39,33 +39,33 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .service(revoke_session);
 }
 
-/// Who wants an account.
+/// A registration.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
-    /// The address to log in with.
+    /// The email address to log in with.
     #[validate(custom(function = "valid_email"))]
     #[schema(value_type = schema::Email, example = "ada@example.org")]
     email: String,
     /// At least 10 characters, not easy to guess.
     #[schema(min_length = 10, example = "an umbrella in march")]
     password: String,
-    /// How to call you.
+    /// The person's name.
     #[validate(custom(function = "valid_name"))]
     #[schema(value_type = schema::Name, example = "Ada")]
     name: String,
 }
 
-/// A log-in.
+/// A login.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
-    /// The address of the account.
+    /// The email address of the account.
     #[schema(value_type = schema::Email)]
     email: String,
     /// Its password.
     password: String,
-    /// Accepted for clients that send it; every session lasts as long.
+    /// Accepted for clients that send it, and ignored: every session lasts equally long.
     #[serde(default)]
     #[expect(dead_code, reason = "part of the shape that callers rely on")]
     remember: bool,
@@ -75,7 +75,7 @@ pub struct LoginRequest {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshRequest {
-    /// The refresh token from the last log-in or refresh.
+    /// The refresh token from the last login or refresh.
     refresh_token: String,
 }
 
@@ -85,14 +85,14 @@ pub struct User {
     /// The id.
     #[schema(value_type = schema::UserId)]
     id: UserId,
-    /// The address.
+    /// The email address.
     #[schema(value_type = schema::Email)]
     email: String,
-    /// Whether the address was verified.
+    /// Whether the email address was verified.
     email_verified: bool,
     /// The name.
     name: String,
-    /// When the account was made.
+    /// When the account was created.
     created_at: DateTime<Utc>,
 }
 
@@ -108,18 +108,18 @@ impl From<&tidegate_tenancy::Person> for User {
     }
 }
 
-/// Tokens.
+/// The tokens of a session.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tokens {
-    /// Send it as `Authorization: Bearer`.
+    /// The access token, for `Authorization: Bearer`.
     access_token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// Seconds that the access token is good for.
+    /// Seconds until the access token expires.
     expires_in: i64,
-    /// Gets the next pair, once.
+    /// The refresh token. It gets the next pair of tokens, once.
     refresh_token: String,
-    /// Seconds that the refresh token is good for.
+    /// Seconds until the refresh token expires.
     refresh_expires_in: i64,
 }
 
@@ -139,7 +139,7 @@ impl From<LoginTokens> for Tokens {
     }
 }
 
-/// A log-in that is still good.
+/// A session that has not ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionView {
     /// The id.
@@ -147,19 +147,19 @@ pub struct SessionView {
     id: SessionId,
     /// When the person logged in.
     created_at: DateTime<Utc>,
-    /// When it was refreshed last.
+    /// When it was last refreshed.
     last_used_at: DateTime<Utc>,
-    /// Until when it can be refreshed.
+    /// When it expires unless it is refreshed.
     expires_at: DateTime<Utc>,
-    /// The address that it came from.
+    /// The IP address of the login.
     address: Option<String>,
-    /// What the program called itself.
+    /// The `User-Agent` of the login.
     user_agent: Option<String>,
-    /// Whether this request was made with it.
+    /// Whether it is the session of this request.
     current: bool,
 }
 
-/// Make an account.
+/// Create an account.
 #[utoipa::path(tag = "auth",
     request_body(content = RegisterRequest,
         example = json!({ "email": "ada@example.org", "password": "an umbrella in march", "name": "Ada" })),
@@ -192,7 +192,7 @@ pub async fn login(
     CurrentRequest(request_id): CurrentRequest,
     Body(body): Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
-    // Whatever is given is looked up alike: an address may be older than the rule for new ones.
+    // Not validated: an existing address may be older than the rule for new ones.
     let email = Email::given(&body.email);
     let counted = count(&request, &services, LOGIN, Some(email.as_str())).await?;
     let (password, client) = (Password::new(body.password), client(&request, &services));
@@ -202,9 +202,10 @@ pub async fn login(
     Ok(counted.on_answer(answer))
 }
 
-/// Exchange a refresh token for the next pair.
+/// Exchange a refresh token for the next pair of tokens.
 ///
-/// It is good once. Used again within 10 seconds, before its successor, it gets the same successor; otherwise it ends the session.
+/// A refresh token can be used once. Used again within 10 seconds, and before its successor, it gets the same
+/// successor. Otherwise its second use ends the session.
 #[utoipa::path(tag = "auth",
     request_body(content = RefreshRequest,
         example = json!({ "refresh_token": "the one from the last log-in or refresh" })),
@@ -219,7 +220,7 @@ pub async fn refresh(
     secret_answer(HttpResponse::Ok(), &Tokens::from(tokens))
 }
 
-/// End the session that the request is made with.
+/// End the session of this request.
 #[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204, description = "Ended")))]
 #[post("/auth/logout")]
 pub async fn logout(services: web::Data<Services>, person: Person) -> Result<HttpResponse, Problem> {
@@ -227,7 +228,7 @@ pub async fn logout(services: web::Data<Services>, person: Person) -> Result<Htt
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The person who asks.
+/// Get the calling person.
 #[utoipa::path(tag = "auth", security(("bearer" = [])),
     responses((status = 200, description = "The person", body = User)))]
 #[get("/auth/me")]
@@ -235,7 +236,7 @@ pub async fn me(person: Person) -> HttpResponse {
     HttpResponse::Ok().json(User::from(&person.live.person))
 }
 
-/// One's own sessions, the newest first.
+/// List the caller's sessions, newest first.
 #[utoipa::path(tag = "auth", security(("bearer" = [])),
     responses((status = 200, description = "At most 200", body = List<SessionView>)))]
 #[get("/auth/sessions")]
@@ -254,7 +255,7 @@ pub async fn sessions(services: web::Data<Services>, person: Person) -> Result<H
     Ok(HttpResponse::Ok().json(List { items, next_cursor: None }))
 }
 
-/// End one of one's own sessions.
+/// End one of the caller's sessions.
 #[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204, description = "Ended")))]
 #[delete("/auth/sessions/{session}")]
 pub async fn revoke_session(

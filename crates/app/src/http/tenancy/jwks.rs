@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, web};
 use crate::Services;
 use crate::http::support::problem::Problem;
 
-/// The keys with which access tokens are signed, as a JWK set (RFC 7517).
+/// Get the public keys of access tokens as a JWK set (RFC 7517).
 #[utoipa::path(tag = "auth", responses((status = 200, description = "A JWK set", body = Object)))]
 #[get("/.well-known/jwks.json")]
 pub async fn jwks(services: web::Data<Services>) -> Result<HttpResponse, Problem> {

@@ -28,15 +28,15 @@ pub struct MemberView {
     /// The person.
     #[schema(value_type = schema::UserId)]
     user_id: UserId,
-    /// Their address.
+    /// Their email address.
     #[schema(value_type = Option<schema::Email>)]
     email: Option<String>,
     /// Their name.
     name: Option<String>,
-    /// What they are there.
+    /// Their role.
     #[schema(value_type = schema::Role)]
     role: String,
-    /// Since when.
+    /// When they joined.
     joined_at: DateTime<Utc>,
 }
 
@@ -52,11 +52,11 @@ impl From<Member> for MemberView {
     }
 }
 
-/// What is to be changed of a member (JSON merge patch, RFC 7396).
+/// The change of a member (JSON merge patch, RFC 7396).
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateMember {
-    /// What they are to be.
+    /// The new role.
     #[validate(custom(function = "valid_role"))]
     #[schema(value_type = schema::Role)]
     role: String,
@@ -68,7 +68,7 @@ fn valid_role(text: &str) -> Result<(), ValidationError> {
     text.parse::<Role>().map(drop).map_err(message)
 }
 
-/// The members, in the order in which they joined.
+/// List the members in the order in which they joined.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Members", body = List<MemberView>)))]
@@ -102,7 +102,7 @@ pub async fn change_role(
     Ok(HttpResponse::Ok().json(MemberView::from(member)))
 }
 
-/// Remove a member with the API keys that they made, or leave.
+/// Remove a member with the API keys that they created, or leave the workspace.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
     responses((status = 204, description = "Removed")))]
 #[delete("/workspaces/{ws}/members/{user}")]

@@ -19,7 +19,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(audit::configure);
 }
 
-/// The operations of this area whose path is a standard.
+/// The operations of this area with well-known paths.
 pub(super) fn well_known(config: &mut ServiceConfig<'_>) {
     config.service(jwks::jwks);
 }

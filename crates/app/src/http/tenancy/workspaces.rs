@@ -31,13 +31,13 @@ pub struct CreateWorkspace {
     #[validate(custom(function = "valid_name"))]
     #[schema(value_type = schema::Name, example = "Acme")]
     name: String,
-    /// Its name in addresses; derived from `name` where absent.
+    /// Its name in URLs; default: derived from `name`.
     #[validate(custom(function = "valid_slug"))]
     #[schema(value_type = Option<schema::Slug>)]
     slug: Option<String>,
 }
 
-/// What is to be changed of a workspace (JSON merge patch, RFC 7396).
+/// The change of a workspace (JSON merge patch, RFC 7396).
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateWorkspace {
@@ -46,14 +46,14 @@ pub struct UpdateWorkspace {
     #[validate(custom(function = "valid_name"))]
     #[schema(value_type = schema::Name, required = false)]
     name: Option<String>,
-    /// The new name in addresses; the old one is free from then on.
+    /// The new name in URLs; the old one becomes free.
     #[serde(default, deserialize_with = "not_null")]
     #[validate(custom(function = "valid_slug"))]
     #[schema(value_type = schema::Slug, required = false)]
     slug: Option<String>,
 }
 
-/// In a merge patch null takes a member away, and these cannot be taken away.
+/// Refuses null: in a merge patch it removes a member, and these members cannot be removed.
 fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }
@@ -66,10 +66,10 @@ pub struct WorkspaceView {
     id: WorkspaceId,
     /// The name.
     name: String,
-    /// The name in addresses.
+    /// The name in URLs.
     #[schema(value_type = schema::Slug)]
     slug: String,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
 }
 
@@ -84,7 +84,7 @@ impl From<Workspace> for WorkspaceView {
     }
 }
 
-/// A workspace that was deleted.
+/// A deleted workspace.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeletedWorkspaceView {
     /// The id.
@@ -92,21 +92,21 @@ pub struct DeletedWorkspaceView {
     id: WorkspaceId,
     /// When it was deleted.
     deleted_at: DateTime<Utc>,
-    /// From when on its data is erased.
+    /// When the erasure of its data begins.
     erase_at: DateTime<Utc>,
 }
 
-/// A workspace of one's own.
+/// A workspace of the caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnWorkspaceView {
     #[serde(flatten)]
     workspace: WorkspaceView,
-    /// What one is there.
+    /// The caller's role.
     #[schema(value_type = schema::Role)]
     role: String,
 }
 
-/// Found a workspace; whoever does is its owner.
+/// Create a workspace. The caller becomes its owner.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     request_body(content = CreateWorkspace, example = json!({ "name": "Acme" })),
     responses((status = 201, description = "The workspace", body = WorkspaceView)))]
@@ -123,7 +123,7 @@ pub async fn create(
     Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(WorkspaceView::from(workspace)))
 }
 
-/// One's workspaces, in the order in which one joined them.
+/// List the caller's workspaces in the order in which they joined them.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Workspaces with one's role", body = List<OwnWorkspaceView>)))]
 #[get("/workspaces")]
@@ -140,7 +140,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
 }
 
-/// A workspace.
+/// Get a workspace.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 200, description = "The workspace", body = WorkspaceView)))]
 #[get("/workspaces/{ws}")]
@@ -170,7 +170,7 @@ pub async fn update(
 
 /// Delete a workspace.
 ///
-/// Nobody finds it from then on, its slug is free, nothing starts in it any more and its runs are cancelled. What it leaves is
+/// From then on nobody can find it, its slug is free, its runs are cancelled and nothing starts in it. Its data is
 /// erased from `erase_at` on.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]

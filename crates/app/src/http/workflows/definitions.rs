@@ -1,4 +1,4 @@
-//! Workflows: made, changed by drafts, published and deleted.
+//! Workflows: creating, adding drafts, publishing and deleting.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
@@ -36,20 +36,20 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .service(remove);
 }
 
-/// Parameters of sending a document.
+/// Query parameters of a request with a document.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct SendQuery {
-    /// `true` only checks the document, and answers 200 where it has no problems.
+    /// `true` only checks the document, and answers 200 if it has no problems.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// Which version to go back to.
+/// The version to publish again.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
-    /// Its number.
+    /// The number of the version.
     #[validate(range(min = 1, message = "versions count from 1"))]
     #[schema(example = 1, minimum = 1)]
     version: i32,
@@ -83,7 +83,7 @@ fn checked(definition: Definition) -> HttpResponse {
     HttpResponse::Ok().json(CheckView { valid: true, name: definition.name, definition: definition.document })
 }
 
-/// The workspace's workflows, newest first.
+/// List the workflows of a workspace, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Workflows", body = List<WorkflowView>)))]
@@ -99,7 +99,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(WorkflowView::from), &binding)))
 }
 
-/// A workflow with the document of its latest version.
+/// Get a workflow with the document of its latest version.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     responses((status = 200, description = "The workflow", body = WorkflowDetailsView),
         (status = 304, description = "The caller has it already (`If-None-Match`)")))]
@@ -118,7 +118,7 @@ pub async fn get_one(
     Ok(HttpResponse::Ok().insert_header(tag).json(WorkflowDetailsView::from(details)))
 }
 
-/// Add a draft as the next version. What is published stays published.
+/// Add a draft as the next version. A published version stays published.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("If-Match" = Option<String>, Header, example = "\"1\"",
         description = "The ETag that was read; needed without `dry_run`"), SendQuery),
@@ -139,7 +139,7 @@ pub async fn draft(
         return Ok(checked(services.workflows.definitions.check_for(&scope, id, &document).await?));
     }
     let expected = revision::required(&request);
-    // Whoever may not see the workflow is not told that a header is missing.
+    // A caller who may not see the workflow gets that problem, not the one of the missing header.
     if expected.is_err() {
         services.workflows.definitions.check_for(&scope, id, &document).await.map(drop).or_else(visible)?;
     }
@@ -147,7 +147,7 @@ pub async fn draft(
     Ok(HttpResponse::Ok().insert_header(etag(details.workflow.revision)).json(WorkflowDetailsView::from(details)))
 }
 
-/// Passes over what is wrong with a document, for an answer that comes before it.
+/// Ignores the problems of a document, so that the problem of a missing header is reported first.
 fn visible(error: DraftError) -> Result<(), Problem> {
     match error {
         DraftError::Definition(_) => Ok(()),
@@ -155,7 +155,7 @@ fn visible(error: DraftError) -> Result<(), Problem> {
     }
 }
 
-/// Publish the latest version. Its triggers replace those of the version before.
+/// Publish the latest version. Its triggers replace those of the previous version.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
@@ -189,7 +189,7 @@ pub async fn rollback(
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
-/// Publish no version any more. Nothing starts the workflow until one is published again; runs under way go on.
+/// Unpublish a workflow. Nothing starts it until a version is published again; runs under way continue.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
@@ -205,8 +205,10 @@ pub async fn unpublish(
     Ok(HttpResponse::Ok().insert_header(etag(workflow.revision)).json(WorkflowView::from(workflow)))
 }
 
-/// Delete a workflow with its versions. Nobody finds it from then on, its name is free and nothing starts it any more; runs under
-/// way go on to their end, and all of its runs stay readable.
+/// Delete a workflow with its versions.
+///
+/// From then on nobody can find it, its name is free and nothing starts it. Runs under way continue to their end, and
+/// all of its runs can still be read.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("If-Match" = String, Header, example = "\"1\"", description = "The ETag that was read")),
     responses((status = 204, description = "Deleted"),
@@ -221,7 +223,7 @@ pub async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let (expected, missing) = match revision::required(&request) {
         Ok(expected) => (expected, None),
-        // Whoever may not see the workflow is not told that a header is missing.
+        // A caller who may not see the workflow gets that problem, not the one of the missing header.
         Err(problem) => (Expected::OneOf(Vec::new()), Some(problem)),
     };
     match (services.workflows.definitions.delete(&scope, id.or_nothing(), &expected).await, missing) {

@@ -22,7 +22,7 @@ pub(super) fn json_example() -> Value {
     json!({ "name": "Greet", "steps": [{ "id": "greet", "uses": "transform", "with": { "greeting": "Hello" } }] })
 }
 
-/// A workflow document as it was sent, in YAML or JSON by its content type.
+/// An extractor of a workflow document, in YAML or JSON by its content type.
 #[derive(Debug)]
 pub struct DocumentBody(pub(super) Document);
 

@@ -1,4 +1,4 @@
-//! What is answered where a document has problems, or a workflow cannot be read or changed.
+//! Problems of workflows: invalid documents, and workflows that cannot be read or changed.
 
 use tidegate_workflows::definition::{self, DefinitionError};
 use tidegate_workflows::error::{CheckError, CreateError, DraftError, PublishError, ReadError, WithdrawError};

@@ -17,7 +17,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(versions).service(version);
 }
 
-/// The versions of a workflow, newest first.
+/// List the versions of a workflow, newest first.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Versions", body = List<VersionView>)))]
@@ -41,7 +41,7 @@ pub async fn versions(
     Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
 }
 
-/// A version of a workflow with its document.
+/// Get a version of a workflow with its document.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     responses((status = 200, description = "The version", body = VersionDetailsView)))]
 #[get("/workspaces/{ws}/workflows/{wf}/versions/{version}")]

@@ -1,4 +1,4 @@
-//! Workflows and their versions as they are shown.
+//! Workflows and their versions as API responses.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -26,10 +26,10 @@ pub struct WorkflowView {
     /// The latest version.
     #[schema(minimum = 1)]
     version: i32,
-    /// The version that new runs follow; null where none is published.
+    /// The version that new runs use; null if none is published.
     #[schema(minimum = 1)]
     published_version: Option<i32>,
-    /// Grows with every change; the ETag is made of it.
+    /// Grows with every change; it makes up the ETag.
     #[schema(minimum = 1)]
     revision: i32,
     /// When it was created.
@@ -62,7 +62,7 @@ pub struct WorkflowDetailsView {
     /// The document as JSON.
     #[schema(value_type = Object)]
     definition: Value,
-    /// How the document was sent.
+    /// The format in which the document was sent.
     #[schema(value_type = schema::DocumentFormat)]
     format: &'static str,
     /// The document as it was sent.
@@ -81,29 +81,29 @@ impl From<WorkflowDetails> for WorkflowDetailsView {
     }
 }
 
-/// A document that has no problems.
+/// The result of checking a document without problems.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CheckView {
-    /// Always true: a document with problems answers 422.
+    /// Always true: a document with problems gets 422.
     pub(super) valid: bool,
-    /// The name in it.
+    /// The workflow's name in the document.
     pub(super) name: String,
     /// The document as JSON.
     #[schema(value_type = Object)]
     pub(super) definition: Value,
 }
 
-/// One version.
+/// A version of a workflow.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VersionView {
     /// Its number, from 1.
     #[schema(minimum = 1)]
     pub(super) version: i32,
-    /// The workflow's name in it.
+    /// The workflow's name in this version.
     pub(super) name: String,
-    /// Whether new runs follow it.
+    /// Whether new runs use it.
     pub(super) published: bool,
-    /// When it was made.
+    /// When it was created.
     pub(super) created_at: DateTime<Utc>,
 }
 
@@ -115,7 +115,7 @@ pub struct VersionDetailsView {
     /// The document as JSON.
     #[schema(value_type = Object)]
     definition: Value,
-    /// How the document was sent.
+    /// The format in which the document was sent.
     #[schema(value_type = schema::DocumentFormat)]
     format: &'static str,
     /// The document as it was sent.

@@ -1,15 +1,15 @@
-//! Every operation that changes something leaves an entry in the audit log, and a refused one leaves none.
+//! Every operation that changes something leaves an entry in the audit log, and a refused operation leaves none.
 
-/// Operations with another record. May only shrink.
+/// Operations that are recorded elsewhere. The list may only shrink.
 const NOT_AUDITED: &str = include_str!("not_audited.txt");
-/// What [`NOT_AUDITED`] had when it was last shortened.
+/// The length of [`NOT_AUDITED`] when it was last shortened.
 const NOT_AUDITED_AT_MOST: usize = 2;
 
 fn not_audited() -> Vec<&'static str> {
     NOT_AUDITED.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
-/// Checks how many entries one request for `operation` left in the log of its workspace.
+/// Checks the number of entries that a request for `operation` has left in the log of its workspace.
 pub fn check(operation: &str, done: bool, entries: i64) {
     if !done {
         assert_eq!(entries, 0, "{operation} leaves an entry in the audit log although it was refused");

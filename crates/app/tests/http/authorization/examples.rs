@@ -1,32 +1,32 @@
-//! A valid request for each operation, from the examples in the OpenAPI document: they stand beside the handlers.
+//! A valid request for each operation, from the examples in the OpenAPI document, which are in the handlers.
 
 use reqwest::Method;
 use serde_json::Value;
 
 use super::world::Place;
 
-/// One request.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Example {
     pub method: Method,
     pub path: String,
-    /// Its content type and its bytes.
+    /// Its content type and its body.
     pub body: Option<(String, String)>,
     pub headers: Vec<(String, String)>,
 }
 
 impl Example {
-    /// A look at `path`.
+    /// A GET of `path`.
     pub fn of_get(path: &str) -> Self {
         Self { method: Method::GET, path: path.to_owned(), body: None, headers: Vec::new() }
     }
 
-    /// The example of `operation`, a `METHOD /path` of the document. Of several bodies it has the first.
+    /// The example of `operation`, a `METHOD /path` of the document, with its first body.
     pub fn of(document: &Value, operation: &str, place: &Place) -> Self {
         Self::all(document, operation, place).swap_remove(0)
     }
 
-    /// The examples of `operation`: one for each media type of its body that has one.
+    /// The examples of `operation`: one for each media type of its body that has an example.
     pub fn all(document: &Value, operation: &str, place: &Place) -> Vec<Self> {
         let (method, path) = operation.split_once(' ').expect("an operation is a method and a path");
         let described = &document["paths"][path][method.to_lowercase()];
@@ -57,7 +57,7 @@ fn bodies(described: &Value) -> Vec<(String, String)> {
     with_example.map(|(media, example)| (media, text_of(example))).collect()
 }
 
-/// The headers that an operation needs, or that its document has an example of.
+/// The headers that an operation requires, or that have an example in the document.
 fn headers(operation: &str, described: &Value) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     for parameter in described["parameters"].as_array().into_iter().flatten() {
@@ -74,7 +74,7 @@ fn headers(operation: &str, described: &Value) -> Vec<(String, String)> {
     headers
 }
 
-/// A text stands for itself, as YAML does; everything else is JSON.
+/// A text is used unchanged, such as YAML; everything else becomes JSON.
 fn text_of(example: &Value) -> String {
     example.as_str().map_or_else(|| example.to_string(), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! What belongs to somebody else and what does not exist answer the same bytes, the request's id aside.
+//! A resource of another tenant and one that does not exist get the same response, except for the request id.
 
 use serde_json::Value;
 use tidegate_kernel::WorkspaceId;
@@ -6,7 +6,7 @@ use tidegate_kernel::WorkspaceId;
 use super::world::{Actor, Place, World, parameters};
 use crate::support::Answer;
 
-/// Status, headers and body of an answer, without what differs from request to request.
+/// Status, headers and body of a response, without what differs between requests.
 pub fn essence(answer: &Answer) -> (u16, Vec<String>, Value) {
     let mut body = answer.json();
     if let Some(body) = body.as_object_mut() {
@@ -22,20 +22,20 @@ pub fn essence(answer: &Answer) -> (u16, Vec<String>, Value) {
     (answer.status.as_u16(), headers, body)
 }
 
-/// The id of the last thing that the operation names apart from the workspace. A number says nothing by itself: it is of the thing
-/// before it.
+/// The id of the last resource in the operation's path after the workspace. A number identifies nothing by itself; it
+/// belongs to the resource before it.
 pub fn thing<'a>(operation: &str, place: &'a Place) -> Option<&'a str> {
     let named = parameters(operation).filter(|name| *name != "ws");
     named.map(|name| place.id(name)).filter(|id| id.contains('_')).last()
 }
 
-/// An id of the same kind that nothing has.
+/// An unused id of the same kind.
 pub fn nobodys(id: &str) -> String {
     let (prefix, _) = id.split_once('_').unwrap_or((id, ""));
     format!("{prefix}_01jz3q9m0e7c2v5y8t4r6n1k0d")
 }
 
-/// A foreign workspace answers as one that does not exist.
+/// A foreign workspace gets the same response as one that does not exist.
 pub async fn a_workspace(world: &World, operation: &str, place: &Place) {
     let mut example = world.example(operation, place);
     let foreign = world.call(&example, place, Actor::OtherTenant).await;
@@ -46,14 +46,14 @@ pub async fn a_workspace(world: &World, operation: &str, place: &Place) {
     assert_eq!(essence(&foreign), essence(&missing), "{operation} in another tenant's workspace, and in none");
 }
 
-/// A foreign thing answers as one that does not exist, where the operation names one.
+/// A foreign resource gets the same response as one that does not exist, if the operation names one.
 pub async fn a_thing(world: &World, operation: &str, place: &Place) {
     if thing(operation, place).is_none() {
         return;
     }
     let other = world.place(operation).await;
     let mut example = world.example(operation, place);
-    // The owner asks in the right workspace for a thing of another one, and then for one that nobody has.
+    // The owner requests, in the right workspace, a resource of another one, and then one that does not exist.
     example.path = world.example(operation, &other).path.replace(&other.workspace, &place.workspace);
     let foreign = world.call(&example, place, Actor::Owner).await;
     let id = thing(operation, &other).unwrap_or_default();

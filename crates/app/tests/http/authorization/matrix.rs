@@ -1,5 +1,5 @@
-//! What holds for every operation in a workspace, area by area. An area is a tag of the OpenAPI document; each has a test with
-//! its own server and its own table, so that areas run beside each other.
+//! The authorization matrix of operations in a workspace, by area. An area is a tag of the OpenAPI document. Each area
+//! has a test with its own server and its own table, so that areas run in parallel.
 
 use futures::{StreamExt, stream};
 use reqwest::Method;
@@ -9,7 +9,7 @@ use super::table::{self, Table};
 use super::world::{Actor, World};
 use super::{Operations, area, audit, document, foreign, operations, operators, persons};
 
-/// How many operations are tried at a time. Each has workspaces of its own, so they do not meet.
+/// The number of operations that are tried at once. Each has its own workspaces, so they are independent.
 const AT_ONCE: usize = 4;
 
 macro_rules! areas {
@@ -48,7 +48,7 @@ async fn every_operation_answers_every_actor_as_the_table_says(of: &str) {
     let tries = stream::iter(&mine).map(|operation| statuses(&world, operation));
     let rows: Vec<[u16; 7]> = tries.buffered(AT_ONCE).collect().await;
     for (operation, statuses) in mine.iter().zip(rows) {
-        // What no table may ever say.
+        // What no table may ever allow.
         for (actor, status) in Actor::ALL.iter().zip(statuses) {
             match actor {
                 Actor::Anonymous => assert_eq!(status, 401, "{operation} lets anonymous callers in"),
@@ -62,8 +62,8 @@ async fn every_operation_answers_every_actor_as_the_table_says(of: &str) {
     table.check();
 }
 
-/// What the operation answers to each kind of caller. Whoever is refused asks for the same things as the next caller: that one
-/// succeeds, so nothing was taken away before.
+/// The statuses that the operation returns to each kind of caller. All callers request the same resources. A refused
+/// request has changed nothing, because the next caller succeeds.
 async fn statuses(world: &World, operation: &str) -> [u16; 7] {
     let mut place = world.place(operation).await;
     foreign::a_workspace(world, operation, &place).await;
@@ -89,7 +89,7 @@ async fn statuses(world: &World, operation: &str) -> [u16; 7] {
             answer.json()
         );
     }
-    // A body that can be written in several ways has an example of each.
+    // A body with several media types has an example of each.
     for which in 1..Example::all(&world.document, operation, &place).len() {
         let place = world.place(operation).await;
         let example = Example::all(&world.document, operation, &place).swap_remove(which);

@@ -1,9 +1,9 @@
-//! Who gets which answer from which operation, made from the OpenAPI document and held against the tables in `tables/`:
-//! {operation in a workspace} × {anonymous, other tenant, key without the scope, viewer, member, admin, owner} by area in
-//! `matrix.rs`, {operation outside} × {anonymous, API key, other person, person} in `persons.rs`, and those of operators in
-//! `operators.rs`.
+//! The authorization matrix: which caller gets which status from which operation. The operations come from the OpenAPI
+//! document, and the statuses are compared with the tables in `tables/`: {operation in a workspace} × {anonymous, other
+//! tenant, key without the scope, viewer, member, admin, owner} by area in `matrix.rs`, {operation outside} ×
+//! {anonymous, API key, other person, person} in `persons.rs`, and those of operators in `operators.rs`.
 //!
-//! The requests are the examples of the document. `TIDEGATE_UPDATE=1` writes the tables anew; read their diff.
+//! The requests are the examples of the document. `TIDEGATE_UPDATE=1` writes the tables; review their diff.
 
 mod audit;
 pub mod examples;
@@ -16,21 +16,21 @@ pub mod world;
 
 use serde_json::Value;
 
-/// Operations that need no proof of who asks. May only shrink.
+/// Operations without authentication. The list may only shrink.
 const OUTSIDE: &str = include_str!("outside.txt");
-/// What [`OUTSIDE`] had when it was last shortened.
+/// The length of [`OUTSIDE`] when it was last shortened.
 const OUTSIDE_AT_MOST: usize = 11;
 
-/// Whom an operation is for.
+/// The callers that an operation is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operations {
-    /// Whoever has a role in the workspace that the path names.
+    /// Members of the workspace in the path, by their role.
     OfTenants,
-    /// Whoever operates the installation.
+    /// Operators of the installation.
     OfOperators,
-    /// Whoever is logged in.
+    /// Every person who is logged in.
     OfPersons,
-    /// Everybody.
+    /// Everybody, without authentication.
     Outside,
 }
 
@@ -69,7 +69,7 @@ pub fn all_operations(document: &Value) -> Vec<String> {
     operations
 }
 
-/// The area of an operation: its tag in the document, as a name.
+/// The area of an operation: its tag in the document, as an identifier.
 fn area(document: &Value, operation: &str) -> String {
     let (method, path) = operation.split_once(' ').expect("an operation is a method and a path");
     let tag = &document["paths"][path][method.to_lowercase()]["tags"][0];
@@ -80,7 +80,7 @@ fn outside() -> Vec<&'static str> {
     OUTSIDE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
-/// The document of this program, where no server is needed.
+/// The OpenAPI document of this program, without a server.
 fn document() -> Value {
     serde_json::from_str(&tidegate::http::openapi::json()).expect("the document is JSON")
 }

@@ -1,4 +1,4 @@
-//! Who gets which answer from what operators of the installation do: {operation} × {anonymous, API key, person, operator}.
+//! The authorization matrix of operators' operations: {operation} × {anonymous, API key, person, operator}.
 
 use serde_json::Value;
 use tidegate_kernel::{RunId, WorkspaceId};
@@ -11,7 +11,7 @@ use crate::support::{Person, TestApp};
 /// The table's name.
 pub const TABLE: &str = "operators";
 
-/// A server that one person operates, and a run in quarantine.
+/// A server with one operator, and a run in quarantine.
 struct House {
     world: World,
     app: TestApp,
@@ -26,7 +26,7 @@ impl House {
         Self { world, app, operator }
     }
 
-    /// A run that waits for an hour, with its workspace; the engine is said to have set it aside.
+    /// A run in quarantine, with its workspace. It waits for an hour, so that the engine has not ended it.
     async fn quarantined(&self) -> (RunId, WorkspaceId) {
         let place = self.world.place("POST /api/v1/workspaces/{ws}/runs/{run}/cancel").await;
         let run: RunId = place.id("run").parse().expect("a run's id");
@@ -43,7 +43,7 @@ impl House {
         self.world.app.database.run(sql).await;
     }
 
-    /// What the operation needs.
+    /// The resources that the operation needs.
     async fn place(&self, operation: &str) -> Place {
         let place = self.world.place(operation).await;
         if operation.contains("{run}") {
@@ -52,7 +52,7 @@ impl House {
         place
     }
 
-    /// What the operation answers to each kind of caller.
+    /// The statuses that the operation returns to each kind of caller.
     async fn statuses(&self, operation: &str) -> [u16; 4] {
         let place = self.place(operation).await;
         let example = self.world.example(operation, &place);
@@ -83,7 +83,7 @@ async fn only_operators_operate() {
     let mut table = Table::new(TABLE, "Who gets what of operating the installation", &actors);
     for operation in operations(&house.world.document, Operations::OfOperators) {
         let statuses = house.statuses(&operation).await;
-        // What no table may ever say.
+        // What no table may ever allow.
         assert_eq!(statuses[..3], [401, 403, 404], "{operation} is for operators alone");
         assert!((200..300).contains(&statuses[3]), "the example of {operation} does not work even for an operator");
         table.row(&operation, statuses);

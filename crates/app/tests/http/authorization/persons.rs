@@ -1,5 +1,5 @@
-//! Who gets which answer from operations that act in no workspace and are for whoever is logged in: {operation} × {anonymous,
-//! API key, other person, person}. The person is the one whom the things in the path belong to.
+//! The authorization matrix of operations outside of workspaces for logged-in people: {operation} × {anonymous, API
+//! key, other person, person}. The person is the owner of the resources in the path.
 
 use super::examples::Example;
 use super::foreign::{essence, nobodys, thing};
@@ -17,7 +17,7 @@ async fn persons_reach_what_is_theirs() {
     let mut table = Table::new(TABLE, "Who gets what outside of workspaces", &actors);
     for operation in operations(&world.document, Operations::OfPersons) {
         let statuses = statuses(&world, &operation).await;
-        // What no table may ever say.
+        // What no table may ever allow.
         let advice = "whether it is public by nature, and belongs into outside.txt, is a decision";
         assert_eq!(statuses[0], 401, "{operation} lets anonymous callers in; {advice}");
         table.row(&operation, statuses);
@@ -25,10 +25,11 @@ async fn persons_reach_what_is_theirs() {
     table.check();
 }
 
-/// What the operation answers. All ask for the same thing, the person last: it is still there.
+/// The statuses that the operation returns. All callers request the same resource; the person comes last and still
+/// finds it.
 async fn statuses(world: &World, operation: &str) -> [u16; 4] {
     let place = world.place(operation).await;
-    // Of each operation: one of them ends the session that it is made with.
+    // A new login for each operation: one of them ends its own session.
     let (person, other) = world.logged_in_again().await;
     let example = world.example(operation, &place);
     let call = async |example, token| request(&world.app, example, token).send().await;

@@ -1,12 +1,12 @@
-//! Tables of who gets what: written by a test, committed, and held against the server from then on.
+//! Committed tables of statuses: a test writes them, and later runs compare with them.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Where the tables are.
+/// The folder of the tables.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/authorization/tables");
 
-/// A table that is being made. Each is a file of its own, since tests run in processes of their own.
+/// A table under construction. Each is a file of its own, since tests run in separate processes.
 pub struct Table {
     file: PathBuf,
     text: String,
@@ -28,7 +28,7 @@ impl Table {
         let _ = writeln!(self.text, "| `{operation}` | {} |", statuses.join(" | "));
     }
 
-    /// Fails where the committed table says something else; writes it with `TIDEGATE_UPDATE=1`.
+    /// Fails if the committed table differs; writes it with `TIDEGATE_UPDATE=1`.
     pub fn check(self) {
         if std::env::var_os("TIDEGATE_UPDATE").is_some() {
             std::fs::write(&self.file, &self.text).expect("the table can be written");
@@ -39,7 +39,7 @@ impl Table {
     }
 }
 
-/// The names of the tables that are committed.
+/// The names of the committed tables.
 pub fn committed() -> Vec<String> {
     let files = std::fs::read_dir(FOLDER).expect("there are tables");
     let names = files.map(|file| file.expect("a table").file_name().to_string_lossy().replace(".md", ""));

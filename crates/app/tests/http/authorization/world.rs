@@ -1,4 +1,4 @@
-//! The server and the people of the matrix, and places with what an operation needs.
+//! The server and the people of the matrix, and workspaces with the resources that an operation needs.
 
 use serde_json::{Value, json};
 use tidegate_kernel::{JobId, WorkspaceId};
@@ -20,7 +20,8 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Every kind, in the order of the tables: whoever may least asks first, so that whoever may finds the place untouched.
+    /// Every kind in the order of the tables. Callers with fewer rights come first, so that those who may still find
+    /// the resources.
     pub const ALL: [Self; 7] = [
         Self::Anonymous,
         Self::OtherTenant,
@@ -31,7 +32,7 @@ impl Actor {
         Self::Owner,
     ];
 
-    /// The table's head.
+    /// The column's title in the table.
     pub fn title(self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",
@@ -48,7 +49,7 @@ impl Actor {
 /// The server and the people of the matrix.
 pub struct World {
     pub app: TestApp,
-    /// The OpenAPI document that the server gives out.
+    /// The OpenAPI document that the server returns.
     pub document: Value,
     owner: Person,
     stranger: Person,
@@ -57,7 +58,7 @@ pub struct World {
     viewer: Person,
 }
 
-/// A fresh workspace with what an operation needs.
+/// A new workspace with the resources that an operation needs.
 pub struct Place {
     /// `ws_…`
     pub workspace: String,
@@ -82,12 +83,12 @@ impl World {
         Example::of(&self.document, operation, place)
     }
 
-    /// The token of somebody who owns the workspaces of all places.
+    /// The token of the owner of all workspaces.
     pub fn owner_token(&self) -> &str {
         &self.owner.token
     }
 
-    /// A workspace of the owner's, with everybody in it and with what `operation` names in its path.
+    /// A new workspace of the owner, with all other members, and with the resources in the path of `operation`.
     pub async fn place(&self, operation: &str) -> Place {
         let app = &self.app;
         let workspace = app.workspace(&self.owner, "A workspace").await;
@@ -113,7 +114,7 @@ impl World {
         self.app.post(&path).bearer(&self.owner.token).send().await.expect(200);
     }
 
-    /// The id of something that a path parameter can name.
+    /// Creates a resource for a path parameter and returns its id.
     async fn thing(&self, parameter: &str, workspace: &str) -> String {
         let app = &self.app;
         let make = async |path: &str, body: Value| {
@@ -157,7 +158,7 @@ impl World {
                 text(&list["items"][0]["id"])
             }
             "run" => {
-                // It waits long enough to be found alive.
+                // A run that waits long enough to be cancelled.
                 let wait = json!([{ "id": "wait", "uses": "delay", "with": { "for": "1h" } }]);
                 let workflow = make("/workflows", json!({ "name": "to be run", "steps": wait })).await;
                 self.publish(workspace, &workflow).await;
@@ -171,25 +172,25 @@ impl World {
         }
     }
 
-    /// How many entries the audit log of the place has; asked of the database, since a deleted workspace answers nobody.
+    /// The number of audit entries of the place, from the database, since a deleted workspace has no API.
     pub async fn audit_entries(&self, place: &Place) -> i64 {
         let workspace: WorkspaceId = place.workspace.parse().expect("a workspace's id");
         let workspace = workspace.as_uuid();
         self.app.database.count(format!("select count(*) from audit_entry where workspace_id = '{workspace}'")).await
     }
 
-    /// Both of them logged in once more: the person whose things are in the places, and the other one.
+    /// New logins of the person who owns the resources, and of the other one.
     pub async fn logged_in_again(&self) -> (Person, Person) {
         let (owner, stranger) = (&self.owner, &self.stranger);
         (self.app.log_in(&owner.email, &owner.id).await, self.app.log_in(&stranger.email, &stranger.id).await)
     }
 
-    /// Makes the request as `actor`.
+    /// Sends the request as `actor`.
     pub async fn call(&self, example: &Example, place: &Place, actor: Actor) -> Answer {
         self.call_named(example, place, actor, None).await
     }
 
-    /// Makes the request as `actor`, named by an `Idempotency-Key`.
+    /// Sends the request as `actor`, with an `Idempotency-Key` if there is one.
     pub async fn call_named(&self, example: &Example, place: &Place, actor: Actor, key: Option<&str>) -> Answer {
         let request = request(&self.app, example, self.token(place, actor));
         match key {
@@ -198,7 +199,7 @@ impl World {
         }
     }
 
-    /// What `actor` shows for who they are.
+    /// The credentials of `actor`.
     fn token<'a>(&'a self, place: &'a Place, actor: Actor) -> Option<&'a str> {
         match actor {
             Actor::Anonymous => None,
@@ -212,7 +213,7 @@ impl World {
     }
 }
 
-/// The request of an example to a server, with a token or without.
+/// The request of an example, with or without a token.
 pub fn request(app: &TestApp, example: &Example, token: Option<&str>) -> Request {
     let mut request = app.request(example.method.clone(), &example.path);
     if let Some((content_type, body)) = &example.body {
@@ -227,7 +228,7 @@ pub fn request(app: &TestApp, example: &Example, token: Option<&str>) -> Request
     }
 }
 
-/// A job of a workspace that has failed for good, of a kind that nobody does.
+/// A dead job of a workspace, of a kind without a handler.
 pub async fn dead_job(app: &TestApp, workspace: uuid::Uuid) -> JobId {
     let job = JobId::generate(&tidegate::system::environment());
     let sql = format!(
@@ -253,7 +254,7 @@ pub fn parameters(operation: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Place {
-    /// The path with the ids of what is here.
+    /// The path with the ids of this place.
     pub fn fill(&self, path: &str) -> String {
         let with_workspace = path.replace("{ws}", &self.workspace);
         self.ids.iter().fold(with_workspace, |path, (name, id)| path.replace(&format!("{{{name}}}"), id))

@@ -1,11 +1,11 @@
-//! JSON bodies that cannot be read or have what they should not, sent to every operation that takes JSON.
+//! Invalid JSON bodies, sent to every operation that takes JSON.
 
 use serde_json::{Value, json};
 
 use crate::authorization::examples::Example;
 use crate::authorization::world::{Actor, Place, World};
 
-/// Every operation that takes JSON, from the document, with the media type; workflow documents are another matter.
+/// Every operation that takes JSON, from the document, with the media type; workflow documents are not included.
 fn operations(world: &World) -> Vec<(String, String)> {
     let document = &world.document;
     let mut found = Vec::new();
@@ -23,7 +23,7 @@ fn operations(world: &World) -> Vec<(String, String)> {
     found
 }
 
-/// The example of an operation, and its body.
+/// The example of an operation and its body.
 fn example(world: &World, operation: &str, place: &Place) -> (Example, Value) {
     let example = world.example(operation, place);
     let body = example.body.as_ref().and_then(|(_, body)| serde_json::from_str(body).ok());

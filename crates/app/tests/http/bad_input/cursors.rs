@@ -1,4 +1,4 @@
-//! Cursors that are damaged, old, or somebody else's, on every list that has them.
+//! Cursors that are damaged, expired, or from another workspace, on every list with cursors.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use tidegate_testing::TestClock;
 use crate::authorization::world::dead_job;
 use crate::support::{Person, TestApp, text};
 
-/// A workspace in which every list has two items at least.
+/// A workspace in which every list has at least two items.
 struct Place {
     workspace: String,
     workflow: String,
@@ -54,7 +54,7 @@ impl Place {
     }
 }
 
-/// The path of every list that has pages, from the document.
+/// The path of every list with pages, from the document.
 async fn lists(app: &TestApp) -> Vec<String> {
     let document = app.get("/api/v1/openapi.json").send().await.expect(200);
     let paths = document["paths"].as_object().expect("there are paths");
@@ -62,7 +62,7 @@ async fn lists(app: &TestApp) -> Vec<String> {
         let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
         parameters.iter().any(|parameter| parameter["name"] == "cursor")
     };
-    // Those of operators have their own test; a served database shows no mails.
+    // Operators' lists have their own test, and a PostgreSQL server shows no mails.
     let ours = |path: &str| !path.contains("/monitoring/") && !path.contains("/dev/");
     paths.iter().filter(|(path, item)| ours(path) && paged(item)).map(|(path, _)| path.clone()).collect()
 }
@@ -116,7 +116,7 @@ async fn a_cursor_is_good_for_its_own_list_for_a_day() {
         app.get(&format!("{}?limit=1", ours.path(list))).bearer(&ada.token).send().await.expect(200);
     }
     let mut after = app.contents().await;
-    // The second log-in is a session more.
+    // The second login adds a session.
     for changed in ["session", "refresh_token", "account_event", "signing_key"] {
         after.insert(changed.to_owned(), before[changed].clone());
     }

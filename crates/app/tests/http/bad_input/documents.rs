@@ -1,4 +1,4 @@
-//! Workflow documents that cannot be read or cannot be meant: made, drafted and tried.
+//! Invalid workflow documents: for creating, adding drafts and dry runs.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,16 +9,16 @@ const YAML: &str = "application/yaml";
 const JSON: &str = "application/json";
 const GOOD: &str = "name: good\nsteps: [{id: a, uses: transform}]\n";
 
-/// A document, and the problem with it.
+/// A document and its problem.
 struct Case {
     media: &'static str,
     document: Vec<u8>,
     status: u16,
     code: &'static str,
     pointer: &'static str,
-    /// Line and column; 0 where they are not told.
+    /// Line and column; 0 if they are not given.
     place: (u64, u64),
-    /// Words of the detail.
+    /// A part of the detail.
     detail: &'static str,
 }
 
@@ -36,7 +36,7 @@ fn case(
 const UNREADABLE: (u16, &str) = (400, "malformed-body");
 const INVALID: (u16, &str) = (422, "invalid");
 
-/// Documents that nobody can read.
+/// Documents that cannot be parsed.
 fn unreadable() -> Vec<Case> {
     let laughs = (1..12).fold("a0: &a0 [lol, lol]\n".to_owned(), |text, n| {
         format!("{text}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", "))
@@ -58,12 +58,12 @@ fn unreadable() -> Vec<Case> {
     ]
 }
 
-/// A document of one step `a` with these further fields.
+/// A document with one step `a` and these further fields.
 fn step(fields: &str) -> String {
     format!("name: x\nsteps: [{{id: a, uses: transform, {fields}}}]")
 }
 
-/// Documents that can be read, each with one problem.
+/// Documents that can be parsed, each with one problem.
 fn wrong() -> Vec<Case> {
     let named = |name: &str| json!({ "name": name, "steps": [{ "id": "a", "uses": "transform" }] }).to_string();
     let many: Vec<Value> = (0..1000).map(|n| json!({ "id": format!("s{n}"), "uses": "transform" })).collect();

@@ -1,15 +1,15 @@
-//! Expressions that would run for minutes: each ends within its budget, and whoever waited for it is told.
+//! Expressions that would run for minutes: each is stopped at its budget, and the caller gets an error.
 
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, text};
 
-/// Every item of a list with every other and every third: 10^11 additions for a list of 5,000.
+/// Combines each item of a list with every other and every third: 10^11 additions for a list of 5,000.
 fn endless(list: &str) -> String {
     format!("{list}.all(a, {list}.all(b, {list}.all(c, a + b + c > 0)))")
 }
 
-/// Each part makes three items of one: written out, forty of them are 3^40.
+/// Each part triples the size of the result: forty of them give 3^40 items.
 fn endless_to_write() -> String {
     format!("[1]{}", ".map(x, [x, x, x])".repeat(40))
 }
@@ -32,7 +32,7 @@ async fn an_expression_that_would_run_for_minutes_ends_where_it_is_used() {
     let quick = json!([{ "id": "a", "uses": "transform" }]);
     let list = json!({ "n": vec![1; 5_000] });
 
-    // In a step: the run fails at once, and says at which step.
+    // In a step: the run fails at once and names the step.
     for (name, expression) in [("works", endless("inputs.n")), ("writes", endless_to_write())] {
         let steps = json!([{ "id": "spin", "uses": "transform", "with": { "n": hole(&expression) } }]);
         let inputs = json!({ "type": "object", "properties": { "n": { "type": "array" } } });
@@ -44,7 +44,7 @@ async fn an_expression_that_would_run_for_minutes_ends_where_it_is_used() {
         assert!(text(&run["error"]["message"]).contains("more work than one evaluation may"), "{run}");
     }
 
-    // In a concurrency key: the start is refused, and there is no run.
+    // In a concurrency key: the start is refused, and no run is created.
     let concurrency = json!({ "key": hole(&endless("inputs.n")), "limit": 1 });
     let inputs = json!({ "type": "object", "properties": { "n": { "type": "array" } } });
     let keyed =
@@ -56,7 +56,7 @@ async fn an_expression_that_would_run_for_minutes_ends_where_it_is_used() {
     assert!(text(&refused["detail"]).contains("more work than one evaluation may"), "{refused}");
     assert_eq!(app.contents().await, before);
 
-    // In a filter: the event does not pass it, and what stands behind it is read all the same.
+    // In a filter: the event does not pass it, and later events are still followed.
     let filter = json!([{ "event": { "type": "seen", "filter": hole(&endless("event.data.n")) } }]);
     publish(json!({ "name": "in a filter", "triggers": filter, "steps": quick })).await;
     publish(json!({ "name": "beside it", "triggers": [{ "event": { "type": "seen" } }], "steps": quick })).await;
@@ -90,7 +90,7 @@ async fn values_do_not_grow_beyond_what_a_run_can_keep() {
             let with = json!({ "n": hole(&expression.replace('_', &format!("steps.{before}.output.n"))) });
             steps.push(json!({ "id": format!("s{n}"), "uses": "transform", "needs": [before], "with": with }));
         }
-        // It is read back from what was committed when it is cancelled.
+        // The cancellation reads it back from what was committed.
         steps.push(json!({ "id": "wait", "uses": "delay", "needs": ["s0"], "with": { "for": "1h" } }));
         let document = json!({ "name": name, "steps": steps });
         let id = text(&post(&format!("{base}/workflows"), document).await.expect(201)["id"]);
@@ -121,7 +121,7 @@ async fn values_do_not_grow_beyond_what_a_run_can_keep() {
     assert_eq!(problem.expect_problem(422, "invalid")["errors"][0]["pointer"], "/input");
     assert_eq!(app.contents().await, before);
 
-    // One that waits is parked, and taken up again for its cancellation from what was committed.
+    // A waiting run is parked; its cancellation reads it back from what was committed.
     let deep = post(&format!("{base}/workflows/{id}/runs"), json!({ "input": nested(99) })).await.expect(201);
     let path = format!("{base}/runs/{}", text(&deep["id"]));
     let becomes = async |status: &str| {

@@ -1,4 +1,4 @@
-//! Ids of another tenant where they could be smuggled in: in queries, in bodies and in events.
+//! Ids of another tenant in queries, in bodies and in events.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ async fn ids_of_another_tenant_find_and_reach_nothing() {
     let (key, _) = app.api_key(&eve, &theirs, &["events:read"]).await;
     let before = app.contents().await;
 
-    // A filter by what is another tenant's finds as little as one by what does not exist.
+    // A filter with another tenant's id finds as little as one with an unknown id.
     let get = async |query: &str| {
         let answer = app.get(&format!("/api/v1/workspaces/{ours}/{query}")).bearer(&ada.token).send().await;
         answer.expect(200)["items"].clone()
@@ -35,7 +35,7 @@ async fn ids_of_another_tenant_find_and_reach_nothing() {
         assert_eq!((&found, &found), (&json!([]), &get(&format!("{query}{nobody}")).await), "{query}{foreign}");
     }
 
-    // No body says where it belongs; one that tries is refused as a whole.
+    // No body names its workspace; one that tries is refused as a whole.
     let refused = async |path: &str, body: Value, pointer: &str| {
         let answer = app.post(&format!("/api/v1/workspaces/{ours}/{path}")).bearer(&ada.token).json(&body).send().await;
         assert_eq!(answer.expect_problem(422, "invalid")["errors"][0]["pointer"], pointer);
@@ -53,7 +53,8 @@ async fn ids_of_another_tenant_find_and_reach_nothing() {
     }
     assert_eq!(app.contents().await, before);
 
-    // What an event says of workspaces and people is data: it stays where it was sent, and whoever sent it is who they are.
+    // Workspaces and people named in an event are only data: the event stays in its workspace, and its actor is the
+    // sender.
     let event = |id: &str, further: Value| {
         let mut event = json!({ "specversion": "1.0", "id": id, "source": "/s", "type": "t" });
         event.as_object_mut().expect("an object").extend(further.as_object().cloned().unwrap_or_default());

@@ -1,6 +1,7 @@
-//! What callers get wrong or try on purpose: each answers its problem, names the place, and changes nothing.
+//! Invalid and malicious requests: each gets its problem, which names the place, and changes nothing.
 //!
-//! Events have theirs in `events.rs`, tokens in `tokens.rs`, and ids of another tenant in the path in `authorization`.
+//! Those about events are in `events.rs`, about tokens in `tokens.rs`, and about ids of another tenant in the path in
+//! `authorization`.
 
 mod bodies;
 mod cursors;

@@ -1,4 +1,4 @@
-//! Texts that cannot be shown or stored, and times that no calendar has.
+//! Texts that cannot be displayed or stored, and invalid times.
 
 use serde_json::json;
 

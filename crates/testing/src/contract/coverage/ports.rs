@@ -1,37 +1,37 @@
-//! What the sources of domains, of the engine and of adapters say of ports.
+//! The ports as the sources of domains, engine and adapters declare them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{GenericArgument, Item, PathArguments, ReturnType, TraitItem, TypeParamBound};
 
-/// What is known of the type of an expression: as much as it takes to find whose method is called on it.
+/// What is known of the type of an expression: enough to find whose method is called on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Known {
-    /// A value of a trait.
+    /// A value of this trait.
     Port(String),
-    /// What begins transactions of this trait.
+    /// A unit of work that begins transactions of this trait.
     Unit(String),
-    /// A type of the suite.
+    /// A type of the suite itself.
     Own(String),
-    /// Several together.
+    /// A tuple.
     Tuple(Vec<Option<Known>>),
 }
 
-/// Traits and what begins their transactions.
+/// Traits, and the units of work that begin their transactions.
 #[derive(Default)]
 pub(super) struct Ports {
     traits: BTreeMap<String, Port>,
     aliases: BTreeMap<String, syn::Type>,
-    /// Those that an adapter of a store implements.
+    /// The traits that an adapter of a store implements.
     of_adapters: BTreeSet<String>,
 }
 
 #[derive(Default)]
 struct Port {
     above: Vec<String>,
-    /// Each with what it answers.
+    /// The methods of traits with their return types.
     methods: BTreeMap<String, Option<syn::Type>>,
-    /// By what name a transaction gives out which trait.
+    /// The accessors of transactions with the trait that each returns.
     accessors: BTreeMap<String, String>,
 }
 
@@ -71,7 +71,8 @@ impl Ports {
         ports.flat_map(|(name, port)| port.methods.keys().map(move |method| format!("{name}::{method}"))).collect()
     }
 
-    /// What belongs to a value of this kind: the trait itself, what is above it, and what its transactions give out.
+    /// The traits that belong to a value of this type: the trait itself, its supertraits, and what its transactions
+    /// return.
     pub(super) fn reached(&self, known: &Known) -> BTreeSet<String> {
         let (mut names, begun) = match known {
             Known::Port(port) => (self.line(port), None),
@@ -85,25 +86,25 @@ impl Ports {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// The trait of that name and those above it, as far as they are known.
+    /// The trait of that name and its supertraits, as far as they are known.
     fn line(&self, name: &str) -> Vec<&str> {
         let Some((name, port)) = self.traits.get_key_value(name) else { return Vec::new() };
         std::iter::once(name.as_str()).chain(port.above.iter().flat_map(|above| self.line(above))).collect()
     }
 
-    /// Which trait a transaction gives out under a name.
+    /// The trait that an accessor of a transaction returns.
     pub(super) fn given(&self, transaction: &str, accessor: &str) -> Option<Known> {
         let given = self.line(transaction).into_iter().find_map(|name| self.traits[name].accessors.get(accessor));
         given.cloned().map(Known::Port)
     }
 
-    /// The trait that declares a method which can be called on a value of `port`, and what it answers.
+    /// The trait that declares a method which can be called on a value of `port`, and the method's return type.
     pub(super) fn method(&self, port: &str, method: &str) -> Option<(&str, Option<&syn::Type>)> {
         let found = |name| Some((name, self.traits[name].methods.get(method)?.as_ref()));
         self.line(port).into_iter().find_map(found)
     }
 
-    /// What a type as it is written says.
+    /// What is known of a type, from its syntax.
     pub(super) fn known(&self, ty: &syn::Type) -> Option<Known> {
         match ty {
             syn::Type::Reference(inner) => self.known(&inner.elem),
@@ -168,7 +169,7 @@ impl Port {
     }
 }
 
-/// The trait behind `Box<dyn Trait + '_>`: what borrows its transaction.
+/// The trait in `Box<dyn Trait + '_>`, which borrows its transaction.
 fn given_out(answer: &syn::Type) -> Option<String> {
     let syn::Type::Path(path) = answer else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == "Box")?;

@@ -1,4 +1,4 @@
-//! What one suite is about, and which methods it calls.
+//! The subject of a suite, and the methods that it calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,18 @@ use syn::{Expr, FnArg, Ident, Item, Member, Pat, ReturnType, Token};
 
 use super::ports::{Known, Ports};
 
-/// Calls that answer what they are made on, as far as it matters here.
+/// Calls that return what they are called on, as far as it matters here.
 const TRANSPARENT: [&str; 6] = ["clone", "expect", "unwrap", "as_ref", "as_mut", "into_iter"];
 
 /// One suite.
 pub(super) struct Suite<'a> {
     ports: &'a Ports,
     files: &'a [syn::File],
-    /// The traits that it is about.
+    /// The traits under test.
     pub(super) about: BTreeSet<String>,
     /// The fields of its types.
     fields: BTreeMap<(String, String), Known>,
-    /// What the methods of its types answer, and its functions, which are those of no type.
+    /// The return types of the methods of its types, and of its functions, which have no type.
     answers: BTreeMap<(String, String), Known>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Suite<'a> {
                 _ => {}
             }
         }
-        // A suite without a subject is about whatever its cases are given.
+        // Without a subject, the traits under test are those of the parameters of its cases.
         if suite.about.is_empty() {
             suite.about = taken.into_iter().flatten().collect();
         }
@@ -119,7 +119,7 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// The methods, as `Trait::method`, that it calls on values of the traits that it is about.
+    /// The methods, as `Trait::method`, that it calls on values of the traits under test.
     pub(super) fn tried(&self) -> BTreeSet<String> {
         let mut walk = Walk { suite: self, owner: String::new(), locals: BTreeMap::new(), called: BTreeSet::new() };
         for file in self.files {
@@ -130,17 +130,17 @@ impl<'a> Suite<'a> {
     }
 }
 
-/// Goes through functions in the order of their statements.
+/// Visits functions in the order of their statements.
 struct Walk<'a> {
     suite: &'a Suite<'a>,
-    /// Whose functions these are.
+    /// The type whose functions these are.
     owner: String,
     locals: BTreeMap<String, Option<Known>>,
     called: BTreeSet<(String, String)>,
 }
 
 impl Walk<'_> {
-    /// What `work` binds is forgotten after it.
+    /// Runs `work` in a scope of its own: bindings end with it.
     fn within(&mut self, work: impl FnOnce(&mut Self)) {
         let outside = self.locals.clone();
         work(self);
@@ -165,7 +165,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The type of an expression; notes the calls in it.
+    /// The type of an expression. It records the calls in the expression.
     fn known(&mut self, expr: &Expr) -> Option<Known> {
         match expr {
             Expr::Path(path) => self.locals.get(&path.path.get_ident()?.to_string()).cloned().flatten(),
@@ -286,7 +286,8 @@ impl<'ast> Visit<'ast> for Walk<'_> {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        // What is no list of expressions, such as the pattern of `matches!`, has no calls behind its first expression.
+        // If the arguments are not a list of expressions, such as the pattern of `matches!`, only the first expression
+        // has calls.
         let first = |input: ParseStream<'_>| {
             let first = input.parse::<Expr>()?;
             input.parse::<proc_macro2::TokenStream>()?;

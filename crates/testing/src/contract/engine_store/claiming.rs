@@ -1,4 +1,4 @@
-//! Taking runs, and finding which there are to take.
+//! Looking for runs and claiming them.
 
 use serde_json::{Value, json};
 use tidegate_engine::model::{After, RunCommit, RunKey, Share, Timer};
@@ -9,7 +9,7 @@ use tidegate_workflows::run::{RunStatus, Transition};
 
 use super::{Hand, Subject, TTL, at, completed, end, new_run, record, step, summary, whole};
 
-/// A run is leased once, in the order of its workspace's queue, and never more than asked for.
+/// A run is leased once, in the order of its workspace's queue, and never more runs than requested.
 pub async fn a_run_is_claimed_once(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
@@ -28,7 +28,7 @@ pub async fn a_run_is_claimed_once(subject: &Subject) {
     assert_eq!(hand.claim(vec![Share { bound: 0, ..share }], vec![(shard, keys[0])]).await, []);
 }
 
-/// A run that was started in a trace is claimed with its place there, and another has none.
+/// A run that was started in a trace is claimed with its trace context, and another has none.
 pub async fn a_run_keeps_its_trace(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let trace = TraceContext::new("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
@@ -41,7 +41,7 @@ pub async fn a_run_keeps_its_trace(subject: &Subject) {
     }
 }
 
-/// A parked run is found by its time and comes back with all that was committed.
+/// A parked run is found when its timer is due and comes back with all that was committed.
 pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
@@ -68,7 +68,8 @@ pub async fn a_parked_run_comes_back_when_its_time_has_come(subject: &Subject) {
     assert_eq!(hand.claim(Vec::new(), vec![(shard, key)]).await, [], "nor can it be claimed");
 }
 
-/// A request is listed until it is answered, takes a blocked or ready run out of its queue, and goes with an ended run.
+/// A request is listed until it is answered, takes a blocked or ready run out of its queue, and is deleted with an
+/// ended run.
 pub async fn a_request_is_answered_once(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
@@ -93,7 +94,7 @@ pub async fn a_request_is_answered_once(subject: &Subject) {
     assert_eq!(hand.look(None, at(0)).await.requests, [], "nobody can answer it any more");
 }
 
-/// Of more timers than one look shows it shows the first ones, and the next look goes on behind them.
+/// If there are more timers than one look returns, it returns the first ones, and the next look continues behind them.
 pub async fn a_look_has_the_first_timers(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let key = subject.run(subject.ours, None).await;
@@ -114,7 +115,8 @@ pub async fn a_look_has_the_first_timers(subject: &Subject) {
     assert_eq!(hand.look(None, at(2_000)).await.timers, []);
 }
 
-/// Two tenants: whoever asks for an end asks for that of their own runs, and all of them means all that go on.
+/// Two tenants: a request to cancel reaches only runs of its own workspace, and cancelling all means all that have not
+/// ended.
 pub async fn an_end_is_asked_for_in_ones_own_workspace(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let over = subject.run(subject.ours, None).await;

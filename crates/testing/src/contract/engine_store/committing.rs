@@ -1,4 +1,4 @@
-//! Writing what happened to runs.
+//! Committing the transitions of runs.
 
 use tidegate_engine::model::{After, Departure, Gate, RunCommit, RunKey};
 use tidegate_workflows::run::{RunStatus, Transition};
@@ -25,7 +25,7 @@ pub async fn a_repeated_commit_changes_nothing(subject: &Subject) {
     assert_eq!(subject.used(workspace).await, [1, 1]);
 }
 
-/// A gate lets through as many as it was told; when one leaves, the next in the queue passes and is ready.
+/// A gate lets its limit of runs pass; when one leaves, the next in the queue passes and is ready.
 pub async fn a_gate_is_passed_in_order(subject: &Subject) {
     let mut hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
@@ -54,7 +54,7 @@ pub async fn a_gate_is_passed_in_order(subject: &Subject) {
     assert_eq!(next.iter().map(|run| (run.key, run.holds.clone())).collect::<Vec<_>>(), [(keys[1], vec![gate])]);
 }
 
-/// Two tenants: a commit that names a run together with another workspace than its own writes nothing.
+/// Two tenants: a commit that names a run with a workspace that is not its own writes nothing.
 pub async fn a_run_is_reached_through_its_own_workspace_alone(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let (mine, other) = (subject.ours, subject.theirs);
@@ -71,7 +71,7 @@ pub async fn a_run_is_reached_through_its_own_workspace_alone(subject: &Subject)
     assert_eq!(subject.history(key).await.len(), 3);
 }
 
-/// A gate's name survives the store.
+/// Any text as a gate's name reads back unchanged.
 pub async fn a_gate_with_any_text_reads_back(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
@@ -83,7 +83,8 @@ pub async fn a_gate_with_any_text_reads_back(subject: &Subject) {
     assert_eq!(hand.commit(&[pass]).await, [run.key]);
 }
 
-/// Two tenants: a place that a run of one leaves is none for a run of the other, under whatever name.
+/// Two tenants: a place that a run of one leaves is not free for a run of the other, even if the gates have the same
+/// name.
 pub async fn a_gate_is_its_workspaces_own(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     for workspace in [subject.ours, subject.ours, subject.theirs] {

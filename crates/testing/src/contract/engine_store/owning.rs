@@ -1,4 +1,4 @@
-//! Who owns which shard.
+//! Ownership of shards.
 
 use tidegate_engine::model::Share;
 
@@ -6,7 +6,7 @@ use super::{Hand, INSTANT, Subject, TTL, at, whole};
 
 /// A shard has one owner, and every change of owner raises its epoch.
 ///
-/// Served only: on an embedded PostgreSQL whoever asks owns every shard, because no other process can be there.
+/// Served only: on an embedded PostgreSQL every caller owns every shard, because no other process can be there.
 pub async fn a_shard_has_one_owner(subject: &Subject) {
     let mut first = Hand::holding(subject, 1, TTL).await;
     let all = first.tenures.len();
@@ -24,7 +24,7 @@ pub async fn a_shard_has_one_owner(subject: &Subject) {
     }
 }
 
-/// A worker that forgot a shard which it owns gets it with a new epoch, and what it had leased is ready.
+/// A worker that has forgotten its own shard gets it back with a new epoch, and the runs that it had leased are ready.
 pub async fn a_forgotten_shard_comes_back_under_a_new_epoch(subject: &Subject) {
     let mut hand = Hand::holding(subject, 1, TTL).await;
     let workspace = subject.ours;
@@ -38,7 +38,8 @@ pub async fn a_forgotten_shard_comes_back_under_a_new_epoch(subject: &Subject) {
     assert_eq!(hand.take(workspace, 10).await.iter().map(|run| run.key).collect::<Vec<_>>(), [key]);
 }
 
-/// A worker whose lease is over, and whose shards another one took, claims and writes nothing; the other goes on with its runs.
+/// A worker whose lease has expired and whose shards another has taken claims and writes nothing; the other continues
+/// its runs.
 pub async fn a_worker_that_wakes_up_late_writes_nothing(subject: &Subject) {
     let workspace = subject.ours;
     let (key, late) = (subject.run(workspace, None).await, subject.run(workspace, None).await);
@@ -59,7 +60,7 @@ pub async fn a_worker_that_wakes_up_late_writes_nothing(subject: &Subject) {
     assert_eq!(subject.history(key).await, ["run_started", "step_completed", "run_ended"]);
 }
 
-/// What is given back is ready at once, and of no use any more to whoever gave it.
+/// Released shards have their runs ready at once, and the old owner can no longer use them.
 pub async fn what_is_given_back_is_ready(subject: &Subject) {
     let mut hand = Hand::holding(subject, 1, TTL).await;
     let key = subject.run(subject.ours, None).await;

@@ -1,4 +1,4 @@
-//! Runs that cannot be driven: setting them aside, finding them, and what operators want of them.
+//! Quarantine: setting runs aside, listing them, and the requests of operators.
 
 use chrono::DateTime;
 use tidegate_engine::model::{
@@ -59,7 +59,7 @@ impl Subject {
     }
 }
 
-/// A run in quarantine is listed, and nobody claims it until somebody of its own workspace asks.
+/// A run in quarantine is listed, and is not claimed until a request of its own workspace waits.
 pub async fn a_run_in_quarantine_is_left_alone_until_somebody_asks(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let key = subject.run(subject.ours, None).await;
@@ -102,7 +102,7 @@ pub async fn a_run_in_quarantine_is_left_alone_until_somebody_asks(subject: &Sub
     assert_eq!(hand.look(None, at(0)).await.requests, []);
 }
 
-/// A run that is set aside leaves its gate to the next.
+/// A run that is set aside leaves its gate to the next one.
 pub async fn whoever_is_set_aside_lets_the_next_one_pass(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let keys = [subject.run(subject.ours, Some(("k", 1))).await, subject.run(subject.ours, Some(("k", 1))).await];
@@ -118,7 +118,7 @@ pub async fn whoever_is_set_aside_lets_the_next_one_pass(subject: &Subject) {
     assert_eq!(next.iter().map(|run| (run.key, run.holds.clone())).collect::<Vec<_>>(), [(keys[1], vec![gate])]);
 }
 
-/// An operator ends a run in quarantine: what callers read says so, and nothing is left of it.
+/// An operator ends a run in quarantine: callers read that it has failed, and nothing is left of it.
 pub async fn a_run_in_quarantine_is_ended_by_hand(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let key = subject.run(subject.ours, None).await;
@@ -140,7 +140,7 @@ pub async fn a_run_in_quarantine_is_ended_by_hand(subject: &Subject) {
     assert_eq!(hand.look(None, at(0)).await.requests, []);
 }
 
-/// What was set aside for another release is tried by whoever takes the shard over; what was refused is not.
+/// A takeover retries runs that were set aside for another release, and not those that were refused.
 pub async fn another_release_tries_again(subject: &Subject) {
     let hand = Hand::holding(subject, 1, INSTANT).await;
     let keys = [subject.run(subject.ours, None).await, subject.run(subject.ours, None).await];
@@ -153,7 +153,7 @@ pub async fn another_release_tries_again(subject: &Subject) {
     assert_eq!(subject.quarantined().await.iter().map(|run| run.run).collect::<Vec<_>>(), [keys[1].run]);
 }
 
-/// Whichever comes first, a cancelled run in front of a gate is never let through, and the place goes to the next one.
+/// Whichever comes first, a cancelled run that waits for a gate never passes, and its place goes to the next one.
 pub async fn a_gate_opens_while_the_next_one_is_cancelled(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     for round in 0..12 {
@@ -185,7 +185,7 @@ pub async fn a_gate_opens_while_the_next_one_is_cancelled(subject: &Subject) {
             subject.engine.commit(&hand.scope, hand.id, &[end]).await.expect("the first run ends").promoted
         };
         let take = async { hand.claim(Vec::new(), vec![(shard, keys[1])]).await };
-        // Polled in either order, so that each has a head start.
+        // Polls them in either order, so that each begins first in half of the rounds.
         let (promoted, mut taken) = if round % 2 == 0 {
             tokio::join!(open, take)
         } else {

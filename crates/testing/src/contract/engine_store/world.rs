@@ -1,4 +1,4 @@
-//! What is around a store of the engine, as far as its suite needs it.
+//! The surroundings of the engine's store that its suite needs.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,29 +11,30 @@ use tidegate_workflows::run::{NewRun, QuarantineAction, RunStatus, TransitionRec
 
 use crate::scope::workspace_scope;
 
-/// Where the runs of a store come from, and what callers see and want of them. Every store that the suite is tried on has it;
-/// the ports through which a whole program does the same have suites of their own.
+/// Starts the runs of a store, and reads and requests what callers do. Every store under test has one. The ports for
+/// the same in a whole program have suites of their own.
 #[async_trait]
 pub trait EngineWorld: Send + Sync {
-    /// Keeps a new run and makes it ready.
+    /// Stores a new run and makes it ready.
     async fn add(&self, scope: &WorkspaceScope, run: &NewRun);
 
-    /// Asks for the end of a run, if the workspace has it.
+    /// Requests the cancellation of a run, if the workspace has it.
     async fn cancel(&self, key: RunKey, at: DateTime<Utc>);
 
-    /// Asks for the end of every run of a workspace that has not ended.
+    /// Requests the cancellation of every run of a workspace that has not ended.
     async fn cancel_all(&self, workspace: WorkspaceId, at: DateTime<Utc>);
 
-    /// Asks for something of a run in quarantine. False, and nothing is asked, where the workspace has none there with this id.
+    /// Requests an action on a run in quarantine. Returns false, and requests nothing, if the workspace has no such run
+    /// there.
     async fn ask(&self, key: RunKey, action: QuarantineAction, at: DateTime<Utc>) -> bool;
 
-    /// Where a run is, as callers see it.
+    /// The status of a run for callers.
     async fn status(&self, key: RunKey) -> RunStatus;
 
-    /// What happened to a run; nothing where the workspace has none with this id.
+    /// The transitions of a run; empty if the workspace has no run with this id.
     async fn history(&self, key: RunKey) -> Vec<TransitionRecord>;
 
-    /// How many runs and steps a workspace has used in the month of `at`.
+    /// The number of runs and steps that a workspace has used in the month of `at`.
     async fn used(&self, workspace: WorkspaceId, at: DateTime<Utc>) -> [i64; 2];
 }
 

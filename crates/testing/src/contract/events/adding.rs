@@ -12,7 +12,7 @@ use super::{Subject, added, ids, plain, plains, sender_ids};
 
 const WRITERS: i64 = 16;
 
-/// Positions begin at 1 and go on without a gap; a duplicate takes none, and the head covers it.
+/// Positions begin at 1 and have no gaps. A duplicate takes none, and the head covers the original.
 pub async fn positions_are_dense(subject: &Subject) {
     let scope = subject.scope();
     assert_eq!(subject.head(&scope).await, Position::START);
@@ -39,7 +39,8 @@ pub async fn what_is_rolled_back_leaves_no_gap(subject: &Subject) {
     assert_eq!(sender_ids(&subject.everything(&scope).await), ["1", "3"]);
 }
 
-/// Sixteen who send overlapping batches, each in another order, deadlock nowhere; each event is there once, without a gap.
+/// Sixteen writers with overlapping batches in different orders never deadlock; each event is stored once, without a
+/// gap.
 pub async fn overlapping_retries_add_each_event_once(subject: &Subject) {
     const EVENTS: i64 = 60;
     let writers = (0..WRITERS).map(|writer| {
@@ -47,7 +48,7 @@ pub async fn overlapping_retries_add_each_event_once(subject: &Subject) {
         tokio::spawn(async move {
             let mut own = Vec::new();
             for round in 0..4 {
-                // A step that shares no factor with the number visits every event, each writer in another order.
+                // A step that has no common factor with the count visits every event, in another order for each writer.
                 let step = [7, 11, 13, 59, 1, 37][usize::try_from((writer + round) % 6).unwrap_or(0)];
                 let batch: Vec<NewEvent> = plains((0..EVENTS).map(|n| (writer * 5 + n * step) % EVENTS).take(40));
                 let added = subject.add(&subject.scope(), &batch).await;
@@ -70,7 +71,7 @@ pub async fn overlapping_retries_add_each_event_once(subject: &Subject) {
     assert_eq!(stored.len(), positions.len());
 }
 
-/// Sixteen writers with a limit use it up to the last event and not one more.
+/// Sixteen writers with a limit use it up exactly.
 pub async fn the_limit_is_exact_under_sixteen_writers(subject: &Subject) {
     const LIMIT: i64 = 500;
     let writers = (0..WRITERS).map(|writer| {
@@ -78,7 +79,7 @@ pub async fn the_limit_is_exact_under_sixteen_writers(subject: &Subject) {
         tokio::spawn(async move {
             let (mut fresh, mut over) = (0_i64, 0_i64);
             for round in 0..10 {
-                // Seven new ones, and three that another round has had.
+                // Seven new events, and three that another round has sent.
                 let events = plains((writer * 1_000 + round * 7..).take(10));
                 let added = subject.commit(&subject.scope(), &subject.addition(&events, Some(LIMIT))).await;
                 for outcome in added.expect("events are added").outcomes {
@@ -103,7 +104,8 @@ pub async fn the_limit_is_exact_under_sixteen_writers(subject: &Subject) {
     assert_eq!(subject.head(&subject.scope()).await, Position(LIMIT));
 }
 
-/// What fits is added in the order of the addition, the rest is refused; a duplicate uses nothing up; a new period begins at 0.
+/// Events are added in order until the limit is reached, and the rest is refused. A duplicate uses nothing; a new
+/// period begins at 0.
 pub async fn the_limit_counts_what_is_added_in_a_period(subject: &Subject) {
     let scope = subject.scope();
     let commit = async |ids: Vec<i64>, month: i64| {
@@ -126,7 +128,7 @@ pub async fn the_limit_counts_what_is_added_in_a_period(subject: &Subject) {
     );
 }
 
-/// An event that is sent again within 32 days is known, across the border of a partition too; later it is new.
+/// An event that is sent again within 32 days is a duplicate, also across the bounds of a partition; later it is new.
 pub async fn an_event_is_known_for_32_days(subject: &Subject) {
     let scope = subject.scope();
     let events = [plain("again")];
@@ -140,7 +142,7 @@ pub async fn an_event_is_known_for_32_days(subject: &Subject) {
     assert_eq!(outcomes, [Outcome::Added(Position(1)), Outcome::Known, Outcome::Known, Outcome::Added(Position(2))]);
 }
 
-/// Ids rise with positions, also when a server's clock is behind.
+/// Ids rise with positions, even if a server's clock is behind.
 pub async fn ids_rise_with_positions(subject: &Subject) {
     let scope = subject.scope();
     for (id, minutes) in [(0, 0), (1, -10), (2, -20), (3, 5), (4, -5)] {
@@ -154,7 +156,7 @@ pub async fn ids_rise_with_positions(subject: &Subject) {
     assert!(ids(&stored).is_sorted());
 }
 
-/// Everything about an event reads back as it was given.
+/// All attributes of an event read back as they were given.
 pub async fn an_event_reads_back_whole(subject: &Subject) {
     let scope = subject.scope();
     let now = subject.env.now();
@@ -207,7 +209,7 @@ pub async fn workspaces_do_not_share_keys_or_limits(subject: &Subject) {
     assert_eq!((ours.len(), theirs.len()), (2, 2));
 }
 
-/// A limit of nothing refuses everything, and no limit refuses nothing.
+/// A limit of 0 refuses everything, and no limit refuses nothing.
 pub async fn no_limit_and_a_limit_of_nothing(subject: &Subject) {
     let events = plains(1..=20);
     let mut addition = subject.addition(&events, Some(0));

@@ -25,7 +25,7 @@ fn event(id: &str, event_type: &str, source: &str, subject: &str, tool: &str, ac
     event
 }
 
-/// Each filter keeps what matches; several values of one are alternatives; several filters all have to match.
+/// A filter returns what matches; several values of one filter are alternatives; several filters must all match.
 pub async fn a_list_has_what_matches(subject: &Subject) {
     let scope = subject.scope();
     subject
@@ -76,7 +76,7 @@ pub async fn a_list_has_what_matches(subject: &Subject) {
     }
 }
 
-/// Page after page has every match once, newest position first, whatever is added meanwhile.
+/// The pages together have every match once, newest position first, whatever is added meanwhile.
 pub async fn pages_have_every_event_once(subject: &Subject) {
     let scope = subject.scope();
     let size = PageSize::new(3).expect("a page may have 3 items");
@@ -101,7 +101,7 @@ pub async fn pages_have_every_event_once(subject: &Subject) {
     assert_eq!(seen, (1..=10).rev().collect::<Vec<_>>());
 }
 
-/// Events are found by their ids, in order of position; what is not there is left out.
+/// Events are found by their ids, in order of position; unknown ids are left out.
 pub async fn events_are_found_by_id(subject: &Subject) {
     let scope = subject.scope();
     subject.add(&scope, &plains(1..=3)).await;
@@ -113,7 +113,7 @@ pub async fn events_are_found_by_id(subject: &Subject) {
     assert_eq!(tx.events().find(&[]).await.expect("nothing is found"), []);
 }
 
-/// The feed gives just the range that was asked for, in order and no more than the limit.
+/// The feed returns exactly the requested range, in order, up to the limit.
 pub async fn the_feed_has_the_range_in_order(subject: &Subject) {
     let scope = subject.scope();
     for id in 1..=4 {
@@ -143,7 +143,7 @@ pub async fn the_feed_has_the_range_in_order(subject: &Subject) {
     }
 }
 
-/// A reading of whole events ends where the next one would have too many bytes, and has one at least.
+/// A page of whole events ends before it exceeds its limit of bytes, and has at least one event.
 pub async fn a_reading_of_whole_events_is_bounded_by_bytes(subject: &Subject) {
     let scope = subject.scope();
     let mut events = plains(1..=6);
@@ -168,7 +168,7 @@ pub async fn a_reading_of_whole_events_is_bounded_by_bytes(subject: &Subject) {
     }
 }
 
-/// A reader that follows the head while others write sees every event, in order, and none twice.
+/// A consumer that follows the head while others write sees every event once, in order.
 pub async fn a_reader_behind_writers_misses_nothing(subject: &Subject) {
     const EACH: i64 = 40;
     const WRITERS: i64 = 8;
@@ -198,7 +198,7 @@ pub async fn a_reader_behind_writers_misses_nothing(subject: &Subject) {
     assert_eq!(seen, (1..=EACH * WRITERS).collect::<Vec<_>>());
 }
 
-/// A cursor moves only from where it is, and of two who try the same at once one succeeds.
+/// A cursor moves only from its current position, and of two concurrent attempts one succeeds.
 pub async fn a_cursor_moves_once(subject: &Subject) {
     let scope = subject.scope();
     let step = async |from: i64, to: i64| {
@@ -233,7 +233,7 @@ pub async fn a_cursor_moves_once(subject: &Subject) {
     assert_eq!(moved, 1);
 }
 
-/// A workspace is behind until its consumer has read up to the head.
+/// A workspace counts as behind until its consumer has read up to the head.
 pub async fn the_backlog_names_who_is_behind(subject: &Subject) {
     let behind = async || {
         let found = subject.backlog.behind(&system_scope(), READER, 1_000).await.expect("the backlog is read");
@@ -253,12 +253,12 @@ pub async fn the_backlog_names_who_is_behind(subject: &Subject) {
     assert_eq!(one.len(), 1);
 }
 
-/// One workspace that never catches up does not keep the others out: looks in a row go round.
+/// A workspace that never catches up does not starve the others: successive looks visit workspaces in turn.
 pub async fn the_backlog_goes_round(subject: &Subject) {
     subject.add(&subject.scope(), &plains([1, 2])).await;
     subject.add(&subject.foreign(), &plains([1])).await;
     let mut seen = Vec::new();
-    // Where others share the database, they have their turns in between.
+    // If others share the database, their workspaces are visited in between.
     for _ in 0..1_000 {
         let reader = ConsumerName("a slow reader");
         let found = subject.backlog.behind(&system_scope(), reader, 1).await.expect("the backlog is read");
@@ -273,7 +273,7 @@ pub async fn the_backlog_goes_round(subject: &Subject) {
     assert_eq!(seen, everybody);
 }
 
-/// Another tenant's events, head and cursors cannot be seen, by whatever method.
+/// No method shows another tenant's events, head or cursors.
 pub async fn another_tenant_sees_nothing(subject: &Subject) {
     subject.add(&subject.foreign(), &plains(1..=3)).await;
     let theirs = subject.everything(&subject.foreign()).await;

@@ -1,4 +1,4 @@
-//! Enqueueing in the transaction of the cause.
+//! Enqueueing jobs in the transaction of their cause.
 
 use tidegate_engine::jobs::{INSTALLATION, JobOutcome, LaneClaim, Recurrence};
 use tidegate_kernel::{Enqueued, JobPriority, JobStatus, TraceContext};
@@ -6,7 +6,7 @@ use tidegate_kernel::{Enqueued, JobPriority, JobStatus, TraceContext};
 use super::{Hand, Note, Subject, TTL, ids, later, minutes, note};
 use crate::scope::workspace_scope;
 
-/// A job is there if and only if its cause has committed, and reads back as it was enqueued.
+/// A job exists if and only if its cause has committed, and reads back as it was enqueued.
 pub async fn a_job_commits_with_its_cause(subject: &Subject) {
     let mut tx = subject.begin(subject.ours).await;
     tx.jobs().enqueue(&note("lost")).await.expect("a job is enqueued");
@@ -35,7 +35,7 @@ pub async fn a_job_keeps_its_trace(subject: &Subject) {
     assert_eq!(claimed.iter().map(|job| job.trace.clone()).collect::<Vec<_>>(), [trace, None]);
 }
 
-/// While a job waits to begin, no second one with its key is added, in its workspace and kind alone; from then on one is.
+/// Until a job begins, no second job of its workspace and kind is added with its unique key; after that one is.
 pub async fn a_key_is_unique_until_its_job_begins(subject: &Subject) {
     let keyed = note("a").unique("k");
     let first = subject.enqueue(subject.ours, &keyed).await;
@@ -47,12 +47,12 @@ pub async fn a_key_is_unique_until_its_job_begins(subject: &Subject) {
     assert_eq!(ids(&claimed), [first.id()]);
     let second = subject.enqueue(subject.ours, &keyed).await;
     assert!(matches!(second, Enqueued::Added(_)));
-    // One that is tried again does not take the key back.
+    // A job that is tried again does not take the key back.
     hand.finish(&claimed[0], later(subject.env.now())).await;
     assert_eq!(subject.enqueue(subject.ours, &keyed).await, Enqueued::Waiting(second.id()));
 }
 
-/// A job that a transaction is enqueueing again begins only after that has ended, and no other waits for it.
+/// While a transaction enqueues a job again, the job does not begin, and other jobs do not wait for it.
 ///
 /// Served only: on an embedded PostgreSQL nothing is claimed while a transaction is open.
 pub async fn what_is_wanted_again_begins_after_whoever_wants_it(subject: &Subject) {
@@ -69,7 +69,7 @@ pub async fn what_is_wanted_again_begins_after_whoever_wants_it(subject: &Subjec
     assert_eq!(ids(&hand.claim(claim()).await), [wanted]);
 }
 
-/// A scheduled job is ready when its time has come, and not before.
+/// A scheduled job is ready at its time, and not before.
 pub async fn a_job_waits_for_its_time(subject: &Subject) {
     let now = subject.env.now();
     let id = subject.enqueue(subject.ours, &note("a").at(now + minutes(5))).await.id();
@@ -82,7 +82,7 @@ pub async fn a_job_waits_for_its_time(subject: &Subject) {
     assert_eq!(ids(&hand.take(subject.ours, 10).await), [id]);
 }
 
-/// A job that has not begun is gone when it is cancelled; one that is being done is not tried again; a dead one stays.
+/// Cancelling deletes a job that has not begun, prevents another attempt of one that is running, and leaves a dead one.
 pub async fn a_job_is_cancelled(subject: &Subject) {
     let ready = subject.enqueue(subject.ours, &note("a")).await.id();
     let scheduled = subject.enqueue(subject.ours, &note("b").at(subject.env.now() + minutes(5))).await.id();
@@ -106,7 +106,7 @@ pub async fn a_job_is_cancelled(subject: &Subject) {
     assert!(subject.find(subject.ours, dead).await.is_some());
 }
 
-/// Whoever cancels a job at the moment in which it fails has it gone.
+/// A job that is cancelled at the moment in which it fails is deleted.
 ///
 /// Served only: on an embedded PostgreSQL no end is written while a transaction is open.
 pub async fn a_job_that_is_cancelled_as_it_fails_is_gone(subject: &Subject) {
@@ -126,7 +126,7 @@ pub async fn a_job_that_is_cancelled_as_it_fails_is_gone(subject: &Subject) {
     assert_eq!(hand.look_at(again + minutes(1)).await.lanes, []);
 }
 
-/// A job that was cancelled while a worker did it that has died since is not done again.
+/// A cancelled job is not tried again if its worker has died while doing it.
 pub async fn a_cancelled_job_goes_with_its_worker(subject: &Subject) {
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
     let asleep = Hand::holding(subject, 1, std::time::Duration::ZERO).await;
@@ -137,8 +137,8 @@ pub async fn a_cancelled_job_goes_with_its_worker(subject: &Subject) {
     assert_eq!(subject.find(subject.ours, id).await, None);
 }
 
-/// Each time of a recurring job enqueues one, however many ask and however many times were missed; a changed pattern counts
-/// from now on.
+/// Each time of a recurring job enqueues one, however many workers try and however many times were missed. A changed
+/// pattern applies from now on.
 pub async fn a_recurring_job_comes_once(subject: &Subject) {
     let now = subject.midnight;
     let kind: &'static str = subject.ours.to_string().leak();
@@ -152,7 +152,7 @@ pub async fn a_recurring_job_comes_once(subject: &Subject) {
     };
     assert_eq!(recur(tick("0 * * * *", now + minutes(60)), now).await, Some(now + minutes(60)));
     assert_eq!(mine().await, []);
-    // Two ask at the same moment, three ticks late.
+    // Two workers try at the same moment, three ticks late.
     let late = now + minutes(200);
     for _ in 0..2 {
         assert_eq!(recur(tick("0 * * * *", now + minutes(240)), late).await, Some(now + minutes(240)));

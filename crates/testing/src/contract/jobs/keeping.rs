@@ -1,4 +1,4 @@
-//! Jobs as people see them.
+//! Lists of jobs, and what people do with dead jobs.
 
 use tidegate_engine::jobs::{INSTALLATION, JobFilter, JobKey, LaneClaim};
 use tidegate_kernel::{JobPayload, JobStatus, NewJob, PageSize, UserId};
@@ -6,7 +6,7 @@ use tidegate_kernel::{JobPayload, JobStatus, NewJob, PageSize, UserId};
 use super::{Hand, Note, Other, Subject, TTL, dead, ids, minutes, note};
 use crate::scope::{request_id, system_scope};
 
-/// Lists are newest first and have what was asked for; pages have every job once.
+/// Lists are newest first and have only what was requested; the pages together have every job once.
 pub async fn jobs_are_listed_by_kind_and_status(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let running = subject.enqueue(subject.ours, &note("a")).await.id();
@@ -52,7 +52,7 @@ pub async fn jobs_are_listed_by_kind_and_status(subject: &Subject) {
     assert_eq!(page.items.iter().map(|job| job.key.job).collect::<Vec<_>>(), [running]);
 }
 
-/// A dead job is redriven once, with its attempts before it, and only by its own workspace.
+/// A dead job is redriven once, with all its attempts, and only by its own workspace.
 pub async fn a_dead_job_is_redriven(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
@@ -67,7 +67,7 @@ pub async fn a_dead_job_is_redriven(subject: &Subject) {
     assert_eq!((ids(&claimed), claimed[0].attempts), (vec![id], 0));
 }
 
-/// A dead job is discarded, and no other.
+/// A dead job can be discarded, and no other.
 pub async fn a_dead_job_is_discarded(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
@@ -86,7 +86,7 @@ pub async fn a_dead_job_is_discarded(subject: &Subject) {
     assert_eq!(subject.find(subject.ours, id).await, None);
 }
 
-/// The installation's jobs are nobody else's; operators find dead ones of everybody, the longest dead first.
+/// No workspace sees the installation's jobs; operators see all dead jobs, the longest dead first.
 pub async fn operators_find_dead_jobs_of_everybody(subject: &Subject) {
     let hand = Hand::holding(subject, 1, TTL).await;
     let ours = subject.enqueue(subject.ours, &note("a")).await.id();

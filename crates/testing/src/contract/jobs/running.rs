@@ -1,4 +1,4 @@
-//! Claims and ends under the fence.
+//! Claiming and ending jobs under the fence.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tidegate_kernel::{JobPriority, JobStatus};
 
 use super::{Hand, Subject, TTL, dead, ids, later, minutes, note};
 
-/// Jobs are claimed in their order, each once, after the bound; a done one leaves nothing.
+/// Jobs are claimed in their order, each once, after the bound; a done job leaves nothing.
 pub async fn a_job_is_claimed_once(subject: &Subject) {
     let first = subject.enqueue(subject.ours, &note("a")).await.id();
     let second = subject.enqueue(subject.ours, &note("b")).await.id();
@@ -29,7 +29,7 @@ pub async fn a_job_is_claimed_once(subject: &Subject) {
     assert_eq!(ids(&hand.take(subject.ours, 10).await), [low]);
 }
 
-/// A job that failed waits for its next attempt with what went wrong; its attempts are counted.
+/// A failed job waits for its next attempt with its error; its attempts are counted.
 pub async fn a_failed_job_comes_back(subject: &Subject) {
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
     let hand = Hand::holding(subject, 1, TTL).await;
@@ -43,7 +43,8 @@ pub async fn a_failed_job_comes_back(subject: &Subject) {
     assert_eq!((claimed[0].key.job, claimed[0].attempts), (id, 1));
 }
 
-/// A worker whose shards another one took claims and writes nothing; the other does its jobs again, and the lost attempt counts.
+/// A worker whose shards another has taken claims and writes nothing; the other does its jobs again, and the lost
+/// attempt counts.
 pub async fn a_worker_that_is_late_ends_no_job(subject: &Subject) {
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
     let waiting = subject.enqueue(subject.ours, &note("b")).await.id();
@@ -64,7 +65,7 @@ pub async fn a_worker_that_is_late_ends_no_job(subject: &Subject) {
     assert_eq!(awake.finish(&resumed[0], JobOutcome::Done).await.len(), 1);
 }
 
-/// What a worker gives back on its way out was no attempt.
+/// A job that a worker gives back when it stops does not count an attempt.
 pub async fn a_job_that_is_given_back_is_ready(subject: &Subject) {
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
     let mut hand = Hand::holding(subject, 1, TTL).await;
@@ -77,7 +78,7 @@ pub async fn a_job_that_is_given_back_is_ready(subject: &Subject) {
     assert_eq!((ids(&again), again[0].attempts), (vec![id], 0));
 }
 
-/// Leases that a worker does not know of are given up, and those in its hand stay.
+/// Leases that a worker does not know of are given up, and those of jobs that it is doing stay.
 pub async fn a_claim_whose_answer_was_lost_is_recovered(subject: &Subject) {
     let lost = subject.enqueue(subject.ours, &note("a")).await.id();
     let kept = subject.enqueue(subject.ours, &note("b")).await.id();
@@ -90,7 +91,7 @@ pub async fn a_claim_whose_answer_was_lost_is_recovered(subject: &Subject) {
     assert_eq!(hand.finish(&claimed[1], JobOutcome::Done).await, in_hand);
 }
 
-/// Ends of many jobs are written together, each by its own outcome.
+/// The ends of many jobs are written together, each with its own outcome.
 pub async fn ends_are_written_together(subject: &Subject) {
     for text in ["a", "b", "c"] {
         subject.enqueue(subject.ours, &note(text)).await;

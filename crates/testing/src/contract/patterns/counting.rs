@@ -1,4 +1,4 @@
-//! Counting, and reading what was counted.
+//! Counting events, and reading the counters.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use tidegate_kernel::{PageSize, Position};
 use super::recount::recount;
 use super::{Subject, history, together, touch};
 
-/// Batches of any size in any order come to the same as all events at once: numbers, times, evidence and order.
+/// Batches of any size in any order give the same as all events at once: numbers, times, evidence and order.
 pub async fn counting_in_batches_equals_a_recount(subject: &Subject) {
     let scope = subject.scope();
     let mut events = history(7, 900);
-    // An order that has nothing to do with time.
+    // An order that is independent of time.
     events.sort_by_key(NewEvent::dedupe_key);
     let mut rest = events.as_slice();
     for size in [1, 300, 7, 64, 2, 150].into_iter().cycle() {
@@ -33,7 +33,7 @@ pub async fn counting_in_batches_equals_a_recount(subject: &Subject) {
     assert_eq!(watermark, Position(i64::try_from(events.len()).expect("a small number")));
 }
 
-/// Pages of any size make up the list, under every filter.
+/// Pages of any size together give the list, with every filter.
 pub async fn pages_make_up_the_list(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &history(11, 400)).await;
@@ -49,7 +49,7 @@ pub async fn pages_make_up_the_list(subject: &Subject) {
     }
 }
 
-/// Two who count the same events at the same time count them once.
+/// Two workers that count the same events at the same time count them once.
 pub async fn two_who_count_at_once_count_once(subject: &Subject) {
     let scope = subject.scope();
     subject.add_events(&scope, &history(13, 300)).await;
@@ -63,7 +63,7 @@ pub async fn two_who_count_at_once_count_once(subject: &Subject) {
     assert_eq!(subject.patterns(&scope, &PatternFilter::default(), 200).await.0, expected);
 }
 
-/// MUST show patterns and watermark as of one moment, whoever counts meanwhile: what is listed equals a recount of the
+/// MUST show patterns and watermark from one snapshot, whatever is counted meanwhile: the list equals a recount of the
 /// events up to the watermark.
 pub async fn a_list_is_as_of_its_watermark(subject: &Subject) {
     let scope = subject.scope();
@@ -88,7 +88,7 @@ pub async fn a_list_is_as_of_its_watermark(subject: &Subject) {
     counting.await.expect("counting does not fail");
 }
 
-/// A step that is not committed leaves neither counts nor a moved cursor behind.
+/// A step that is not committed leaves neither counts nor a moved cursor.
 pub async fn an_abandoned_step_changes_nothing(subject: &Subject) {
     let scope = subject.scope();
     subject.add_events(&scope, &together("s", 3, "a", "b")).await;
@@ -105,7 +105,7 @@ pub async fn an_abandoned_step_changes_nothing(subject: &Subject) {
     assert_eq!(subject.patterns_of(&scope, PatternKind::CoOccurrence).await.len(), 1);
 }
 
-/// A session that grows past the limit takes its pairs back and is told of.
+/// A session that grows past the limit removes its pairs and is reported.
 pub async fn an_oversized_session_makes_no_pairs_and_is_told_of(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
@@ -129,7 +129,7 @@ pub async fn an_oversized_session_makes_no_pairs_and_is_told_of(subject: &Subjec
     assert_eq!(subject.patterns(&scope, &PatternFilter::default(), 200).await.0, expected);
 }
 
-/// The numbers of a small case, worked out by hand.
+/// The numbers of a small case, computed by hand.
 pub async fn the_numbers_are_what_they_are_called(subject: &Subject) {
     let scope = subject.scope();
     // a and b together 3 times, a alone once, b alone twice, c alone four times: 10 sessions.

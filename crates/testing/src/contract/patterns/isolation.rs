@@ -1,4 +1,4 @@
-//! Two tenants whose sessions, actors and subjects have the same names.
+//! Isolation of two tenants whose sessions, actors and subjects have the same names.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use tidegate_kernel::Position;
 use super::recount::recount;
 use super::{Subject, together};
 
-/// What one tenant sends shows in no number of another's, whatever it is called.
+/// The events of one tenant change no number of another's, even if all names are the same.
 pub async fn another_tenant_counts_for_itself(subject: &Subject) {
     let (ours, theirs) = (subject.scope(), subject.foreign());
     subject.add_and_detect(&theirs, &together("s", 9, "a", "b")).await;
@@ -29,7 +29,7 @@ pub async fn another_tenant_counts_for_itself(subject: &Subject) {
     assert_ne!(id(&one), id(&other), "an id says nothing about another tenant");
 }
 
-/// Every counter that detection reads, asked for what only another tenant has counted.
+/// No counter that detection reads returns what only another tenant has counted.
 pub async fn another_tenants_counters_are_not_read(subject: &Subject) {
     let (ours, theirs) = (subject.scope(), subject.foreign());
     subject.add_and_detect(&theirs, &together("s", 4, "a", "b")).await;
@@ -47,7 +47,7 @@ pub async fn another_tenants_counters_are_not_read(subject: &Subject) {
     }
 }
 
-/// What is known of another tenant's patterns makes no suggestion, and an offer leaves another tenant's as it is.
+/// Another tenant's patterns make no suggestion, and an offer does not change another tenant's suggestion.
 pub async fn another_tenants_suggestions_are_not_refreshed(subject: &Subject) {
     let (ours, theirs) = (subject.scope(), subject.foreign());
     subject.add_and_detect(&theirs, &together("s", 4, "a", "b")).await;

@@ -1,4 +1,4 @@
-//! The log of a real project, which the demo shows.
+//! The log of a real project, which the demo uses too.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ use crate::SeededEntropy;
 
 const LOG: &[u8] = include_bytes!("../../../../app/assets/file-events.jsonl.gz");
 
-/// What a request says that carries the log.
+/// The headers of a request with the log.
 struct Lines;
 
 impl Headers for Lines {
@@ -34,7 +34,7 @@ fn log(now: DateTime<Utc>) -> Vec<NewEvent> {
     body.items.into_iter().collect::<Result<_, _>>().expect("every line is an event")
 }
 
-/// Numbers that follow from a seed, each below its bound.
+/// Reproducible numbers from a seed, each below its bound.
 struct Dice(std::sync::Arc<SeededEntropy>);
 
 impl Dice {
@@ -51,8 +51,7 @@ impl Dice {
     }
 }
 
-/// A log that comes in batches of any size and order, each counted in steps of any size, comes to the same as a recount
-/// of all of it.
+/// A log in batches of any size and order, counted in steps of any size, gives the same as a recount of all of it.
 pub async fn a_real_log_in_any_order_equals_a_recount(subject: &Subject) {
     let scope = subject.scope();
     let seed = u64::from_be_bytes(subject.env.random());

@@ -1,4 +1,4 @@
-//! Patterns, counted once more and plainly: all events at hand, nothing incremental, no store.
+//! A simple reference implementation of pattern detection: from all events in memory, not incremental, without a store.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use tidegate_events::Event;
 use tidegate_events::pattern::{Dimension, Pattern, PatternFacts, PatternKey, Term};
 use tidegate_kernel::{EventId, WorkspaceId};
 
-/// One time that two events showed a pattern, by the first one's time.
+/// An occurrence of a pattern: the time and the id of its first event, and of its second.
 type Occurrence = (DateTime<Utc>, EventId, DateTime<Utc>, EventId);
 
-/// An event in its actor's line.
+/// An event in the sequence of its actor.
 type Standing<'a> = (DateTime<Utc>, Term, EventId, &'a Event);
 
 /// The patterns of `events`, strongest first.
@@ -137,7 +137,7 @@ fn pairs(workspace: WorkspaceId, events: &[Event]) -> Vec<Pattern> {
     for subjects in sessions.values() {
         for (one, (one_at, one_id)) in subjects {
             for (other, (other_at, other_id)) in subjects {
-                // Each pair in one direction: from the subject of fewer sessions.
+                // Each pair counts in one direction: from the subject with fewer sessions.
                 if (sessions_of[one], one) < (sessions_of[other], other) {
                     found.entry((one, other)).or_default().push((*one_at, *one_id, *other_at, *other_id));
                 }
@@ -164,7 +164,7 @@ fn pairs(workspace: WorkspaceId, events: &[Event]) -> Vec<Pattern> {
     found.into_iter().map(pattern).collect()
 }
 
-/// Both events of the last three times, newest first.
+/// Both events of the last three occurrences, newest first.
 fn evidence(times: &[Occurrence]) -> Vec<EventId> {
     times.iter().rev().take(3).flat_map(|(_, first, _, second)| [*second, *first]).collect()
 }

@@ -1,4 +1,4 @@
-//! Suggestions: offered once, kept up to date, answered once.
+//! Suggestions: offered once, kept up to date, and answered once.
 
 use tidegate_events::suggestion::{
     DismissSuggestionError, SuggestionFilter, SuggestionPlace, SuggestionStatus, confidence::wilson_lower_bound,
@@ -16,7 +16,7 @@ fn rules(suggestions: &[tidegate_events::suggestion::Suggestion]) -> Vec<(&str, 
     suggestions.iter().map(|suggestion| (suggestion.rule.as_str(), suggestion.confidence)).collect()
 }
 
-/// Three of three is enough, two of two is not; the confidence is the lower bound, and the evidence is there.
+/// Three of three occurrences are enough, two of two are not. The confidence is the lower bound, and there is evidence.
 pub async fn what_happened_often_enough_is_offered(subject: &Subject) {
     let scope = subject.scope();
     let events = together("s", 3, "a", "b");
@@ -28,7 +28,8 @@ pub async fn what_happened_often_enough_is_offered(subject: &Subject) {
     assert_eq!(offered.first().map(|suggestion| suggestion.evidence.len()), Some(6));
 }
 
-/// A suggestion follows its pattern: up when it is confirmed, down when its basis grows without it, out below the minimum, and back.
+/// A suggestion follows its pattern: up when it is confirmed, down when its basis grows without it, hidden below the
+/// minimum, and back.
 pub async fn an_open_suggestion_is_kept_up_to_date(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
@@ -49,7 +50,7 @@ pub async fn an_open_suggestion_is_kept_up_to_date(subject: &Subject) {
     assert_eq!(again.map(|suggestion| suggestion.id), id, "it is the same suggestion");
 }
 
-/// What was dismissed stays dismissed, however strong its pattern becomes.
+/// A dismissed suggestion stays dismissed, however strong its pattern becomes.
 pub async fn a_dismissed_suggestion_is_never_offered_again(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
@@ -65,7 +66,7 @@ pub async fn a_dismissed_suggestion_is_never_offered_again(subject: &Subject) {
     assert_eq!(confidences, [wilson_lower_bound(3, 3)], "it shows what it was answered on");
 }
 
-/// An answer is given once; whoever comes second changes nothing.
+/// A suggestion is answered once; a second answer changes nothing.
 pub async fn a_suggestion_is_answered_once(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
@@ -82,8 +83,8 @@ pub async fn a_suggestion_is_answered_once(subject: &Subject) {
     assert_eq!((found.status, found.workflow), (SuggestionStatus::Applied, workflow));
 }
 
-/// MUST keep others from answering a suggestion that was found until the transaction ends: of many who would answer what
-/// they find open, one does.
+/// MUST lock a suggestion that was found until the transaction ends, so that of many concurrent answers to an open
+/// suggestion one succeeds.
 pub async fn of_many_answers_at_once_one_counts(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;
@@ -98,7 +99,7 @@ pub async fn of_many_answers_at_once_one_counts(subject: &Subject) {
                 let mut tx = subject.suggestions.begin(&subject.scope()).await.expect("a transaction begins");
                 let found = tx.suggestions().find(id).await.expect("it is read").expect("it is there");
                 for _ in 0..20 {
-                    // Long enough for the others to come in between, if they could.
+                    // Takes long enough for the others to interfere, if they could.
                     tx.suggestions().event_types(&found.evidence, "a").await.expect("types are read");
                 }
                 let open = found.status == SuggestionStatus::Open;
@@ -116,7 +117,7 @@ pub async fn of_many_answers_at_once_one_counts(subject: &Subject) {
     assert_eq!(answered, 1);
 }
 
-/// Pages go from the most to the least confident and leave nothing out.
+/// Pages go from the most to the least confident suggestion and leave nothing out.
 pub async fn suggestions_are_listed_by_confidence(subject: &Subject) {
     let scope = subject.scope();
     for (n, name) in (3..9).zip(["a", "b", "c", "d", "e", "f"]) {
@@ -142,7 +143,7 @@ pub async fn suggestions_are_listed_by_confidence(subject: &Subject) {
     assert!(pairs >= 5, "{all:?}");
 }
 
-/// Another tenant's suggestion is as absent as one that does not exist.
+/// Another tenant's suggestion is answered like one that does not exist.
 pub async fn another_tenants_suggestion_does_not_exist(subject: &Subject) {
     let (ours, theirs) = (subject.scope(), subject.foreign());
     subject.add_and_detect(&theirs, &together("s", 3, "a", "b")).await;
@@ -162,7 +163,7 @@ pub async fn another_tenants_suggestion_does_not_exist(subject: &Subject) {
     assert_eq!(subject.offered(&theirs).await.len(), 1);
 }
 
-/// Applying makes a draft that listens to the right events, once, and answers the suggestion with it.
+/// Applying creates one draft that listens to the right events, and marks the suggestion with it.
 pub async fn applying_makes_one_draft_or_nothing(subject: &Subject) {
     let (ours, theirs) = (subject.scope(), subject.foreign());
     subject.add_and_detect(&ours, &together("s", 3, "a", "b")).await;
@@ -187,7 +188,7 @@ pub async fn applying_makes_one_draft_or_nothing(subject: &Subject) {
     assert_eq!(rules(&subject.offered(&ours).await), []);
 }
 
-/// Where the workflow cannot be made, the suggestion stays as it was.
+/// If the workflow cannot be created, the suggestion stays unchanged.
 pub async fn a_name_that_is_taken_leaves_the_suggestion_open(subject: &Subject) {
     let scope = subject.scope();
     subject.add_and_detect(&scope, &together("s", 3, "a", "b")).await;

@@ -1,4 +1,4 @@
-//! People, log-ins, signing keys.
+//! People, login sessions and signing keys.
 
 use chrono::TimeDelta;
 use tidegate_kernel::UserId;
@@ -9,7 +9,8 @@ use tidegate_tenancy::{
 use super::{Subject, hash};
 use crate::scope::request_id;
 
-/// MUST let exactly one of two that add the same address succeed, also at once, and leave the transaction usable.
+/// MUST let exactly one of two additions of the same address succeed, also concurrently, and leave the transaction
+/// usable.
 pub async fn an_address_belongs_to_one_person(subject: &Subject) {
     let adding: Vec<_> = (0..4)
         .map(|_| {
@@ -45,7 +46,7 @@ pub async fn people_are_found(subject: &Subject) {
     assert_eq!(tx.people().credentials(&stranger).await.expect("credentials are read"), None);
 }
 
-/// A hash that was changed meanwhile stays.
+/// A password hash is not replaced if it was changed meanwhile.
 pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: &Subject) {
     let (ada, bob) = (subject.person("ada@example.org").await, subject.person("bob@example.org").await);
     let mut tx = subject.directory().await;
@@ -59,8 +60,8 @@ pub async fn a_hash_is_replaced_only_if_it_is_still_there(subject: &Subject) {
     }
 }
 
-/// MUST answer `Current` to exactly one of many that use a token at once, and to the next one only if that one does not
-/// commit.
+/// MUST return `Current` to exactly one of many concurrent uses of a token, and to the next one only if that one does
+/// not commit.
 pub async fn a_refresh_token_is_good_once(subject: &Subject) {
     let ada = subject.person("ada@example.org").await;
     let (session, token) = (subject.session(ada.id), subject.digest("token"));
@@ -94,7 +95,7 @@ pub async fn a_refresh_token_is_good_once(subject: &Subject) {
     assert_eq!(tx.sessions().use_token(&subject.digest("never"), subject.now()).await.expect("it is looked at"), None);
 }
 
-/// MUST say how a used token's successor was made until that is used itself, and hold others out of the family meanwhile.
+/// MUST say how a used token's successor was made until the successor is used, and lock the family meanwhile.
 pub async fn a_successor_can_be_made_again_until_it_is_used(subject: &Subject) {
     let ada = subject.person("ada@example.org").await;
     let session = subject.session(ada.id);
@@ -122,7 +123,7 @@ pub async fn a_successor_can_be_made_again_until_it_is_used(subject: &Subject) {
     assert_eq!(succession(&mut tx, &second).await, Some(Succession { salt: [8; 32], at: later }));
     drop(tx);
 
-    // Whoever asks for the successor while that is being used waits, and is told that it was.
+    // A request for the successor waits while the successor is being used, and then learns that it was used.
     let mut using = subject.directory().await;
     using.sessions().use_token(&second, later).await.expect("it is used");
     let asking = {
@@ -137,7 +138,7 @@ pub async fn a_successor_can_be_made_again_until_it_is_used(subject: &Subject) {
     assert!(matches!(state, Some(TokenState::Used { succession: None, .. })), "{state:?}");
 }
 
-/// A session is live until it is revoked or over, and revoked by its own person alone.
+/// A session is live until it is revoked or expires, and only its own person can revoke it.
 pub async fn a_session_ends(subject: &Subject) {
     let (ada, eve) = (subject.person("ada@example.org").await, subject.person("eve@example.org").await);
     let (first, second) = (subject.session(ada.id), subject.session(ada.id));
@@ -159,7 +160,7 @@ pub async fn a_session_ends(subject: &Subject) {
     assert_eq!(tx.sessions().list_live(ada.id, now).await.expect("they are listed"), [second]);
 }
 
-/// The keys that the case made: other cases may have made some on the same store.
+/// The keys that this case made: other cases may have made some on the same store.
 async fn own_keys(subject: &Subject, tx: &mut Box<dyn DirectoryTx>) -> Vec<SigningKey> {
     let mut keys = tx.signing_keys().list().await.expect("keys are listed");
     keys.retain(|key| key.kid.starts_with(&subject.own("")));
@@ -176,7 +177,7 @@ pub async fn of_several_servers_one_adds_a_key(subject: &Subject) {
                 tx.signing_keys().lock().await.expect("nobody else adds");
                 let mut none = true;
                 for _ in 0..20 {
-                    // Long enough for the others to come in between, if they could.
+                    // Takes long enough for the others to interfere, if they could.
                     none &= own_keys(&subject, &mut tx).await.is_empty();
                 }
                 if none {
@@ -198,7 +199,7 @@ pub async fn of_several_servers_one_adds_a_key(subject: &Subject) {
     assert_eq!(own_keys(subject, &mut tx).await.len(), 1);
 }
 
-/// Signing keys are listed with the newest first, and forgotten by age; the account log takes any text.
+/// Signing keys are listed newest first, and pruned by age; the account log takes any text.
 pub async fn signing_keys_and_account_events_are_kept(subject: &Subject) {
     let ada = subject.person("ada@example.org").await;
     let now = subject.now();

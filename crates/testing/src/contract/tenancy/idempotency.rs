@@ -1,4 +1,5 @@
-//! Keys of requests: of an actor in a workspace, and of a person in none, with others who have the same.
+//! Idempotency keys: of an actor in a workspace, and of a person outside of workspaces, with others who use the same
+//! key.
 
 use chrono::TimeDelta;
 use tidegate_kernel::{Actor, PermissionSet, UserId, WorkspaceId};
@@ -10,7 +11,7 @@ use crate::scope::{person_scope, scope_with};
 const KEY: IdempotencyKey = IdempotencyKey([1; 32]);
 const REQUEST: Fingerprint = Fingerprint([2; 32]);
 
-/// Whose request it is, and in which workspace, if in any.
+/// The person who makes a request, and the workspace, if there is one.
 #[derive(Clone, Copy)]
 struct Caller(UserId, Option<WorkspaceId>);
 
@@ -41,7 +42,7 @@ fn answer(body: &[u8]) -> KeptAnswer {
     KeptAnswer { status: 201, headers, body: body.to_vec() }
 }
 
-/// MUST answer `Ours` to exactly one of many at once, and keep keys of other actors and tenants apart.
+/// MUST return `Ours` to exactly one of many concurrent claims, and keep the keys of other actors and tenants apart.
 pub async fn one_of_many_claims_a_key(subject: &Subject) {
     let (ada, bob) = (subject.person("ada@example.org").await.id, subject.person("bob@example.org").await.id);
     let (ours, theirs) = (subject.workspace("ours", ada).await.id, subject.workspace("theirs", ada).await.id);
@@ -67,7 +68,7 @@ pub async fn one_of_many_claims_a_key(subject: &Subject) {
     }
 }
 
-/// Nobody gives up or answers a claim but whoever made it.
+/// Only the caller who made a claim can release or answer it.
 pub async fn a_claim_is_answered_by_its_caller_alone(subject: &Subject) {
     let (ada, bob) = (subject.person("ada@example.org").await.id, subject.person("bob@example.org").await.id);
     let (ours, theirs) = (subject.workspace("ours", ada).await.id, subject.workspace("theirs", ada).await.id);
@@ -87,8 +88,8 @@ pub async fn a_claim_is_answered_by_its_caller_alone(subject: &Subject) {
     }
 }
 
-/// An answer is given again until the key is forgotten; another request with the key is told so; a claim that was
-/// released or has run out is free, and whoever held it then keeps nothing.
+/// A response is replayed until the key expires. Another request with the same key is refused. A claim that was
+/// released or has expired is free, and its former holder can no longer store a response.
 pub async fn an_answer_is_kept(subject: &Subject) {
     let ada = subject.person("ada@example.org").await.id;
     let ours = subject.workspace("ours", ada).await.id;

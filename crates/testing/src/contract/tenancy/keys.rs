@@ -6,7 +6,7 @@ use tidegate_tenancy::{ApiKey, Digest, Located};
 
 use super::Subject;
 
-/// A key is found by its digest from the commit on and until it is revoked, and by its id in its own workspace alone.
+/// A key is found by its digest from the commit until it is revoked, and by its id only in its own workspace.
 pub async fn a_key_belongs_to_its_workspace(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
@@ -42,7 +42,7 @@ pub async fn a_key_belongs_to_its_workspace(subject: &Subject) {
     assert_eq!(locate(secret.digest()).await, None);
 }
 
-/// Keys that are not revoked are listed with the newest first; those of one person are revoked together.
+/// Keys that are not revoked are listed newest first; those of one person are revoked together.
 pub async fn keys_are_listed_and_revoked_by_their_maker(subject: &Subject) {
     let (ada, bob) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let ours = subject.workspace("ours", ada).await;
@@ -69,7 +69,7 @@ pub async fn keys_are_listed_and_revoked_by_their_maker(subject: &Subject) {
     }
 }
 
-/// A key is revoked with those that it made, those that these made, and no others.
+/// A key is revoked with the keys that it created, directly and indirectly, and with no others.
 pub async fn a_key_is_revoked_with_those_that_it_made(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let ours = subject.workspace("ours", ada).await;
@@ -100,7 +100,7 @@ pub async fn a_key_is_revoked_with_those_that_it_made(subject: &Subject) {
     }
 }
 
-/// That a key was used is noted to the hour.
+/// The last use of a key is recorded to the hour.
 pub async fn the_last_use_is_noted_to_the_hour(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let ours = subject.workspace("ours", ada).await;

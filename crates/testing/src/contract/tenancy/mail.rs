@@ -1,4 +1,4 @@
-//! Mails that are kept instead of sent.
+//! Mails that are stored instead of sent.
 
 use tidegate_kernel::{JobId, PageSize};
 use tidegate_tenancy::Mail;
@@ -6,7 +6,7 @@ use tidegate_tenancy::Mail;
 use super::Subject;
 use crate::scope::system_scope;
 
-/// A mail is kept once, reads back as it was, and is listed newest first.
+/// A mail is stored once, reads back unchanged, and is listed newest first.
 pub async fn a_mail_is_kept_once(subject: &Subject) {
     let mail = |text: &str| Mail {
         to: subject.unknown("ada@example.org").email,

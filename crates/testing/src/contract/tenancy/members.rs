@@ -5,7 +5,7 @@ use tidegate_tenancy::{Membership, Role};
 
 use super::Subject;
 
-/// A person is a member once, and whatever happens to them in one workspace does not happen in another.
+/// A person is a member once, and a change in one workspace changes nothing in another.
 pub async fn members_belong_to_their_workspace(subject: &Subject) {
     let (ada, bob) = (UserId::generate(&subject.env), UserId::generate(&subject.env));
     let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
@@ -33,7 +33,8 @@ pub async fn members_belong_to_their_workspace(subject: &Subject) {
     assert_eq!(tx.members().list(None, 10).await.expect("they are listed").len(), 2);
 }
 
-/// Whoever has locked a workspace decides alone who is in it: of owners who all leave at once, the last one stays.
+/// The transaction that locks a workspace decides alone on its members: of owners who all leave at once, the last one
+/// stays.
 pub async fn whoever_locks_a_workspace_decides_alone(subject: &Subject) {
     let owners: Vec<UserId> = (0..4).map(|_| UserId::generate(&subject.env)).collect();
     let ours = subject.workspace("ours", owners[0]).await;
@@ -76,7 +77,7 @@ pub async fn a_member_cannot_be_put_elsewhere(subject: &Subject) {
     assert_eq!(tx.members().find(eve).await.expect("it is read"), None);
 }
 
-/// Members are listed in the order in which they joined, page by page.
+/// Members are listed page by page, in the order in which they joined.
 pub async fn members_are_listed_in_their_order(subject: &Subject) {
     let ada = UserId::generate(&subject.env);
     let ours = subject.workspace("ours", ada).await;

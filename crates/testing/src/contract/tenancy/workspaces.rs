@@ -1,4 +1,4 @@
-//! Workspaces, where their slugs lead, what a person sees of them, and their audit logs.
+//! Workspaces, their slugs, a person's memberships, and audit logs.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -7,7 +7,7 @@ use tidegate_tenancy::{AuditFilter, Role, WorkspaceChange, WorkspaceDeletion, Wo
 
 use super::{Subject, name};
 
-/// MUST let exactly one of many that take the same slug at once succeed, and leave the transaction usable.
+/// MUST let exactly one of many concurrent attempts to take a slug succeed, and leave the transaction usable.
 pub async fn a_slug_belongs_to_one_workspace(subject: &Subject) {
     let taking: Vec<_> = (0..4)
         .map(|n| {
@@ -33,7 +33,7 @@ pub async fn a_slug_belongs_to_one_workspace(subject: &Subject) {
     assert_eq!(taken, 1);
 }
 
-/// A change touches the workspace of the transaction alone, moves its slug, and is refused where that is taken.
+/// A change applies only to the workspace of the transaction, moves its slug, and is refused if the slug is taken.
 pub async fn a_workspace_is_changed(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
@@ -55,7 +55,7 @@ pub async fn a_workspace_is_changed(subject: &Subject) {
     assert_eq!(tx.workspace().get().await.expect("it is read"), Some(theirs));
 }
 
-/// A deleted workspace is nowhere to be found, its slug is free, and the other tenant's is as it was.
+/// A deleted workspace cannot be found, its slug is free, and the other tenant's workspace is unchanged.
 pub async fn a_workspace_is_deleted(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);
@@ -101,7 +101,7 @@ pub async fn a_person_sees_their_own(subject: &Subject) {
     assert_eq!(listed, own);
 }
 
-/// An audit log shows the entries of its workspace that a filter wants, the newest first; and takes any text.
+/// An audit log returns the entries of its workspace that match a filter, newest first, and takes any text.
 pub async fn an_audit_log_is_read(subject: &Subject) {
     let owner = UserId::generate(&subject.env);
     let (ours, theirs) = (subject.workspace("ours", owner).await, subject.workspace("theirs", owner).await);

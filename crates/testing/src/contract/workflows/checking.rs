@@ -1,4 +1,4 @@
-//! Work that keeps a processor busy is done while no connection is held: the embedded PostgreSQL has one.
+//! CPU-bound work must not hold a connection: the embedded PostgreSQL has only one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::scope::workspace_scope;
 use crate::silence::Silence;
 use crate::steps::step_types;
 
-/// Needs a connection for itself before it does what it is asked to do.
+/// Takes a connection before it does the work that it is given.
 struct Greedy {
     store: Arc<dyn UnitOfWork<dyn RunsTx>>,
     workspace: WorkspaceId,
@@ -27,7 +27,7 @@ struct Greedy {
 }
 
 impl Greedy {
-    /// How much it has done since it was asked last.
+    /// How much work it has done since the last call.
     fn take(&self) -> usize {
         self.done.swap(0, Ordering::SeqCst)
     }
@@ -43,7 +43,7 @@ impl ComputePool for Greedy {
     }
 }
 
-/// Documents are compiled and inputs checked while no transaction is open, whoever starts the run.
+/// Documents are compiled and inputs checked while no transaction is open, for every way to start a run.
 pub async fn no_connection_is_held_while_an_input_is_checked(subject: &Subject) {
     let scope = subject.scope();
     let pool = Arc::new(Greedy { store: subject.runs.clone(), workspace: subject.ours, done: AtomicUsize::new(0) });
@@ -81,8 +81,8 @@ pub async fn no_connection_is_held_while_an_input_is_checked(subject: &Subject) 
     assert_eq!(subject.runs(&scope).await.len(), 4);
 }
 
-/// An input is checked against the version that is published when the run starts, also where that was another one when
-/// the server looked last.
+/// An input is checked against the version that is published when the run starts, even if another was published when
+/// the server last looked.
 pub async fn a_run_starts_with_the_version_that_is_published(subject: &Subject) {
     let scope = subject.scope();
     let inputs = |kind: &str| format!("inputs: {{type: object, properties: {{n: {{type: {kind}}}}}}}");

@@ -8,7 +8,7 @@ use tidegate_workflows::run::{CompiledWorkflows, StartError, StartRun};
 
 use super::{Subject, document, event};
 
-/// What was kept is read as it was.
+/// A stored workflow reads back unchanged.
 pub async fn a_workflow_reads_back_with_its_document(subject: &Subject) {
     let scope = subject.scope();
     let created = subject.create(&scope, "first", "description: what for\noutputs: {a: \"\\0 in a text\"}").await;
@@ -16,7 +16,7 @@ pub async fn a_workflow_reads_back_with_its_document(subject: &Subject) {
     assert_eq!((created.workflow.revision, created.workflow.latest, created.workflow.published), (1, 1, None));
 }
 
-/// A name is taken within a workspace, whether by creating or by renaming, and free in every other.
+/// A name is unique within a workspace, for creating and for renaming, and free in every other workspace.
 pub async fn a_name_is_taken_in_one_workspace_only(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     subject.create(&scope, "first", "").await;
@@ -29,7 +29,7 @@ pub async fn a_name_is_taken_in_one_workspace_only(subject: &Subject) {
     subject.create(&foreign, "first", "").await;
 }
 
-/// Each draft is a version of its own, and earlier ones stay.
+/// Each draft is a new version, and earlier versions stay.
 pub async fn versions_are_kept_and_listed_newest_first(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -52,7 +52,7 @@ pub async fn versions_are_kept_and_listed_newest_first(subject: &Subject) {
     assert_eq!(first, Some(document("first", "")));
 }
 
-/// MUST refuse a version that is there: it never changes.
+/// MUST refuse a version that exists: versions never change.
 pub async fn a_version_never_changes(subject: &Subject) {
     let scope = subject.scope();
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -66,7 +66,7 @@ pub async fn a_version_never_changes(subject: &Subject) {
     assert_eq!(kept, Some(document("first", "")));
 }
 
-/// Nobody else can change a workflow while it is locked, so no change is lost.
+/// While a workflow is locked no other transaction can change it, so no change is lost.
 pub async fn whoever_locks_a_workflow_changes_it_alone(subject: &Subject) {
     let id = subject.create(&subject.scope(), "first", "").await.workflow.id;
     let changing: Vec<_> = (0..4)
@@ -89,7 +89,7 @@ pub async fn whoever_locks_a_workflow_changes_it_alone(subject: &Subject) {
     assert_eq!(workflow.revision, 5);
 }
 
-/// Of two drafts on one revision, one is refused.
+/// Of two drafts that expect the same revision, one is refused.
 pub async fn of_two_drafts_on_one_revision_one_is_refused(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -102,7 +102,7 @@ pub async fn of_two_drafts_on_one_revision_one_is_refused(subject: &Subject) {
     assert_eq!(service.get(&scope, id).await.expect("it is there").workflow.latest, 2);
 }
 
-/// What is published can be gone back from; versions that are not there are refused.
+/// Publishing can go back to an earlier version; unknown versions are refused.
 pub async fn publishing_and_going_back_change_what_is_published(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -118,7 +118,7 @@ pub async fn publishing_and_going_back_change_what_is_published(subject: &Subjec
     assert_eq!(service.get(&scope, id).await.expect("it is there").workflow, back);
 }
 
-/// A version is read with its document, and says whether it is the published one.
+/// A version is read with its document, and with whether it is published.
 pub async fn a_version_reads_back_with_its_document(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -134,7 +134,7 @@ pub async fn a_version_reads_back_with_its_document(subject: &Subject) {
     }
 }
 
-/// Nothing starts what is unpublished, by hand or by itself, until it is published again.
+/// Nothing starts an unpublished workflow, by hand or by a trigger, until it is published again.
 pub async fn what_is_unpublished_starts_no_more(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     subject.at("00:30:00");
@@ -162,7 +162,7 @@ pub async fn what_is_unpublished_starts_no_more(subject: &Subject) {
     assert_eq!(subject.runs(&scope).await.len(), 1);
 }
 
-/// MUST make a deleted workflow one that is not there, free its name, and keep what its runs follow and are read with.
+/// MUST make a deleted workflow unfindable, free its name, and keep what its runs need to continue and to be read.
 pub async fn a_deleted_workflow_is_gone_and_its_runs_stay(subject: &Subject) {
     let (scope, service, runs) = (subject.scope(), subject.service(), subject.run_service());
     subject.at("00:30:00");
@@ -191,7 +191,7 @@ pub async fn a_deleted_workflow_is_gone_and_its_runs_stay(subject: &Subject) {
     subject.add_events(&scope, &[event("1", "made", "a")]).await;
     subject.follow(&scope).await;
 
-    // The run goes on and is read with its steps, whoever has the name now.
+    // The run continues and can be read with its steps, whichever workflow has the name now.
     let details = subject.run_service().get(&scope, run.id).await.expect("the run is there");
     assert_eq!((details.run.id, details.steps.len()), (run.id, 1));
     let compiled = CompiledWorkflows::compiled(&subject.run_service(), &scope, id, 1).await.expect("it is read");
@@ -201,7 +201,7 @@ pub async fn a_deleted_workflow_is_gone_and_its_runs_stay(subject: &Subject) {
     assert_ne!(other, id);
 }
 
-/// Pages of the list make up the list, and hold one workspace's workflows.
+/// The pages together give the list, with only the workflows of one workspace.
 pub async fn a_list_has_the_workspaces_own_newest_first(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     let mut ids: Vec<WorkflowId> = Vec::new();
@@ -217,7 +217,7 @@ pub async fn a_list_has_the_workspaces_own_newest_first(subject: &Subject) {
     assert_eq!((listed, rest.next), (ids, None));
 }
 
-/// Every method, tried on another tenant's workflow.
+/// Every method treats another tenant's workflow as one that does not exist.
 pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
     let (scope, foreign, service) = (subject.scope(), subject.foreign(), subject.service());
     let theirs = subject.create(&foreign, "theirs", "").await;
@@ -241,7 +241,7 @@ pub async fn another_tenants_workflow_does_not_exist(subject: &Subject) {
         assert!(!tx.workflows().update(&theirs.workflow).await.expect("nothing is changed"));
         let versions = tx.workflows().versions(id, None, PageSize::default()).await.expect("nothing is found");
         assert!(versions.items.is_empty());
-        // A version of a workflow that the workspace does not have has nothing to belong to.
+        // There is no such workflow in this workspace, so a version of it is refused.
         let version = Version { number: 2, name: "x".into(), created_at: subject.env.now() };
         assert!(tx.workflows().add_version(id, &version, &document("x", "")).await.is_err());
     }

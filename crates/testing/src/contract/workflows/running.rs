@@ -1,4 +1,4 @@
-//! Runs as their workspace sees them. What happens to them is the engine's: see its store's suite.
+//! Runs as their workspace sees them. Their execution is in the suite of the engine's store.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ impl Subject {
         run.id
     }
 
-    /// Claims `key`, in a transaction of its own, now and where nobody has got it within `age`.
+    /// Claims `key` in a transaction of its own, at the present time, if it was not claimed within `age`.
     async fn claim(&self, scope: &WorkspaceScope, workflow: WorkflowId, key: &str, age: TimeDelta) -> KeyClaim {
         let (now, run) = (self.env.now(), RunId::generate(&self.env));
         let mut tx = self.begin(scope).await;
@@ -33,7 +33,7 @@ impl Subject {
     }
 }
 
-/// A run is kept as it was added: pending, without an end. A run that nobody has is `None`, and has no transitions.
+/// A run reads back as it was added: pending, without an end. An unknown run is `None`, and has no transitions.
 pub async fn a_run_reads_back_as_it_was_added(subject: &Subject) {
     let scope = subject.scope();
     let added = NewRun {
@@ -69,7 +69,7 @@ pub async fn a_run_reads_back_as_it_was_added(subject: &Subject) {
     assert_eq!(tx.runs().transitions(nobody).await.expect("an answer"), []);
 }
 
-/// MUST give a key to one of many that ask at once, and tell the others of it.
+/// MUST give a deduplication key to one of many concurrent runs, and return that run to the others.
 pub async fn a_dedupe_key_belongs_to_one_run(subject: &Subject) {
     let workflow = WorkflowId::generate(&subject.env);
     let claiming: Vec<_> = (0..4_u8)
@@ -96,7 +96,7 @@ pub async fn a_dedupe_key_belongs_to_one_run(subject: &Subject) {
     assert!(told.iter().all(|known| *known == winners[0]), "{told:?} are not told of {winners:?}");
 }
 
-/// A key that was not committed is free, and so is one of another workflow and one whose time is over.
+/// A key that was not committed is free; so is a key of another workflow, and an expired one.
 pub async fn a_dedupe_key_is_free_again(subject: &Subject) {
     let scope = subject.scope();
     let (workflow, other) = (WorkflowId::generate(&subject.env), WorkflowId::generate(&subject.env));
@@ -121,7 +121,7 @@ pub async fn a_dedupe_key_is_free_again(subject: &Subject) {
     assert!(claim(later, later).await, "its time is over");
 }
 
-/// Pages of the list make up the list, newest first, and hold what every filter admits.
+/// The pages together give the list, newest first, with what matches every filter.
 pub async fn runs_are_listed_newest_first(subject: &Subject) {
     let scope = subject.scope();
     let (one, other) = (WorkflowId::generate(&subject.env), WorkflowId::generate(&subject.env));
@@ -159,7 +159,7 @@ pub async fn runs_are_listed_newest_first(subject: &Subject) {
     }
 }
 
-/// MUST NOT change a run that is asked to end, alone or with all others.
+/// MUST NOT change a run when its cancellation is requested, alone or with all others.
 pub async fn asking_for_an_end_changes_no_run(subject: &Subject) {
     let scope = subject.scope();
     let id = subject.add_run(&scope, WorkflowId::generate(&subject.env)).await;
@@ -171,8 +171,8 @@ pub async fn asking_for_an_end_changes_no_run(subject: &Subject) {
     assert_eq!(subject.runs(&scope).await, before);
 }
 
-/// MUST refuse what is wanted of a run that is not in quarantine, or not there. What becomes of one that is in quarantine
-/// is in the suite of the engine's store.
+/// MUST refuse a request for a run that is not in quarantine, or does not exist. Requests for runs in quarantine are in
+/// the suite of the engine's store.
 pub async fn nothing_is_asked_of_a_run_outside_quarantine(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     let id = subject.add_run(&scope, WorkflowId::generate(&subject.env)).await;
@@ -186,7 +186,7 @@ pub async fn nothing_is_asked_of_a_run_outside_quarantine(subject: &Subject) {
     }
 }
 
-/// A run that is added for a published version is kept only while that version is published.
+/// A run that is added for a published version is stored only while that version is published.
 pub async fn only_runs_of_the_published_version_are_added(subject: &Subject) {
     let scope = subject.scope();
     let id = subject.create(&scope, "first", "").await.workflow.id;
@@ -203,7 +203,7 @@ pub async fn only_runs_of_the_published_version_are_added(subject: &Subject) {
     }
 }
 
-/// Every method, tried on another tenant's runs, keys and compiled workflows.
+/// Every method treats another tenant's runs, keys and compiled workflows as ones that do not exist.
 pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     let day = TimeDelta::days(1);

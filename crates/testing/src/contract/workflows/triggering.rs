@@ -1,4 +1,4 @@
-//! Times and events that start runs.
+//! Schedules and events that start runs.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use crate::scope::{system_scope, workspace_scope};
 const EVERY_HOUR: &str = "triggers: [{cron: '0 * * * *'}]";
 
 impl Subject {
-    /// A time as a trigger tells it.
+    /// A time in the format of triggers.
     fn scheduled(&self, time: &str) -> String {
         self.moment(time).to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
-    /// What is due in the two workspaces.
+    /// The due triggers of the two workspaces.
     pub(super) async fn due(&self) -> Vec<(WorkspaceId, TimeTrigger)> {
         let mut due = self.due.due(&system_scope(), self.env.now(), 1_000).await.expect("due triggers are found");
         due.retain(|(workspace, _)| self.knows(*workspace));
         due
     }
 
-    /// The workflows that a trigger could not start, as the audit log has it.
+    /// The workflows that a trigger could not start, from the audit log.
     async fn unstarted(&self, scope: &WorkspaceScope) -> Vec<String> {
         let failed = AuditFilter { actions: vec!["workflow.trigger_failed".to_owned()], ..AuditFilter::default() };
         let mut tx = self.tenancy.begin(scope).await.expect("a transaction begins");
@@ -38,7 +38,7 @@ impl Subject {
         told.into_iter().map(|entry| entry.resource).collect()
     }
 
-    /// Fires everything that is due, once each, and says how much of it was there.
+    /// Fires every due trigger once, and returns how many there were.
     pub(super) async fn fire_due(&self) -> usize {
         let due = self.due().await;
         for (workspace, trigger) in &due {
@@ -49,7 +49,7 @@ impl Subject {
     }
 }
 
-/// A tick that is due fires, once, and the next one is an hour away. What was before is behind.
+/// A due tick fires once, and the next one is an hour later. Earlier ticks are skipped.
 pub async fn a_tick_fires_when_it_is_due_and_once(subject: &Subject) {
     let scope = subject.scope();
     subject.at("00:30:00");
@@ -68,7 +68,7 @@ pub async fn a_tick_fires_when_it_is_due_and_once(subject: &Subject) {
     assert_eq!(subject.runs(&scope).await.len(), 2);
 }
 
-/// Whatever was missed is made up for by one run, for the last tick.
+/// One run, for the last tick, makes up for all missed ticks.
 pub async fn missed_ticks_are_made_up_for_by_one_run(subject: &Subject) {
     let scope = subject.scope();
     subject.at("00:30:00");
@@ -79,7 +79,7 @@ pub async fn missed_ticks_are_made_up_for_by_one_run(subject: &Subject) {
     assert_eq!((runs.len(), &runs[0].trigger["scheduled_at"]), (1, &json!(subject.scheduled("60:00:00"))));
 }
 
-/// Of servers that see the same tick, one starts the run.
+/// Of several servers that see the same tick, one starts the run.
 pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
     let scope = subject.scope();
     subject.at("00:30:00");
@@ -93,7 +93,7 @@ pub async fn of_two_servers_one_fires_a_tick(subject: &Subject) {
     assert_eq!((fired, subject.runs(&scope).await.len()), (1, 1));
 }
 
-/// MUST change nothing where a trigger is gone, of another version, or waits for another time.
+/// MUST change nothing if a trigger is gone, belongs to another version, or waits for another time.
 pub async fn a_trigger_moves_only_from_where_it_is(subject: &Subject) {
     let scope = subject.scope();
     subject.at("00:30:00");
@@ -127,7 +127,7 @@ pub async fn a_trigger_moves_only_from_where_it_is(subject: &Subject) {
     assert_eq!(subject.due().await, []);
 }
 
-/// Triggers of all workspaces are found, the longest due first and no more than asked for.
+/// Due triggers of all workspaces are found, the longest due first, up to the limit.
 pub async fn the_longest_due_comes_first(subject: &Subject) {
     subject.at("00:30:00");
     subject.published(&subject.scope(), "later", EVERY_HOUR).await;
@@ -139,7 +139,8 @@ pub async fn the_longest_due_comes_first(subject: &Subject) {
     assert_eq!(one.expect("due triggers are found").len(), 1);
 }
 
-/// A workspace with more due triggers than one look brings, none of which is ever fired, does not keep its neighbour's out.
+/// A workspace with more due triggers than one look returns, none of which is ever fired, does not starve its
+/// neighbour.
 pub async fn a_flood_of_due_triggers_leaves_room(subject: &Subject) {
     subject.at("00:30:00");
     for n in 0..4 {
@@ -158,8 +159,8 @@ pub async fn a_flood_of_due_triggers_leaves_room(subject: &Subject) {
     assert!(seen.contains(&subject.theirs), "{seen:?}");
 }
 
-/// The types that are waited for are told once each, and who waits for one of them always in the same order; nobody
-/// waits any more when all triggers were taken away.
+/// Each event type that triggers wait for is listed once, and its triggers are always in the same order. Nothing waits
+/// after all triggers were removed.
 pub async fn what_is_waited_for_is_told(subject: &Subject) {
     let scope = subject.scope();
     let mut waiting = vec![
@@ -189,7 +190,7 @@ pub async fn what_is_waited_for_is_told(subject: &Subject) {
     assert_eq!(tx.triggers().listening(&types).await.expect("nothing is read"), []);
 }
 
-/// Publishing puts the triggers of a version in place of those before; a draft has none.
+/// Publishing replaces the triggers of the previous version; a draft has none.
 pub async fn publishing_replaces_triggers(subject: &Subject) {
     let (scope, service) = (subject.scope(), subject.service());
     subject.at("00:30:00");
@@ -213,7 +214,7 @@ pub async fn publishing_replaces_triggers(subject: &Subject) {
     assert_eq!(subject.runs(&scope).await.len(), 2);
 }
 
-/// Events of the type that pass the filter start a run each, with the input made of them; an event is followed once.
+/// Each event of the type that passes the filter starts a run with an input made from it; an event is followed once.
 pub async fn events_start_runs_once(subject: &Subject) {
     let scope = subject.scope();
     subject.add_events(&scope, &[event("before", "file.modified", "src/before.rs")]).await;
@@ -241,7 +242,7 @@ pub async fn events_start_runs_once(subject: &Subject) {
     assert!(runs.iter().all(|run| run.trigger["kind"] == "event"), "{runs:?}");
 }
 
-/// An event starts one run of a workflow, by the first of its triggers that it passes, whoever follows it. Where that trigger
+/// An event starts one run of a workflow, by the first trigger that it passes, whoever follows it. If that trigger
 /// cannot make its input, no other takes its place.
 pub async fn an_event_starts_a_workflow_once(subject: &Subject) {
     let scope = subject.scope();
@@ -272,8 +273,8 @@ pub async fn an_event_starts_a_workflow_once(subject: &Subject) {
     assert_eq!(subject.unstarted(&scope).await, [ours.to_string()]);
 }
 
-/// A transaction starts no more than the limits say, also where one event starts more by itself; every event starts every
-/// workflow once, also where another server goes on in the middle of an event.
+/// A transaction starts no more runs than the limits allow, even if one event starts more by itself. Every event starts
+/// every workflow once, even if another server continues in the middle of an event.
 pub async fn a_step_keeps_its_limits(subject: &Subject) {
     const WORKFLOWS: usize = 3;
     const EVENTS: usize = 2;
@@ -317,7 +318,7 @@ pub async fn a_step_keeps_its_limits(subject: &Subject) {
     }
 }
 
-/// A chain of runs that start each other ends.
+/// A chain of runs that start each other ends at the depth limit.
 pub async fn a_chain_of_runs_ends(subject: &Subject) {
     let scope = subject.scope();
     subject.published(&scope, "loops", "triggers: [{event: {type: again}}]").await;
@@ -329,7 +330,7 @@ pub async fn a_chain_of_runs_ends(subject: &Subject) {
     assert_eq!(subject.runs(&scope).await.len(), 11, "the first event and ten that runs sent");
 }
 
-/// Another tenant's events and ticks are its own.
+/// A tenant's events and ticks start only its own workflows.
 pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     subject.at("00:30:00");
@@ -361,7 +362,7 @@ pub async fn another_tenants_triggers_are_its_own(subject: &Subject) {
     assert_eq!((subject.runs(&scope).await.len(), subject.runs(&foreign).await.len()), (1, 0));
 }
 
-/// An input that does not meet the schema starts nothing, and the owner finds why in the audit log.
+/// An input that does not satisfy the schema starts nothing, and the audit log says why.
 pub async fn what_a_trigger_cannot_start_is_told(subject: &Subject) {
     let scope = subject.scope();
     let lines = "inputs: {type: object, properties: {path: {type: string, maxLength: 3}}}\n\

@@ -1,4 +1,4 @@
-//! The runner of jobs on a real PostgreSQL, beside the engine's worker that owns the shards.
+//! The job runner on a real PostgreSQL, beside the engine's worker, which owns the shards.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod refusing;
@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// What a job is to do.
+/// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Deed {
     Succeed,
@@ -59,7 +59,7 @@ impl JobPayload for Unknown {
     const KIND: &'static str = "test.unknown";
 }
 
-/// Does them, and remembers.
+/// Executes jobs and records them.
 #[derive(Clone)]
 struct Doer {
     permits: Arc<Semaphore>,
@@ -133,7 +133,7 @@ struct House {
     store: PgStore,
 }
 
-/// A process that does jobs.
+/// A process that runs jobs.
 struct Process {
     engine: EngineHandle,
     stop: CancellationToken,
@@ -374,7 +374,7 @@ async fn a_recurring_job_comes_once_for_all_processes() {
         next.unwrap().unwrap_or(DateTime::<Utc>::MIN_UTC)
     };
     for n in 1..=2 {
-        // Both look again when a process starts, since that moves shards.
+        // Both processes look for work when a process starts, since that moves shards.
         let now = house.stage.scene.env.now();
         until(async || planned().await > now).await;
         house.stage.scene.clock.advance(TimeDelta::hours(1));

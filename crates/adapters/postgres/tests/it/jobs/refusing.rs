@@ -1,4 +1,4 @@
-//! A store that cannot write one end of many.
+//! A store that cannot write the end of one job among many.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,5 @@
-//! Every statement of a database's sessions with what it read: the server explains it (auto_explain), also those within functions.
+//! Records the plan of every statement in a database's sessions, with what it read, also inside functions
+//! (auto_explain).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,15 +10,16 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
-/// Where the driver tells what a server says beside its answers.
+/// The tracing target of the server's notices in the driver.
 const NOTICES: &str = "sqlx::postgres::notice";
 
-/// The plans since the last look.
+/// The plans since the last call of [`Explained::take`].
 #[derive(Clone, Default)]
 pub struct Explained(Arc<Mutex<Vec<Value>>>);
 
 impl Explained {
-    /// Lets every session of `database` explain its statements, planned in this `mode`, and listens for as long as the guard lives.
+    /// Makes every session of `database` explain its statements, planned in this `mode`. It listens for as long as the
+    /// guard lives.
     pub async fn listen(database: &TestDatabase, mode: &str) -> (Self, DefaultGuard) {
         let settings = [
             ("session_preload_libraries", "auto_explain"),
@@ -39,7 +41,7 @@ impl Explained {
         (explained, guard)
     }
 
-    /// Takes what was explained so far.
+    /// The plans since the last call.
     pub fn take(&self) -> Vec<Value> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -81,8 +83,8 @@ impl Visit for Notice<'_> {
     }
 }
 
-/// What is wrong with the plan of a statement: the nodes that read more than they should. Beside what its rows take, a scan may
-/// touch so many `dead` blocks.
+/// The nodes of a plan that read more than they should. A scan may touch this many `dead` blocks in addition to those
+/// of its rows.
 pub fn wasteful(explained: &Value, dead: f64) -> Vec<String> {
     let plan = &explained["Plan"];
     let mut asked = 0.0;
@@ -101,7 +103,8 @@ pub fn wasteful(explained: &Value, dead: f64) -> Vec<String> {
         let kept = rows(node);
         let removed = removed(node);
         let table = node["Relation Name"].as_str();
-        // A scan says which blocks it touched, not how many entries of an index it passed over: three blocks deep and one row each.
+        // A scan reports the blocks that it touched, not the index entries that it skipped: an index is three blocks
+        // deep, with one row each.
         let blocks =
             number("Shared Hit Blocks") + number("Shared Read Blocks") - children(node).map(blocks).sum::<f64>();
         let too_many_rows = (table.is_some() || removed > 0.0) && kept + removed > ROWS_PER_ROW * asked + ROWS;
@@ -118,18 +121,18 @@ pub fn wasteful(explained: &Value, dead: f64) -> Vec<String> {
     wrong
 }
 
-/// How many rows a plan may read for each that it returns, writes or is given as a key.
+/// The most rows that a plan may read for each row that it returns, writes or is given as a key.
 const ROWS_PER_ROW: f64 = 10.0;
-/// And how many beside: what a look at a few workspaces or at the shards reads.
+/// The rows that it may read in addition, which is what looking at a few workspaces or at the shards reads.
 const ROWS: f64 = 130.0;
-/// Blocks that any scan may touch: two or three for each of the sixteen shards.
+/// The blocks that any scan may touch: two or three for each of the sixteen shards.
 const BLOCKS: f64 = 48.0;
 
 fn rows(node: &Value) -> f64 {
     node["Actual Rows"].as_f64().unwrap_or(0.0) * node["Actual Loops"].as_f64().unwrap_or(0.0)
 }
 
-/// Those that were read and not kept.
+/// The rows of a node that were read and filtered out.
 fn removed(node: &Value) -> f64 {
     let names = ["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"];
     let each: f64 = names.iter().filter_map(|name| node[name].as_f64()).sum();

@@ -1,5 +1,5 @@
-//! What statements read, on a database that is empty, one that was filled a moment ago and one whose statistics are fresh: hardly
-//! more than they return, write, or are asked for by key. Plans that were made while the tables were empty are among them.
+//! Query plans: on an empty database, on one that was just filled and on one with fresh statistics, a statement reads
+//! hardly more rows than it returns, writes, or is given as keys. That includes plans made while the tables were empty.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod explained;
@@ -19,23 +19,23 @@ use walk::Walk;
 
 use crate::fill::Fill;
 
-/// What the full workspace has of everything.
+/// The number of rows of each kind in the full workspace.
 const ROWS: i64 = 6_000;
-/// A shard that there is not, so that nobody looks for its runs.
+/// A shard that does not exist, so that its runs are never claimed.
 const NOWHERE: ShardId = ShardId(99);
-/// Sources of what is asked when a process starts, of the catalog, and when migrations run.
+/// Source files whose statements run only at start-up or in migrations, and read the catalog.
 const AT_A_START: [&str; 3] = ["check.rs", "migrate.rs", "store.rs"];
-/// What one obligation leaves that would be in the way of another: its workers, and triggers that it did not fire.
+/// Removes what one obligation leaves and would disturb another: its workers, and triggers that it did not fire.
 const RESET: &str =
     "delete from worker; update shard set owner = null, leased_until = '-infinity' where owner is not null;
     delete from cron_trigger where next_fire < now() + interval '5 years'";
-/// Blocks of dead versions: an obligation changes the same few rows again and again, and nothing is vacuumed. Reading the rows of a
-/// full workspace touches thousands.
+/// The most blocks of dead row versions. An obligation changes the same few rows repeatedly, and nothing is vacuumed.
+/// Reading all rows of a full workspace touches thousands of blocks.
 const DEAD_BLOCKS: f64 = 200.0;
-/// No trigger is due for ten years.
+/// A count of due triggers, one an hour, with which the first trigger is due in ten years.
 const NEVER: i64 = -87_600;
 
-/// Whether statistics are gathered while the tables are empty: then they say for good that there is nothing.
+/// Whether statistics are gathered while the tables are empty. Then they say for good that the tables have no rows.
 #[derive(Clone, Copy)]
 enum Statistics {
     Missing,
@@ -47,13 +47,13 @@ macro_rules! tests {
         mod $name {
             use super::{Statistics, Watched, obligations_hold, walk_holds};
 
-            /// In one workspace that has much of everything.
+            /// Statements in one full workspace.
             #[tokio::test]
             async fn a_full_workspace() {
                 walk_holds(Watched::new($mode, Statistics::$statistics).await).await;
             }
 
-            /// Beside workspaces that have much of everything.
+            /// Obligations in new workspaces beside full ones.
             #[tokio::test]
             async fn full_neighbours() {
                 obligations_hold(Watched::new($mode, Statistics::$statistics).await).await;
@@ -100,7 +100,7 @@ async fn obligations_hold(mut watched: Watched) {
     watched.has_all(|file| !AT_A_START.contains(&file));
 }
 
-/// Statements that may read more than they return for some obligations, and why. In the full workspace they do not.
+/// Statements that may read more than they return in some obligations, and why. In the full workspace they do not.
 const KNOWN: [(&str, &str); 6] = [
     (
         "select id, position, type as event_type, source, subject, time, time_text, actor, tool, session, extension",
@@ -128,7 +128,7 @@ const KNOWN: [(&str, &str); 6] = [
     ),
 ];
 
-/// A database whose statements are watched.
+/// A database whose statements are explained.
 struct Watched {
     database: TestDatabase,
     explained: Explained,
@@ -138,7 +138,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Its sessions plan in this `mode`. Statistics are the test's to gather.
+    /// A database whose sessions plan in this `mode`. The test decides when statistics are gathered.
     async fn new(mode: &str, statistics: Statistics) -> Self {
         let database = TestDatabase::new().await;
         let still = "execute format('alter table %s set (autovacuum_enabled = off)', leaf)";
@@ -153,7 +153,7 @@ impl Watched {
         Self { database, explained, wrong: BTreeSet::new(), seen: BTreeSet::new(), _listening }
     }
 
-    /// Fills `workspace`, whose runs are of `shard` and of whose triggers so many are `due`, and gives others a little.
+    /// Fills `workspace`, whose runs are in `shard` and of whose triggers `due` are due, and others a little.
     async fn fill(&self, workspace: WorkspaceId, shard: ShardId, due: i64) {
         self.database.run(Fill { workspace, rows: ROWS, shard, due }.sql()).await;
         self.explained.take();
@@ -164,7 +164,7 @@ impl Watched {
         self.explained.take();
     }
 
-    /// Looks at what was explained since the last time, except at statements that begin as those in `known`.
+    /// Judges the plans since the last call, except those of statements that begin like one of `known`.
     fn judge(&mut self, state: &str, known: &[(&str, &str)], dead: f64) {
         for plan in self.explained.take() {
             let text = statements::spaced(plan["Query Text"].as_str().unwrap_or_default());
@@ -176,13 +176,13 @@ impl Watched {
         }
     }
 
-    /// No statement read more than it should.
+    /// Asserts that no statement read more than it should.
     fn is_thrifty(&self) {
         let wrong: Vec<&str> = self.wrong.iter().map(String::as_str).collect();
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    /// No statement of the sources that are meant was left out.
+    /// Asserts that every statement of the selected sources was explained.
     fn has_all(&self, is_meant: impl Fn(&str) -> bool) {
         let left_out = statements::written(is_meant)
             .into_iter()

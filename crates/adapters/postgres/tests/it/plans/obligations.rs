@@ -1,4 +1,4 @@
-//! Whatever the store has to do, in workspaces of its own beside those that are full.
+//! All obligations of the contract suites, in new workspaces beside full ones.
 
 use tidegate_testing::contract::{self, Stage};
 
@@ -7,7 +7,7 @@ macro_rules! each {
         everywhere { $($suite:ident { $($obligation:ident)* })* }
         served_only { $($other:tt)* }
     ) => {
-        /// Fulfils every obligation, and tells of each when it is done.
+        /// Runs every obligation, and calls `done` after each.
         pub async fn fulfil(stage: &Stage, mut done: impl AsyncFnMut(&str)) {
             $($(
                 Box::pin(stage.fulfil(contract::$suite::$obligation)).await;

@@ -1,4 +1,4 @@
-//! The statements that the sources of this crate are written with, so that one which nothing explains is found.
+//! Collects the SQL statements in the sources of this crate, to find those that no test explains.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 use walkdir::WalkDir;
 
-/// How a statement begins. One that is put together begins in a literal too.
+/// How a statement begins. The first literal of a composed statement begins so too.
 const VERBS: [&str; 5] = ["select ", "insert ", "update ", "delete ", "with "];
 
-/// A statement as far as a literal has it: the pieces between its placeholders.
+/// A statement as a literal: the pieces between its placeholders.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub struct Statement {
     pub file: String,
@@ -18,7 +18,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Whether `seen`, a statement with single spaces, has every piece of this one.
+    /// Whether `seen`, a statement with single spaces, contains every piece of this one.
     pub fn is_in(&self, seen: &str) -> bool {
         let mut rest = Some(seen);
         for piece in self.text.split(['{', '}']).step_by(2) {
@@ -28,7 +28,7 @@ impl Statement {
     }
 }
 
-/// All statements in the files whose path below `src` passes.
+/// All statements in the files below `src` whose path passes.
 pub fn written(is_meant: impl Fn(&str) -> bool) -> BTreeSet<Statement> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut statements = BTreeSet::new();
@@ -47,12 +47,12 @@ pub fn written(is_meant: impl Fn(&str) -> bool) -> BTreeSet<Statement> {
     statements
 }
 
-/// With single spaces between words.
+/// The text with single spaces between words.
 pub fn spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The texts between quotes, within macros too.
+/// All string literals, also those in macros.
 fn literals(tokens: TokenStream, found: &mut Vec<String>) {
     for token in tokens {
         match token {

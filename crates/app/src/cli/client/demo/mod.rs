@@ -1,4 +1,4 @@
-//! What the demo does on a server and shows of it, through the HTTP API alone.
+//! The steps of the demo and what it prints. It uses the HTTP API alone.
 
 mod screen;
 mod story;

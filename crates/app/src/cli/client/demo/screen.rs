@@ -1,4 +1,4 @@
-//! What the demo shows. Colour, and lines that are written over, only where somebody looks at a terminal.
+//! The output of the demo. Colours and progress lines that overwrite themselves are used only on a terminal.
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
@@ -18,7 +18,7 @@ impl Screen {
     }
 
     fn write(&self, text: &str) {
-        // Whoever closed the pipe does not want to hear more; that is no failure of the demo.
+        // A closed pipe is no failure of the demo.
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
@@ -35,7 +35,7 @@ impl Screen {
         self.paint("2", text)
     }
 
-    /// Text from outside: control characters would move the cursor.
+    /// Replaces control characters in text from outside, because they would move the cursor.
     pub(super) fn outside(&self, text: &str) -> String {
         text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
     }
@@ -61,12 +61,12 @@ impl Screen {
         self.line(&format!(" {mark} {text}"));
     }
 
-    /// Something that takes a while has begun.
+    /// Announces a step that takes a while.
     pub(crate) fn waiting(&self, text: &str) {
         self.line(&self.faint(&format!("{text} …")));
     }
 
-    /// How far something has come. On a terminal each call writes over the one before; elsewhere only the end is shown.
+    /// Shows progress. On a terminal each call overwrites the line of the one before; elsewhere only the end is shown.
     pub(super) fn progress(&self, what: &str, done: i64, of: i64) {
         let percent = done.saturating_mul(100) / of.max(1);
         if self.terminal {

@@ -1,4 +1,4 @@
-//! The story, chapter by chapter. Each fails with what went wrong; none claims what it has not seen.
+//! The chapters of the demo. Each checks what it shows, and fails with what went wrong.
 
 use std::io::Read;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::cli::Failure;
 use crate::cli::client::api::{Api, Proxies, number, text};
 use crate::system;
 
-/// The sample log: CloudEvents, one a line, packed.
+/// The sample log: CloudEvents, one a line, compressed with gzip.
 const SAMPLE: &[u8] = include_bytes!("../../../../assets/file-events.jsonl.gz");
 
-/// Events that are sent in one request.
+/// The number of events in one request.
 const BATCH: usize = 500;
 
-/// How long the server may take to answer one request.
+/// The timeout of one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long any one thing may take before the demo gives up on it.
+/// The timeout of each step of the demo.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How often something is looked at again that is not there yet.
+/// The interval of polling.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Tells the story on the server at `base`, and says who was left there.
+/// Runs the demo on the server at `base`, and returns the login that it leaves there.
 ///
 /// # Errors
-/// [`Failure`] with the first thing that did not come as told.
+/// [`Failure`] for the first thing that did not happen as expected.
 pub(crate) async fn run_story(base: &str, screen: &Screen) -> Result<Login, Failure> {
     let unusable = |error| Failure::Failed(format!("cannot make an HTTP client: {error}"));
     let api = Api::new(base, ANSWER_WITHIN, Proxies::Ignored).map_err(unusable)?;
@@ -97,7 +97,7 @@ async fn found(api: &Api, name: &str) -> Result<(String, String), Failure> {
     Ok((text(&answer.body, "/id").to_owned(), text(&answer.body, "/slug").to_owned()))
 }
 
-/// Refuses where the plan would stop the demo in the middle.
+/// Fails if the plan's quota would stop the demo in the middle.
 async fn has_room(api: &Api, workspace: &str, events: usize) -> Result<(), Failure> {
     let usage = api.get(&format!("/workspaces/{workspace}/usage")).await?;
     let needed = i64::try_from(events).unwrap_or(i64::MAX).saturating_add(10);
@@ -261,7 +261,7 @@ async fn usage(api: &Api, screen: &Screen, workspace: &str) -> Result<(), Failur
     Ok(())
 }
 
-/// The other workspace has nothing, and what is in the first does not exist there.
+/// Checks that the other workspace is empty, and that objects of the first do not exist there.
 async fn sees_nothing(api: &Api, screen: &Screen, workspace: &str, run: &str) -> Result<(), Failure> {
     for list in ["events", "patterns", "suggestions", "workflows", "runs"] {
         let answer = api.get(&format!("/workspaces/{workspace}/{list}")).await?;

@@ -1,20 +1,20 @@
-//! What is left behind for whoever wants to look around.
+//! How to go on after the demo.
 
 use super::screen::Screen;
 
-/// Who the demo was.
+/// The login that the demo has used.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     pub(super) email: String,
     pub(super) password: String,
     pub(super) workspace: String,
     pub(super) token: String,
-    /// The subject that the published workflow listens to; empty where it listens to none.
+    /// The subject that the published workflow listens to; empty if it listens to none.
     pub(super) subject: String,
 }
 
 impl Screen {
-    /// The address, the log-in and three things to try.
+    /// Prints the address, the login and three things to try.
     pub(crate) fn visit(&self, base: &str, login: &Login, ends_with_us: bool) {
         let Login { email, password, workspace, token, subject } = login;
         self.chapter("Look around");

@@ -1,4 +1,4 @@
-//! The lines of a file, unpacked where it is gzip, with their numbers.
+//! The numbered lines of a file, which may be compressed with gzip.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,7 +10,8 @@ use tidegate_events::cloud_event::MAX_EVENT_BYTES;
 /// How gzip begins (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A line may be somewhat longer than an event, so that the server says what is wrong with it; beyond, it is no line.
+/// The longest line that is sent. It is longer than the largest event, so that the server can say what is wrong with a
+/// line; a longer line is an error.
 const LONGEST: u64 = 2 * MAX_EVENT_BYTES as u64;
 
 /// Lines that are not blank, counted from 1.

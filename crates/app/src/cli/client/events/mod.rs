@@ -13,13 +13,14 @@ use crate::cli::{Failure, print};
 use lines::Lines;
 use upload::{Rejected, Summary, Target, upload};
 
-/// How many rejected lines are printed before they are only counted.
+/// The most rejected lines that are printed; the rest is only counted.
 const PRINTED: usize = 20;
 
-/// What to do.
+/// The subcommands of `tidegate events`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Events {
-    /// Send a file of CloudEvents, one JSON object a line, plain or gzip; events that the workspace has are skipped
+    /// Send a file of CloudEvents, one JSON object a line, plain or gzip; events that the workspace already has are
+    /// skipped
     Import(Import),
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Import {
     batch: u32,
 }
 
-/// Which server, as whom, and where.
+/// The server, the credentials and the workspace.
 #[derive(Debug, Args)]
 pub(crate) struct Server {
     /// Address of the server
@@ -86,7 +87,7 @@ fn sentence(summary: &Summary) -> String {
     format!("{accepted} accepted, {duplicates} there before, {} rejected", rejected.len())
 }
 
-/// A line that is written over on a terminal, and nothing elsewhere.
+/// A progress line that overwrites itself on a terminal, and nothing elsewhere.
 struct Progress<'a> {
     name: &'a str,
     started: Instant,
@@ -103,7 +104,7 @@ impl<'a> Progress<'a> {
         if out.is_terminal() {
             let sent = summary.accepted + summary.duplicates + summary.rejected.len() as u64;
             let rate = sent.checked_div(self.started.elapsed().as_secs().max(1)).unwrap_or(sent);
-            // Progress that cannot be shown is no reason to stop.
+            // The import goes on if its progress cannot be shown.
             let _ = write!(out, "\r\x1b[K{}: {sent} events, {rate}/s", self.name);
             let _ = out.flush();
             self.shown = true;

@@ -1,4 +1,4 @@
-//! Sends lines to a server, batch by batch, and waits where it asks for that.
+//! Uploads lines to a server in batches, with retries and the pauses that the server asks for.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use serde::Deserialize;
 use super::lines::Lines;
 use crate::cli::client::api::{Api, LINES, Proxies, position};
 
-/// How long the server may take to answer one request.
+/// The timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How often one batch is sent before the import gives up; with the pauses between, some two minutes.
+/// The most attempts for one batch. With the pauses between them they take about two minutes.
 const ATTEMPTS: u32 = 9;
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A request takes further events up to so many bytes.
+/// A batch takes further events until it has this many bytes.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// The events of one workspace on one server.
@@ -28,29 +28,29 @@ pub(super) struct Target {
     url: Url,
 }
 
-/// How far an import has come.
+/// The progress of an import.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Summary {
     /// Events that were added.
     pub(super) accepted: u64,
-    /// Events that the workspace had.
+    /// Events that the workspace already had.
     pub(super) duplicates: u64,
-    /// Lines that were not taken.
+    /// Lines that were rejected.
     pub(super) rejected: Vec<Rejected>,
     /// The workspace's head after the last request.
     pub(super) position: i64,
 }
 
-/// A line that was not taken.
+/// A rejected line.
 #[derive(Debug, Clone)]
 pub(super) struct Rejected {
     /// Its number in the file.
     pub(super) line: usize,
-    /// What to change.
+    /// What is wrong with it.
     pub(super) detail: String,
 }
 
-/// Why an import stopped.
+/// The upload stopped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
     #[error("{0:?} is not an address such as http://127.0.0.1:8080")]
@@ -66,7 +66,7 @@ pub(super) enum UploadError {
 }
 
 impl UploadError {
-    /// Whether the server will not, rather than could not.
+    /// Whether the server has refused the upload; otherwise it has failed.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
@@ -117,7 +117,7 @@ impl Target {
             let wait = match &result {
                 Ok(answer) if matches!(answer.status().as_u16(), 429 | 502..=504) => asked_pause(answer),
                 Ok(_) => None,
-                // Sending the same again is safe, whatever became of it: events are known by source and id.
+                // Sending the batch again is safe: events are deduplicated by source and id.
                 Err(_) => Some(pause),
             };
             let Some(wait) = wait.filter(|_| attempt < ATTEMPTS) else {
@@ -140,21 +140,21 @@ impl Target {
     }
 }
 
-/// The pause that the server asks for; none where it names none.
+/// The pause in `Retry-After`; zero if there is no such header.
 fn asked_pause(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Some(Duration::from_secs(seconds.unwrap_or(0)))
 }
 
-/// The innermost cause, which is the one that tells what to do.
+/// The innermost cause, which usually says what to do.
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
 }
 
-/// Sends every line, `batch` at a time. `progress` is called after each request.
+/// Uploads every line, `batch` at a time, and calls `progress` after each request.
 ///
 /// # Errors
-/// Why it stopped, and how far it had come.
+/// The reason why it stopped, with the progress so far.
 pub(super) async fn upload(
     target: &Target,
     mut lines: Lines,
@@ -178,7 +178,7 @@ pub(super) async fn upload(
     }
 }
 
-/// The next batch: the numbers of its lines, and its body. A line that no longer fits is held for the next.
+/// Builds the next batch: its line numbers and its body. A line that no longer fits is kept for the next batch.
 fn gather(
     lines: &mut Lines,
     held: &mut Option<(usize, Vec<u8>)>,
@@ -210,7 +210,7 @@ async fn deliver(target: &Target, numbers: &[usize], body: &[u8], summary: &mut 
     }
     let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_default();
     if problem.code == "malformed-body" {
-        // Not one line of the batch is an event.
+        // No line of the batch is an event.
         let detail = without_line(&problem.detail).to_owned();
         summary.rejected.extend(numbers.iter().map(|line| Rejected { line: *line, detail: detail.clone() }));
         return Ok(());
@@ -240,7 +240,7 @@ fn apply(verdicts: Verdicts, numbers: &[usize], status: StatusCode, summary: &mu
     Ok(())
 }
 
-/// The server counts the lines of the request; the file's own number is the one to print.
+/// Removes the line number from a message: the server counts within the request, but the number in the file is printed.
 fn without_line(detail: &str) -> &str {
     let rest = detail.strip_prefix("line ").or_else(|| detail.strip_prefix("Line "));
     rest.and_then(|rest| rest.split_once(": ")).map_or(detail, |(_, detail)| detail)

@@ -1,4 +1,4 @@
-//! The documents that paths name: files as they are, and what folders hold.
+//! Finds and reads workflow documents: single files, and the files in folders.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -11,19 +11,19 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::cli::Failure;
 
-/// What a document in a folder is recognised by.
+/// The file name endings of documents in a folder.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Standard input.
+/// The path that stands for standard input.
 const INPUT: &str = "-";
 
-/// Every file among `paths`, and every document in the folders among them and below, by name; none twice. What begins with a
-/// dot is passed over in folders.
+/// Every file among `paths`, and every document in the folders among them, recursively and sorted by name, without
+/// duplicates. Entries of folders that begin with a dot are skipped.
 pub(super) fn found(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files: Vec<PathBuf> = Vec::new();
     for path in paths {
         if !path.is_dir() {
-            // Read at once, so that a name that does not exist is told before anything is checked.
+            // Checked now, so that a missing file is reported before any document is checked.
             if path != Path::new(INPUT) {
                 std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
             }
@@ -47,7 +47,7 @@ pub(super) fn found(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Reads and compiles a document; problems with the document are the inner error.
+/// Reads and compiles a document. The inner error lists the problems of the document.
 pub(super) fn compiled(file: &Path, steps: &StepRegistry) -> Result<Result<Definition, Vec<Problem>>, Failure> {
     let source = read(file).map_err(|error| unreadable(file, &error))?;
     let format = if has_ending(file, "json") { Format::Json } else { Format::Yaml };
@@ -67,7 +67,7 @@ fn has_ending(file: &Path, ending: &str) -> bool {
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
-    // One byte more than a document may have is enough to say that it has too many.
+    // One byte over the size limit is enough to find that a document is too large.
     let limit = MAX_BYTES as u64 + 1;
     let mut source = Vec::new();
     if file == Path::new(INPUT) {

@@ -1,4 +1,4 @@
-//! `tidegate workflow`: what can be done with documents on one's own machine.
+//! `tidegate workflow`: commands for workflow documents on this machine.
 
 mod files;
 
@@ -11,30 +11,30 @@ use tidegate_workflows::trigger::{Schedule, Trigger};
 
 use crate::cli::{Failure, print};
 
-/// What to do.
+/// The subcommands of `tidegate workflow`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Workflow {
-    /// Check documents: prints `file:line:column: message` for each problem, and nothing where there is none
+    /// Check documents: prints `file:line:column: message` for each problem, and nothing if there is none
     Validate {
         /// Documents, YAML or (by the ending `.json`) JSON, and folders of `*.yaml`, `*.yml` and `*.json`; `-` reads YAML from
         /// standard input
         #[arg(required = true, value_name = "FILE|FOLDER")]
         paths: Vec<PathBuf>,
     },
-    /// Print when the schedules of a document fire next: the local time, the same in UTC, and which trigger where it has several
+    /// Print when the schedules of a document fire next: local time, UTC, and the trigger if there are several
     Schedule {
         /// The document, YAML or (by its ending `.json`) JSON; `-` reads YAML from standard input
         file: PathBuf,
-        /// Begin at this time, such as 2026-03-29T00:00:00Z, and not now
+        /// Begin at this time instead of now, such as 2026-03-29T00:00:00Z
         #[arg(long, value_name = "TIME", value_parser = time)]
         from: Option<DateTime<Utc>>,
-        /// How many times of each schedule
+        /// Number of times for each schedule
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         count: u32,
     },
     /// Print the JSON Schema of documents, for editors
     Schema,
-    /// Print the types of steps as a table in Markdown
+    /// Print the step types as a Markdown table
     Steps,
 }
 
@@ -98,7 +98,7 @@ fn schedule(file: &Path, from: DateTime<Utc>, count: u32) -> Result<(), Failure>
     if schedules.is_empty() {
         eprintln!("tidegate: {} has no schedule", file.display());
     }
-    // A tick at the very time is among those that come.
+    // `from` itself is included.
     let before = from - TimeDelta::nanoseconds(1);
     for (ordinal, schedule) in &schedules {
         let next = |tick: &DateTime<Utc>| schedule.next_after(*tick);

@@ -30,28 +30,28 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config.service(start).service(list).service(show).service(cancel);
 }
 
-/// What to start.
+/// A run to start.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRunBody {
-    /// The input; it has to meet the workflow's `inputs`. An empty object where nothing is said.
+    /// The input, which must satisfy the workflow's `inputs`; default: an empty object.
     #[serde(default)]
     #[schema(value_type = Value)]
     input: Option<Value>,
-    /// A second start of the workflow with the same key within 32 days is the same run. 1 to 256 bytes.
+    /// The deduplication key, 1 to 256 bytes. A second start with the same key within 32 days returns the same run.
     #[schema(min_length = 1, max_length = 256)]
     dedupe_key: Option<String>,
 }
 
-/// Whether to wait.
+/// Query parameters of starting a run.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct StartQuery {
-    /// Answer when the run has ended or this time is over, such as `10s`; at most `60s`.
+    /// Wait for the end of the run, at most this long, such as `10s`; at most `60s`.
     wait: Option<String>,
 }
 
-/// Which runs are wanted. A parameter that is repeated means any of its values.
+/// Filters of runs. A repeated parameter matches any of its values.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct RunQuery {
@@ -59,7 +59,7 @@ pub struct RunQuery {
     #[serde(default)]
     #[param(value_type = Vec<schema::WorkflowId>)]
     workflow: Vec<String>,
-    /// Only runs in these.
+    /// Only runs with these statuses.
     #[serde(default)]
     #[param(value_type = Vec<schema::RunStatus>)]
     status: Vec<String>,
@@ -67,13 +67,13 @@ pub struct RunQuery {
     from: Option<DateTime<Utc>>,
     /// Only runs that were created before this time.
     to: Option<DateTime<Utc>>,
-    /// How many items, 1 to 200; 50 where nothing is said.
+    /// How many items, 1 to 200; default: 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// Starts a run of a workflow's published version.
+/// Start a run of a workflow's published version.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     request_body(content = StartRunBody, example = json!({ "input": { "name": "Ada" } })),
     params(StartQuery),
@@ -100,7 +100,7 @@ pub async fn start(
     Ok(response.insert_header(("location", location)).json(RunView::from(run)))
 }
 
-/// The workspace's runs, newest first.
+/// List the runs of a workspace, newest first.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     params(RunQuery),
     responses((status = 200, description = "Runs", body = List<RunView>)))]
@@ -129,7 +129,7 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(services.cursors.list(page.map(RunView::from), &binding)))
 }
 
-/// A run with its steps.
+/// Get a run with its steps.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     responses((status = 200, description = "The run", body = RunDetailsView)))]
 #[get("/workspaces/{ws}/runs/{run}")]
@@ -142,7 +142,7 @@ pub async fn show(
     Ok(HttpResponse::Ok().json(RunDetailsView::from(details)))
 }
 
-/// Asks for the end of a run. It ends as soon as its worker hears of it; what is being done outside is abandoned.
+/// Request the cancellation of a run. It ends as soon as its worker hears of it; calls under way are abandoned.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     responses((status = 202, description = "The run, as it was when it was asked to end", body = RunView)))]
 #[post("/workspaces/{ws}/runs/{run}/cancel")]

@@ -1,4 +1,4 @@
-//! What is answered where a run cannot be started, read or cancelled.
+//! Problems of runs that cannot be started, read or cancelled.
 
 use tidegate_workflows::run::{CancelError, ReadError, StartError};
 

@@ -1,4 +1,4 @@
-//! Runs and their steps as they are shown.
+//! Runs and their steps as API responses.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -12,12 +12,12 @@ use crate::http::support::schema;
 /// Why a run did not complete.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunErrorView {
-    /// The reason as a word.
+    /// The reason as a code.
     #[schema(value_type = schema::Code)]
     code: String,
     /// The reason as a sentence.
     message: String,
-    /// The step that failed, where it was one.
+    /// The failed step, if the run failed in one.
     step: Option<String>,
 }
 
@@ -26,16 +26,16 @@ pub struct RunErrorView {
 #[schema(as = RunTrigger)]
 #[expect(dead_code, reason = "it describes what is kept as JSON")]
 pub struct RunTriggerView {
-    /// What it was.
+    /// The kind of trigger.
     #[schema(value_type = schema::TriggerKind)]
     kind: String,
-    /// The tick that it was started for.
+    /// The scheduled time that it was started for.
     #[schema(nullable = false)]
     scheduled_at: Option<DateTime<Utc>>,
     /// The event that started it.
     #[schema(value_type = schema::EventId, required = false)]
     event_id: Option<String>,
-    /// The place of the trigger in the document, from 0.
+    /// The index of the trigger in the document, from 0.
     #[schema(nullable = false)]
     trigger: Option<u16>,
 }
@@ -52,7 +52,7 @@ pub struct RunView {
     /// The version that it is pinned to.
     #[schema(minimum = 1)]
     version: i32,
-    /// Where it is.
+    /// The status.
     #[schema(value_type = schema::RunStatus)]
     status: &'static str,
     /// What started it: `{kind, …}`.
@@ -61,10 +61,10 @@ pub struct RunView {
     /// Its input.
     #[schema(value_type = Value)]
     input: Value,
-    /// What it answers; null until it completed.
+    /// Its outputs; null until it has completed.
     #[schema(value_type = Option<Object>)]
     outputs: Value,
-    /// Why it did not complete; null where it did.
+    /// Why it did not complete; null if it did.
     error: Option<RunErrorView>,
     /// When it was created.
     created_at: DateTime<Utc>,
@@ -72,14 +72,14 @@ pub struct RunView {
     started_at: Option<DateTime<Utc>>,
     /// When it ended.
     finished_at: Option<DateTime<Utc>>,
-    /// The key under which it was started.
+    /// The deduplication key that it was started with.
     dedupe_key: Option<String>,
 }
 
 /// Why an attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepErrorView {
-    /// The reason as a word.
+    /// The reason as a code.
     #[schema(value_type = schema::Code)]
     code: String,
     /// The reason as a sentence.
@@ -89,10 +89,10 @@ pub struct StepErrorView {
 /// One attempt of a step.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AttemptBody {
-    /// 1 for the first.
+    /// Its number, from 1.
     #[schema(minimum = 1)]
     number: u32,
-    /// How it is or how it ended.
+    /// The status.
     #[schema(value_type = schema::StepStatus)]
     status: &'static str,
     /// When it began.
@@ -109,18 +109,18 @@ pub struct StepBody {
     /// Its id in the document.
     #[schema(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
     id: String,
-    /// What it does.
+    /// The step type.
     #[schema(value_type = schema::StepKind)]
     uses: String,
-    /// Where it is.
+    /// The status.
     #[schema(value_type = schema::StepStatus)]
     status: &'static str,
     /// Its attempts, in order.
     attempts: Vec<AttemptBody>,
-    /// What it was given; null before it began.
+    /// Its input; null before it has begun.
     #[schema(value_type = Option<Object>)]
     input: Option<Value>,
-    /// What it made; null until it completed.
+    /// Its output; null until it has completed.
     #[schema(value_type = Option<Object>)]
     output: Option<Value>,
     /// Why its last attempt failed.
@@ -132,7 +132,7 @@ pub struct StepBody {
 pub struct RunDetailsView {
     #[serde(flatten)]
     run: RunView,
-    /// Its steps; each comes after those that it needs.
+    /// Its steps. Each comes after the steps that it needs.
     steps: Vec<StepBody>,
 }
 

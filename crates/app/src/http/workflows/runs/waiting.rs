@@ -14,7 +14,7 @@ use crate::http::support::query::invalid;
 /// The longest `?wait=`.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How often a run that another process may drive is looked at while somebody waits for it.
+/// The polling interval for a run that another process may drive.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
@@ -22,21 +22,21 @@ pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
     wait.ok_or_else(|| invalid("wait", "`wait` is a duration of at most 60s, such as `10s`."))
 }
 
-/// The run when it has ended, or as it is when the time is over.
+/// The run when it has ended, or its state when the wait is over.
 ///
-/// It was started, so the answer says so whatever happens meanwhile: where the run can no longer be read, it is the run as
-/// it was seen last.
+/// The run was started, so the response says so in any case: if the run can no longer be read, it is the run as it was
+/// last read.
 pub(super) async fn ended_within(services: &Services, scope: &WorkspaceScope, run: Run, wait: Duration) -> Run {
     let deadline = Instant::now() + wait;
     let id = run.id;
     let mut latest = run;
     loop {
-        // First the ear, then the look, so that an end in between is not missed.
+        // Subscribes before reading, so that an end in between is not missed.
         let ended = services.workflows.run_endings.ended(id);
         match services.workflows.runs.peek(scope, id).await {
             Ok(run) => latest = run,
             Err(error) => {
-                // Whoever may start runs but not read them is told how it was started.
+                // A caller who may start runs but not read them gets the run as it was started.
                 if let ReadError::Store(error) = error {
                     tracing::warn!(%error, run_id = %id, "a run that somebody waits for could not be read");
                 }
@@ -49,7 +49,7 @@ pub(super) async fn ended_within(services: &Services, scope: &WorkspaceScope, ru
             services.workflows.run_endings.forget(id);
             return latest;
         }
-        // Whichever comes first is followed by another look.
+        // Whether the run has ended or the time is over, the run is read again.
         let _ = tokio::time::timeout_at(deadline.min(now + LOOK_AGAIN), ended).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Detection, what it has found, and keys of requests.
+//! Statements of detection, of patterns and suggestions, and of idempotency keys.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tidegate_use_cases::{Fingerprint, IdempotencyKey, IdempotencyTx, KeptAnswer,
 use super::{Walk, event_id};
 
 impl Walk {
-    /// New events are counted, and what is known is listed and answered.
+    /// Counts new events, and lists and answers patterns and suggestions.
     pub(super) async fn detection(&self) {
         let (store, scope) = (self.stage.store.clone(), self.scope());
         let catalogue = Arc::new(Catalogue::built_in().unwrap());
@@ -35,7 +35,7 @@ impl Walk {
         }
     }
 
-    /// One key is claimed, answered and read again, and one is given up.
+    /// Claims, answers and reads one key again, and releases another.
     pub(super) async fn keys(&self) {
         let now = self.stage.scene.env.now();
         let caller = Actor::Person(UserId::from_uuid(event_id(1, 1, 2)));

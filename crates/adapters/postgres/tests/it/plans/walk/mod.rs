@@ -1,4 +1,4 @@
-//! Every statement of the engine, of ingest, of what reads behind it and of the lists, in one workspace.
+//! Executes every statement of the engine, of ingest, of event consumers and of the lists, in one workspace.
 
 mod detection;
 
@@ -29,7 +29,7 @@ use super::ROWS;
 const WORKER: WorkerId = WorkerId(Uuid::from_u128(1));
 const READER: ConsumerName = ConsumerName("reader");
 
-/// Every statement of the engine, of ingest, of what reads behind it and of the lists.
+/// Executes every statement of the engine, of ingest, of event consumers and of the lists.
 pub struct Walk {
     stage: Stage,
     tenures: Vec<Tenure>,
@@ -37,14 +37,14 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Taking shards over reads what their last owner left, so it is done before there is anything.
+    /// Begins before there are rows, because taking shards over reads what their last owner has left.
     pub async fn begin(stage: Stage) -> Self {
         let mut walk = Self { stage, tenures: Vec::new(), round: 0 };
         walk.hold().await;
         walk
     }
 
-    /// The workspace that it is about.
+    /// The workspace that it uses.
     pub fn workspace(&self) -> WorkspaceId {
         self.stage.scene.ours
     }
@@ -53,7 +53,7 @@ impl Walk {
         workspace_scope(self.stage.scene.ours)
     }
 
-    /// The shard of the runs that the database is filled with: another than that of the runs which the walk starts.
+    /// The shard of the runs that fill the database, which is not that of the runs it starts.
     pub fn filled(&self) -> ShardId {
         let slot = i16::try_from(self.stage.scene.ours.as_uuid().as_u128() % 16).unwrap();
         ShardId((slot + 1) % 16)
@@ -64,7 +64,7 @@ impl Walk {
         self.tenures = held.unwrap().tenures;
     }
 
-    /// One round.
+    /// Executes all statements once.
     pub async fn all(&mut self) {
         self.round += 1;
         self.hold().await;
@@ -77,7 +77,7 @@ impl Walk {
         self.lists().await;
     }
 
-    /// Runs are started, found, listed by every combination of filters, and cancelled.
+    /// Starts runs, finds them, lists them by every combination of filters, and cancels them.
     async fn runs(&self) {
         let mut tx: Box<dyn RunsTx> = UnitOfWork::<dyn RunsTx>::begin(&*self.stage.store, &self.scope()).await.unwrap();
         let env = &self.stage.scene.env;
@@ -111,7 +111,7 @@ impl Walk {
         tx.commit().await.unwrap();
     }
 
-    /// A worker looks, claims by share and by name, commits what goes on, what waits and what ends.
+    /// Looks for work, claims by share and by name, and commits runs that continue, wait and end.
     async fn engine(&self) {
         let (engine, scope) = (&self.stage.engine, system_scope());
         let shards: Vec<_> = self.tenures.iter().map(|tenure| tenure.shard).collect();
@@ -131,7 +131,7 @@ impl Walk {
         let block = RunCommit { after: After::Block(gate.clone()), summary: None, ..commit(blocked, 0, Vec::new()) };
         let begin = others.iter().map(|run| {
             let timer = Timer { due: now, key: run.key, shard: run.tenure.shard, step: StepIndex(0), attempt: 1 };
-            // Whoever was let through when another run left has passed already.
+            // A run that was promoted when another left the gate has already passed.
             let passed = if run.holds.contains(&gate) { Vec::new() } else { vec![gate.clone()] };
             let requests = vec![Uuid::nil()];
             let started = next(run);
@@ -150,7 +150,7 @@ impl Walk {
         assert_eq!(won.len(), others.len());
     }
 
-    /// Runs that are pending, most of them ready as well.
+    /// Pending runs, most of them ready too.
     async fn pending(&self) -> Vec<RunId> {
         let mut tx: Box<dyn RunsTx> = UnitOfWork::<dyn RunsTx>::begin(&*self.stage.store, &self.scope()).await.unwrap();
         let filter = RunFilter { statuses: vec![RunStatus::Pending], ..RunFilter::default() };
@@ -177,7 +177,7 @@ impl Walk {
         }
     }
 
-    /// Readers behind the insert, and what keeps time.
+    /// Consumers of the event feed, and the scheduler.
     async fn follow(&self) {
         let store = &*self.stage.store;
         store.behind(&system_scope(), READER, 20).await.unwrap();
@@ -253,7 +253,7 @@ impl Walk {
     }
 }
 
-/// As the function `event_id` of the database makes them.
+/// An id like those of the database function `event_id`.
 fn event_id(ms: i64, place: u128, salt: u128) -> Uuid {
     let ms = u128::try_from(ms).unwrap();
     Uuid::from_u128(
@@ -261,7 +261,7 @@ fn event_id(ms: i64, place: u128, salt: u128) -> Uuid {
     )
 }
 
-/// The first number that the run's journal does not have.
+/// The first sequence number that the run's journal does not have.
 fn next(run: &ClaimedRun) -> u32 {
     u32::try_from(run.journal.len()).unwrap()
 }
