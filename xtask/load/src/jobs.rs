@@ -77,7 +77,7 @@ impl Entropy for System {
     }
 }
 
-struct House {
+struct Fixture {
     store: PgStore,
     bus: Arc<InProcessSignalBus>,
     env: Environment,
@@ -90,7 +90,7 @@ struct Working {
     runner: JoinHandle<()>,
 }
 
-impl House {
+impl Fixture {
     #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it is its own access layer")]
     async fn open(login: &str) -> Result<Self, Failure> {
         let env = Environment::new(Arc::new(System), Arc::new(System));
@@ -146,16 +146,16 @@ impl House {
 
 /// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting, login: &str, jobs: usize) -> Result<Report, Failure> {
-    let house = House::open(login).await?;
+    let fixture = Fixture::open(login).await?;
     let mut admin = prepare::admin(setting).await?;
     let (mut rates, mut bare, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {
         for batch in 0..jobs / ENQUEUED {
-            house.enqueue(batch as u128 % WORKSPACES, ENQUEUED).await?;
+            fixture.enqueue(batch as u128 % WORKSPACES, ENQUEUED).await?;
         }
         let (begun, mut heard) = mpsc::unbounded_channel();
         let counting = Counting { done: Arc::default(), begun };
-        let working = house.work(counting.clone())?;
+        let working = fixture.work(counting.clone())?;
         let first = heard.recv().await.ok_or_else(|| Failure::new("no job began"))?;
         let last = drained(&mut admin).await?;
         if counting.done.load(Ordering::Relaxed) != jobs / ENQUEUED * ENQUEUED {
@@ -165,7 +165,7 @@ pub(crate) async fn run(setting: &Setting, login: &str, jobs: usize) -> Result<R
         while heard.try_recv().is_ok() {}
         let mut latencies = Latencies::default();
         for n in 0..SINGLE {
-            house.enqueue(n as u128 % WORKSPACES, 1).await?;
+            fixture.enqueue(n as u128 % WORKSPACES, 1).await?;
             let committed = Instant::now();
             let begun = heard.recv().await.ok_or_else(|| Failure::new("no job began"))?;
             latencies.add(begun.saturating_duration_since(committed));

@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Statements in a transaction of an idle server: the beginning with its role, a query, and the commit.
 const QUERIES: f64 = 3.0;
 /// The timeout of a round.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 const WORKFLOW: &str = "
 name: bench
@@ -91,7 +91,7 @@ async fn many(
     futures::future::try_join_all(each).await?;
     let expected = before + i64::try_from(runs / CONNECTIONS * CONNECTIONS)?;
     while completed(admin).await? < expected {
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIMEOUT {
             return Err(Failure::new("not every run has completed"));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

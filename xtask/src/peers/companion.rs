@@ -13,7 +13,7 @@ use super::source;
 use crate::failure::{Context, Failure};
 
 /// How long to wait for expected lines.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A listening program. It ends when this process ends, because its input is closed then.
 pub(super) struct Companion {
@@ -53,7 +53,7 @@ impl Companion {
             if is_so(&got) {
                 return Ok(());
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > TIMEOUT {
                 let got: Vec<String> = got.iter().map(Value::to_string).collect();
                 return Err(Failure::failed(format!("{what}: not among\n{}", got.join("\n"))));
             }

@@ -25,7 +25,7 @@ pub(crate) const DATABASE_URL: &str = "TIDEGATE_TEST_DATABASE_URL";
 pub(crate) const REDIS_URL: &str = "TIDEGATE_TEST_REDIS_URL";
 
 /// The start timeout of a service.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a service is started, if another program takes the port between finding it free and the start.
 const ATTEMPTS: u32 = 3;
 
@@ -139,7 +139,7 @@ fn wait_until_ready(started: &mut Started) -> Result<(), Failure> {
             return Ok(());
         }
         let ended = started.child.try_wait().context("waiting for a service")?;
-        if ended.is_some() || began.elapsed() > PATIENCE {
+        if ended.is_some() || began.elapsed() > TIMEOUT {
             let log = fs::read_to_string(&started.log).unwrap_or_default();
             return Err(Failure::failed(format!("a service did not start; {} says:\n{log}", started.log.display())));
         }

@@ -99,7 +99,7 @@ impl Rules {
         let (name, for_tests) = (dependency.name.as_str(), dependency.is_for_tests());
         let ours = name == "tidegate" || name.starts_with("tidegate-");
         if name == "tidegate" {
-            return Some("the program is at the top of the house");
+            return Some("the program depends on everything else");
         }
         if name == "tidegate-testing" {
             return (!for_tests).then_some("it is for tests");

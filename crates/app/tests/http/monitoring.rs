@@ -8,13 +8,13 @@ use tidegate::measures::catalogue::{CATALOGUE, MetricKind};
 use crate::support::{Person, TestApp};
 
 /// A server with an operator, and another that does the work.
-struct House {
+struct Fixture {
     app: TestApp,
     operated: TestApp,
     operator: Person,
 }
 
-impl House {
+impl Fixture {
     async fn new(flags: &[&str]) -> Self {
         let app = TestApp::spawn_with(flags).await;
         let operator = app.person("Operator").await;
@@ -128,8 +128,8 @@ async fn refusals_of_limits_are_counted() {
 
 #[tokio::test]
 async fn operators_read_measurements_pools_and_caches_as_json() {
-    let house = House::new(&[]).await;
-    let metrics = house.ask("metrics").await;
+    let fixture = Fixture::new(&[]).await;
+    let metrics = fixture.ask("metrics").await;
     let metrics = metrics["metrics"].as_array().expect("metrics").clone();
     let of = |name: &str| metrics.iter().find(|metric| metric["name"] == name).expect("the metric is there");
     let requests = of("http_request_duration_seconds");
@@ -140,21 +140,21 @@ async fn operators_read_measurements_pools_and_caches_as_json() {
         registered.filter(|sample| sample["labels"]["route"] == "/api/v1/auth/register").map(|s| &s["count"]);
     assert_eq!(registered.collect::<Vec<_>>(), [&json!(1)]);
 
-    let pools = house.ask("database/pool").await;
+    let pools = fixture.ask("database/pool").await;
     let pool = &pools["pools"][0];
     assert_eq!((&pool["name"], &pool["max"]), (&"api".into(), &4.into()));
     assert!(pool["waits"].as_u64() > Some(0) && pool["open"].as_u64() > Some(0), "{pool}");
     assert!(pool["idle"].as_u64() <= pool["open"].as_u64(), "{pool}");
 
-    let caches = house.ask("cache/stats").await;
+    let caches = fixture.ask("cache/stats").await;
     let caches = caches["caches"].as_array().expect("caches").clone();
     let names: Vec<_> = caches.iter().map(|cache| cache["name"].as_str().expect("a name")).collect();
     let expected = ["sessions", "api_keys", "memberships", "slugs", "compiled_workflows", "published_versions"];
     assert_eq!(names, expected);
     let hits = |answer: &Value| answer["caches"][0]["hits"].as_u64().expect("a number");
     let hit = async {
-        let before = hits(&house.ask("cache/stats").await);
-        while hits(&house.ask("cache/stats").await) == before {
+        let before = hits(&fixture.ask("cache/stats").await);
+        while hits(&fixture.ask("cache/stats").await) == before {
             tokio::task::yield_now().await;
         }
     };
@@ -163,14 +163,14 @@ async fn operators_read_measurements_pools_and_caches_as_json() {
 
 #[tokio::test]
 async fn operators_read_how_much_is_used() {
-    let house = House::new(&[]).await;
-    let before = house.ask("business").await;
+    let fixture = Fixture::new(&[]).await;
+    let before = fixture.ask("business").await;
     assert_eq!((&before["people"], &before["workspaces"]), (&1.into(), &0.into()), "{before}");
-    use_everything(&house.app).await;
+    use_everything(&fixture.app).await;
     // The step has sent an event too, and API calls are written once a second.
     let used = async {
         loop {
-            let after = house.ask("business").await;
+            let after = fixture.ask("business").await;
             let number = |name: &str| after[name].as_u64().expect("a number");
             if number("api_calls_today") >= 4 && number("events") == 2 && number("active_workspaces") == 1 {
                 break after;

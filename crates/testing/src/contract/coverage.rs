@@ -84,9 +84,9 @@ fn tried(body: &str) -> Vec<String> {
             about {{ shelf: Shelf = store, lids: dyn Lids = store, }}
             beside {{ #[doc = \"Beside.\"] jars: dyn Jars = store, }}
         }}
-        struct Hand<'a> {{ subject: &'a Subject }}
+        struct TestWorker<'a> {{ subject: &'a Subject }}
         impl Subject {{ async fn begin(&self) -> Box<dyn ShelfTx> {{ unknown() }} }}
-        pub async fn case(subject: &Subject, hand: &Hand<'_>) {{ {body} }}"
+        pub async fn case(subject: &Subject, hand: &TestWorker<'_>) {{ {body} }}"
     );
     let parse = |text: &str| syn::parse_file(text).expect("sources of a test");
     let (ports, files) = (Ports::read(&[parse(declared)], &[]), [parse(&suite)]);

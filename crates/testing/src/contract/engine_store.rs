@@ -103,18 +103,18 @@ fn worker(n: u128) -> WorkerId {
 }
 
 /// A worker in a test, with its shards.
-struct Hand<'a> {
+struct TestWorker<'a> {
     subject: &'a Subject,
     scope: SystemScope,
     id: WorkerId,
     tenures: Vec<Tenure>,
 }
 
-impl<'a> Hand<'a> {
+impl<'a> TestWorker<'a> {
     async fn holding(subject: &'a Subject, n: u128, ttl: Duration) -> Self {
-        let mut hand = Self { subject, scope: system_scope(), id: worker(n), tenures: Vec::new() };
-        hand.hold(ttl).await;
-        hand
+        let mut this = Self { subject, scope: system_scope(), id: worker(n), tenures: Vec::new() };
+        this.hold(ttl).await;
+        this
     }
 
     async fn hold(&mut self, ttl: Duration) -> Holdings {

@@ -106,18 +106,18 @@ impl Subject {
 }
 
 /// A worker in a test, with its shards.
-struct Hand<'a> {
+struct TestWorker<'a> {
     subject: &'a Subject,
     scope: SystemScope,
     id: WorkerId,
     tenures: Vec<Tenure>,
 }
 
-impl<'a> Hand<'a> {
+impl<'a> TestWorker<'a> {
     async fn holding(subject: &'a Subject, n: u128, ttl: Duration) -> Self {
-        let mut hand = Self { subject, scope: system_scope(), id: WorkerId(Uuid::from_u128(n)), tenures: Vec::new() };
-        hand.hold(ttl).await;
-        hand
+        let mut worker = Self { subject, scope: system_scope(), id: WorkerId(Uuid::from_u128(n)), tenures: Vec::new() };
+        worker.hold(ttl).await;
+        worker
     }
 
     async fn hold(&mut self, ttl: Duration) {

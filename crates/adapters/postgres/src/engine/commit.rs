@@ -49,7 +49,7 @@ const JOURNAL: &str = "
     insert into run_journal (workspace_id, run_id, seq, at, body)
     select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::timestamptz[], $5::bytea[])";
 
-const FACES: &str = "
+const SUMMARIES: &str = "
     with found as materialized (
         select f.*, r.place
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::bytea[])
@@ -264,7 +264,7 @@ async fn summaries(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(),
         outputs.push(summary.outputs.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
         errors.push(summary.error.as_ref().map(serde_json::to_vec).transpose().map_err(unreadable)?);
     }
-    sqlx::query(FACES)
+    sqlx::query(SUMMARIES)
         .bind(workspaces)
         .bind(runs)
         .bind(summaries.iter().map(|(_, summary)| summary.status.as_str()).collect::<Vec<_>>())

@@ -99,13 +99,13 @@ impl StepHandler for Counting {
     }
 }
 
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,
     pub(crate) stage: Stage,
     compiled: Arc<CompiledWorkflow>,
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn new(types: &[&str]) -> Self {
         let database = TestDatabase::new().await;
         let stage = Stage::on(&database).await;
@@ -198,32 +198,32 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_of_several_workspaces_end() {
-    let house = House::new(&["transform", "http.request", "delay", "transform"]).await;
+    let fixture = Fixture::new(&["transform", "http.request", "delay", "transform"]).await;
     let handler = Arc::new(Counting { fails_first: true, ..Counting::default() });
-    let worker = house.worker(handler.clone()).await;
-    let (a, b) = (house.new_workspace().await, house.new_workspace().await);
-    let (of_a, of_b) = (house.start(a, 20, None).await, house.start(b, 5, None).await);
+    let worker = fixture.worker(handler.clone()).await;
+    let (a, b) = (fixture.new_workspace().await, fixture.new_workspace().await);
+    let (of_a, of_b) = (fixture.start(a, 20, None).await, fixture.start(b, 5, None).await);
     // Waits for both before checking what is left of either.
-    house.all_end_quietly(a, &of_a).await;
-    house.all_end_quietly(b, &of_b).await;
-    house.all_end(a, &of_a, RunStatus::Completed).await;
-    house.all_end(b, &of_b, RunStatus::Completed).await;
+    fixture.all_end_quietly(a, &of_a).await;
+    fixture.all_end_quietly(b, &of_b).await;
+    fixture.all_end(a, &of_a, RunStatus::Completed).await;
+    fixture.all_end(b, &of_b, RunStatus::Completed).await;
     assert_eq!(handler.calls.load(Ordering::SeqCst), 50, "each step twice");
     let keys: HashSet<String> = handler.keys.lock().unwrap().keys().cloned().collect();
     assert_eq!(keys.len(), 25, "both attempts under one key");
-    let run = house.tx(a).await.runs().find(of_a[0]).await.unwrap().unwrap();
+    let run = fixture.tx(a).await.runs().find(of_a[0]).await.unwrap().unwrap();
     assert_eq!(run.outputs, json!({"n": 1}));
     worker.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_never_exceeded() {
-    let house = House::new(&["http.request"]).await;
+    let fixture = Fixture::new(&["http.request"]).await;
     let handler = Arc::new(Counting::default());
-    let worker = house.worker(handler.clone()).await;
-    let workspace = house.new_workspace().await;
-    let runs = house.start(workspace, 40, Some(3)).await;
-    house.all_end(workspace, &runs, RunStatus::Completed).await;
+    let worker = fixture.worker(handler.clone()).await;
+    let workspace = fixture.new_workspace().await;
+    let runs = fixture.start(workspace, 40, Some(3)).await;
+    fixture.all_end(workspace, &runs, RunStatus::Completed).await;
     let most = handler.most.load(Ordering::SeqCst);
     assert!((1..=3).contains(&most), "{most} at once");
     worker.shutdown().await;
@@ -231,18 +231,18 @@ async fn a_limit_is_never_exceeded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_worker_finishes_what_a_dead_one_had_in_hand() {
-    let house = House::new(&["transform", "http.request", "delay", "http.request"]).await;
+    let fixture = Fixture::new(&["transform", "http.request", "delay", "http.request"]).await;
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
-    let dead = house.worker(stuck.clone()).await;
-    let workspace = house.new_workspace().await;
-    let runs = house.start(workspace, 30, None).await;
+    let dead = fixture.worker(stuck.clone()).await;
+    let workspace = fixture.new_workspace().await;
+    let runs = fixture.start(workspace, 30, None).await;
     while stuck.calls.load(Ordering::SeqCst) < 30 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     dead.kill();
     let handler = Arc::new(Counting::default());
-    let alive = house.worker(handler.clone()).await;
-    house.all_end(workspace, &runs, RunStatus::Completed).await;
+    let alive = fixture.worker(handler.clone()).await;
+    fixture.all_end(workspace, &runs, RunStatus::Completed).await;
     let again: HashSet<String> = handler.keys.lock().unwrap().keys().cloned().collect();
     assert!(stuck.keys.lock().unwrap().keys().all(|key| again.contains(key)), "made again under the same key");
     alive.shutdown().await;
@@ -250,43 +250,44 @@ async fn another_worker_finishes_what_a_dead_one_had_in_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_share_and_one_hands_over_when_it_stops() {
-    let house = House::new(&["http.request", "http.request", "transform"]).await;
+    let fixture = Fixture::new(&["http.request", "http.request", "transform"]).await;
     let handler = Arc::new(Counting::default());
-    let (first, second) = (house.worker(handler.clone()).await, house.worker(handler.clone()).await);
+    let (first, second) = (fixture.worker(handler.clone()).await, fixture.worker(handler.clone()).await);
     let mut all = Vec::new();
     for _ in 0..8 {
-        let workspace = house.new_workspace().await;
-        all.push((workspace, house.start(workspace, 25, None).await));
+        let workspace = fixture.new_workspace().await;
+        all.push((workspace, fixture.start(workspace, 25, None).await));
     }
     first.shutdown().await;
     for (workspace, runs) in &all {
-        house.all_end_quietly(*workspace, runs).await;
+        fixture.all_end_quietly(*workspace, runs).await;
     }
-    house.all_end(all[0].0, &all[0].1, RunStatus::Completed).await;
+    fixture.all_end(all[0].0, &all[0].1, RunStatus::Completed).await;
     assert_eq!(handler.calls.load(Ordering::SeqCst), 400, "a worker that stops finishes what it had begun");
     second.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_cancelled_wherever_it_is() {
-    let house = House::new(&["http.request"]).await;
+    let fixture = Fixture::new(&["http.request"]).await;
     let stuck = Arc::new(Counting { stuck: true, ..Counting::default() });
-    let worker = house.worker(stuck.clone()).await;
-    let workspace = house.new_workspace().await;
+    let worker = fixture.worker(stuck.clone()).await;
+    let workspace = fixture.new_workspace().await;
     // One run that is being worked on, and two that wait for a gate.
-    let runs = house.start(workspace, 3, Some(1)).await;
+    let runs = fixture.start(workspace, 3, Some(1)).await;
     while stuck.calls.load(Ordering::SeqCst) < 1 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let service = Runs::new(house.stage.store.clone(), step_types(), Arc::new(Silence), house.stage.scene.env.clone());
+    let service =
+        Runs::new(fixture.stage.store.clone(), step_types(), Arc::new(Silence), fixture.stage.scene.env.clone());
     for run in runs.iter().rev() {
         service.cancel(&workspace_scope(workspace), *run).await.unwrap();
     }
-    house.all_end(workspace, &runs, RunStatus::Cancelled).await;
+    fixture.all_end(workspace, &runs, RunStatus::Cancelled).await;
     worker.shutdown().await;
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn all_end_quietly(&self, workspace: WorkspaceId, runs: &[RunId]) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         for id in runs {

@@ -9,9 +9,9 @@ use tidegate_testing::{Silence, step_types};
 use tidegate_workflows::run::ports::QuarantineDirectory;
 use tidegate_workflows::run::{Quarantine, QuarantineAction, QuarantineReason, QuarantinedRun, RunStatus, Runs};
 
-use crate::engine_worker::{Counting, House};
+use crate::engine_worker::{Counting, Fixture};
 
-impl House {
+impl Fixture {
     async fn execute(&self, sql: String) -> u64 {
         let done = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut self.database.admin().await).await;
         done.expect("the statement runs").rows_affected()
@@ -49,55 +49,55 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_cannot_be_committed_does_not_hold_up_its_neighbours() {
-    let house = House::new(&["transform", "http.request"]).await;
-    let (workspace, other) = (house.new_workspace().await, house.new_workspace().await);
-    let runs = house.start(workspace, 9, Some(2)).await;
-    let theirs = house.start(other, 3, None).await;
-    house.spoil(workspace, runs[0]).await;
-    house.spoil(workspace, runs[4]).await;
-    let worker = house.worker(Arc::new(Counting::default())).await;
+    let fixture = Fixture::new(&["transform", "http.request"]).await;
+    let (workspace, other) = (fixture.new_workspace().await, fixture.new_workspace().await);
+    let runs = fixture.start(workspace, 9, Some(2)).await;
+    let theirs = fixture.start(other, 3, None).await;
+    fixture.spoil(workspace, runs[0]).await;
+    fixture.spoil(workspace, runs[4]).await;
+    let worker = fixture.worker(Arc::new(Counting::default())).await;
     let good: Vec<RunId> = runs.iter().copied().filter(|run| ![runs[0], runs[4]].contains(run)).collect();
-    house.all_end_quietly(workspace, &good).await;
-    house.all_end_quietly(other, &theirs).await;
-    let found = house.in_quarantine(runs[0]).await;
+    fixture.all_end_quietly(workspace, &good).await;
+    fixture.all_end_quietly(other, &theirs).await;
+    let found = fixture.in_quarantine(runs[0]).await;
     assert_eq!((found.reason, found.workspace), (QuarantineReason::Refused, workspace));
     assert!(found.error.contains("step_event"), "{}", found.error);
-    house.in_quarantine(runs[4]).await;
+    fixture.in_quarantine(runs[4]).await;
 
     // Released before the repair, it returns to quarantine; released afterwards, it completes.
-    house.ask(runs[0], QuarantineAction::Release).await;
-    let mut again = house.in_quarantine(runs[0]).await;
+    fixture.ask(runs[0], QuarantineAction::Release).await;
+    let mut again = fixture.in_quarantine(runs[0]).await;
     while again.at == found.at {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        again = house.in_quarantine(runs[0]).await;
+        again = fixture.in_quarantine(runs[0]).await;
     }
-    house.execute(format!("delete from step_event where kind = 'spoilt' and run_id = '{}'", runs[0].as_uuid())).await;
-    house.ask(runs[0], QuarantineAction::Release).await;
-    house.all_end_quietly(workspace, &runs[..1]).await;
-    house.ask(runs[4], QuarantineAction::End).await;
-    house.all_end_quietly(workspace, &runs[4..5]).await;
-    let ended = house.tx(workspace).await.runs().find(runs[4]).await.expect("it is read").expect("it is there");
+    fixture.execute(format!("delete from step_event where kind = 'spoilt' and run_id = '{}'", runs[0].as_uuid())).await;
+    fixture.ask(runs[0], QuarantineAction::Release).await;
+    fixture.all_end_quietly(workspace, &runs[..1]).await;
+    fixture.ask(runs[4], QuarantineAction::End).await;
+    fixture.all_end_quietly(workspace, &runs[4..5]).await;
+    let ended = fixture.tx(workspace).await.runs().find(runs[4]).await.expect("it is read").expect("it is there");
     assert_eq!(
         (ended.status, ended.error.map(|error| error.code)),
         (RunStatus::Failed, Some("quarantined".to_owned()))
     );
     let good: Vec<RunId> = runs.iter().copied().filter(|run| *run != runs[4]).collect();
-    house.all_end(workspace, &good, RunStatus::Completed).await;
+    fixture.all_end(workspace, &good, RunStatus::Completed).await;
     worker.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_of_a_run_and_cannot_be_read_does_not_hold_up_its_neighbours() {
-    let house = House::new(&["transform"]).await;
-    let workspace = house.new_workspace().await;
-    let runs = house.start(workspace, 3, None).await;
-    house.execute(format!("update run set input = 'broken' where id = '{}'", runs[1].as_uuid())).await;
-    let worker = house.worker(Arc::new(Counting::default())).await;
-    house.all_end_quietly(workspace, &[runs[0], runs[2]]).await;
-    assert_eq!(house.in_quarantine(runs[1]).await.reason, QuarantineReason::Unreadable);
-    house.ask(runs[1], QuarantineAction::End).await;
+    let fixture = Fixture::new(&["transform"]).await;
+    let workspace = fixture.new_workspace().await;
+    let runs = fixture.start(workspace, 3, None).await;
+    fixture.execute(format!("update run set input = 'broken' where id = '{}'", runs[1].as_uuid())).await;
+    let worker = fixture.worker(Arc::new(Counting::default())).await;
+    fixture.all_end_quietly(workspace, &[runs[0], runs[2]]).await;
+    assert_eq!(fixture.in_quarantine(runs[1]).await.reason, QuarantineReason::Unreadable);
+    fixture.ask(runs[1], QuarantineAction::End).await;
     let status = format!("select count(*) from run where status = 'failed' and id = '{}'", runs[1].as_uuid());
-    while house.database.count(status.clone()).await == 0 {
+    while fixture.database.count(status.clone()).await == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     worker.shutdown().await;
@@ -105,45 +105,48 @@ async fn what_is_stored_of_a_run_and_cannot_be_read_does_not_hold_up_its_neighbo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_that_ended_and_still_stand_in_queues_are_cleared_away() {
-    let house = House::new(&["http.request"]).await;
-    let workspace = house.new_workspace().await;
-    let ended = house.start(workspace, 3, Some(1)).await;
-    let service = Runs::new(house.stage.store.clone(), step_types(), Arc::new(Silence), house.stage.scene.env.clone());
+    let fixture = Fixture::new(&["http.request"]).await;
+    let workspace = fixture.new_workspace().await;
+    let ended = fixture.start(workspace, 3, Some(1)).await;
+    let service =
+        Runs::new(fixture.stage.store.clone(), step_types(), Arc::new(Silence), fixture.stage.scene.env.clone());
     for run in &ended {
         service.cancel(&tidegate_testing::scope::workspace_scope(workspace), *run).await.expect("it is cancelled");
     }
-    let worker = house.worker(Arc::new(Counting::default())).await;
-    house.all_end(workspace, &ended, RunStatus::Cancelled).await;
+    let worker = fixture.worker(Arc::new(Counting::default())).await;
+    fixture.all_end(workspace, &ended, RunStatus::Cancelled).await;
     worker.shutdown().await;
 
     // The same rows as those of a release that let cancelled runs pass gates.
     let shard = format!("select shard from run where id = '{}'", ended[0].as_uuid());
     let columns = "workspace_id, run_id, shard";
     let ids = ended.map_ids(workspace);
-    house.execute(format!("insert into ready ({columns}) select w, r, ({shard}) from ({}) as v (w, r)", ids[0])).await;
-    house
+    fixture
+        .execute(format!("insert into ready ({columns}) select w, r, ({shard}) from ({}) as v (w, r)", ids[0]))
+        .await;
+    fixture
         .execute(format!(
             "insert into gate_hold ({columns}, gate) select w, r, ({shard}), '{}:k' from ({}) as v (w, r)",
             tidegate_kernel::WorkflowId::from_uuid(workspace.as_uuid()),
             ids[1]
         ))
         .await;
-    house
+    fixture
         .execute(format!(
             "insert into timer ({columns}, step, attempt, due_at) select w, r, ({shard}), 0, 1, '2000-01-01' from ({}) as v (w, r)",
             ids[2]
         ))
         .await;
 
-    let waiting = house.start(workspace, 2, Some(1)).await;
-    let worker = house.worker(Arc::new(Counting::default())).await;
-    house.all_end_quietly(workspace, &waiting).await;
+    let waiting = fixture.start(workspace, 2, Some(1)).await;
+    let worker = fixture.worker(Arc::new(Counting::default())).await;
+    fixture.all_end_quietly(workspace, &waiting).await;
     for table in ["ready", "timer"] {
-        while house.database.count(format!("select count(*) from {table}")).await > 0 {
+        while fixture.database.count(format!("select count(*) from {table}")).await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    house.all_end(workspace, &waiting, RunStatus::Completed).await;
+    fixture.all_end(workspace, &waiting, RunStatus::Completed).await;
     worker.shutdown().await;
 }
 

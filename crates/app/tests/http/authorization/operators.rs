@@ -12,13 +12,13 @@ use crate::support::{Person, TestApp};
 pub const TABLE: &str = "operators";
 
 /// A server with one operator, and a run in quarantine.
-struct House {
+struct Fixture {
     world: World,
     app: TestApp,
     operator: Person,
 }
 
-impl House {
+impl Fixture {
     async fn new() -> Self {
         let world = World::new().await;
         let operator = world.app.person("operator").await;
@@ -78,11 +78,11 @@ impl House {
 
 #[tokio::test]
 async fn only_operators_operate() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let actors = ["anonymous", "API key", "person", "operator"];
     let mut table = Table::new(TABLE, "Who gets what of operating the installation", &actors);
-    for operation in operations(&house.world.document, Operations::OfOperators) {
-        let statuses = house.statuses(&operation).await;
+    for operation in operations(&fixture.world.document, Operations::OfOperators) {
+        let statuses = fixture.statuses(&operation).await;
         // What no table may ever allow.
         assert_eq!(statuses[..3], [401, 403, 404], "{operation} is for operators alone");
         assert!((200..300).contains(&statuses[3]), "the example of {operation} does not work even for an operator");
@@ -93,33 +93,33 @@ async fn only_operators_operate() {
 
 #[tokio::test]
 async fn a_run_that_is_not_in_quarantine_cannot_be_operated() {
-    let house = House::new().await;
-    let place = house.world.place("POST /api/v1/workspaces/{ws}/runs/{run}/cancel").await;
+    let fixture = Fixture::new().await;
+    let place = fixture.world.place("POST /api/v1/workspaces/{ws}/runs/{run}/cancel").await;
     let alive: RunId = place.id("run").parse().expect("a run's id");
     let nobodys = RunId::generate(&tidegate::system::environment());
     for run in [alive, nobodys] {
-        let operations = operations(&house.world.document, Operations::OfOperators);
+        let operations = operations(&fixture.world.document, Operations::OfOperators);
         for operation in operations.iter().filter(|operation| operation.contains("{run}")) {
-            let mut example = house.world.example(operation, &place);
+            let mut example = fixture.world.example(operation, &place);
             example.path = example.path.replace(place.id("run"), &run.to_string());
-            let answer = request(&house.app, &example, Some(&house.operator.token)).send().await;
+            let answer = request(&fixture.app, &example, Some(&fixture.operator.token)).send().await;
             answer.expect_problem(404, "not-found");
         }
     }
     let path = "/api/v1/monitoring/quarantine/made-up/end";
-    house.app.post(path).bearer(&house.operator.token).send().await.expect_problem(404, "not-found");
+    fixture.app.post(path).bearer(&fixture.operator.token).send().await.expect_problem(404, "not-found");
 }
 
 #[tokio::test]
 async fn the_quarantine_is_listed_by_pages_and_shows_in_health_and_measurements() {
-    let house = House::new().await;
-    let token = &house.operator.token;
-    let healthy = house.app.get("/health/detailed").bearer(token).send().await.expect(200);
+    let fixture = Fixture::new().await;
+    let token = &fixture.operator.token;
+    let healthy = fixture.app.get("/health/detailed").bearer(token).send().await.expect(200);
     assert_eq!(component(&healthy, "runs"), "ok");
-    let (first, ours) = house.quarantined().await;
-    let (second, theirs) = house.quarantined().await;
+    let (first, ours) = fixture.quarantined().await;
+    let (second, theirs) = fixture.quarantined().await;
     let path = "/api/v1/monitoring/quarantine?limit=1";
-    let page = house.app.get(path).bearer(token).send().await.expect(200);
+    let page = fixture.app.get(path).bearer(token).send().await.expect(200);
     assert_eq!(page["items"][0]["run_id"], first.to_string());
     assert_eq!(page["items"][0]["workspace_id"], ours.to_string());
     assert_eq!(
@@ -127,40 +127,40 @@ async fn the_quarantine_is_listed_by_pages_and_shows_in_health_and_measurements(
         (&"refused".into(), &"the database refused it".into())
     );
     let cursor = page["next_cursor"].as_str().expect("a second page");
-    let page = house.app.get(&format!("{path}&cursor={cursor}")).bearer(token).send().await.expect(200);
+    let page = fixture.app.get(&format!("{path}&cursor={cursor}")).bearer(token).send().await.expect(200);
     assert_eq!((&page["items"][0]["run_id"], &page["next_cursor"]), (&second.to_string().into(), &Value::Null));
     assert_eq!(page["items"][0]["workspace_id"], theirs.to_string());
     let damaged = format!("{path}&cursor={}", cursor.to_uppercase());
-    house.app.get(&damaged).bearer(token).send().await.expect_problem(400, "invalid-cursor");
-    let health = house.app.get("/health/detailed").bearer(token).send().await.expect(200);
+    fixture.app.get(&damaged).bearer(token).send().await.expect_problem(400, "invalid-cursor");
+    let health = fixture.app.get("/health/detailed").bearer(token).send().await.expect(200);
     assert_eq!((health["status"].as_str(), component(&health, "runs").as_str()), (Some("degraded"), "degraded"));
-    let metrics = house.app.get("/metrics").send().await;
+    let metrics = fixture.app.get("/metrics").send().await;
     let metrics = String::from_utf8_lossy(&metrics.bytes).into_owned();
     assert!(metrics.lines().any(|line| line == "engine_quarantined_runs 2"), "{metrics}");
 }
 
 #[tokio::test]
 async fn dead_jobs_of_everybody_are_listed_by_pages_and_those_of_the_installation_are_redriven() {
-    let house = House::new().await;
-    let token = &house.operator.token;
-    let place = house.world.place("GET /api/v1/workspaces/{ws}/jobs").await;
+    let fixture = Fixture::new().await;
+    let token = &fixture.operator.token;
+    let place = fixture.world.place("GET /api/v1/workspaces/{ws}/jobs").await;
     let workspace: WorkspaceId = place.workspace.parse().expect("a workspace's id");
-    let tenants = dead_job(&house.world.app, workspace.as_uuid()).await;
-    let own = dead_job(&house.world.app, uuid::Uuid::nil()).await;
+    let tenants = dead_job(&fixture.world.app, workspace.as_uuid()).await;
+    let own = dead_job(&fixture.world.app, uuid::Uuid::nil()).await;
     let path = "/api/v1/monitoring/jobs?limit=1";
-    let page = house.app.get(path).bearer(token).send().await.expect(200);
+    let page = fixture.app.get(path).bearer(token).send().await.expect(200);
     let first = &page["items"][0];
     assert_eq!((&first["id"], &first["workspace_id"]), (&tenants.to_string().into(), &workspace.to_string().into()));
     assert_eq!((&first["status"], &first["last_error"]), (&"dead".into(), &"it failed".into()));
     let cursor = page["next_cursor"].as_str().expect("a second page");
-    let page = house.app.get(&format!("{path}&cursor={cursor}")).bearer(token).send().await.expect(200);
+    let page = fixture.app.get(&format!("{path}&cursor={cursor}")).bearer(token).send().await.expect(200);
     assert_eq!((&page["items"][0]["id"], &page["items"][0]["workspace_id"]), (&own.to_string().into(), &Value::Null));
     let redrive = format!("/api/v1/monitoring/jobs/{own}/redrive");
-    let redriven = house.app.post(&redrive).bearer(token).send().await.expect(202);
+    let redriven = fixture.app.post(&redrive).bearer(token).send().await.expect(202);
     assert_eq!((&redriven["status"], &redriven["attempts"]), (&"ready".into(), &0.into()));
-    house.app.post(&redrive).bearer(token).send().await.expect_problem(404, "not-found");
+    fixture.app.post(&redrive).bearer(token).send().await.expect_problem(404, "not-found");
     let written = "select count(*) from account_event where action = 'job.redriven'";
-    assert_eq!(house.world.app.database.count(written.to_owned()).await, 1);
+    assert_eq!(fixture.world.app.database.count(written.to_owned()).await, 1);
 }
 
 fn component(health: &Value, name: &str) -> String {

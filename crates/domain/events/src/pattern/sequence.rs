@@ -1,6 +1,6 @@
 //! Sequence: one actor touches A and then B.
 //!
-//! The events of an actor that have a subject are ordered by [`Place`]. Two adjacent events are a sequence if they are
+//! The events of an actor that have a subject are ordered by `Place`. Two adjacent events are a sequence if they are
 //! at most [`SEQUENCE_WINDOW`] apart and have different subjects. Exception: events of one session at the same instant
 //! (the files of a commit) have no order among themselves, so they make no sequence; co-occurrence counts them. A late
 //! event is inserted at its place: it subtracts the sequence of its neighbours and adds those that it makes with them.

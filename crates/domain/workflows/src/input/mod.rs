@@ -1,7 +1,7 @@
 //! The input of a run, and its JSON Schema.
 //!
-//! Schemas come from tenants, so the cost of a validation is bounded before it starts: [`outline`] resolves references
-//! as the validator does, and [`cost`] counts what the validator would do with an input.
+//! Schemas come from tenants, so the cost of a validation is bounded before it starts: `outline` resolves references
+//! as the validator does, and `cost` counts what the validator would do with an input.
 
 mod cost;
 mod keywords;

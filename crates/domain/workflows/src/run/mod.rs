@@ -1,6 +1,6 @@
 //! Runs: one execution of one version of a workflow.
 //!
-//! A pure state machine ([`decide`]) decides what happens next in a run: state and fact in, transitions and commands
+//! A pure state machine ([`decide()`]) decides what happens next in a run: state and fact in, transitions and commands
 //! out. It has no clock, no IO, and no randomness except a seed from the run itself. The state is the result of
 //! applying the transitions in order, so a run whose worker crashed is rebuilt from its committed transitions.
 

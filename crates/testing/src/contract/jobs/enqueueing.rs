@@ -3,7 +3,7 @@
 use tidegate_engine::jobs::{INSTALLATION, JobOutcome, LaneClaim, Recurrence};
 use tidegate_kernel::{Enqueued, JobPriority, JobStatus, TraceContext};
 
-use super::{Hand, Note, Subject, TTL, ids, later, minutes, note};
+use super::{Note, Subject, TTL, TestWorker, ids, later, minutes, note};
 use crate::scope::workspace_scope;
 
 /// A job exists if and only if its cause has committed, and reads back as it was enqueued.
@@ -13,8 +13,8 @@ pub async fn a_job_commits_with_its_cause(subject: &Subject) {
     drop(tx);
     let job = note("kept").with_priority(JobPriority::High);
     let Enqueued::Added(id) = subject.enqueue(subject.ours, &job).await else { panic!("it was added") };
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let claimed = hand.take(subject.ours, 10).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let claimed = worker.take(subject.ours, 10).await;
     assert_eq!(ids(&claimed), [id]);
     let read: Note = serde_json::from_slice(&claimed[0].payload).expect("a payload");
     assert_eq!((read, claimed[0].attempts), (Note("kept".to_owned()), 0));
@@ -30,8 +30,8 @@ pub async fn a_job_keeps_its_trace(subject: &Subject) {
     tx.jobs().enqueue(&note("a")).await.expect("a job is enqueued");
     tx.commit().await.expect("it commits");
     subject.enqueue(subject.ours, &note("b")).await;
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let claimed = hand.take(subject.ours, 10).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let claimed = worker.take(subject.ours, 10).await;
     assert_eq!(claimed.iter().map(|job| job.trace.clone()).collect::<Vec<_>>(), [trace, None]);
 }
 
@@ -42,13 +42,13 @@ pub async fn a_key_is_unique_until_its_job_begins(subject: &Subject) {
     assert_eq!(subject.enqueue(subject.ours, &keyed).await, Enqueued::Waiting(first.id()));
     assert!(matches!(subject.enqueue(subject.ours, &note("b").unique("l")).await, Enqueued::Added(_)));
     assert!(matches!(subject.enqueue(subject.theirs, &keyed).await, Enqueued::Added(_)));
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let claimed = hand.take(subject.ours, 1).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let claimed = worker.take(subject.ours, 1).await;
     assert_eq!(ids(&claimed), [first.id()]);
     let second = subject.enqueue(subject.ours, &keyed).await;
     assert!(matches!(second, Enqueued::Added(_)));
     // A job that is tried again does not take the key back.
-    hand.finish(&claimed[0], later(subject.env.now())).await;
+    worker.finish(&claimed[0], later(subject.env.now())).await;
     assert_eq!(subject.enqueue(subject.ours, &keyed).await, Enqueued::Waiting(second.id()));
 }
 
@@ -58,28 +58,28 @@ pub async fn a_key_is_unique_until_its_job_begins(subject: &Subject) {
 pub async fn what_is_wanted_again_begins_after_whoever_wants_it(subject: &Subject) {
     let wanted = subject.enqueue(subject.ours, &note("a").unique("k")).await.id();
     let other = subject.enqueue(subject.ours, &note("b")).await.id();
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let lane = hand.lanes().await.remove(0).lane;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let lane = worker.lanes().await.remove(0).lane;
     let claim = || vec![LaneClaim { lane: lane.clone(), bound: 0, quantum: 10 }];
     let mut tx = subject.begin(subject.ours).await;
     let again = tx.jobs().enqueue(&note("a").unique("k")).await.expect("a job is enqueued");
     assert_eq!(again, Enqueued::Waiting(wanted));
-    assert_eq!(ids(&hand.claim(claim()).await), [other]);
+    assert_eq!(ids(&worker.claim(claim()).await), [other]);
     tx.commit().await.expect("it commits");
-    assert_eq!(ids(&hand.claim(claim()).await), [wanted]);
+    assert_eq!(ids(&worker.claim(claim()).await), [wanted]);
 }
 
 /// A scheduled job is ready at its time, and not before.
 pub async fn a_job_waits_for_its_time(subject: &Subject) {
     let now = subject.env.now();
     let id = subject.enqueue(subject.ours, &note("a").at(now + minutes(5))).await.id();
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let outlook = hand.look_at(now + minutes(4)).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let outlook = worker.look_at(now + minutes(4)).await;
     assert_eq!(outlook.lanes, []);
     assert!(outlook.next_due.is_some_and(|due| due <= now + minutes(5)), "{outlook:?}");
     assert_eq!(subject.find(subject.ours, id).await.expect("it is there").status, JobStatus::Scheduled);
-    assert_eq!(hand.look_at(now + minutes(6)).await.lanes.len(), 1);
-    assert_eq!(ids(&hand.take(subject.ours, 10).await), [id]);
+    assert_eq!(worker.look_at(now + minutes(6)).await.lanes.len(), 1);
+    assert_eq!(ids(&worker.take(subject.ours, 10).await), [id]);
 }
 
 /// Cancelling deletes a job that has not begun, prevents another attempt of one that is running, and leaves a dead one.
@@ -92,16 +92,16 @@ pub async fn a_job_is_cancelled(subject: &Subject) {
         assert!(!subject.cancel(subject.ours, id).await, "once is enough");
         assert_eq!(subject.find(subject.ours, id).await, None);
     }
-    let hand = Hand::holding(subject, 1, TTL).await;
-    assert_eq!(hand.lanes().await, []);
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    assert_eq!(worker.lanes().await, []);
     let running = subject.enqueue(subject.ours, &note("c")).await.id();
-    let claimed = hand.take(subject.ours, 1).await;
+    let claimed = worker.take(subject.ours, 1).await;
     assert!(subject.cancel(subject.ours, running).await);
-    hand.finish(&claimed[0], later(subject.env.now())).await;
+    worker.finish(&claimed[0], later(subject.env.now())).await;
     assert_eq!(subject.find(subject.ours, running).await, None);
     let dead = subject.enqueue(subject.ours, &note("d")).await.id();
-    let claimed = hand.take(subject.ours, 1).await;
-    hand.finish(&claimed[0], super::dead("no")).await;
+    let claimed = worker.take(subject.ours, 1).await;
+    worker.finish(&claimed[0], super::dead("no")).await;
     assert!(!subject.cancel(subject.ours, dead).await);
     assert!(subject.find(subject.ours, dead).await.is_some());
 }
@@ -111,28 +111,28 @@ pub async fn a_job_is_cancelled(subject: &Subject) {
 /// Served only: on an embedded PostgreSQL no end is written while a transaction is open.
 pub async fn a_job_that_is_cancelled_as_it_fails_is_gone(subject: &Subject) {
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let claimed = hand.take(subject.ours, 1).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let claimed = worker.take(subject.ours, 1).await;
     let mut tx = subject.begin(subject.ours).await;
     assert!(tx.jobs().cancel(id).await.expect("a job is cancelled"));
     let again = subject.env.now();
-    let mut failing = std::pin::pin!(hand.finish(&claimed[0], later(again)));
+    let mut failing = std::pin::pin!(worker.finish(&claimed[0], later(again)));
     let moment = std::time::Duration::from_millis(300);
     assert!(tokio::time::timeout(moment, &mut failing).await.is_err(), "it waits for whoever cancels");
     tx.commit().await.expect("it commits");
     let ended = failing.await;
     assert_eq!(ended, [claimed[0].key]);
     assert_eq!(subject.find(subject.ours, id).await, None);
-    assert_eq!(hand.look_at(again + minutes(1)).await.lanes, []);
+    assert_eq!(worker.look_at(again + minutes(1)).await.lanes, []);
 }
 
 /// A cancelled job is not tried again if its worker has died while doing it.
 pub async fn a_cancelled_job_goes_with_its_worker(subject: &Subject) {
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
-    let asleep = Hand::holding(subject, 1, std::time::Duration::ZERO).await;
+    let asleep = TestWorker::holding(subject, 1, std::time::Duration::ZERO).await;
     assert_eq!(ids(&asleep.take(subject.ours, 1).await), [id]);
     assert!(subject.cancel(subject.ours, id).await);
-    let awake = Hand::holding(subject, 2, TTL).await;
+    let awake = TestWorker::holding(subject, 2, TTL).await;
     assert_eq!(awake.take(subject.ours, 10).await, []);
     assert_eq!(subject.find(subject.ours, id).await, None);
 }
@@ -143,11 +143,12 @@ pub async fn a_recurring_job_comes_once(subject: &Subject) {
     let now = subject.midnight;
     let kind: &'static str = subject.ours.to_string().leak();
     let tick = |cron: &str, next| Recurrence { kind, cron: cron.to_owned(), next, payload: b"{}".to_vec() };
-    let hand = Hand::holding(subject, 1, TTL).await;
-    let recur =
-        async |recurrence: Recurrence, now| subject.jobs.recur(&hand.scope, &[recurrence], now).await.expect("recurs");
+    let worker = TestWorker::holding(subject, 1, TTL).await;
+    let recur = async |recurrence: Recurrence, now| {
+        subject.jobs.recur(&worker.scope, &[recurrence], now).await.expect("recurs")
+    };
     let mine = async || {
-        let looked = subject.jobs.look(&hand.scope, hand.id, &hand.tenures, now).await.expect("looks");
+        let looked = subject.jobs.look(&worker.scope, worker.id, &worker.tenures, now).await.expect("looks");
         looked.lanes.into_iter().filter(|ready| ready.lane.kind == kind).collect::<Vec<_>>()
     };
     assert_eq!(recur(tick("0 * * * *", now + minutes(60)), now).await, Some(now + minutes(60)));
@@ -160,9 +161,9 @@ pub async fn a_recurring_job_comes_once(subject: &Subject) {
     let lanes = mine().await;
     assert_eq!(lanes.len(), 1);
     assert_eq!(lanes[0].lane.workspace, INSTALLATION);
-    let claimed = hand.claim(vec![LaneClaim { lane: lanes[0].lane.clone(), bound: 0, quantum: 10 }]).await;
+    let claimed = worker.claim(vec![LaneClaim { lane: lanes[0].lane.clone(), bound: 0, quantum: 10 }]).await;
     assert_eq!(claimed.len(), 1);
-    hand.finish(&claimed[0], JobOutcome::Done).await;
+    worker.finish(&claimed[0], JobOutcome::Done).await;
     assert_eq!(recur(tick("5 * * * *", now + minutes(205)), late).await, Some(now + minutes(205)));
     assert_eq!(mine().await, []);
 }

@@ -3,17 +3,17 @@
 use tidegate_engine::jobs::{INSTALLATION, JobFilter, JobKey, LaneClaim};
 use tidegate_kernel::{JobPayload, JobStatus, NewJob, PageSize, UserId};
 
-use super::{Hand, Note, Other, Subject, TTL, dead, ids, minutes, note};
+use super::{Note, Other, Subject, TTL, TestWorker, dead, ids, minutes, note};
 use crate::scope::{request_id, system_scope};
 
 /// Lists are newest first and have only what was requested; the pages together have every job once.
 pub async fn jobs_are_listed_by_kind_and_status(subject: &Subject) {
-    let hand = Hand::holding(subject, 1, TTL).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
     let running = subject.enqueue(subject.ours, &note("a")).await.id();
-    assert_eq!(hand.take(subject.ours, 1).await.len(), 1);
+    assert_eq!(worker.take(subject.ours, 1).await.len(), 1);
     let failed = subject.enqueue(subject.ours, &note("b")).await.id();
-    let claimed = hand.take(subject.ours, 1).await;
-    hand.finish(&claimed[0], dead("no")).await;
+    let claimed = worker.take(subject.ours, 1).await;
+    worker.finish(&claimed[0], dead("no")).await;
     let ready = subject.enqueue(subject.ours, &NewJob::new(&Other).expect("a payload")).await.id();
     let scheduled = subject.enqueue(subject.ours, &note("c").at(subject.env.now() + minutes(5))).await.id();
     let filter = |kind: Option<&str>, status: Option<JobStatus>| JobFilter {
@@ -54,22 +54,22 @@ pub async fn jobs_are_listed_by_kind_and_status(subject: &Subject) {
 
 /// A dead job is redriven once, with all its attempts, and only by its own workspace.
 pub async fn a_dead_job_is_redriven(subject: &Subject) {
-    let hand = Hand::holding(subject, 1, TTL).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
     assert!(!subject.redrive(subject.ours, id).await, "it is ready");
-    let claimed = hand.take(subject.ours, 1).await;
-    hand.finish(&claimed[0], dead("no")).await;
-    assert_eq!(hand.lanes().await, [], "nobody tries it");
+    let claimed = worker.take(subject.ours, 1).await;
+    worker.finish(&claimed[0], dead("no")).await;
+    assert_eq!(worker.lanes().await, [], "nobody tries it");
     assert!(!subject.redrive(subject.theirs, id).await, "another tenant's");
     assert!(subject.redrive(subject.ours, id).await);
     assert!(!subject.redrive(subject.ours, id).await, "once is enough");
-    let claimed = hand.take(subject.ours, 10).await;
+    let claimed = worker.take(subject.ours, 10).await;
     assert_eq!((ids(&claimed), claimed[0].attempts), (vec![id], 0));
 }
 
 /// A dead job can be discarded, and no other.
 pub async fn a_dead_job_is_discarded(subject: &Subject) {
-    let hand = Hand::holding(subject, 1, TTL).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
     let id = subject.enqueue(subject.ours, &note("a")).await.id();
     let discard = async |workspace| {
         let mut tx = subject.begin(workspace).await;
@@ -78,9 +78,9 @@ pub async fn a_dead_job_is_discarded(subject: &Subject) {
         discarded
     };
     assert!(!discard(subject.ours).await, "it is ready");
-    let claimed = hand.take(subject.ours, 1).await;
+    let claimed = worker.take(subject.ours, 1).await;
     assert!(!discard(subject.ours).await, "it is being done");
-    hand.finish(&claimed[0], dead("no")).await;
+    worker.finish(&claimed[0], dead("no")).await;
     assert!(!discard(subject.theirs).await, "another tenant's");
     assert!(discard(subject.ours).await);
     assert_eq!(subject.find(subject.ours, id).await, None);
@@ -88,20 +88,20 @@ pub async fn a_dead_job_is_discarded(subject: &Subject) {
 
 /// No workspace sees the installation's jobs; operators see all dead jobs, the longest dead first.
 pub async fn operators_find_dead_jobs_of_everybody(subject: &Subject) {
-    let hand = Hand::holding(subject, 1, TTL).await;
+    let worker = TestWorker::holding(subject, 1, TTL).await;
     let ours = subject.enqueue(subject.ours, &note("a")).await.id();
     let mut tx = subject.begin_installation().await;
     let installed = tx.jobs().enqueue(&note("b")).await.expect("a job is enqueued").id();
     tx.commit().await.expect("it commits");
     assert_eq!(subject.find(subject.ours, installed).await, None);
-    let looked = subject.jobs.look(&hand.scope, hand.id, &hand.tenures, subject.env.now()).await.expect("looks");
+    let looked = subject.jobs.look(&worker.scope, worker.id, &worker.tenures, subject.env.now()).await.expect("looks");
     let lanes = looked.lanes.into_iter().filter(|ready| [subject.ours, INSTALLATION].contains(&ready.lane.workspace));
     let claims = lanes.map(|ready| LaneClaim { lane: ready.lane, bound: ready.first - 1, quantum: 100 });
-    let mut claimed = hand.claim(claims.collect()).await;
+    let mut claimed = worker.claim(claims.collect()).await;
     claimed.retain(|job| [ours, installed].contains(&job.key.job));
     claimed.sort_by_key(|job| job.key.job);
     for job in &claimed {
-        assert_eq!(hand.finish(job, dead("no")).await, [job.key]);
+        assert_eq!(worker.finish(job, dead("no")).await, [job.key]);
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {

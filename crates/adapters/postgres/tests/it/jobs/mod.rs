@@ -126,7 +126,7 @@ fn kinds(doer: &Doer, options: JobOptions) -> JobKinds {
     JobKinds::default().register::<Deed>(options, doer.clone()).unwrap()
 }
 
-struct House {
+struct Fixture {
     database: TestDatabase,
     stage: Stage,
     bus: Arc<InProcessSignalBus>,
@@ -153,7 +153,7 @@ impl Process {
     }
 }
 
-impl House {
+impl Fixture {
     async fn new() -> Self {
         let database = TestDatabase::new().await;
         let stage = Stage::on(&database).await;
@@ -241,28 +241,28 @@ async fn until(is_so: impl AsyncFn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_job_ends_as_it_should_and_holds_up_no_other() {
-    let house = House::new().await;
-    let (ours, doer) = (house.stage.scene.ours, Doer::default());
+    let fixture = Fixture::new().await;
+    let (ours, doer) = (fixture.stage.scene.ours, Doer::default());
     let mut jobs = Vec::new();
     for deed in [Deed::Panic, Deed::Refuse, Deed::Hang, Deed::FailOnce, Deed::Succeed] {
-        jobs.push(house.deed(ours, deed).await);
+        jobs.push(fixture.deed(ours, deed).await);
     }
     let garbled = NewJob { payload: b"\"Fly\"".to_vec(), ..NewJob::new(&Deed::Succeed).unwrap() };
-    let garbled = house.enqueue(ours, garbled).await;
-    let unknown = house.enqueue(ours, NewJob::new(&Unknown {}).unwrap()).await;
+    let garbled = fixture.enqueue(ours, garbled).await;
+    let unknown = fixture.enqueue(ours, NewJob::new(&Unknown {}).unwrap()).await;
     let mut options = JobOptions { timeout: Duration::from_millis(200), ..options(8) };
     options.retry.max_attempts = 2;
-    let process = house.process(kinds(&doer, options)).await;
+    let process = fixture.process(kinds(&doer, options)).await;
     for (job, status) in jobs.iter().zip([Some(JobStatus::Dead); 3].into_iter().chain([None, None])) {
-        house.becomes(ours, *job, status).await;
+        fixture.becomes(ours, *job, status).await;
     }
-    house.becomes(ours, garbled, Some(JobStatus::Dead)).await;
-    assert_eq!(house.status(ours, unknown).await, Some(JobStatus::Ready), "it waits for who knows it");
+    fixture.becomes(ours, garbled, Some(JobStatus::Dead)).await;
+    assert_eq!(fixture.status(ours, unknown).await, Some(JobStatus::Ready), "it waits for who knows it");
     let attempts: Vec<_> = jobs.iter().map(|job| doer.attempts(*job)).collect();
     assert_eq!(attempts, [vec![1], vec![1], vec![1, 2], vec![1, 2], vec![1]]);
     let mut errors = Vec::new();
     for job in [jobs[0], jobs[1], jobs[2], garbled] {
-        errors.push(house.tx(ours).await.queue().find(job).await.unwrap().unwrap().last_error.unwrap());
+        errors.push(fixture.tx(ours).await.queue().find(job).await.unwrap().unwrap().last_error.unwrap());
     }
     for (error, expected) in errors.iter().zip(["a defect", "never", "longer than 200ms", "the payload cannot be read"])
     {
@@ -273,20 +273,20 @@ async fn each_job_ends_as_it_should_and_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_leaves_room_for_another_workspaces_single_job() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let doer = Doer::default();
-    let (flooded, other) = (house.stage.scene.ours, house.stage.scene.theirs);
+    let (flooded, other) = (fixture.stage.scene.ours, fixture.stage.scene.theirs);
     let mut flood = Vec::new();
     for _ in 0..12 {
-        flood.push(house.deed(flooded, Deed::Wait).await);
+        flood.push(fixture.deed(flooded, Deed::Wait).await);
     }
-    let process = house.process(kinds(&doer, options(4))).await;
+    let process = fixture.process(kinds(&doer, options(4))).await;
     until(async || doer.now.load(Ordering::SeqCst) == 3).await;
-    let single = house.deed(other, Deed::Succeed).await;
-    house.becomes(other, single, None).await;
+    let single = fixture.deed(other, Deed::Succeed).await;
+    fixture.becomes(other, single, None).await;
     doer.permits.add_permits(12);
     for job in flood {
-        house.becomes(flooded, job, None).await;
+        fixture.becomes(flooded, job, None).await;
     }
     assert!(doer.most.load(Ordering::SeqCst) <= 4);
     process.shutdown().await;
@@ -294,91 +294,91 @@ async fn a_flood_leaves_room_for_another_workspaces_single_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_starts_when_its_cause_commits_and_not_at_the_next_look() {
-    let house = House::new().await;
-    let (ours, doer) = (house.stage.scene.ours, Doer::default());
-    let store = Arc::new(house.engine_store().await);
-    let process = house.process_on(store.clone(), store, kinds(&doer, options(4)), Duration::from_secs(3_600));
+    let fixture = Fixture::new().await;
+    let (ours, doer) = (fixture.stage.scene.ours, Doer::default());
+    let store = Arc::new(fixture.engine_store().await);
+    let process = fixture.process_on(store.clone(), store, kinds(&doer, options(4)), Duration::from_secs(3_600));
     let mut owned: i64 = 0;
     while owned == 0 {
         let sql = "select count(*) from shard where owner is not null";
-        owned = sqlx::query_scalar(sql).fetch_one(&mut house.database.admin().await).await.unwrap();
+        owned = sqlx::query_scalar(sql).fetch_one(&mut fixture.database.admin().await).await.unwrap();
         sleep(Duration::from_millis(10)).await;
     }
     for _ in 0..3 {
-        let job = house.deed(ours, Deed::Succeed).await;
-        house.becomes(ours, job, None).await;
+        let job = fixture.deed(ours, Deed::Succeed).await;
+        fixture.becomes(ours, job, None).await;
     }
     process.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_hand_ends_before_the_shards_are_given_back() {
-    let house = House::new().await;
-    let (ours, doer) = (house.stage.scene.ours, Doer::default());
-    let job = house.deed(ours, Deed::Wait).await;
-    let process = house.process(kinds(&doer, options(4))).await;
+    let fixture = Fixture::new().await;
+    let (ours, doer) = (fixture.stage.scene.ours, Doer::default());
+    let job = fixture.deed(ours, Deed::Wait).await;
+    let process = fixture.process(kinds(&doer, options(4))).await;
     until(async || !doer.attempts(job).is_empty()).await;
-    let late = house.deed(ours, Deed::Succeed).await;
-    house.becomes(ours, late, None).await;
+    let late = fixture.deed(ours, Deed::Succeed).await;
+    fixture.becomes(ours, late, None).await;
     let stopping = tokio::spawn(process.shutdown());
     doer.permits.add_permits(1);
     stopping.await.unwrap();
-    assert_eq!(house.status(ours, job).await, None);
+    assert_eq!(fixture.status(ours, job).await, None);
     assert_eq!(doer.attempts(job), [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_process_does_what_a_dead_one_had_in_hand() {
-    let house = House::new().await;
-    let (ours, doer) = (house.stage.scene.ours, Doer::default());
-    let job = house.deed(ours, Deed::Wait).await;
-    let process = house.process(kinds(&doer, options(4))).await;
+    let fixture = Fixture::new().await;
+    let (ours, doer) = (fixture.stage.scene.ours, Doer::default());
+    let job = fixture.deed(ours, Deed::Wait).await;
+    let process = fixture.process(kinds(&doer, options(4))).await;
     until(async || !doer.attempts(job).is_empty()).await;
     process.kill();
-    let next = house.process(kinds(&doer, options(4))).await;
+    let next = fixture.process(kinds(&doer, options(4))).await;
     until(async || doer.attempts(job).len() == 2).await;
     doer.permits.add_permits(2);
-    house.becomes(ours, job, None).await;
+    fixture.becomes(ours, job, None).await;
     assert_eq!(doer.attempts(job), [1, 2], "the lost attempt counts");
     next.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_every_process_is_given_up() {
-    let house = House::new().await;
-    let (ours, doer) = (house.stage.scene.ours, Doer::default());
-    let job = house.deed(ours, Deed::Hang).await;
+    let fixture = Fixture::new().await;
+    let (ours, doer) = (fixture.stage.scene.ours, Doer::default());
+    let job = fixture.deed(ours, Deed::Hang).await;
     let mut options = options(4);
     options.retry.max_attempts = 2;
     for n in 1..=2 {
-        let process = house.process(kinds(&doer, options)).await;
+        let process = fixture.process(kinds(&doer, options)).await;
         until(async || doer.attempts(job).len() == n).await;
         process.kill();
     }
-    let process = house.process(kinds(&doer, options)).await;
-    house.becomes(ours, job, Some(JobStatus::Dead)).await;
+    let process = fixture.process(kinds(&doer, options)).await;
+    fixture.becomes(ours, job, Some(JobStatus::Dead)).await;
     assert_eq!(doer.attempts(job), [1, 2]);
     process.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recurring_job_comes_once_for_all_processes() {
-    let house = House::new().await;
+    let fixture = Fixture::new().await;
     let doer = Doer::default();
     let recurring = || JobKinds::default().register_recurring("0 * * * *", &Tick {}, options(2), doer.clone()).unwrap();
-    let (one, other) = (house.process(recurring()).await, house.process(recurring()).await);
+    let (one, other) = (fixture.process(recurring()).await, fixture.process(recurring()).await);
     let ticks = async || doer.attempts.lock().unwrap().len();
     let planned = async || {
         let sql = "select next_at from job_schedule";
-        let next = sqlx::query_scalar(sql).fetch_optional(&mut house.database.admin().await).await;
+        let next = sqlx::query_scalar(sql).fetch_optional(&mut fixture.database.admin().await).await;
         next.unwrap().unwrap_or(DateTime::<Utc>::MIN_UTC)
     };
     for n in 1..=2 {
         // Both processes look for work when a process starts, since that moves shards.
-        let now = house.stage.scene.env.now();
+        let now = fixture.stage.scene.env.now();
         until(async || planned().await > now).await;
-        house.stage.scene.clock.advance(TimeDelta::hours(1));
-        let third = house.process(recurring()).await;
+        fixture.stage.scene.clock.advance(TimeDelta::hours(1));
+        let third = fixture.process(recurring()).await;
         until(async || ticks().await == n).await;
         third.shutdown().await;
     }

@@ -11,7 +11,7 @@ use tidegate_engine::model::{ShardId, Tenure, WorkerId};
 use tidegate_kernel::{JobId, JobStatus, StoreError, SystemScope};
 use tidegate_postgres::PgEngineStore;
 
-use super::{Deed, Doer, House, kinds, options, until};
+use super::{Deed, Doer, Fixture, kinds, options, until};
 
 /// A store that refuses to write the end of one job.
 struct Refusing {
@@ -68,22 +68,22 @@ impl JobStore for Refusing {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_cannot_be_written_holds_up_no_other() {
-    let house = House::new().await;
-    let (ours, doer) = (house.stage.scene.ours, Doer::default());
+    let fixture = Fixture::new().await;
+    let (ours, doer) = (fixture.stage.scene.ours, Doer::default());
     let mut jobs = Vec::new();
     for _ in 0..9 {
-        jobs.push(house.deed(ours, Deed::Wait).await);
+        jobs.push(fixture.deed(ours, Deed::Wait).await);
     }
-    let store = Arc::new(house.engine_store().await);
+    let store = Arc::new(fixture.engine_store().await);
     let refusing = Arc::new(Refusing { store: store.clone(), refused: jobs[4] });
-    let process = house.process_on(store, refusing, kinds(&doer, options(16)), Duration::from_millis(20));
+    let process = fixture.process_on(store, refusing, kinds(&doer, options(16)), Duration::from_millis(20));
     until(async || doer.now.load(Ordering::SeqCst) == 9).await;
     doer.permits.add_permits(9);
     for (n, job) in jobs.iter().enumerate() {
         if n != 4 {
-            house.becomes(ours, *job, None).await;
+            fixture.becomes(ours, *job, None).await;
         }
     }
     process.shutdown().await;
-    house.becomes(ours, jobs[4], Some(JobStatus::Ready)).await;
+    fixture.becomes(ours, jobs[4], Some(JobStatus::Ready)).await;
 }
