@@ -1,4 +1,5 @@
 alter table event_consumer no force row level security;
+alter table event_consumer drop constraint event_consumer_renamed;
 update event_consumer set consumer = 'patterns' where consumer = 'detection';
 alter table event_consumer force row level security;
 

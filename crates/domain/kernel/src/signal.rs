@@ -31,7 +31,7 @@ pub enum Topic {
     RunAwaited,
     /// A run has ended for which another process waits; payload: the run.
     RunEnded,
-    /// A job can run; payload: the lane of the job, in the engine's format.
+    /// A job can run; payload: the lane of the job, in the engine's format. Any other payload: a job is due soon.
     JobReady,
 }
 

@@ -91,7 +91,7 @@ impl Default for FollowerConfig {
         Self {
             lanes: 2,
             poll: Duration::from_secs(1),
-            idle_poll: Duration::from_secs(5),
+            idle_poll: Duration::from_secs(6),
             rest: Duration::from_millis(50),
             slice: None,
         }

@@ -149,9 +149,14 @@ impl<'a> TestWorker<'a> {
     }
 
     async fn finish(&self, job: &ClaimedJob, outcome: JobOutcome) -> Vec<JobKey> {
-        let ended = EndedJob { key: job.key, tenure: job.tenure, outcome };
-        let now = self.subject.env.now();
-        self.subject.jobs.finish(&self.scope, self.id, &[ended], now).await.expect("ends are written")
+        self.finish_all(std::slice::from_ref(job), &outcome).await
+    }
+
+    /// Ends all of these jobs at once.
+    async fn finish_all(&self, jobs: &[ClaimedJob], outcome: &JobOutcome) -> Vec<JobKey> {
+        let ended = |job: &ClaimedJob| EndedJob { key: job.key, tenure: job.tenure, outcome: outcome.clone() };
+        let (ended, now) = (jobs.iter().map(ended).collect::<Vec<_>>(), self.subject.env.now());
+        self.subject.jobs.finish(&self.scope, self.id, &ended, now).await.expect("ends are written")
     }
 
     async fn release(&self) {

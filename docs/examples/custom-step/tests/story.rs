@@ -57,14 +57,14 @@ fn document(source: &str) -> Document {
 }
 
 /// The store of a server, with workflows and runs.
-struct House {
+struct Fixture {
     stage: Stage,
     scope: WorkspaceScope,
     steps: Arc<StepRegistry>,
     bus: Arc<InProcessSignalBus>,
 }
 
-impl House {
+impl Fixture {
     async fn on(database: &TestDatabase) -> Self {
         let stage = Stage::on(database).await;
         let scope = workspace_scope(stage.scene.ours);
@@ -121,11 +121,11 @@ impl House {
 #[tokio::test]
 async fn a_document_that_uses_the_type_runs() {
     let database = TestDatabase::new().await;
-    let house = House::on(&database).await;
+    let fixture = Fixture::on(&database).await;
     let room = Arc::new(Room::default());
-    let engine = house.engine(&house.steps, handlers(&house.steps, room.clone()).unwrap());
-    let run = house.start(ANNOUNCE).await;
-    let details = house.completed(run).await;
+    let engine = fixture.engine(&fixture.steps, handlers(&fixture.steps, room.clone()).unwrap());
+    let run = fixture.start(ANNOUNCE).await;
+    let details = fixture.completed(run).await;
     let key = format!("{run}:say:0");
     assert_eq!(details.run.outputs, json!({ "message": key }));
     assert_eq!(details.steps[0].uses, NAME);
@@ -136,8 +136,8 @@ async fn a_document_that_uses_the_type_runs() {
 #[tokio::test]
 async fn a_document_that_uses_the_type_wrongly_is_neither_kept_nor_published() {
     let database = TestDatabase::new().await;
-    let house = House::on(&database).await;
-    let refused = house.workflows(&house.steps).create(&house.scope, document(WRONG)).await;
+    let fixture = Fixture::on(&database).await;
+    let refused = fixture.workflows(&fixture.steps).create(&fixture.scope, document(WRONG)).await;
     let Err(CreateError::Definition(DefinitionError::Invalid(problems))) = refused else { panic!("{refused:?}") };
     let told: Vec<String> = problems.into_iter().map(|p| format!("{}:{} {}", p.line, p.column, p.detail)).collect();
     assert_eq!(
@@ -157,8 +157,8 @@ async fn a_document_that_uses_the_type_wrongly_is_neither_kept_nor_published() {
     let mut lenient = StepRegistry::built_in().unwrap();
     lenient.register(StepType::effect(NAME, "Says something.")).unwrap();
     let draft = document("name: announce\nsteps: [{id: say, uses: chat.post, with: {channel: releases, text: hello}}]");
-    let kept = house.workflows(&Arc::new(lenient)).create(&house.scope, draft).await.unwrap();
-    let refused = house.workflows(&house.steps).publish(&house.scope, kept.workflow.id, &Expected::Any).await;
+    let kept = fixture.workflows(&Arc::new(lenient)).create(&fixture.scope, draft).await.unwrap();
+    let refused = fixture.workflows(&fixture.steps).publish(&fixture.scope, kept.workflow.id, &Expected::Any).await;
     let Err(PublishError::Definition(DefinitionError::Invalid(problems))) = refused else { panic!("{refused:?}") };
     assert_eq!((problems[0].pointer.as_str(), problems.len()), ("/steps/0/with/channel", 1));
 }
@@ -167,16 +167,16 @@ async fn a_document_that_uses_the_type_wrongly_is_neither_kept_nor_published() {
 #[tokio::test]
 async fn a_process_that_does_not_know_the_type_sets_its_runs_aside_for_one_that_does() {
     let database = TestDatabase::new().await;
-    let house = House::on(&database).await;
-    let unknown = house.start(ANNOUNCE).await;
-    let known = house.start("name: plain\nsteps: [{id: keep, uses: transform, with: {n: 1}}]").await;
+    let fixture = Fixture::on(&database).await;
+    let unknown = fixture.start(ANNOUNCE).await;
+    let known = fixture.start("name: plain\nsteps: [{id: keep, uses: transform, with: {n: 1}}]").await;
 
     let older = Arc::new(StepRegistry::built_in().unwrap());
-    let engine = house.engine(&older, HandlerMap::bind(&older, []).unwrap());
-    house.completed(known).await;
+    let engine = fixture.engine(&older, HandlerMap::bind(&older, []).unwrap());
+    fixture.completed(known).await;
     let aside = async {
         loop {
-            match house.stage.store.find(&system_scope(), unknown).await.unwrap() {
+            match fixture.stage.store.find(&system_scope(), unknown).await.unwrap() {
                 Some(found) => break found,
                 None => sleep(Duration::from_millis(20)).await,
             }
@@ -187,8 +187,8 @@ async fn a_process_that_does_not_know_the_type_sets_its_runs_aside_for_one_that_
     assert!(found.error.contains("there is no step `chat.post`"), "{}", found.error);
     engine.shutdown().await;
 
-    let engine = house.engine(&house.steps, handlers(&house.steps, Arc::new(Room::default())).unwrap());
-    house.completed(unknown).await;
+    let engine = fixture.engine(&fixture.steps, handlers(&fixture.steps, Arc::new(Room::default())).unwrap());
+    fixture.completed(unknown).await;
     engine.shutdown().await;
 }
 

@@ -1,7 +1,7 @@
 //! Enqueueing and cancelling jobs in the transaction of their cause, and recurring jobs.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_engine::jobs::{INSTALLATION, Lane, Recurrence};
 use tidegate_engine::model::ShardId;
 use tidegate_kernel::{Enqueued, JobId, Jobs, NewJob, Signal, StoreError, Topic, TraceContext, WorkspaceId};
@@ -10,6 +10,9 @@ use uuid::Uuid;
 use super::OwnsJobs;
 use crate::error::store_error;
 use crate::transaction::{Machinery, PgTx};
+
+/// A job that is due sooner than this is announced when it is enqueued, since an idle runner polls less often than that.
+const SOON: TimeDelta = TimeDelta::seconds(30);
 
 /// Adds a job, or finds and locks the waiting job with the same unique key. The lock keeps that job from being claimed
 /// until this transaction ends.
@@ -70,10 +73,14 @@ impl<G: OwnsJobs> Jobs for PgJobs<'_, G> {
             .await
             .map_err(store_error)?;
         // A job that waits may have been skipped while this transaction held its lock, so workers are woken again.
-        if job.run_at.is_none_or(|at| at <= now) {
-            let lane =
-                Lane { shard: ShardId(shard), workspace: owner, kind: job.kind.to_owned(), priority: job.priority };
-            self.0.announce(Signal::new(Topic::JobReady, &lane));
+        match job.run_at {
+            Some(at) if at > now + SOON => {}
+            Some(at) if at > now => self.0.announce(Signal::new(Topic::JobReady, &"soon")),
+            _ => {
+                let kind = job.kind.to_owned();
+                let lane = Lane { shard: ShardId(shard), workspace: owner, kind, priority: job.priority };
+                self.0.announce(Signal::new(Topic::JobReady, &lane));
+            }
         }
         let job = JobId::from_uuid(found);
         Ok(if found == id { Enqueued::Added(job) } else { Enqueued::Waiting(job) })

@@ -17,6 +17,9 @@ const DEAD: i16 = 2;
 
 /// Changes only jobs whose lease is released here. A job that is done is deleted. The row of a failed job is locked before `cancelled`
 /// is read, so that a cancel at the same moment comes either before or after: a cancelled job is deleted and not retried.
+///
+/// There are two deletes because each has to join one CTE. If a row was changed since the snapshot, PostgreSQL evaluates the
+/// conditions again with the row of a CTE that it joined, and not with a row of a `union all`: the delete would skip the job.
 const FINISH: &str = "
     with ended as materialized (
         select e.*, l.place, l.kind, l.priority, l.attempts
@@ -35,12 +38,14 @@ const FINISH: &str = "
         select f.*, j.cancelled from (select * from freed where outcome <> 0) f cross join lateral (
             select j.cancelled from job j where j.workspace_id = f.workspace_id and j.id >= f.job_id and j.id <= f.job_id
             order by j.id limit 1 for update) j),
-    gone as (
-        delete from job j using (
-            select workspace_id, job_id from freed where outcome = 0
-            union all
-            select workspace_id, job_id from locked where cancelled) f
-        where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)),
+    done as (
+        delete from job j using freed f
+        where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)
+          and f.outcome = 0),
+    cancelled as (
+        delete from job j using locked f
+        where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)
+          and f.cancelled),
     failed as (
         update job j set attempts = f.attempts + 1, last_error = f.error from locked f
         where (j.workspace_id, j.id) >= (f.workspace_id, f.job_id) and (j.workspace_id, j.id) <= (f.workspace_id, f.job_id)

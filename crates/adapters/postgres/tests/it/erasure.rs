@@ -18,8 +18,10 @@ use crate::fill::Fill;
 /// The number of rows of each kind: more than one slice erases.
 const ROWS: i64 = 2_500;
 
-/// Events and runs of the workspace `:w` in the previous partition.
-const LAST_MONTH: &str = "
+/// A published workflow of the workspace `:w`, and its events and runs in the previous partition.
+const BESIDES: &str = "
+    update workflow w set published_version = 1 where workspace_id = :w and exists (
+        select from workflow_version v where v.workspace_id = w.workspace_id and v.workflow_id = w.id and v.version = 1);
     insert into event (workspace_id, id, position, dedupe_key, type, source, sender_id, time)
     select :w, event_id((extract(epoch from now()) * 1000)::bigint - 2764800000, n, 0), -n, gen_random_uuid(), 'a', 'b', n::text, now()
     from generate_series(1, 10) n;
@@ -31,10 +33,14 @@ const LAST_MONTH: &str = "
 async fn filled(database: &TestDatabase, env: &Environment) -> (WorkspaceId, WorkspaceId) {
     let doomed = database.workspace(env).await;
     database.run(Fill { workspace: doomed, rows: ROWS, shard: ShardId(1), due: 0 }.sql()).await;
-    database.run(LAST_MONTH.replace(":w", &format!("'{}'::uuid", doomed.as_uuid()))).await;
     let neighbour = sqlx::query_scalar("select workspace_id from workspace where workspace_id <> $1 limit 1");
     let neighbour = neighbour.bind(doomed.as_uuid()).fetch_one(&mut database.admin().await).await;
-    (doomed, WorkspaceId::from_uuid(neighbour.expect("the workspace of somebody else")))
+    let neighbour = WorkspaceId::from_uuid(neighbour.expect("the workspace of somebody else"));
+    for workspace in [doomed, neighbour] {
+        database.run(BESIDES.replace(":w", &format!("'{}'::uuid", workspace.as_uuid()))).await;
+    }
+    assert_eq!(database.count("select count(*) from workflow where published_version = 1".to_owned()).await, 2);
+    (doomed, neighbour)
 }
 
 /// Every table with a `workspace_id`, without partitions.
@@ -99,8 +105,9 @@ async fn every_table_is_erased_and_no_neighbours_row() {
     let mut admin = database.admin().await;
     delete(&store, doomed, TimeDelta::zero()).await;
     let before = held(&mut admin, neighbour).await;
-    for (table, rows, _) in held(&mut admin, doomed).await {
-        assert!(rows > 0, "nothing fills {table}; add a line to fill.sql");
+    for (table, rows, _) in held(&mut admin, doomed).await.iter().chain(&before) {
+        let filled = *rows > 0 || table == "workspace_erasure";
+        assert!(filled, "nothing fills {table}; add a line to fill.sql");
     }
 
     erase_all(&store).await;

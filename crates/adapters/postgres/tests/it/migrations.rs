@@ -26,7 +26,8 @@ fn rows_of_tenants_are_changed_while_row_level_security_does_not_bind_the_owner(
     for file in fs::read_dir(folder).expect("the migrations") {
         let path = file.expect("a migration").path();
         let text = fs::read_to_string(&path).expect("a migration is text");
-        for (start, line) in text.match_indices('\n').map(|(end, _)| (end + 1, text[end + 1..].lines().next())) {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1));
+        for (start, line) in starts.map(|start| (start, text[start..].lines().next())) {
             let Some(table) = line.and_then(changed) else { continue };
             if WITHOUT_WORKSPACE.iter().any(|(name, ..)| *name == table) {
                 continue;

@@ -39,6 +39,7 @@ impl Runner {
             Ok(outlook) => outlook,
             Err(error) => {
                 tracing::warn!(%error, "jobs could not be looked for; it is tried again");
+                self.next_look = self.next_look.min(Instant::now() + self.config.poll);
                 return;
             }
         };
@@ -118,6 +119,7 @@ impl Runner {
         }
         if !jobs.is_empty() {
             self.last_work = Instant::now();
+            self.next_count = self.next_count.min(self.last_work + self.config.count);
         }
         for job in jobs {
             if self.tenures.get(&job.tenure.shard) == Some(&job.tenure) {

@@ -3,7 +3,7 @@
 use tidegate_engine::jobs::{INSTALLATION, JobOutcome, LaneClaim, Recurrence};
 use tidegate_kernel::{Enqueued, JobPriority, JobStatus, TraceContext};
 
-use super::{Note, Subject, TTL, TestWorker, ids, later, minutes, note};
+use super::{Note, Subject, TTL, TestWorker, dead, ids, later, minutes, note};
 use crate::scope::workspace_scope;
 
 /// A job exists if and only if its cause has committed, and reads back as it was enqueued.
@@ -106,24 +106,44 @@ pub async fn a_job_is_cancelled(subject: &Subject) {
     assert!(subject.find(subject.ours, dead).await.is_some());
 }
 
-/// A job that is cancelled at the moment in which it fails is deleted.
+/// Jobs that are cancelled at the moment in which they end are deleted, wherever they are in the batch of ends, and however
+/// they ended.
 ///
 /// Served only: on an embedded PostgreSQL no end is written while a transaction is open.
-pub async fn a_job_that_is_cancelled_as_it_fails_is_gone(subject: &Subject) {
-    let id = subject.enqueue(subject.ours, &note("a")).await.id();
+pub async fn jobs_that_are_cancelled_as_they_end_are_gone(subject: &Subject) {
     let worker = TestWorker::holding(subject, 1, TTL).await;
-    let claimed = worker.take(subject.ours, 1).await;
-    let mut tx = subject.begin(subject.ours).await;
-    assert!(tx.jobs().cancel(id).await.expect("a job is cancelled"));
     let again = subject.env.now();
-    let mut failing = std::pin::pin!(worker.finish(&claimed[0], later(again)));
-    let moment = std::time::Duration::from_millis(300);
-    assert!(tokio::time::timeout(moment, &mut failing).await.is_err(), "it waits for whoever cancels");
-    tx.commit().await.expect("it commits");
-    let ended = failing.await;
-    assert_eq!(ended, [claimed[0].key]);
-    assert_eq!(subject.find(subject.ours, id).await, None);
-    assert_eq!(worker.look_at(again + minutes(1)).await.lanes, []);
+    for outcome in [JobOutcome::Done, later(again), dead("never")] {
+        let mut jobs = Vec::new();
+        for text in ["a", "b", "c", "d"] {
+            jobs.push(subject.enqueue(subject.ours, &note(text)).await.id());
+        }
+        let claimed = worker.take(subject.ours, 4).await;
+        let mut tx = subject.begin(subject.ours).await;
+        for id in &jobs[1..3] {
+            assert!(tx.jobs().cancel(*id).await.expect("a job is cancelled"));
+        }
+        let mut ending = std::pin::pin!(worker.finish_all(&claimed, &outcome));
+        let moment = std::time::Duration::from_millis(300);
+        assert!(tokio::time::timeout(moment, &mut ending).await.is_err(), "it waits for the cancellation");
+        tx.commit().await.expect("it commits");
+        assert_eq!(ending.await.len(), 4);
+        let mut left = Vec::new();
+        for id in jobs {
+            left.push(subject.find(subject.ours, id).await.map(|job| job.status));
+        }
+        let kept = match outcome {
+            JobOutcome::Done => None,
+            JobOutcome::Retry { .. } => Some(JobStatus::Scheduled),
+            JobOutcome::Dead { .. } => Some(JobStatus::Dead),
+        };
+        assert_eq!(left, [kept, None, None, kept], "{outcome:?}");
+        let lanes = worker.look_at(again + minutes(1)).await.lanes;
+        assert_eq!(lanes.len(), usize::from(kept == Some(JobStatus::Scheduled)));
+        for retried in worker.take(subject.ours, 4).await {
+            worker.finish(&retried, JobOutcome::Done).await;
+        }
+    }
 }
 
 /// A cancelled job is not tried again if its worker has died while doing it.

@@ -308,6 +308,10 @@ async fn a_job_starts_when_its_cause_commits_and_not_at_the_next_look() {
         let job = fixture.deed(ours, Deed::Succeed).await;
         fixture.becomes(ours, job, None).await;
     }
+    let soon = fixture.stage.scene.env.now() + TimeDelta::milliseconds(300);
+    let later = fixture.enqueue(ours, NewJob::new(&Deed::Succeed).unwrap().at(soon)).await;
+    fixture.becomes(ours, later, None).await;
+    assert!(fixture.stage.scene.env.now() >= soon, "not before its time");
     process.shutdown().await;
 }
 
