@@ -23,7 +23,7 @@ struct Detecting {
 #[async_trait]
 impl Consumer for Detecting {
     fn name(&self) -> &'static str {
-        "detection"
+        DETECTION.0
     }
 
     async fn behind(&self, scope: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {

@@ -28,8 +28,8 @@ const KEEP: Duration = Duration::from_secs(1);
 /// The count of runs in quarantine stops here.
 const QUARANTINE_COUNTED: u32 = 10_000;
 
-/// The consumers of events: the label in metrics, and the name under which the position is stored.
-const CONSUMERS: [(&str, &str); 2] = [("detection", DETECTION.0), ("triggers", TRIGGERS.0)];
+/// The consumers of events. Their names are labels of metrics.
+const CONSUMERS: [&str; 2] = [DETECTION.0, TRIGGERS.0];
 
 /// Reads metrics when they are scraped.
 #[derive(Clone)]
@@ -114,7 +114,7 @@ impl Monitor {
             Ok(quarantined) => metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined)),
             Err(error) => tracing::debug!(%error, "runs in quarantine cannot be counted"),
         }
-        match store.queues(scope, &CONSUMERS.map(|(_, cursor)| cursor)).await {
+        match store.queues(scope, &CONSUMERS).await {
             Ok(figures) => queues(&figures, env.now()),
             Err(error) => tracing::debug!(%error, "queues cannot be measured"),
         }
@@ -127,10 +127,9 @@ fn queues(figures: &QueueFigures, now: DateTime<Utc>) {
         metrics::gauge!("queue_oldest_age_seconds", "queue" => queue).set(age(oldest).as_secs_f64());
     }
     metrics::gauge!("queue_ready_workspaces").set(f64::from(figures.ready_workspaces));
-    for (consumer, cursor) in CONSUMERS {
-        let Some(backlog) = figures.backlogs.iter().find(|backlog| backlog.consumer == cursor) else { continue };
-        metrics::gauge!("consumer_backlog_workspaces", "consumer" => consumer).set(number(backlog.workspaces));
-        metrics::gauge!("consumer_backlog_events", "consumer" => consumer).set(number(backlog.events));
+    for backlog in &figures.backlogs {
+        metrics::gauge!("consumer_backlog_workspaces", "consumer" => backlog.consumer).set(number(backlog.workspaces));
+        metrics::gauge!("consumer_backlog_events", "consumer" => backlog.consumer).set(number(backlog.events));
     }
 }
 

@@ -25,7 +25,7 @@ struct Following {
 #[async_trait]
 impl Consumer for Following {
     fn name(&self) -> &'static str {
-        "triggers"
+        TRIGGERS.0
     }
 
     async fn behind(&self, scope: &SystemScope, limit: u32) -> Result<Vec<WorkspaceId>, StoreError> {
