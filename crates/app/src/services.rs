@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
-use tidegate_use_cases::PlanQuota;
+use tidegate_use_cases::EventsByQuota;
 
 use crate::billing::BillingServices;
 use crate::checked::CheckedSettings;
@@ -17,7 +17,7 @@ use crate::platform::Platform;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
-use crate::tenancy::TenancyServices;
+use crate::tenancy::{AccessSettings, TenancyServices};
 use crate::workers::Workers;
 use crate::workflows::WorkflowServices;
 
@@ -60,11 +60,13 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded())?;
-        let tenancy =
-            TenancyServices::wire(&platform, &issuer, secret, checked.limits, checked.operators, checked.erase_after);
         let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan())?;
-        let events = EventServices::wire(&platform, Arc::new(PlanQuota::new(billing.plans.clone())))?;
-        let workflows = WorkflowServices::wire(&platform, &issuer, &events, checked.outbound)?;
+        let quota = &billing.quota;
+        let access =
+            AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
+        let tenancy = TenancyServices::wire(&platform, &issuer, secret, access, quota.clone());
+        let events = EventServices::wire(&platform, Arc::new(EventsByQuota::new(quota.clone())))?;
+        let workflows = WorkflowServices::wire(&platform, &issuer, &events, quota.clone(), checked.outbound)?;
         let jobs = JobServices::wire(&platform, &issuer, workflows.shards.clone(), checked.retention, checked.smtp)?;
         let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());

@@ -41,6 +41,6 @@ impl Workers {
 
     /// Writes the counts that are still in memory, after all tasks have ended.
     pub(crate) async fn finish(&self) {
-        self.services.billing.write_calls().await;
+        self.services.billing.close().await;
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tidegate_events::suggestion::{Catalogue, SuggestionStatus, SuggestionsTx};
 use tidegate_kernel::{
-    AuditEntry, AuditLog, Forbidden, Permission, StoreError, SuggestionId, UnitOfWork, WorkflowId, WorkspaceScope,
+    AuditEntry, AuditLog, Forbidden, Permission, QuotaExceeded, StoreError, SuggestionId, UnitOfWork, WorkflowId,
+    WorkspaceScope,
 };
 use tidegate_workflows::Workflows;
 use tidegate_workflows::definition::{DefinitionError, Format};
@@ -30,6 +31,9 @@ pub enum ApplySuggestionError {
     /// The workspace already has a workflow with the name from the template.
     #[error("the workspace has a workflow of this name already")]
     NameTaken,
+    /// The plan of the workspace does not allow another workflow.
+    #[error(transparent)]
+    QuotaExceeded(QuotaExceeded),
     /// The rule is not in this program's catalogue any more.
     #[error("the rule {0} is no longer in the catalogue")]
     RuleGone(String),
@@ -46,6 +50,7 @@ impl From<CreateError> for ApplySuggestionError {
         match error {
             CreateError::Forbidden(error) => Self::Forbidden(error),
             CreateError::NameTaken => Self::NameTaken,
+            CreateError::QuotaExceeded(exceeded) => Self::QuotaExceeded(exceeded),
             CreateError::Definition(error) => Self::Template(error),
             CreateError::Store(error) => Self::Store(error),
         }
@@ -82,13 +87,15 @@ impl ApplySuggestion {
     ///
     /// # Errors
     /// [`ApplySuggestionError`] if the caller lacks the permission, the suggestion does not exist or was already
-    /// answered, the workspace already has a workflow with that name, or the template does not give a valid workflow.
+    /// answered, the workspace already has a workflow with that name, its plan does not allow another workflow, or the
+    /// template does not give a valid workflow.
     pub async fn apply(
         &self,
         scope: &WorkspaceScope,
         id: SuggestionId,
     ) -> Result<AppliedSuggestion, ApplySuggestionError> {
         scope.require(Permission::SuggestionsApply)?;
+        let limit = self.workflows.limit(scope).await?;
         let mut tx = self.store.begin(scope).await?;
         let suggestion = tx.suggestions().find(id).await?.ok_or(ApplySuggestionError::NotFound)?;
         if suggestion.status != SuggestionStatus::Open {
@@ -105,7 +112,7 @@ impl ApplySuggestion {
         let document = rule.document(&suggestion, &event_types);
         let source = serde_json::to_vec_pretty(&document).map_err(|error| StoreError::Internal(Box::new(error)))?;
         let document = Document { format: Format::Json, source };
-        let workflow = self.workflows.create_in(&mut *tx, document).await?;
+        let workflow = self.workflows.create_in(&mut *tx, document, limit).await?;
         let workflow_id = workflow.workflow.id;
         if !tx.suggestions().answer(id, SuggestionStatus::Applied, Some(workflow_id)).await? {
             return Err(ApplySuggestionError::NotFound);

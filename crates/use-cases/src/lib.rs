@@ -14,4 +14,4 @@ pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionEr
 pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
 pub use follow_events::{EventTriggersTx, FollowEvents, FollowLimits, Followed, TRIGGERS, TRIGGERS_CHUNK};
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
-pub use quota::PlanQuota;
+pub use quota::EventsByQuota;

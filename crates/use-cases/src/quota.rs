@@ -1,31 +1,34 @@
 //! Applies the plan of a workspace to its events.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_billing::{Billing, Meter, PlanError};
 use tidegate_events::{Allowance, EventQuota};
-use tidegate_kernel::{StoreError, WorkspaceScope};
+use tidegate_kernel::{Meter, Quota, StoreError, WorkspaceScope};
 
-/// Limits events by the workspace's plan.
-#[derive(Debug, Clone)]
-pub struct PlanQuota(Billing);
+/// Limits events by the workspace's quota. They are not reserved: the statement that adds them counts them.
+#[derive(Clone)]
+pub struct EventsByQuota(Arc<dyn Quota>);
 
-impl PlanQuota {
-    /// The quota from these plans.
+impl EventsByQuota {
+    /// The allowance from `quota`.
     #[must_use]
-    pub const fn new(billing: Billing) -> Self {
-        Self(billing)
+    pub fn new(quota: Arc<dyn Quota>) -> Self {
+        Self(quota)
+    }
+}
+
+impl std::fmt::Debug for EventsByQuota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventsByQuota").finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl EventQuota for PlanQuota {
+impl EventQuota for EventsByQuota {
     async fn allowance(&self, scope: &WorkspaceScope, now: DateTime<Utc>) -> Result<Allowance, StoreError> {
-        let plan = self.0.plan_of(scope).await.map_err(|error| match error {
-            PlanError::Store(error) => error,
-            unknown @ PlanError::Unknown(_) => StoreError::Internal(Box::new(unknown)),
-        })?;
-        let period_start = Meter::Events.period(now).start;
-        Ok(Allowance { period_start, limit: Meter::Events.limit(&plan.entitlements) })
+        let limit = self.0.limit(scope, Meter::Events).await?.at_most();
+        Ok(Allowance { period_start: Meter::Events.period(now).start, limit })
     }
 }

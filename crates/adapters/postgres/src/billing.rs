@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
-use tidegate_billing::{CallCount, CallLedger, Meter, PlanRepository, PlanVersion, UsageRepository};
-use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_billing::{CallCount, CallLedger, PlanRepository, PlanVersion, UsageRepository};
+use tidegate_kernel::{Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId};
 use uuid::Uuid;
 
 use crate::error::store_error;
@@ -50,26 +50,34 @@ impl PlanRepository for PgPlanRepository<'_> {
 /// [`UsageRepository`] in one transaction.
 pub(crate) struct PgUsageRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
+/// The usage of each meter in each period. Events are counted with their positions, levels in `quota_level`, and the rest
+/// by day.
+const USED: &str = "
+    select coalesce(case
+        when p.level then (select used from quota_level where workspace_id = $1 and meter = p.meter)
+        when p.meter = 'events' then coalesce(
+            (select used from workspace_head where workspace_id = $1 and period_start = p.first),
+            (select used from event_period where workspace_id = $1 and period_start = p.first))
+        else (select sum(used)::bigint from usage_counter
+              where workspace_id = $1 and meter = p.meter and period_start >= p.first and period_start < p.until)
+        end, 0)
+    from unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bool[])
+        with ordinality p (meter, first, until, level, nth)
+    order by nth";
+
 #[async_trait]
 impl UsageRepository for PgUsageRepository<'_> {
-    async fn used(&mut self, periods: &[(Meter, DateTime<Utc>)]) -> Result<Vec<i64>, StoreError> {
+    async fn used(&mut self, periods: &[(Meter, Period)]) -> Result<Vec<i64>, StoreError> {
         let workspace = self.0.workspace().as_uuid();
-        // The `events` meter is counted with the positions: the current period in `workspace_head`, earlier ones in
-        // `event_period`.
-        sqlx::query_scalar(
-            "select coalesce(case when p.meter = 'events'
-                 then coalesce((select used from workspace_head where workspace_id = $1 and period_start = p.start),
-                               (select used from event_period where workspace_id = $1 and period_start = p.start))
-                 else (select used from usage_counter
-                       where workspace_id = $1 and meter = p.meter and period_start = p.start) end, 0)
-             from unnest($2::text[], $3::timestamptz[]) with ordinality p (meter, start, nth) order by nth",
-        )
-        .bind(workspace)
-        .bind(periods.iter().map(|(meter, _)| meter.as_str()).collect::<Vec<_>>())
-        .bind(periods.iter().map(|(_, start)| *start).collect::<Vec<_>>())
-        .fetch_all(self.0.sqlx())
-        .await
-        .map_err(store_error)
+        sqlx::query_scalar(USED)
+            .bind(workspace)
+            .bind(periods.iter().map(|(meter, _)| meter.as_str()).collect::<Vec<_>>())
+            .bind(periods.iter().map(|(_, period)| period.start).collect::<Vec<_>>())
+            .bind(periods.iter().map(|(_, period)| period.end).collect::<Vec<_>>())
+            .bind(periods.iter().map(|(meter, _)| meter.is_level()).collect::<Vec<_>>())
+            .fetch_all(self.0.sqlx())
+            .await
+            .map_err(store_error)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod migrate;
 mod orm;
 mod patterns;
 mod pool;
+mod quota;
 mod rounds;
 mod slices;
 mod store;

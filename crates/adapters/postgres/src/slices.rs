@@ -8,7 +8,7 @@ use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, 
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
 use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
 use tidegate_events::{EventConsumers, EventFeed, EventRepository, EventsTx, FeedTx};
-use tidegate_kernel::{AuditLog, PersonScope, StoreError, SystemScope, UnitOfWork, WorkspaceScope};
+use tidegate_kernel::{AuditLog, PersonScope, QuotaLevels, StoreError, SystemScope, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{
     AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, Locator, MemberRepository, PersonRepository,
     PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository, TenancyTx, WorkspaceRepository,
@@ -25,6 +25,7 @@ use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::idempotency::PgIdempotencyRepository;
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
+use crate::quota::PgQuotaLevels;
 use crate::store::PgStore;
 use crate::tenancy::{
     PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
@@ -59,6 +60,7 @@ slices! {
             members: MemberRepository as PgMemberRepository,
             api_keys: ApiKeyRepository as PgApiKeyRepository,
             audit_trail: AuditTrailRepository as PgAuditTrailRepository,
+            levels: QuotaLevels as PgQuotaLevels,
             audit: AuditLog as PgAuditLog
         }
         IdempotencyTx { idempotency: IdempotencyRepository as PgIdempotencyRepository }
@@ -72,7 +74,7 @@ slices! {
         }
         PatternsTx { patterns: PatternRepository as PgPatternRepository }
         SuggestionsTx { suggestions: SuggestionRepository as PgSuggestionRepository, audit: AuditLog as PgAuditLog }
-        WorkflowsTx { workflows: WorkflowRepository as PgWorkflowRepository, placements: TriggerPlacements as PgTriggerPlacements, audit: AuditLog as PgAuditLog }
+        WorkflowsTx { workflows: WorkflowRepository as PgWorkflowRepository, placements: TriggerPlacements as PgTriggerPlacements, levels: QuotaLevels as PgQuotaLevels, audit: AuditLog as PgAuditLog }
         RunsTx { runs: RunRepository as PgRunRepository, workflows: WorkflowRepository as PgWorkflowRepository, audit: AuditLog as PgAuditLog }
         TriggersTx { triggers: TriggerRepository as PgTriggerRepository, documents: WorkflowRepository as PgWorkflowRepository }
         BillingTx { plan: PlanRepository as PgPlanRepository, usage: UsageRepository as PgUsageRepository }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, Postgres};
 use tidegate_kernel::trace::SPANS;
 use tidegate_kernel::{
-    Actor, Environment, Jobs, RequestId, Signal, SignalBus, StoreError, TraceContext, Transaction, UserId, WorkspaceId,
+    Actor, Environment, Jobs, RequestId, Reservation, Signal, SignalBus, StoreError, TraceContext, Transaction, UserId,
+    WorkspaceId,
 };
 use tokio::sync::Mutex;
 use tracing::Span;
@@ -28,6 +29,8 @@ pub struct PgTx<G = Tenant> {
     /// The signals to send after the commit, without duplicates.
     announcements: Vec<Signal>,
     announcer: Announcer,
+    /// The quotas that this transaction uses.
+    reservations: Vec<Reservation>,
     /// Passed on after the connection has been returned.
     _turn: Option<Turn>,
     /// Closed together with the transaction.
@@ -89,7 +92,16 @@ impl<G> PgTx<G> {
         announcer: Announcer,
     ) -> Self {
         let connection = Mutex::new(transaction);
-        Self { connection, context, env, announcements: Vec::new(), announcer, _turn: turn, _span: span }
+        Self {
+            connection,
+            context,
+            env,
+            announcements: Vec::new(),
+            announcer,
+            reservations: Vec::new(),
+            _turn: turn,
+            _span: span,
+        }
     }
 
     /// Sends `signal` after the transaction has committed.
@@ -139,7 +151,13 @@ impl<G: OwnsJobs> Transaction for PgTx<G> {
         Box::new(PgJobs(self))
     }
 
+    fn hold(&mut self, reservation: Reservation) {
+        self.reservations.push(reservation);
+    }
+
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        // After a lost connection the commit may have taken effect. So what was reserved counts from here on.
+        self.reservations.into_iter().for_each(Reservation::commit);
         self.connection.into_inner().commit().await.map_err(store_error)?;
         if let Some(bus) = self.announcer.0 {
             self.announcements.into_iter().for_each(|signal| bus.publish(signal));

@@ -5,7 +5,7 @@ mod report;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_billing::{Billing, CallMeter, Catalogue};
+use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
 
 pub(crate) use report::{UsageReport, UsageTotalsAt};
@@ -13,7 +13,7 @@ pub(crate) use report::{UsageReport, UsageTotalsAt};
 use crate::platform::Platform;
 use crate::server::StartError;
 
-/// How often the counts of API calls are written to the database.
+/// How often the counts of API calls are written to the database, and unneeded budgets given back.
 const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 
 /// The services of billing.
@@ -21,6 +21,8 @@ const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 pub(crate) struct BillingServices {
     /// Plans, and the usage of workspaces.
     pub(crate) plans: Billing,
+    /// What plans allow.
+    pub(crate) quota: Arc<PlanQuota>,
     /// Counts API calls.
     pub(crate) calls: Arc<CallMeter>,
     /// The usage of all workspaces, for operators.
@@ -40,8 +42,10 @@ impl BillingServices {
         default: &str,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
+        let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
         Ok(Self {
-            plans: Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?,
+            quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
+            plans,
             calls: Arc::new(CallMeter::new(store.clone(), env.clone())),
             report: UsageReport::new(
                 store.clone(),
@@ -52,8 +56,8 @@ impl BillingServices {
         })
     }
 
-    /// Starts writing the counts of API calls every second. After the server has stopped,
-    /// [`BillingServices::write_calls`] writes the last ones.
+    /// Starts writing the counts of API calls and giving back unneeded budgets every second. After the server has
+    /// stopped, [`BillingServices::close`] does the rest.
     pub(crate) fn support(&self, platform: &Platform) {
         let (billing, stopping) = (self.clone(), platform.stopping.clone());
         platform.supervisor.spawn("api-calls", "API calls are counted and not written", move || {
@@ -62,13 +66,24 @@ impl BillingServices {
                 let mut seconds = tokio::time::interval(CALLS_WRITTEN);
                 while stopping.run_until_cancelled(seconds.tick()).await.is_some() {
                     billing.write_calls().await;
+                    if let Err(error) = billing.quota.end_second(&billing.counting).await {
+                        tracing::warn!(%error, "budgets were not given back; they count as used");
+                    }
                 }
             }
         });
     }
 
+    /// Writes the last API calls and gives back all budgets.
+    pub(crate) async fn close(&self) {
+        self.write_calls().await;
+        if let Err(error) = self.quota.close(&self.counting).await {
+            tracing::warn!(%error, "budgets were not given back; they count as used");
+        }
+    }
+
     /// Writes the API calls that have been counted up to now.
-    pub(crate) async fn write_calls(&self) {
+    async fn write_calls(&self) {
         if let Err(error) = self.calls.flush(&self.counting).await {
             tracing::warn!(%error, "API calls were not written; trying again with the next ones");
         }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tidegate_billing::Meter;
 use tidegate_engine::monitoring::{InstallationFigures, UsagePeriods, UsageTotals};
-use tidegate_kernel::{Environment, StoreError, SystemScope};
+use tidegate_kernel::{Environment, Span, StoreError, SystemScope};
 
 /// Adds up the usage of all workspaces.
 #[derive(Clone)]
@@ -37,7 +36,7 @@ impl UsageReport {
     /// [`StoreError`] if it cannot be read.
     pub(crate) async fn now(&self) -> Result<UsageTotalsAt, StoreError> {
         let at = self.env.now();
-        let periods = UsagePeriods { day: Meter::ApiCalls.period(at).start, month: Meter::Runs.period(at).start };
+        let periods = UsagePeriods { day: Span::Day.period(at).start, month: Span::Month.period(at).start };
         let totals = self.figures.totals(&self.scope, periods).await?;
         Ok(UsageTotalsAt { at, periods, totals })
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tidegate_events::IngestReport;
 use tidegate_events::cloud_event::RejectionCode;
+use tidegate_kernel::Meter;
 use tokio_util::sync::CancellationToken;
 
 use catalogue::{CATALOGUE, MetricKind};
@@ -56,7 +57,9 @@ fn begin_at_zero() {
     for limit in limits::names() {
         metrics::counter!("rate_limit_refusals_total", "limit" => limit).increment(0);
     }
-    metrics::counter!("quota_refusals_total", "meter" => "events").increment(0);
+    for meter in Meter::ALL {
+        metrics::counter!("quota_refusals_total", "meter" => meter.as_str()).increment(0);
+    }
     metrics::counter!("database_slow_statements_total").increment(0);
     metrics::counter!("trace_export_failures_total").increment(0);
     for outcome in ["accepted", "duplicate", "rejected"] {

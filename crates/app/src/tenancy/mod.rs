@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use tidegate_engine::erasure::erase_when_due;
-use tidegate_kernel::{CacheFigures, RequestId, ScopeIssuer, UserId};
+use tidegate_kernel::{CacheFigures, Quota, RequestId, ScopeIssuer, UserId};
 use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
 use tidegate_use_cases::DeleteWorkspace;
 
@@ -24,6 +24,16 @@ pub use passwords::Argon2Hasher;
 use crate::platform::Platform;
 use crate::secrets::MasterSecret;
 use limits::{LimitSettings, Limits};
+
+/// The settings of access to workspaces.
+pub(crate) struct AccessSettings {
+    /// Named rate limits and trusted proxies.
+    pub(crate) limits: LimitSettings,
+    /// The people who operate the installation.
+    pub(crate) operators: HashSet<UserId>,
+    /// How long after its deletion a workspace is erased.
+    pub(crate) erase_after: TimeDelta,
+}
 
 /// The services of tenancy.
 #[derive(Clone)]
@@ -55,10 +65,10 @@ impl TenancyServices {
         platform: &Platform,
         issuer: &Arc<ScopeIssuer>,
         secret: &MasterSecret,
-        limits: LimitSettings,
-        operators: HashSet<UserId>,
-        erase_after: TimeDelta,
+        settings: AccessSettings,
+        quota: Arc<dyn Quota>,
     ) -> Self {
+        let AccessSettings { limits, operators, erase_after } = settings;
         let Platform { env, store, signals, .. } = platform;
         let keyring = Arc::new(Keyring::new(store.clone(), issuer.system("reading signing keys"), secret, env.clone()));
         #[expect(clippy::expect_used, reason = "the text is a request id")]
@@ -80,6 +90,7 @@ impl TenancyServices {
         let workspaces = Workspaces::new(access.clone(), store.clone(), store.clone(), signals.clone(), env.clone());
         let members =
             Members::new(store.clone(), store.clone(), issuer.system("naming members"), signals.clone(), env.clone());
+        let members = members.limited_by(quota);
         let workspaces = Arc::new(workspaces);
         Self {
             delete_workspace: DeleteWorkspace::new(

@@ -12,7 +12,7 @@ use tidegate_engine::follower::follow;
 use tidegate_engine::handlers::{HandlerMap, standard, step_types};
 use tidegate_engine::scheduler::keep_time;
 use tidegate_engine::{Engine, OwnedShards, RunEndings};
-use tidegate_kernel::ScopeIssuer;
+use tidegate_kernel::{Quota, ScopeIssuer};
 use tidegate_outbound_http::GuardedHttp;
 use tidegate_use_cases::ApplySuggestion;
 use tidegate_workflows::Workflows;
@@ -45,7 +45,7 @@ pub(crate) struct WorkflowServices {
 }
 
 impl WorkflowServices {
-    /// Wires workflows. Steps send events through `events` and make HTTP calls through `outbound`.
+    /// Wires workflows, which `quota` limits. Steps send events through `events` and make HTTP calls through `outbound`.
     ///
     /// # Errors
     /// [`StartError::Setting`] if step types and their handlers do not match, which is a defect.
@@ -53,6 +53,7 @@ impl WorkflowServices {
         platform: &Platform,
         issuer: &ScopeIssuer,
         events: &EventServices,
+        quota: Arc<dyn Quota>,
         outbound: GuardedHttp,
     ) -> Result<Self, StartError> {
         let Platform { store, signals, env, .. } = platform;
@@ -61,11 +62,13 @@ impl WorkflowServices {
         let emitter = EventsOfRuns { events: events.log.clone(), bus: Arc::clone(signals), env: env.clone() };
         let outbound = TracedHttp(Arc::new(outbound));
         let handlers = HandlerMap::bind(&steps, standard(Arc::new(outbound), Arc::new(emitter)));
-        let definitions = Workflows::new(store.clone(), steps.clone(), env.clone()).computing_on(pool.clone());
+        let definitions = Workflows::new(store.clone(), steps.clone(), env.clone())
+            .computing_on(pool.clone())
+            .limited_by(Arc::clone(&quota));
         Ok(Self {
             apply_suggestion: ApplySuggestion::new(store.clone(), definitions.clone(), Arc::clone(&events.catalogue)),
             definitions,
-            runs: Runs::new(store.clone(), steps, signals.clone(), env.clone()).computing_on(pool),
+            runs: Runs::new(store.clone(), steps, signals.clone(), env.clone()).computing_on(pool).limited_by(quota),
             run_endings: RunEndings::across(signals.clone()),
             quarantine: Arc::new(Quarantine::new(
                 store.clone(),

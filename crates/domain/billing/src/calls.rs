@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{Environment, StoreError, SystemScope, WorkspaceId};
+use tidegate_kernel::{Environment, Meter, StoreError, SystemScope, WorkspaceId};
 use uuid::Uuid;
 
-use crate::meter::Meter;
 use crate::ports::{CallCount, CallLedger};
 
 /// The counter of one process.

@@ -29,6 +29,15 @@ pub enum PlanError {
     Store(#[from] StoreError),
 }
 
+impl From<PlanError> for StoreError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Store(error) => error,
+            unknown @ PlanError::Unknown(_) => Self::Internal(Box::new(unknown)),
+        }
+    }
+}
+
 /// Why the usage could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {

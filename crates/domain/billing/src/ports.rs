@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
 use uuid::Uuid;
 
-use crate::meter::Meter;
 use crate::plan::PlanVersion;
+use crate::quota::{Grant, GrantRequest, Returned};
 
 /// The slice of a store for plans and usage.
 pub trait BillingTx: Transaction {
@@ -31,13 +31,14 @@ pub trait PlanRepository: Send {
 /// The usage of one workspace.
 #[async_trait]
 pub trait UsageRepository: Send {
-    /// The count of each meter in the period with this start, in the order of `periods`; 0 if nothing was counted.
+    /// The count of each meter in each period, in the order of `periods`; 0 if nothing was counted. A level has one
+    /// count, whatever the period.
     ///
     /// MUST count committed facts only: nothing that was rolled back, rejected or a duplicate.
     ///
     /// # Errors
     /// [`StoreError`] if the counts could not be read.
-    async fn used(&mut self, periods: &[(Meter, DateTime<Utc>)]) -> Result<Vec<i64>, StoreError>;
+    async fn used(&mut self, periods: &[(Meter, Period)]) -> Result<Vec<i64>, StoreError>;
 }
 
 /// The API calls of one workspace on one day.
@@ -68,4 +69,34 @@ pub trait CallLedger: Send + Sync {
         batch: i64,
         counts: &[CallCount],
     ) -> Result<bool, StoreError>;
+}
+
+/// The limits of plans.
+#[async_trait]
+pub trait PlanLimits: Send + Sync {
+    /// The limit of the workspace's plan. MAY be some seconds old.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the plan could not be read.
+    async fn limit(&self, scope: &WorkspaceScope, meter: Meter) -> Result<Limit, StoreError>;
+}
+
+/// Grants units of a period to processes.
+#[async_trait]
+pub trait BudgetLedger: Send + Sync {
+    /// Grants units to this process, as many as [`granted_units`](crate::quota::granted_units) says.
+    ///
+    /// MUST NOT let the sum of all grants that were not given back exceed the limit, under any concurrency. MUST count
+    /// usage that was never granted, because the plan had no limit then, as granted.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing was granted, or it is unknown whether something was.
+    async fn grant(&self, scope: &WorkspaceScope, request: &GrantRequest) -> Result<Grant, StoreError>;
+
+    /// Takes units back that their process did not use. A workspace that does not exist any more MUST NOT prevent the
+    /// units of the others from being taken back.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is unknown whether the units were taken back. The caller MUST NOT try again.
+    async fn give_back(&self, scope: &SystemScope, units: &[Returned]) -> Result<(), StoreError>;
 }

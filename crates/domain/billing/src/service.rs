@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_kernel::{Environment, Permission, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{Environment, Limit, Meter, Permission, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
 
 use crate::error::{CatalogueError, PlanError, UsageError};
-use crate::meter::{Meter, Usage};
+use crate::meter::{Usage, limit_of};
 use crate::plan::{Catalogue, Plan};
-use crate::ports::BillingTx;
+use crate::ports::{BillingTx, PlanLimits};
 
 /// The time to live of a cached plan.
 const FRESH: TimeDelta = TimeDelta::seconds(10);
@@ -84,13 +85,19 @@ impl Billing {
         scope.require(Permission::UsageRead)?;
         let plan = self.plan_of(scope).await?;
         let now = self.env.now();
-        let periods = Meter::ALL.map(|meter| (meter, meter.period(now)));
-        let starts = periods.map(|(meter, period)| (meter, period.start));
-        let used = self.store.begin(scope).await?.usage().used(&starts).await?;
+        let periods: Vec<_> = Meter::ALL.iter().map(|meter| (*meter, meter.period(now))).collect();
+        let used = self.store.begin(scope).await?.usage().used(&periods).await?;
         let lines = periods.into_iter().zip(used);
         Ok(lines
-            .map(|((meter, period), used)| Usage { meter, used, limit: meter.limit(&plan.entitlements), period })
+            .map(|((meter, period), used)| Usage { meter, used, limit: limit_of(meter, &plan.entitlements), period })
             .collect())
+    }
+}
+
+#[async_trait]
+impl PlanLimits for Billing {
+    async fn limit(&self, scope: &WorkspaceScope, meter: Meter) -> Result<Limit, StoreError> {
+        Ok(limit_of(meter, &self.plan_of(scope).await?.entitlements))
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::executor::block_on;
 use futures::{join, poll};
 use tidegate_kernel::{
-    Actor, Clock, Entropy, EventId, Jobs, PageSize, PermissionSet, RequestId, ScopeIssuer, Transaction,
+    Actor, Clock, Entropy, EventId, Jobs, PageSize, PermissionSet, RequestId, Reservation, ScopeIssuer, Transaction,
 };
 
 use super::*;
@@ -46,6 +46,10 @@ impl UnitOfWork<dyn EventsTx> for Fake {
 impl Transaction for Tx {
     fn jobs(&mut self) -> Box<dyn Jobs + '_> {
         panic!("the queue of events enqueues no job")
+    }
+
+    fn hold(&mut self, _: Reservation) {
+        panic!("the queue of events reserves no quota")
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

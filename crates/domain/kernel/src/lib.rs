@@ -13,6 +13,7 @@ pub mod name;
 pub mod page;
 pub mod permission;
 pub mod position;
+pub mod quota;
 pub mod rate_limit;
 pub mod scope;
 pub mod signal;
@@ -31,6 +32,9 @@ pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;
+pub use quota::{
+    Limit, Meter, NoQuota, Period, Quota, QuotaError, QuotaExceeded, QuotaLevels, Reservation, Span, UnknownMeter,
+};
 pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
 pub use scope::{Actor, OperatorScope, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
 pub use signal::{Payload, Received, Signal, SignalBus, SignalStream, Topic};

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::job::Jobs;
+use crate::quota::Reservation;
 use crate::scope::WorkspaceScope;
 
 /// Opens transactions for one domain's slice of a store.
@@ -27,6 +28,10 @@ pub trait UnitOfWork<Tx: ?Sized, Scope: ?Sized = WorkspaceScope>: Send + Sync {
 pub trait Transaction: Send {
     /// The queue of background jobs. A job that is enqueued here runs if and only if this transaction commits.
     fn jobs(&mut self) -> Box<dyn Jobs + '_>;
+
+    /// Ties a reservation to this transaction. It is committed when the commit is attempted, and released if the
+    /// transaction is rolled back.
+    fn hold(&mut self, reservation: Reservation);
 
     /// Commits: makes all changes durable and visible at once.
     ///

@@ -1,6 +1,6 @@
 //! Errors of the use cases of tenancy.
 
-use tidegate_kernel::{Forbidden, StoreError};
+use tidegate_kernel::{Forbidden, QuotaError, QuotaExceeded, StoreError};
 
 use crate::model::InvalidText;
 use crate::ports::HashError;
@@ -116,6 +116,15 @@ pub enum WorkspaceError {
     Store(#[from] StoreError),
 }
 
+impl From<QuotaError> for WorkspaceError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Exceeded(exceeded) => Self::Store(StoreError::Internal(Box::new(exceeded))),
+            QuotaError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Why an operation on a member failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
@@ -135,9 +144,21 @@ pub enum MemberError {
     /// The person is the last owner. A workspace needs at least one.
     #[error("the last owner cannot leave or become something else; make somebody else an owner first")]
     LastOwner,
+    /// The plan of the workspace does not allow another member.
+    #[error(transparent)]
+    QuotaExceeded(QuotaExceeded),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<QuotaError> for MemberError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Exceeded(exceeded) => Self::QuotaExceeded(exceeded),
+            QuotaError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why an operation on an API key failed.

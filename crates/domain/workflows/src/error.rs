@@ -1,6 +1,6 @@
 //! Errors of the use cases of workflows.
 
-use tidegate_kernel::{Forbidden, StoreError};
+use tidegate_kernel::{Forbidden, QuotaError, QuotaExceeded, StoreError};
 
 use crate::definition::DefinitionError;
 use crate::ports::NAME_CONSTRAINT;
@@ -31,9 +31,21 @@ pub enum CreateError {
     /// The workspace already has a workflow with this name.
     #[error("the workspace has a workflow of this name already")]
     NameTaken,
+    /// The plan of the workspace does not allow another workflow.
+    #[error(transparent)]
+    QuotaExceeded(QuotaExceeded),
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+}
+
+impl From<QuotaError> for CreateError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Exceeded(exceeded) => Self::QuotaExceeded(exceeded),
+            QuotaError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why a workflow or a version of it was not read.

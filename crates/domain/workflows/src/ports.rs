@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{AuditLog, Page, PageSize, StoreError, Transaction, WorkflowId};
+use tidegate_kernel::{AuditLog, Page, PageSize, QuotaLevels, StoreError, Transaction, WorkflowId};
 
 use crate::model::{Document, Version, Workflow};
 
@@ -15,6 +15,8 @@ pub trait WorkflowsTx: Transaction {
     fn workflows(&mut self) -> Box<dyn WorkflowRepository + '_>;
     /// The placed triggers of workflows.
     fn placements(&mut self) -> Box<dyn TriggerPlacements + '_>;
+    /// What counts against the plan of the workspace.
+    fn levels(&mut self) -> Box<dyn QuotaLevels + '_>;
     /// The audit log.
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::json;
 use tidegate_kernel::{
-    AuditEntry, Environment, Page, PageSize, Permission, StoreError, UnitOfWork, WorkflowId, WorkspaceScope,
+    AuditEntry, Environment, Limit, Meter, NoQuota, Page, PageSize, Permission, Quota, StoreError, UnitOfWork,
+    WorkflowId, WorkspaceScope,
 };
 
 use crate::compute::{ComputePool, Inline, compute};
@@ -25,6 +26,7 @@ pub struct Workflows {
     store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>,
     steps: Arc<StepRegistry>,
     pool: Arc<dyn ComputePool>,
+    quota: Arc<dyn Quota>,
     env: Environment,
 }
 
@@ -38,7 +40,22 @@ impl Workflows {
     /// The use cases over `store`, for documents whose step types are in `steps`.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn WorkflowsTx>>, steps: Arc<StepRegistry>, env: Environment) -> Self {
-        Self { store, steps, pool: Arc::new(Inline), env }
+        Self { store, steps, pool: Arc::new(Inline), quota: Arc::new(NoQuota), env }
+    }
+
+    /// Limits the workflows of a workspace by `quota`.
+    #[must_use]
+    pub fn limited_by(mut self, quota: Arc<dyn Quota>) -> Self {
+        self.quota = quota;
+        self
+    }
+
+    /// How many workflows the plan of the workspace allows. The caller MUST NOT hold a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the plan could not be read.
+    pub async fn limit(&self, scope: &WorkspaceScope) -> Result<Limit, StoreError> {
+        self.quota.limit(scope, Meter::Workflows).await
     }
 
     /// Compiles documents on `pool` instead of the calling thread.
@@ -88,29 +105,31 @@ impl Workflows {
     /// Creates a workflow whose first version is a draft.
     ///
     /// # Errors
-    /// [`CreateError`] if the caller lacks `workflows:write`, the name is taken, or the document has problems. Nothing
-    /// was created then.
+    /// [`CreateError`] if the caller lacks `workflows:write`, the name is taken, the document has problems, or the plan
+    /// does not allow another workflow. Nothing was created then.
     pub async fn create(&self, scope: &WorkspaceScope, document: Document) -> Result<WorkflowDetails, CreateError> {
         scope.require(Permission::WorkflowsWrite)?;
         let definition = self.compile(&document).await??;
+        let limit = self.limit(scope).await?;
         let mut tx = self.store.begin(scope).await?;
-        let details = self.add_in(&mut *tx, &definition, document).await?;
+        let details = self.add_in(&mut *tx, &definition, document, limit).await?;
         tx.commit().await?;
         Ok(details)
     }
 
-    /// Creates a workflow as part of a larger transaction. The caller checks the permission and commits.
+    /// Creates a workflow as part of a larger transaction, if the workspace then has no more than `limit`. The caller
+    /// checks the permission and commits.
     ///
     /// # Errors
-    /// [`CreateError`] as for [`Workflows::create`]. After [`CreateError::NameTaken`] and [`CreateError::Store`] the
-    /// caller has to roll the transaction back.
+    /// [`CreateError`] as for [`Workflows::create`]. The caller has to roll the transaction back.
     pub async fn create_in(
         &self,
         tx: &mut dyn WorkflowsTx,
         document: Document,
+        limit: Limit,
     ) -> Result<WorkflowDetails, CreateError> {
         let definition = Definition::compile(&document.source, document.format, &self.steps)?;
-        self.add_in(tx, &definition, document).await
+        self.add_in(tx, &definition, document, limit).await
     }
 
     async fn add_in(
@@ -118,6 +137,7 @@ impl Workflows {
         tx: &mut dyn WorkflowsTx,
         definition: &Definition,
         document: Document,
+        limit: Limit,
     ) -> Result<WorkflowDetails, CreateError> {
         let now = self.now();
         let workflow = Workflow {
@@ -131,6 +151,7 @@ impl Workflows {
             updated_at: now,
         };
         tx.workflows().add(&workflow, &document).await?;
+        tx.levels().take(Meter::Workflows, 1, limit).await?;
         let details = json!({"name": workflow.name, "version": 1});
         tx.audit().record(AuditEntry::new("workflow.created", workflow.id).with(details)).await?;
         Ok(WorkflowDetails { workflow, version: 1, document })
@@ -354,6 +375,7 @@ impl Workflows {
         tx.placements().place(id, workflow.latest, &[]).await?;
         // The workflow is locked, so it exists.
         tx.workflows().delete(id, self.now()).await?;
+        tx.levels().give_back(Meter::Workflows, 1).await?;
         let details = json!({"name": workflow.name, "version": workflow.latest, "published": workflow.published});
         tx.audit().record(AuditEntry::new("workflow.deleted", id).with(details)).await?;
         Ok(tx.commit().await?)

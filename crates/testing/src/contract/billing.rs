@@ -1,10 +1,10 @@
 //! Obligations of stores of plans and usage.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_billing::{BillingTx, CallCount, CallLedger, Meter, PlanVersion};
+use tidegate_billing::{BillingTx, CallCount, CallLedger, PlanVersion};
 use tidegate_events::EventsTx;
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_kernel::{UnitOfWork, WorkspaceId};
+use tidegate_kernel::{Meter, Period, Span, UnitOfWork, WorkspaceId};
 
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
@@ -33,7 +33,8 @@ impl Subject {
 
     async fn calls(&self, workspace: WorkspaceId, day: DateTime<Utc>) -> i64 {
         let mut tx = self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins");
-        let periods = [(Meter::Events, day), (Meter::ApiCalls, day), (Meter::Runs, day), (Meter::Steps, day)];
+        let day = Span::Day.period(day);
+        let periods = [Meter::Events, Meter::ApiCalls, Meter::Runs, Meter::Steps].map(|meter| (meter, day));
         let used = tx.usage().used(&periods).await.expect("usage is read");
         assert_eq!([used[0], used[2], used[3]], [0, 0, 0], "the other meters were not touched");
         used[1]
@@ -64,7 +65,8 @@ pub async fn usage_is_what_was_committed(subject: &Subject) {
     let (scope, foreign) = (subject.scope(), subject.foreign());
     let events = [1, 2, 3, 4].map(|n| NewEvent::emitted("/contract".into(), n.to_string(), "used".into(), 0));
     let addition = subject.addition(&events, Some(3));
-    let month = addition.allowance.period_start;
+    let month = Span::Month.period(addition.allowance.period_start);
+    let before = Period { start: month.start - TimeDelta::days(31), end: month.start };
     let mut lost = subject.events.begin(&scope).await.expect("a transaction begins");
     lost.events().add(&addition).await.expect("events are added");
     drop(lost);
@@ -75,7 +77,7 @@ pub async fn usage_is_what_was_committed(subject: &Subject) {
     }
     for (scope, used) in [(&scope, vec![0, 3, 0]), (&foreign, vec![0, 0, 0])] {
         let mut tx = subject.billing.begin(scope).await.expect("a transaction begins");
-        let periods = [(Meter::Events, month - TimeDelta::days(31)), (Meter::Events, month), (Meter::Runs, month)];
+        let periods = [(Meter::Events, before), (Meter::Events, month), (Meter::Runs, month)];
         assert_eq!(tx.usage().used(&periods).await.expect("usage is read"), used);
     }
 }

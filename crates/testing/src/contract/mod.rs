@@ -20,6 +20,7 @@ pub mod events;
 pub mod jobs;
 pub mod monitoring;
 pub mod patterns;
+pub mod quota;
 pub mod rate_limiter;
 pub mod signal_bus;
 pub mod tenancy;

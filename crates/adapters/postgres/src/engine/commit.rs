@@ -119,7 +119,7 @@ const PROMOTE: &str = "
 /// Counts usage from the transitions that are written, in the same transaction.
 const METER: &str = "
     insert into usage_counter (workspace_id, meter, period_start, used)
-    select workspace_id, meter, date_trunc('month', at, 'UTC'), count(*)
+    select workspace_id, meter, date_trunc('day', at, 'UTC'), count(*)
     from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as t (workspace_id, meter, at)
     group by 1, 2, 3 order by 1, 2, 3
     on conflict (workspace_id, meter, period_start) do update set used = usage_counter.used + excluded.used";

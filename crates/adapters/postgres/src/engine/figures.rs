@@ -56,10 +56,10 @@ const PEOPLE: &str = "select count(*) from person";
 /// The usage of each of these workspaces.
 const USED: &str = "
     select coalesce(h.position, 0), case when h.period_start = $2 then h.used else 0 end,
-        coalesce((select c.used from usage_counter c
-                  where c.workspace_id = w.workspace_id and c.meter = 'runs' and c.period_start = $2), 0),
-        coalesce((select c.used from usage_counter c
-                  where c.workspace_id = w.workspace_id and c.meter = 'steps' and c.period_start = $2), 0),
+        coalesce((select sum(c.used)::bigint from usage_counter c
+                  where c.workspace_id = w.workspace_id and c.meter = 'runs' and c.period_start >= $2), 0),
+        coalesce((select sum(c.used)::bigint from usage_counter c
+                  where c.workspace_id = w.workspace_id and c.meter = 'steps' and c.period_start >= $2), 0),
         coalesce((select c.used from usage_counter c
                   where c.workspace_id = w.workspace_id and c.meter = 'api_calls' and c.period_start = $3), 0)
     from unnest($1::uuid[]) as w (workspace_id)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tidegate_kernel::{Page, PageSize, RunId, StoreError, TraceContext, WorkflowId};
-use tidegate_workflows::run::ports::{KeyClaim, RunRepository};
+use tidegate_workflows::run::ports::{KeyedRun, RunRepository};
 use tidegate_workflows::run::{NewRun, QuarantineAction, Run, RunFilter, TransitionRecord};
 use uuid::Uuid;
 
@@ -109,7 +109,7 @@ impl RunRepository for PgRunRepository<'_> {
         input: [u8; 32],
         now: DateTime<Utc>,
         since: DateTime<Utc>,
-    ) -> Result<KeyClaim, StoreError> {
+    ) -> Result<Option<KeyedRun>, StoreError> {
         let workspace = self.0.workspace().as_uuid();
         let mine: Option<(Uuid,)> = sqlx::query_as(CLAIM_KEY)
             .bind(workspace)
@@ -123,20 +123,32 @@ impl RunRepository for PgRunRepository<'_> {
             .await
             .map_err(store_error)?;
         if mine.is_some() {
-            return Ok(KeyClaim::Claimed);
+            return Ok(None);
         }
-        let (run, digest): (Uuid, Vec<u8>) = sqlx::query_as(
+        self.find_key(workflow, key, since).await?.map(Some).ok_or_else(|| unreadable("a key that another run claimed"))
+    }
+
+    async fn find_key(
+        &mut self,
+        workflow: WorkflowId,
+        key: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Option<KeyedRun>, StoreError> {
+        let workspace = self.0.workspace().as_uuid();
+        let found: Option<(Uuid, Vec<u8>)> = sqlx::query_as(
             "select run_id, input_digest from run_key
-             where workspace_id = $1 and workflow_id = $2 and dedupe_key = $3",
+             where workspace_id = $1 and workflow_id = $2 and dedupe_key = $3 and created_at >= $4",
         )
         .bind(workspace)
         .bind(workflow.as_uuid())
         .bind(key)
-        .fetch_one(self.0.sqlx())
+        .bind(since)
+        .fetch_optional(self.0.sqlx())
         .await
         .map_err(store_error)?;
+        let Some((run, digest)) = found else { return Ok(None) };
         let input = digest.try_into().map_err(|_| unreadable("a digest of another length"))?;
-        Ok(KeyClaim::Known { run: RunId::from_uuid(run), input })
+        Ok(Some(KeyedRun { run: RunId::from_uuid(run), input }))
     }
 
     async fn add(&mut self, run: &NewRun) -> Result<(), StoreError> {

@@ -1,7 +1,8 @@
 //! The usage that a person is shown.
 
 use chrono::{DateTime, Utc};
-use tidegate_billing::{Billing, CallMeter, Catalogue, Meter};
+use tidegate_billing::{Billing, CallMeter, Catalogue};
+use tidegate_kernel::{Limit, Meter};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
 use tidegate_testing::scope::{system_scope, workspace_scope};
@@ -30,7 +31,15 @@ async fn usage_tells_what_was_counted_and_what_the_plan_allows() {
         usage.iter().map(|line| (line.meter.as_str(), line.used, line.limit)).collect::<Vec<_>>()
     };
     let ours = service.usage(&workspace_scope(stage.scene.ours)).await.unwrap();
-    let expected = [("api_calls", 3, None), ("events", 42, Some(1000)), ("runs", 7, None), ("steps", 0, None)];
+    let expected = [
+        ("api_calls", 3, Limit::Unlimited),
+        ("events", 42, Limit::AtMost(1000)),
+        ("runs", 7, Limit::Unlimited),
+        ("steps", 0, Limit::Unlimited),
+        ("storage_bytes", 0, Limit::AtMost(1_000_000_000)),
+        ("workflows", 0, Limit::AtMost(3)),
+        ("members", 0, Limit::Unlimited),
+    ];
     assert_eq!(lines(ours), expected);
     let theirs = service.usage(&workspace_scope(stage.scene.theirs)).await.unwrap();
     assert!(lines(theirs).iter().all(|(_, used, _)| *used == 0));

@@ -14,6 +14,13 @@ insert into workspace_plan (workspace_id, plan, version, since)
 insert into workspace_slot (workspace_id, slot) select distinct workspace_id, 1 from filling on conflict do nothing;
 insert into usage_counter (workspace_id, meter, period_start, used)
     select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 1 from filling;
+insert into quota_level (workspace_id, meter, used)
+    select distinct workspace_id, meter, 1 from filling cross join unnest('{storage_bytes,workflows,members}'::text[]) meter
+    on conflict do nothing;
+insert into quota_grant (workspace_id, meter, period_start, granted)
+    select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 1 from filling;
+insert into quota_alert (workspace_id, meter, period_start, percent, used, max, at)
+    select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 80, 8, 10, now() from filling;
 insert into event_period (workspace_id, period_start, used)
     select workspace_id, date_trunc('month', now()) + n * interval '1 month', 1 from filling;
 

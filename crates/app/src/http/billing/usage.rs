@@ -119,7 +119,7 @@ impl From<Usage> for UsageView {
         Self {
             meter: usage.meter.as_str(),
             used: usage.used,
-            limit: usage.limit,
+            limit: usage.limit.at_most(),
             period_start: usage.period.start,
             period_end: usage.period.end,
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tidegate_events::cloud_event::{self, Body, MAX_BATCH_ITEMS, MAX_BODY_BYTES, Unreadable};
 use tidegate_events::{IngestError, IngestReport};
-use tidegate_kernel::{Permission, Position};
+use tidegate_kernel::{Meter, Permission, Position};
 use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -233,7 +233,9 @@ pub async fn ingest(
     measures::ingested(&report);
     let position = position(report.position);
     if report.is_over_quota() {
-        let problem = Problem::new(&QUOTA_EXCEEDED, "The plan allows no more events in this period; see GET usage.");
+        let exceeded = services.billing.quota.used_up(&scope, Meter::Events).await?;
+        let problem =
+            exceeded.map_or_else(|| Problem::new(&QUOTA_EXCEEDED, "The plan allows no more events."), Problem::from);
         let errors = report.rejected.into_iter();
         let errors = errors
             .map(|(index, rejection)| FieldError::new(format!("/{index}{}", rejection.pointer), rejection.detail));

@@ -198,6 +198,7 @@ impl From<ApplySuggestionError> for Problem {
                 tracing::error!(%error, "a template of the catalogue makes no valid workflow");
                 Self::internal()
             }
+            ApplySuggestionError::QuotaExceeded(exceeded) => exceeded.into(),
             ApplySuggestionError::Store(error) => error.into(),
         }
     }

@@ -15,6 +15,7 @@ use tidegate_tenancy::{
 
 use super::envelope::CurrentRequest;
 use super::problem::{PERSON_REQUIRED, Problem, UNAUTHENTICATED};
+use super::quota;
 use crate::Services;
 use crate::telemetry::traces;
 
@@ -99,7 +100,7 @@ impl FromRequest for Entered {
             let scope = scope.with_trace(traces::current());
             tracing::Span::current().record("workspace_id", tracing::field::display(scope.workspace()));
             request.extensions_mut().insert(scope.workspace());
-            services.billing.calls.count(scope.workspace());
+            quota::count_call(&request, &services, &scope).await?;
             Ok(Self(scope))
         })
     }

@@ -13,6 +13,7 @@ pub(crate) mod path;
 pub(crate) mod position;
 pub(crate) mod problem;
 pub(crate) mod query;
+mod quota;
 pub(crate) mod rate;
 pub(crate) mod revision;
 pub(crate) mod schema;

@@ -5,8 +5,9 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use tidegate_kernel::{Forbidden, RequestId, StoreError};
+use tidegate_kernel::{Forbidden, Meter, QuotaExceeded, RequestId, StoreError};
 use tidegate_postgres::DatabaseAway;
 use utoipa::ToSchema;
 
@@ -61,6 +62,7 @@ problem_types! {
     INVALID = 422 "invalid" "The content is not valid";
     IDEMPOTENCY_MISMATCH = 422 "idempotency-mismatch" "This key came with another request before";
     PRECONDITION_REQUIRED = 428 "precondition-required" "If-Match is needed so that no change is lost";
+    DAILY_QUOTA_EXCEEDED = 429 "daily-quota-exceeded" "The plan's requests of the day are used up";
     RATE_LIMITED = 429 "rate-limited" "Too many requests";
     INTERNAL = 500 "internal" "Something failed on our side";
     UNAVAILABLE = 503 "unavailable" "The service cannot answer just now";
@@ -98,13 +100,14 @@ pub struct Problem {
     kind: &'static ProblemType,
     detail: String,
     errors: Vec<FieldError>,
+    quota: Option<QuotaView>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of this kind; `detail` says what happened this time and what to change.
     pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), quota: None, headers: Vec::new() }
     }
 
     /// The response for everything that the caller may not see, whether it exists or not.
@@ -137,6 +140,13 @@ impl Problem {
         self
     }
 
+    /// The same problem with the limit that refused the request.
+    #[must_use]
+    pub fn with_quota(mut self, quota: QuotaView) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
     /// The body, with the id of the request.
     pub(crate) fn body(&self, request_id: Option<&RequestId>) -> ProblemBody {
         ProblemBody {
@@ -147,6 +157,7 @@ impl Problem {
             detail: self.detail.clone(),
             request_id: request_id.map(|id| id.as_str().to_owned()),
             errors: self.errors.clone(),
+            quota: self.quota,
         }
     }
 }
@@ -174,6 +185,33 @@ pub struct ProblemBody {
     /// The wrong fields that caused it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The limit that refused it, for the codes `quota-exceeded`, `daily-quota-exceeded` and `rate-limited`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<QuotaView>,
+}
+
+/// A limit that refused a request.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = ProblemQuota)]
+pub struct QuotaView {
+    /// What is limited; more may be added.
+    #[schema(value_type = schema::Meter)]
+    pub(crate) meter: &'static str,
+    /// The limit.
+    #[schema(minimum = 0)]
+    pub(crate) limit: i64,
+    /// What is used of it.
+    #[schema(minimum = 0)]
+    pub(crate) used: i64,
+    /// When the count begins at zero again; null if it does not, as with members.
+    pub(crate) resets_at: Option<DateTime<Utc>>,
+}
+
+impl From<QuotaExceeded> for QuotaView {
+    fn from(exceeded: QuotaExceeded) -> Self {
+        let QuotaExceeded { meter, limit, used, resets_at } = exceeded;
+        Self { meter: meter.as_str(), limit, used, resets_at }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -201,6 +239,27 @@ impl ResponseError for Problem {
 impl From<Forbidden> for Problem {
     fn from(error: Forbidden) -> Self {
         Self::new(&FORBIDDEN, format!("This needs the permission `{}`.", error.0))
+    }
+}
+
+impl From<QuotaExceeded> for Problem {
+    fn from(exceeded: QuotaExceeded) -> Self {
+        // Ingest counts each refused event.
+        if exceeded.meter != Meter::Events {
+            metrics::counter!("quota_refusals_total", "meter" => exceeded.meter.as_str()).increment(1);
+        }
+        let QuotaExceeded { meter, limit, used, resets_at } = exceeded;
+        let what = meter.as_str().replace('_', " ");
+        let detail = match resets_at {
+            Some(at) => {
+                let at = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+                format!("The plan allows {limit} {what} in this period, of which {used} are used. It ends at {at}.")
+            }
+            None => {
+                format!("The plan allows {limit} {what}, of which {used} are used. Remove some, or change the plan.")
+            }
+        };
+        Self::new(&QUOTA_EXCEEDED, detail).with_quota(exceeded.into())
     }
 }
 

@@ -159,7 +159,7 @@ words! {
     /// The kind of an actor.
     ActorKind = ["person", "api_key", "system"];
     /// A meter of usage.
-    Meter = all!(tidegate_billing::Meter);
+    Meter = all!(tidegate_kernel::Meter);
     /// The billing interval of a plan.
     PlanInterval = ["month", "year"];
 }

@@ -127,6 +127,7 @@ impl From<MemberError> for Problem {
             MemberError::LastOwner => {
                 Self::new(&LAST_OWNER, "A workspace keeps at least one owner; make somebody else an owner first.")
             }
+            MemberError::QuotaExceeded(exceeded) => exceeded.into(),
             MemberError::Store(error) => error.into(),
         }
     }

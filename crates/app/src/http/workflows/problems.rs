@@ -45,6 +45,7 @@ impl From<CreateError> for Problem {
             CreateError::Forbidden(error) => error.into(),
             CreateError::Definition(error) => error.into(),
             CreateError::NameTaken => name_taken(),
+            CreateError::QuotaExceeded(exceeded) => exceeded.into(),
             CreateError::Store(error) => error.into(),
         }
     }

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{ApiKeyId, AuditLog, StoreError, Transaction, UnitOfWork, UserId};
+use tidegate_kernel::{ApiKeyId, AuditLog, QuotaLevels, StoreError, Transaction, UnitOfWork, UserId};
 use uuid::Uuid;
 
 use crate::model::{
@@ -21,6 +21,8 @@ pub trait TenancyTx: Transaction {
     fn members(&mut self) -> Box<dyn MemberRepository + '_>;
     /// Its API keys.
     fn api_keys(&mut self) -> Box<dyn ApiKeyRepository + '_>;
+    /// What counts against its plan.
+    fn levels(&mut self) -> Box<dyn QuotaLevels + '_>;
     /// Its audit log, for reading.
     fn audit_trail(&mut self) -> Box<dyn AuditTrailRepository + '_>;
     /// Its audit log, for writing.

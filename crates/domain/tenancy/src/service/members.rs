@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tidegate_kernel::{
-    Actor, AuditEntry, Environment, Page, PageSize, Permission, Signal, SignalBus, SystemScope, Topic, UserId,
-    WorkspaceScope,
+    Actor, AuditEntry, Environment, Meter, NoQuota, Page, PageSize, Permission, Quota, Signal, SignalBus, SystemScope,
+    Topic, UserId, WorkspaceScope,
 };
 
 use crate::error::MemberError;
@@ -24,6 +24,7 @@ pub struct Members {
     directory: Arc<Directory>,
     system: SystemScope,
     signals: Arc<dyn SignalBus>,
+    quota: Arc<dyn Quota>,
     env: Environment,
 }
 
@@ -37,7 +38,14 @@ impl Members {
         signals: Arc<dyn SignalBus>,
         env: Environment,
     ) -> Self {
-        Self { tenancy, directory, system, signals, env }
+        Self { tenancy, directory, system, signals, quota: Arc::new(NoQuota), env }
+    }
+
+    /// Limits the members of a workspace by `quota`.
+    #[must_use]
+    pub fn limited_by(mut self, quota: Arc<dyn Quota>) -> Self {
+        self.quota = quota;
+        self
     }
 
     /// The members, ordered by when they joined.
@@ -66,13 +74,14 @@ impl Members {
     /// Adds a member, as an accepted invitation does.
     ///
     /// # Errors
-    /// [`MemberError`] if the caller lacks `members:write`, the role has permissions that the caller lacks, or the
-    /// person is already a member.
+    /// [`MemberError`] if the caller lacks `members:write`, the role has permissions that the caller lacks, the person
+    /// is already a member, or the plan does not allow another one. Nothing was changed then.
     pub async fn add(&self, scope: &WorkspaceScope, user: UserId, role: Role) -> Result<(), MemberError> {
         scope.require(Permission::MembersWrite)?;
         may_touch(scope, &role)?;
         let membership = Membership { workspace: scope.workspace(), user, role, joined_at: now(&self.env) };
         let person = self.people(&[user]).await?.remove(&user);
+        let limit = self.quota.limit(scope, Meter::Members).await?;
         let mut tx = self.tenancy.begin(scope).await?;
         if !tx.workspace().lock().await? {
             return Err(MemberError::NotFound);
@@ -80,6 +89,7 @@ impl Members {
         if !tx.members().insert(&membership).await? {
             return Err(MemberError::AlreadyMember);
         }
+        tx.levels().take(Meter::Members, 1, limit).await?;
         let details = json!({ "role": membership.role.name() });
         tx.audit().record(AuditEntry::new("member.added", user).with(details)).await?;
         let workspace = tx.workspace().get().await?;
@@ -140,6 +150,7 @@ impl Members {
             return Err(MemberError::LastOwner);
         }
         tx.members().remove(user).await?;
+        tx.levels().give_back(Meter::Members, 1).await?;
         let keys = tx.api_keys().revoke_created_by(user, now(&self.env)).await?;
         let action = if leaves { "member.left" } else { "member.removed" };
         let details = json!({ "role": before.role.name(), "revoked_keys": keys });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tidegate_kernel::{
-    AuditEntry, Environment, Page, PageSize, Permission, PersonScope, Signal, SignalBus, Topic, WorkspaceId,
-    WorkspaceScope,
+    AuditEntry, Environment, Limit, Meter, Page, PageSize, Permission, PersonScope, Signal, SignalBus, Topic,
+    WorkspaceId, WorkspaceScope,
 };
 
 use crate::error::WorkspaceError;
@@ -69,6 +69,8 @@ impl Workspaces {
         }
         let owner = Membership { workspace: id, user: person.user(), role: Role::OWNER, joined_at: at };
         tx.members().insert(&owner).await?;
+        // Whatever the plan says: without its owner the workspace would be of no use.
+        tx.levels().take(Meter::Members, 1, Limit::Unlimited).await?;
         let details = json!({ "name": workspace.name.as_str(), "slug": workspace.slug.as_str() });
         tx.audit().record(AuditEntry::new("workspace.created", id).with(details)).await?;
         tx.commit().await?;

@@ -19,24 +19,20 @@ pub trait RunsTx: Transaction {
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
 }
 
-/// The result of claiming a dedupe key.
+/// The run that a dedupe key has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyClaim {
-    /// The key now belongs to this run.
-    Claimed,
-    /// The key belongs to an earlier run.
-    Known {
-        /// The earlier run.
-        run: RunId,
-        /// The digest of the earlier run's input.
-        input: [u8; 32],
-    },
+pub struct KeyedRun {
+    /// The run.
+    pub run: RunId,
+    /// The digest of its input.
+    pub input: [u8; 32],
 }
 
 /// The runs of one workspace.
 #[async_trait]
 pub trait RunRepository: Send {
-    /// Assigns the key to `run`, unless another run of the workflow claimed it at or after `since`.
+    /// Assigns the key to `run`, unless another run of the workflow claimed it at or after `since`, which is returned
+    /// then.
     ///
     /// MUST serialize two transactions that claim the same key at the same time: the second waits and is told of the
     /// first.
@@ -48,7 +44,15 @@ pub trait RunRepository: Send {
         input: [u8; 32],
         now: DateTime<Utc>,
         since: DateTime<Utc>,
-    ) -> Result<KeyClaim, StoreError>;
+    ) -> Result<Option<KeyedRun>, StoreError>;
+
+    /// The run that claimed the key at or after `since`, if any.
+    async fn find_key(
+        &mut self,
+        workflow: WorkflowId,
+        key: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Option<KeyedRun>, StoreError>;
 
     /// Stores a new run and makes it ready, so that the engine finds it after the commit.
     async fn add(&mut self, run: &NewRun) -> Result<(), StoreError>;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_kernel::{
-    AuditEntry, CacheFigures, Environment, Forbidden, Page, PageSize, Permission, RunId, Signal, SignalBus, StoreError,
-    Topic, UnitOfWork, WorkspaceScope,
+    AuditEntry, CacheFigures, Environment, Forbidden, NoQuota, Page, PageSize, Permission, Quota, RunId, Signal,
+    SignalBus, StoreError, Topic, UnitOfWork, WorkspaceScope,
 };
 
 use super::cache::CompiledCache;
@@ -54,6 +54,7 @@ pub struct Runs {
     pub(super) cache: CompiledCache,
     pub(super) pool: Arc<dyn ComputePool>,
     bus: Arc<dyn SignalBus>,
+    pub(super) quota: Arc<dyn Quota>,
     pub(super) env: Environment,
 }
 
@@ -72,7 +73,15 @@ impl Runs {
         bus: Arc<dyn SignalBus>,
         env: Environment,
     ) -> Self {
-        Self { store, steps, cache: CompiledCache::default(), pool: Arc::new(Inline), bus, env }
+        let (cache, pool, quota) = (CompiledCache::default(), Arc::new(Inline), Arc::new(NoQuota));
+        Self { store, steps, cache, pool, bus, quota, env }
+    }
+
+    /// Limits the runs of a workspace by `quota`.
+    #[must_use]
+    pub fn limited_by(mut self, quota: Arc<dyn Quota>) -> Self {
+        self.quota = quota;
+        self
     }
 
     /// Checks inputs and compiles workflows on `pool` instead of the calling thread.

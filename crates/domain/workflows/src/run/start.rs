@@ -8,10 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tidegate_kernel::{Forbidden, Permission, RunId, StoreError, WorkflowId, WorkspaceScope};
+use tidegate_kernel::{
+    Forbidden, Meter, Permission, QuotaError, QuotaExceeded, Reservation, RunId, StoreError, WorkflowId, WorkspaceScope,
+};
 
 use super::context::{CompiledWorkflows, RunOrigin};
-use super::ports::{KeyClaim, RunsTx};
+use super::ports::RunsTx;
 use super::record::{MAX_DEPTH, NewRun, Run, digest};
 use super::service::Runs;
 use crate::compiled::CompiledWorkflow;
@@ -96,6 +98,9 @@ pub enum StartError {
     /// The chain of runs that led to this one is too long.
     #[error("{MAX_DEPTH} runs in a chain have led to this one; workflows that start each other end here")]
     TooDeep,
+    /// The plan of the workspace does not allow another run.
+    #[error(transparent)]
+    QuotaExceeded(QuotaExceeded),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,6 +116,8 @@ pub struct CheckedStart {
     start: StartRun,
     /// The workflow's concurrency key and limit, or why the run cannot be started.
     verdict: Result<Option<(String, u32)>, StartError>,
+    /// The run that is reserved of the plan's quota.
+    reservation: Result<Reservation, QuotaExceeded>,
 }
 
 /// How often a start is checked if new versions keep being published.
@@ -121,7 +128,7 @@ impl Runs {
     ///
     /// # Errors
     /// [`StartError`] if the caller lacks `runs:execute`, no version is published, the input does not match the schema,
-    /// or the dedupe key was used with a different input. Nothing was started then.
+    /// the dedupe key was used with a different input, or the plan does not allow another run. Nothing was started then.
     pub async fn start(&self, scope: &WorkspaceScope, mut start: StartRun) -> Result<Started, StartError> {
         scope.require(Permission::RunsExecute)?;
         let mut version = match self.cache.published(scope.workspace(), start.workflow) {
@@ -151,11 +158,11 @@ impl Runs {
     }
 
     /// Performs the checks that need no transaction: the input against the schema of `version`, which should be the
-    /// published version, and the concurrency key. The caller MUST NOT hold a transaction. [`Runs::start_in`] returns
+    /// published version, the concurrency key, and the quota, of which a run is reserved. The caller MUST NOT hold a transaction. [`Runs::start_in`] returns
     /// the result.
     ///
     /// # Errors
-    /// [`StoreError`] if the version could not be read.
+    /// [`StoreError`] if the version or the quota could not be read.
     pub async fn check(
         &self,
         scope: &WorkspaceScope,
@@ -165,9 +172,15 @@ impl Runs {
         let run = RunId::generate(&self.env);
         // With the precision of stores, so that the returned value equals the stored one.
         let created_at = self.env.now().trunc_subsecs(6);
-        let checked = |start, verdict| CheckedStart { run, created_at, version, start, verdict };
+        let reservation = match self.quota.reserve(scope, Meter::Runs, 1).await {
+            Ok(reservation) => Ok(reservation),
+            Err(QuotaError::Exceeded(exceeded)) => Err(exceeded),
+            Err(QuotaError::Store(error)) => return Err(error),
+        };
+        let checked =
+            |start, verdict, reservation| CheckedStart { run, created_at, version, start, verdict, reservation };
         let Some(compiled) = self.compiled(scope, start.workflow, version).await? else {
-            return Ok(checked(start, Err(StartError::Unpublished)));
+            return Ok(checked(start, Err(StartError::Unpublished), reservation));
         };
         let is_quick = compiled.concurrency.is_none() && compiled.inputs.is_quick(&start.input);
         let check = move || {
@@ -175,7 +188,7 @@ impl Runs {
             (start, verdict)
         };
         let (start, verdict) = if is_quick { check() } else { compute(&*self.pool, check).await? };
-        Ok(checked(start, verdict))
+        Ok(checked(start, verdict, reservation))
     }
 
     /// Starts a run as part of a larger transaction. The caller checks the permission, commits, and calls
@@ -185,7 +198,7 @@ impl Runs {
     /// [`StartError`] as for [`Runs::start`]. The transaction can continue without the run, except after
     /// [`StartError::Store`].
     pub async fn start_in(&self, tx: &mut dyn RunsTx, checked: CheckedStart) -> Result<Started, StartError> {
-        let CheckedStart { run, created_at, version, start, verdict } = checked;
+        let CheckedStart { run, created_at, version, start, verdict, reservation } = checked;
         // Storing the run also confirms the published version, unless an error or a dedupe key has to be handled first.
         let asked = verdict.is_err() || start.dedupe_key.is_some();
         if asked {
@@ -196,18 +209,22 @@ impl Runs {
         }
         let concurrency = verdict?;
         if let Some(key) = &start.dedupe_key {
-            let input = digest(&start.input);
-            let since = created_at - KEYS_LAST;
-            let claim = tx.runs().claim_key(start.workflow, key, run, input, created_at, since).await?;
-            if let KeyClaim::Known { run, input: known } = claim {
-                if known != input {
-                    return Err(StartError::KeyReused(run));
+            let (input, since) = (digest(&start.input), created_at - KEYS_LAST);
+            // Without a quota no key is claimed, but a run that exists already is still returned.
+            let known = match &reservation {
+                Ok(_) => tx.runs().claim_key(start.workflow, key, run, input, created_at, since).await?,
+                Err(_) => tx.runs().find_key(start.workflow, key, since).await?,
+            };
+            if let Some(known) = known {
+                if known.input != input {
+                    return Err(StartError::KeyReused(known.run));
                 }
                 // A key outlives its run only if retention erased the run.
-                let run = tx.runs().find(run).await?.ok_or(StartError::KeyReused(run))?;
+                let run = tx.runs().find(known.run).await?.ok_or(StartError::KeyReused(known.run))?;
                 return Ok(Started { run, created: false });
             }
         }
+        let reservation = reservation.map_err(StartError::QuotaExceeded)?;
         let new = NewRun {
             id: run,
             workflow: start.workflow,
@@ -226,6 +243,7 @@ impl Runs {
             let version = startable(tx, new.workflow).await?;
             return Err(StartError::Superseded { start: Box::new(again(new)), version });
         }
+        tx.hold(reservation);
         Ok(Started { run: pending(new), created: true })
     }
 

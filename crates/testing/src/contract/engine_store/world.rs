@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_billing::{BillingTx, Meter};
+use tidegate_billing::BillingTx;
 use tidegate_engine::model::RunKey;
-use tidegate_kernel::{UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{Meter, UnitOfWork, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::PgStore;
 use tidegate_workflows::run::ports::RunsTx;
 use tidegate_workflows::run::{NewRun, QuarantineAction, RunStatus, TransitionRecord};
@@ -81,7 +81,7 @@ impl EngineWorld for PgStore {
     async fn used(&self, workspace: WorkspaceId, at: DateTime<Utc>) -> [i64; 2] {
         let scope = workspace_scope(workspace);
         let mut tx: Box<dyn BillingTx> = self.begin(&scope).await.expect("a transaction begins");
-        let periods = [Meter::Runs, Meter::Steps].map(|meter| (meter, meter.period(at).start));
+        let periods = [Meter::Runs, Meter::Steps].map(|meter| (meter, meter.period(at)));
         let used = tx.usage().used(&periods).await.expect("usage is read");
         [used[0], used[1]]
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tidegate_kernel::{PageSize, RunId, WorkflowId, WorkspaceScope};
 use tidegate_workflows::model::Expected;
-use tidegate_workflows::run::ports::{KeyClaim, RunsTx};
+use tidegate_workflows::run::ports::{KeyedRun, RunsTx};
 use tidegate_workflows::run::{NewRun, QuarantineAction, Run, RunFilter, RunStatus};
 
 use super::{Subject, document};
@@ -24,7 +24,7 @@ impl Subject {
     }
 
     /// Claims `key` in a transaction of its own, at the present time, if it was not claimed within `age`.
-    async fn claim(&self, scope: &WorkspaceScope, workflow: WorkflowId, key: &str, age: TimeDelta) -> KeyClaim {
+    async fn claim(&self, scope: &WorkspaceScope, workflow: WorkflowId, key: &str, age: TimeDelta) -> Option<KeyedRun> {
         let (now, run) = (self.env.now(), RunId::generate(&self.env));
         let mut tx = self.begin(scope).await;
         let claim = tx.runs().claim_key(workflow, key, run, [1; 32], now, now - age).await;
@@ -81,19 +81,27 @@ pub async fn a_dedupe_key_belongs_to_one_run(subject: &Subject) {
                 let since = now - TimeDelta::days(1);
                 let claim = tx.runs().claim_key(workflow, "key", run, [n; 32], now, since).await.expect("an answer");
                 tx.commit().await.expect("it commits");
-                (KeyClaim::Known { run, input: [n; 32] }, claim)
+                (KeyedRun { run, input: [n; 32] }, claim)
             })
         })
         .collect();
     let (mut winners, mut told) = (Vec::new(), Vec::new());
     for task in claiming {
         match task.await.expect("no one fails") {
-            (winner, KeyClaim::Claimed) => winners.push(winner),
-            (_, known) => told.push(known),
+            (winner, None) => winners.push(winner),
+            (_, Some(known)) => told.push(known),
         }
     }
     assert_eq!(winners.len(), 1, "{winners:?}");
     assert!(told.iter().all(|known| *known == winners[0]), "{told:?} are not told of {winners:?}");
+    let found = async |workspace: &WorkspaceScope, key: &str, since| {
+        subject.begin(workspace).await.runs().find_key(workflow, key, since).await.expect("an answer")
+    };
+    let (scope, long_ago) = (subject.scope(), DateTime::UNIX_EPOCH);
+    assert_eq!(found(&scope, "key", long_ago).await, Some(winners[0]));
+    assert_eq!(found(&scope, "key", subject.env.now() + TimeDelta::days(1)).await, None, "it was claimed before");
+    assert_eq!(found(&scope, "another", long_ago).await, None);
+    assert_eq!(found(&subject.foreign(), "key", long_ago).await, None);
 }
 
 /// A key that was not committed is free; so is a key of another workflow, and an expired one.
@@ -103,17 +111,17 @@ pub async fn a_dedupe_key_is_free_again(subject: &Subject) {
     let (now, run) = (subject.env.now(), RunId::generate(&subject.env));
     let mut lost = subject.begin(&scope).await;
     let claim = lost.runs().claim_key(workflow, "key", run, [1; 32], now, now).await.expect("an answer");
-    assert_eq!(claim, KeyClaim::Claimed);
+    assert_eq!(claim, None);
     drop(lost);
     let day = TimeDelta::days(1);
-    assert_eq!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "it was rolled back");
-    assert_eq!(subject.claim(&scope, other, "key", day).await, KeyClaim::Claimed, "of another workflow");
-    assert_ne!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed);
+    assert_eq!(subject.claim(&scope, workflow, "key", day).await, None, "it was rolled back");
+    assert_eq!(subject.claim(&scope, other, "key", day).await, None, "of another workflow");
+    assert_ne!(subject.claim(&scope, workflow, "key", day).await, None);
     let claim = async |now: DateTime<Utc>, since: DateTime<Utc>| {
         let mut tx = subject.begin(&scope).await;
         let claim = tx.runs().claim_key(workflow, "timed", RunId::generate(&subject.env), [1; 32], now, since).await;
         tx.commit().await.expect("it commits");
-        claim.expect("an answer") == KeyClaim::Claimed
+        claim.expect("an answer") == None
     };
     let (then, later) = (now.trunc_subsecs(3), now.trunc_subsecs(3) + TimeDelta::milliseconds(1));
     assert!(claim(then, then).await);
@@ -209,7 +217,7 @@ pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     let day = TimeDelta::days(1);
     let workflow = subject.published(&foreign, "theirs", "").await;
     let id = subject.add_run(&foreign, workflow).await;
-    assert_eq!(subject.claim(&foreign, workflow, "key", day).await, KeyClaim::Claimed);
+    assert_eq!(subject.claim(&foreign, workflow, "key", day).await, None);
     let known = subject.claim(&foreign, workflow, "key", day).await;
 
     let mut tx = subject.begin(&scope).await;
@@ -220,7 +228,7 @@ pub async fn another_tenants_runs_do_not_exist(subject: &Subject) {
     tx.runs().request_cancel(id, subject.env.now()).await.expect("nothing is asked");
     tx.commit().await.expect("it commits");
     assert_eq!(subject.runs(&scope).await, []);
-    assert_eq!(subject.claim(&scope, workflow, "key", day).await, KeyClaim::Claimed, "ours is another key");
+    assert_eq!(subject.claim(&scope, workflow, "key", day).await, None, "ours is another key");
 
     assert_eq!(subject.claim(&foreign, workflow, "key", day).await, known);
     assert_eq!(subject.runs(&foreign).await.iter().map(|run| run.id).collect::<Vec<_>>(), [id]);

@@ -28,6 +28,7 @@ impl From<StartError> for Problem {
                 Self::new(&CONFLICT, "Other versions of the workflow were published meanwhile; start it again.")
             }
             StartError::TooDeep => Self::new(&CONFLICT, error.to_string()),
+            StartError::QuotaExceeded(exceeded) => exceeded.into(),
             StartError::Store(error) => error.into(),
         }
     }
