@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
 
-use crate::plan::Entitlements;
+use crate::catalogue::{EntitlementName, Entitlements};
 
 /// A kind of usage that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,12 +49,13 @@ impl Meter {
     /// The limit of a plan for one period; `None` means unlimited.
     #[must_use]
     pub const fn limit(self, entitlements: &Entitlements) -> Option<i64> {
-        match self {
-            Self::ApiCalls => entitlements.api_calls_per_day,
-            Self::Events => entitlements.events_per_month,
-            Self::Runs => entitlements.runs_per_month,
-            Self::Steps => entitlements.steps_per_month,
-        }
+        let name = match self {
+            Self::ApiCalls => EntitlementName::ApiCallsPerDay,
+            Self::Events => EntitlementName::EventsPerMonth,
+            Self::Runs => EntitlementName::RunsPerMonth,
+            Self::Steps => EntitlementName::StepsPerMonth,
+        };
+        entitlements.limit(name).at_most()
     }
 }
 

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId};
 use uuid::Uuid;
 
+use crate::catalogue::PlanVersion;
 use crate::meter::Meter;
-use crate::plan::PlanVersion;
 
 /// The slice of a store for plans and usage.
 pub trait BillingTx: Transaction {

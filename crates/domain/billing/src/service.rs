@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{Environment, Permission, UnitOfWork, WorkspaceId, WorkspaceScope};
 
+use crate::catalogue::{Catalogue, Plan};
 use crate::error::{CatalogueError, PlanError, UsageError};
 use crate::meter::{Meter, Usage};
-use crate::plan::{Catalogue, Plan};
 use crate::ports::BillingTx;
 
 /// The time to live of a cached plan.
