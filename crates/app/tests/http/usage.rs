@@ -9,7 +9,7 @@ async fn plans_are_for_everybody_to_see() {
     let app = TestApp::spawn().await;
     let plans = app.get("/api/v1/plans").send().await.expect(200);
     let names: Vec<_> = plans["items"].as_array().unwrap().iter().map(|plan| plan["name"].clone()).collect();
-    assert_eq!(names, ["free", "unlimited"]);
+    assert_eq!(names, ["free", "starter", "professional", "enterprise", "unlimited"]);
     let free = &plans["items"][0]["entitlements"];
     assert_eq!((&free["events_per_month"], &free["workflows"]), (&json!(1000), &json!(3)));
     assert!(plans["next_cursor"].is_null());

@@ -2,7 +2,7 @@
 
 use tidegate_kernel::{Forbidden, StoreError};
 
-use crate::plan::PlanVersion;
+use crate::catalogue::PlanVersion;
 
 /// Why a catalogue of plans is invalid.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Billing: plans, what they allow, and usage.
 //!
-//! - [`plan`] is the catalogue: versioned data that ships with the program.
+//! - [`catalogue`] has the plans: versioned data that ships with the program. [`money`] has currencies.
 //! - [`meter`] has the limits of plans by meter. [`quota`] reserves from them. [`calls`] counts API calls in memory and
 //!   writes batches.
 //! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
@@ -9,17 +9,21 @@
 //! estimated.
 
 pub mod calls;
+pub mod catalogue;
 pub mod error;
 pub mod meter;
-pub mod plan;
+pub mod money;
 pub mod ports;
 pub mod quota;
 pub mod service;
 
 pub use calls::CallMeter;
+pub use catalogue::{
+    Catalogue, EntitlementName, Entitlements, Feature, Interval, Metered, Overage, Plan, PlanVersion, Price,
+};
 pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, limit_of};
-pub use plan::{Catalogue, Entitlements, Interval, Plan, PlanVersion, Price};
+pub use money::Currency;
 pub use ports::{BillingTx, BudgetLedger, CallCount, CallLedger, PlanLimits, PlanRepository, UsageRepository};
 pub use quota::PlanQuota;
 pub use service::Billing;

@@ -2,24 +2,20 @@
 
 use tidegate_kernel::{Limit, Meter, Period};
 
-use crate::plan::Entitlements;
+use crate::catalogue::{EntitlementName, Entitlements};
 
 /// The limit of a plan for one period of `meter`, or for its level.
 #[must_use]
 pub const fn limit_of(meter: Meter, entitlements: &Entitlements) -> Limit {
-    let limit = match meter {
-        Meter::ApiCalls => entitlements.api_calls_per_day,
-        Meter::Events => entitlements.events_per_month,
-        Meter::Runs => entitlements.runs_per_month,
-        Meter::Steps => entitlements.steps_per_month,
-        Meter::StorageBytes => entitlements.storage_bytes,
-        Meter::Workflows => entitlements.workflows,
-        Meter::Members => None,
-    };
-    match limit {
-        Some(n) => Limit::AtMost(n),
-        None => Limit::Unlimited,
-    }
+    entitlements.limit(match meter {
+        Meter::ApiCalls => EntitlementName::ApiCallsPerDay,
+        Meter::Events => EntitlementName::EventsPerMonth,
+        Meter::Runs => EntitlementName::RunsPerMonth,
+        Meter::Steps => EntitlementName::StepsPerMonth,
+        Meter::StorageBytes => EntitlementName::StorageBytes,
+        Meter::Workflows => EntitlementName::Workflows,
+        Meter::Members => EntitlementName::Members,
+    })
 }
 
 /// The usage of one meter in the current period.

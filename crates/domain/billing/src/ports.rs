@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
 use uuid::Uuid;
 
-use crate::plan::PlanVersion;
+use crate::catalogue::PlanVersion;
 use crate::quota::{Grant, GrantRequest, Returned};
 
 /// The slice of a store for plans and usage.

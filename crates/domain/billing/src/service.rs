@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{Environment, Limit, Meter, Permission, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
 
+use crate::catalogue::{Catalogue, Plan};
 use crate::error::{CatalogueError, PlanError, UsageError};
 use crate::meter::{Usage, limit_of};
-use crate::plan::{Catalogue, Plan};
 use crate::ports::{BillingTx, PlanLimits};
 
 /// The time to live of a cached plan.

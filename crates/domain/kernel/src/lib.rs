@@ -9,6 +9,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod json;
+pub mod limit;
 pub mod name;
 pub mod page;
 pub mod permission;
@@ -29,11 +30,12 @@ pub use id::{
     WorkspaceId,
 };
 pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};
+pub use limit::Limit;
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;
 pub use quota::{
-    Limit, Meter, NoQuota, Period, Quota, QuotaError, QuotaExceeded, QuotaLevels, Reservation, Span, UnknownMeter,
+    Meter, NoQuota, Period, Quota, QuotaError, QuotaExceeded, QuotaLevels, Reservation, Span, UnknownMeter,
 };
 pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
 pub use scope::{Actor, OperatorScope, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
 
 use crate::error::StoreError;
+use crate::limit::Limit;
 use crate::scope::WorkspaceScope;
 
 macro_rules! meters {
@@ -143,35 +144,6 @@ impl FromStr for Meter {
     fn from_str(text: &str) -> Result<Self, UnknownMeter> {
         let found = Self::ALL.iter().copied().find(|meter| meter.as_str() == text);
         found.ok_or_else(|| UnknownMeter(text.to_owned()))
-    }
-}
-
-/// A limit that a plan sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Limit {
-    /// There is no limit.
-    Unlimited,
-    /// So much is allowed, and no unit more. It is not negative.
-    AtMost(i64),
-}
-
-impl Limit {
-    /// The number; `None` if there is no limit.
-    #[must_use]
-    pub const fn at_most(self) -> Option<i64> {
-        match self {
-            Self::Unlimited => None,
-            Self::AtMost(n) => Some(n),
-        }
-    }
-
-    /// Whether `used` is within the limit.
-    #[must_use]
-    pub const fn allows(self, used: i64) -> bool {
-        match self {
-            Self::Unlimited => true,
-            Self::AtMost(n) => used <= n,
-        }
     }
 }
 

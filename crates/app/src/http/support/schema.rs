@@ -161,7 +161,7 @@ words! {
     /// A meter of usage.
     Meter = all!(tidegate_kernel::Meter);
     /// The billing interval of a plan.
-    PlanInterval = ["month", "year"];
+    PlanInterval = all!(tidegate_billing::Interval);
 }
 
 #[cfg(test)]

@@ -1,0 +1,188 @@
+//! What a plan allows: features, limits, and metered amounts with an overage price.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_kernel::Limit;
+
+use crate::money::Currency;
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// Every name, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in the API and in the catalogue.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+names! {
+    /// A limit of a plan.
+    EntitlementName {
+        /// Bytes of all files of the workspace.
+        StorageBytes = "storage_bytes";
+        /// Bytes of the largest file.
+        FileBytes = "file_bytes";
+        /// Events added per month.
+        EventsPerMonth = "events_per_month";
+        /// Workflows at a time.
+        Workflows = "workflows";
+        /// Runs started per month.
+        RunsPerMonth = "runs_per_month";
+        /// Steps that ended, per month.
+        StepsPerMonth = "steps_per_month";
+        /// API requests per day.
+        ApiCallsPerDay = "api_calls_per_day";
+        /// API requests per minute.
+        RequestsPerMinute = "requests_per_minute";
+        /// Members at a time.
+        Members = "members";
+        /// Runs at a time that have not ended.
+        ConcurrentRuns = "concurrent_runs";
+    }
+}
+
+names! {
+    /// Something that a plan has or lacks.
+    Feature {
+        /// Roles beside the four standard ones.
+        CustomRoles = "custom_roles";
+        /// The audit log as a file.
+        AuditExport = "audit_export";
+        /// Restriction of a workspace to networks.
+        NetworkPolicy = "network_policy";
+        /// Log-in through the customer's identity provider.
+        SingleSignOn = "single_sign_on";
+    }
+}
+
+/// What a plan allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entitlements {
+    /// The features that the plan has. A feature that is missing is an error, not false.
+    pub features: BTreeMap<Feature, bool>,
+    /// Bytes of all files of the workspace.
+    pub storage_bytes: Limit,
+    /// Bytes of the largest file.
+    pub file_bytes: Limit,
+    /// Workflows at a time.
+    pub workflows: Limit,
+    /// API requests per day.
+    pub api_calls_per_day: Limit,
+    /// API requests per minute.
+    pub requests_per_minute: Limit,
+    /// Members at a time.
+    pub members: Limit,
+    /// Runs at a time that have not ended.
+    pub concurrent_runs: Limit,
+    /// Events added per month.
+    pub events_per_month: Metered,
+    /// Runs started per month.
+    pub runs_per_month: Metered,
+    /// Steps that ended, per month.
+    pub steps_per_month: Metered,
+}
+
+/// An amount per month that the price includes, and what more of it costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metered {
+    /// The amount that the price of the plan includes.
+    pub included: Limit,
+    /// The price of what goes beyond; `None` if nothing can.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub overage: Option<Overage>,
+}
+
+/// The price of usage beyond the included amount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overage {
+    /// The number of units that `amounts` is for. Usage is charged in proportion, rounded down once per period.
+    pub per: i64,
+    /// The price of `per` units in minor units, for each currency of the plan's prices.
+    pub amounts: BTreeMap<Currency, i64>,
+}
+
+impl Metered {
+    /// The limit that usage cannot pass. With an overage price there is none.
+    #[must_use]
+    pub const fn hard_limit(&self) -> Limit {
+        if self.overage.is_some() { Limit::Unlimited } else { self.included }
+    }
+}
+
+impl Entitlements {
+    /// The limit that usage cannot pass. A metered amount with an overage price has none.
+    #[must_use]
+    pub const fn limit(&self, name: EntitlementName) -> Limit {
+        match name {
+            EntitlementName::StorageBytes => self.storage_bytes,
+            EntitlementName::FileBytes => self.file_bytes,
+            EntitlementName::Workflows => self.workflows,
+            EntitlementName::ApiCallsPerDay => self.api_calls_per_day,
+            EntitlementName::RequestsPerMinute => self.requests_per_minute,
+            EntitlementName::Members => self.members,
+            EntitlementName::ConcurrentRuns => self.concurrent_runs,
+            EntitlementName::EventsPerMonth => self.events_per_month.hard_limit(),
+            EntitlementName::RunsPerMonth => self.runs_per_month.hard_limit(),
+            EntitlementName::StepsPerMonth => self.steps_per_month.hard_limit(),
+        }
+    }
+
+    /// The metered amount of this name; `None` if it is a plain limit.
+    #[must_use]
+    pub const fn metered(&self, name: EntitlementName) -> Option<&Metered> {
+        match name {
+            EntitlementName::EventsPerMonth => Some(&self.events_per_month),
+            EntitlementName::RunsPerMonth => Some(&self.runs_per_month),
+            EntitlementName::StepsPerMonth => Some(&self.steps_per_month),
+            EntitlementName::StorageBytes
+            | EntitlementName::FileBytes
+            | EntitlementName::Workflows
+            | EntitlementName::ApiCallsPerDay
+            | EntitlementName::RequestsPerMinute
+            | EntitlementName::Members
+            | EntitlementName::ConcurrentRuns => None,
+        }
+    }
+
+    /// Whether the plan has this feature.
+    #[must_use]
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features.get(&feature).copied().unwrap_or(false)
+    }
+
+    /// Says what is wrong with these entitlements, if the plan is sold in `currencies`.
+    pub(super) fn check(&self, currencies: &[Currency]) -> Result<(), &'static str> {
+        if !Feature::ALL.iter().all(|feature| self.features.contains_key(feature)) {
+            return Err("each feature is true or false");
+        }
+        for metered in EntitlementName::ALL.iter().filter_map(|name| self.metered(*name)) {
+            let Some(overage) = &metered.overage else { continue };
+            if metered.included == Limit::Unlimited {
+                return Err("an unlimited amount has no overage price");
+            } else if overage.per < 1 {
+                return Err("an overage price is for at least one unit");
+            } else if overage.amounts.values().any(|amount| *amount < 0) {
+                return Err("an overage price is not negative");
+            } else if !overage.amounts.keys().eq(currencies.iter()) {
+                return Err("an overage price is in the currencies of the plan's prices");
+            }
+        }
+        Ok(())
+    }
+}
