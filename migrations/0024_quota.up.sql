@@ -40,6 +40,9 @@ call tidegate_protect('quota_alert');
 call tidegate_protect_erasure('quota_alert');
 grant select, insert on quota_alert to tidegate_api;
 
+-- How many runs run at once is set with the plan.
+grant update (run_limit) on workspace_slot to tidegate_api;
+
 -- The levels of what is there already.
 alter table workflow no force row level security;
 alter table membership no force row level security;

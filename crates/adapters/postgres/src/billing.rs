@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use tidegate_billing::{CallCount, CallLedger, PlanRepository, PlanVersion, UsageRepository};
-use tidegate_kernel::{Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId};
 use uuid::Uuid;
 
+use crate::engine::PLACE;
 use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
@@ -44,6 +45,21 @@ impl PlanRepository for PgPlanRepository<'_> {
         }
         let row = row.ok_or_else(|| StoreError::Internal("the plan that was just inserted is not there".into()))?;
         Ok(PlanVersion { name: row.plan, version: row.version })
+    }
+
+    async fn run_limit(&mut self) -> Result<Limit, StoreError> {
+        let workspace = self.0.workspace().as_uuid();
+        let query = sqlx::query_scalar("select run_limit from workspace_slot where workspace_id = $1").bind(workspace);
+        let limit: Option<Option<i32>> = query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
+        Ok(limit.flatten().map_or(Limit::Unlimited, |limit| Limit::AtMost(limit.into())))
+    }
+
+    async fn set_run_limit(&mut self, limit: Limit) -> Result<(), StoreError> {
+        let workspace = self.0.workspace().as_uuid();
+        let limit = limit.at_most().map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
+        sqlx::query(PLACE).bind(workspace).execute(self.0.sqlx()).await.map_err(store_error)?;
+        let query = sqlx::query("update workspace_slot set run_limit = $2 where workspace_id = $1");
+        query.bind(workspace).bind(limit).execute(self.0.sqlx()).await.map(drop).map_err(store_error)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidegate_kernel::{Decision, RateKey, RateLimit, RateLimiter};
+use tidegate_kernel::{Decision, RateKey, RateLimit, RateLimiter, WorkspaceId};
 use tidegate_tenancy::Digest;
 
 use crate::server::StartError;
@@ -20,11 +21,16 @@ pub const LOGIN: &str = "login";
 /// Registrations, per address and per account.
 pub const REGISTER: &str = "register";
 
+/// Requests in a workspace, per minute.
+pub const REQUESTS: &str = "requests_per_minute";
+
+const MINUTE: Duration = Duration::from_secs(60);
+
 const DEFAULTS: &[Default] = &[Default { name: LOGIN, limit: "5/1m" }, Default { name: REGISTER, limit: "3/1h" }];
 
 /// The names of all limits.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    DEFAULTS.iter().map(|default| default.name)
+    DEFAULTS.iter().map(|default| default.name).chain([REQUESTS])
 }
 
 /// A network such as `10.0.0.0/8`.
@@ -158,6 +164,16 @@ impl Limits {
             }
         }
         tightest
+    }
+
+    /// Counts a request in `workspace` against the requests per minute of its plan.
+    pub async fn check_workspace(&self, workspace: WorkspaceId, per_minute: i64) -> Decision {
+        let n = u32::try_from(per_minute).unwrap_or(u32::MAX);
+        match RateLimit::new(n, MINUTE) {
+            Some(limit) => self.limiter.check(&RateKey::new(REQUESTS, workspace.to_string()), limit).await,
+            // The plan allows none.
+            None => Decision { allowed: false, remaining: 0, reset_after: MINUTE },
+        }
     }
 
     /// The address of the caller: the peer's, or if the peer is a trusted proxy, the last address in `X-Forwarded-For`

@@ -20,6 +20,7 @@ mod members;
 mod monitoring;
 mod outage;
 mod patterns;
+mod quotas;
 mod refresh;
 mod relay;
 mod room;

@@ -14,6 +14,7 @@ use tidegate::server::{Application, StopHandle};
 use tidegate::settings::Settings;
 use tidegate_kernel::Environment;
 use tidegate_tenancy::Role;
+use tidegate_tenancy::error::MemberError;
 use tidegate_testing::scope::workspace_scope;
 use tidegate_testing::{TestClock, TestDatabase, environment};
 
@@ -148,10 +149,12 @@ impl TestApp {
     /// The contents of the database, without what a server writes by itself. If two results are equal, the requests in
     /// between changed nothing.
     pub async fn contents(&self) -> BTreeMap<String, String> {
-        let machinery = ["shard", "worker", "usage_counter", "usage_recorder", "job_schedule"];
+        let machinery = ["shard", "worker", "usage_counter", "usage_recorder", "quota_grant", "job_schedule"];
+        // The first request in a workspace finds out its plan.
+        let assigned = ["workspace_plan", "workspace_slot"];
         // Jobs are added with their cause and deleted when they are done.
         let background = ["job", "job_ready", "job_later", "job_lease", "kept_mail"];
-        self.database.contents(&[machinery, background].concat()).await
+        self.database.contents(&[&machinery[..], &assigned, &background].concat()).await
     }
 
     /// Stops the server as with SIGTERM.
@@ -207,6 +210,26 @@ impl TestApp {
         let scope = workspace_scope(workspace.parse().expect("a workspace's id"));
         let members = &self.services.tenancy.members;
         members.add(&scope, person.id.parse().expect("a person's id"), role).await.expect("a new member is added");
+    }
+
+    /// Adds a member unless the plan does not allow it, and returns whether the person is one now.
+    pub async fn try_join(&self, workspace: &str, person: &Person) -> bool {
+        let scope = workspace_scope(workspace.parse().expect("a workspace's id"));
+        let user = person.id.parse().expect("a person's id");
+        match self.services.tenancy.members.add(&scope, user, Role::MEMBER).await {
+            Ok(()) => true,
+            Err(MemberError::QuotaExceeded(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What the workspace has used of a meter.
+    pub async fn used(&self, person: &Person, workspace: &str, meter: &str) -> Value {
+        let path = format!("/api/v1/workspaces/{workspace}/usage");
+        let usage = self.get(&path).bearer(&person.token).send().await.expect(200);
+        let line =
+            usage.as_array().expect("lines").iter().find(|line| line["meter"] == meter).expect("the meter is there");
+        line["used"].clone()
     }
 
     /// Waits until a token or key that is no longer valid is refused.

@@ -36,7 +36,7 @@ async fn api_calls_are_counted_within_a_second() {
     };
     let usage = tokio::time::timeout(std::time::Duration::from_secs(10), counted).await.expect("calls are written");
     let meters: Vec<_> = usage.as_array().unwrap().iter().map(|line| line["meter"].clone()).collect();
-    assert_eq!(meters, ["api_calls", "events", "runs", "steps"]);
+    assert_eq!(meters, ["api_calls", "events", "runs", "steps", "storage_bytes", "workflows", "members"]);
     assert_eq!((&usage[0]["limit"], &usage[1]["limit"]), (&json!(null), &json!(1000)));
     for line in usage.as_array().unwrap() {
         assert!(line["period_start"].as_str().unwrap() < line["period_end"].as_str().unwrap());

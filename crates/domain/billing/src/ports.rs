@@ -26,6 +26,18 @@ pub trait PlanRepository: Send {
     /// # Errors
     /// [`StoreError`] if the plan could not be read or stored.
     async fn plan_or(&mut self, default: &PlanVersion, now: DateTime<Utc>) -> Result<PlanVersion, StoreError>;
+
+    /// How many runs of the workspace the engine lets run at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn run_limit(&mut self) -> Result<Limit, StoreError>;
+
+    /// Sets how many runs of the workspace the engine lets run at once; at least 1. Runs that run already go on.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn set_run_limit(&mut self, limit: Limit) -> Result<(), StoreError>;
 }
 
 /// The usage of one workspace.

@@ -62,8 +62,13 @@ impl Billing {
         }
         let mut tx = self.store.begin(scope).await?;
         let id = tx.plan().plan_or(&self.default.id(), now).await?;
-        tx.commit().await?;
         let plan = self.catalogue.version(&id).cloned().map(Arc::new).ok_or(PlanError::Unknown(id))?;
+        // The engine reads the limit with the runs that it claims.
+        let run_limit = plan.entitlements.concurrent_runs;
+        if tx.plan().run_limit().await? != run_limit {
+            tx.plan().set_run_limit(run_limit).await?;
+        }
+        tx.commit().await?;
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= REMEMBERED {
             plans.clear();

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::{BillingTx, CallCount, CallLedger, PlanVersion};
 use tidegate_events::EventsTx;
 use tidegate_events::cloud_event::NewEvent;
-use tidegate_kernel::{Meter, Period, Span, UnitOfWork, WorkspaceId};
+use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, WorkspaceScope};
 
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
@@ -57,6 +57,23 @@ pub async fn the_first_default_stays(subject: &Subject) {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(subject.plan(subject.ours, "another").await, answers[0]);
     assert_eq!(subject.plan(subject.theirs, "another").await, "another");
+}
+
+/// The limit of concurrent runs is unlimited until it is set, and belongs to one workspace.
+pub async fn the_run_limit_is_what_was_set(subject: &Subject) {
+    let limit = async |scope: &WorkspaceScope| {
+        subject.billing.begin(scope).await.expect("a transaction begins").plan().run_limit().await.expect("it is read")
+    };
+    let (scope, foreign) = (subject.scope(), subject.foreign());
+    assert_eq!(limit(&scope).await, Limit::Unlimited);
+    for wanted in [Limit::AtMost(3), Limit::AtMost(i64::MAX), Limit::Unlimited, Limit::AtMost(1)] {
+        let mut tx = subject.billing.begin(&scope).await.expect("a transaction begins");
+        tx.plan().set_run_limit(wanted).await.expect("it is stored");
+        tx.commit().await.expect("it commits");
+        let stored = limit(&scope).await;
+        assert!(stored == wanted || wanted == Limit::AtMost(i64::MAX) && stored == Limit::AtMost(i32::MAX.into()));
+    }
+    assert_eq!(limit(&foreign).await, Limit::Unlimited);
 }
 
 /// MUST count what was committed, and nothing that was rolled back, refused or there before. The runs and steps of an

@@ -20,7 +20,7 @@ mod quarantine;
 mod runs;
 mod shards;
 
-pub(crate) use runs::PgRunRepository;
+pub(crate) use runs::{PLACE, PgRunRepository};
 
 use std::time::Duration;
 

@@ -22,8 +22,8 @@ const CLAIM_KEY: &str = "
         where run_key.created_at < $7
     returning run_id";
 
-/// Gives a workspace its slot when it starts its first run: the last 10 bits of its id, which are random.
-const PLACE: &str = "
+/// Gives a workspace its slot: the last 10 bits of its id, which are random.
+pub(crate) const PLACE: &str = "
     insert into workspace_slot (workspace_id, slot)
     select $1, (('x' || right($1::text, 8))::bit(32)::bigint & 1023)::smallint
     where not exists (select from workspace_slot where workspace_id = $1)

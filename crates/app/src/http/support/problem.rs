@@ -100,7 +100,7 @@ pub struct Problem {
     kind: &'static ProblemType,
     detail: String,
     errors: Vec<FieldError>,
-    quota: Option<QuotaView>,
+    quota: Option<Box<QuotaView>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -143,7 +143,7 @@ impl Problem {
     /// The same problem with the limit that refused the request.
     #[must_use]
     pub fn with_quota(mut self, quota: QuotaView) -> Self {
-        self.quota = Some(quota);
+        self.quota = Some(Box::new(quota));
         self
     }
 
@@ -157,7 +157,7 @@ impl Problem {
             detail: self.detail.clone(),
             request_id: request_id.map(|id| id.as_str().to_owned()),
             errors: self.errors.clone(),
-            quota: self.quota,
+            quota: self.quota.as_deref().copied(),
         }
     }
 }
@@ -195,7 +195,7 @@ pub struct ProblemBody {
 #[schema(as = ProblemQuota)]
 pub struct QuotaView {
     /// What is limited; more may be added.
-    #[schema(value_type = schema::Meter)]
+    #[schema(value_type = schema::Limited)]
     pub(crate) meter: &'static str,
     /// The limit.
     #[schema(minimum = 0)]

@@ -160,6 +160,8 @@ words! {
     ActorKind = ["person", "api_key", "system"];
     /// A meter of usage.
     Meter = all!(tidegate_kernel::Meter);
+    /// What a plan limits: a meter, or requests per minute.
+    Limited = all!(tidegate_kernel::Meter).chain([crate::tenancy::limits::REQUESTS]);
     /// The billing interval of a plan.
     PlanInterval = all!(tidegate_billing::Interval);
 }

@@ -171,6 +171,9 @@ impl Entitlements {
         if !Feature::ALL.iter().all(|feature| self.features.contains_key(feature)) {
             return Err("each feature is true or false");
         }
+        if self.concurrent_runs == Limit::AtMost(0) {
+            return Err("at least one run runs at a time");
+        }
         for metered in EntitlementName::ALL.iter().filter_map(|name| self.metered(*name)) {
             let Some(overage) = &metered.overage else { continue };
             if metered.included == Limit::Unlimited {

@@ -121,7 +121,7 @@ pub async fn a_dedupe_key_is_free_again(subject: &Subject) {
         let mut tx = subject.begin(&scope).await;
         let claim = tx.runs().claim_key(workflow, "timed", RunId::generate(&subject.env), [1; 32], now, since).await;
         tx.commit().await.expect("it commits");
-        claim.expect("an answer") == None
+        claim.expect("an answer").is_none()
     };
     let (then, later) = (now.trunc_subsecs(3), now.trunc_subsecs(3) + TimeDelta::milliseconds(1));
     assert!(claim(then, then).await);
