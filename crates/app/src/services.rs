@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
-use tidegate_use_cases::EventsByQuota;
+use tidegate_use_cases::{EventsByQuota, NotifyQuotas};
 
 use crate::billing::BillingServices;
 use crate::checked::CheckedSettings;
@@ -67,7 +67,15 @@ impl Services {
         let tenancy = TenancyServices::wire(&platform, &issuer, secret, access, quota.clone());
         let events = EventServices::wire(&platform, Arc::new(EventsByQuota::new(quota.clone())))?;
         let workflows = WorkflowServices::wire(&platform, &issuer, &events, quota.clone(), checked.outbound)?;
-        let jobs = JobServices::wire(&platform, &issuer, workflows.shards.clone(), checked.retention, checked.smtp)?;
+        let quotas = NotifyQuotas::new(
+            platform.store.clone(),
+            tenancy.workspaces.clone(),
+            tenancy.members.clone(),
+            events.log.clone(),
+            platform.env.clone(),
+        );
+        let shards = workflows.shards.clone();
+        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, quotas)?;
         let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());
         let services = Self { platform, tenancy, events, workflows, billing, jobs, monitor, cursors };

@@ -8,10 +8,12 @@ pub mod apply_suggestion;
 pub mod delete_workspace;
 pub mod follow_events;
 pub mod idempotency;
+pub mod notify_quota;
 pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
 pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
 pub use follow_events::{EventTriggersTx, FollowEvents, FollowLimits, Followed, TRIGGERS, TRIGGERS_CHUNK};
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
+pub use notify_quota::{NotifyQuotaTx, NotifyQuotas};
 pub use quota::EventsByQuota;

@@ -1,7 +1,8 @@
 //! The texts of mails, rendered from templates (minijinja). A template whose name ends with `.html` is escaped as HTML.
 
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
-use tidegate_tenancy::{Email, Mail, MailError, MailMessage, MailTexts, SendMail};
+use tidegate_tenancy::{Email, Mail, MailError, MailTexts, SendMail};
 
 /// The default language.
 const DEFAULT: &str = "en";
@@ -14,8 +15,10 @@ macro_rules! files {
 }
 
 /// Every language with its files.
-const LANGUAGES: &[(&str, &[(&str, &str)])] =
-    &[("en", &files!("en": "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html"))];
+const LANGUAGES: &[(&str, &[(&str, &str)])] = &[(
+    "en",
+    &files!("en": "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html" "quota_threshold.txt" "quota_threshold.html"),
+)];
 
 /// The texts of mails.
 #[derive(Debug)]
@@ -41,11 +44,8 @@ impl Texts {
 
     fn render(&self, language: &str, kind: &str, mail: &SendMail) -> Result<String, MailError> {
         let template = self.0.get_template(&format!("{language}/{}.{kind}", mail.message.name()));
-        let (workspace, role) = match &mail.message {
-            MailMessage::Welcome => ("", ""),
-            MailMessage::MemberAdded { workspace, role } => (workspace.as_str(), role.as_str()),
-        };
-        let values = context! { language, to => mail.to.as_str(), name => mail.name.as_str(), workspace, role };
+        let values =
+            context! { language, to => mail.to.as_str(), name => mail.name.as_str(), message => Serde(&mail.message) };
         template.and_then(|template| template.render(values)).map_err(|error| defect(&error))
     }
 }
@@ -80,6 +80,8 @@ impl MailTexts for Texts {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_tenancy::MailMessage;
+
     use super::*;
 
     fn mail(name: &str, message: MailMessage) -> SendMail {

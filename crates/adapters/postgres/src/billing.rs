@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
-use tidegate_billing::{CallCount, CallLedger, PlanRepository, PlanVersion, UsageRepository};
-use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_billing::{CallCount, CallLedger, DayCount, PlanRepository, PlanVersion, UsageRepository};
+use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, UnknownMeter, WorkspaceId};
 use uuid::Uuid;
 
 use crate::engine::PLACE;
@@ -73,13 +73,24 @@ const USED: &str = "
         when p.level then (select used from quota_level where workspace_id = $1 and meter = p.meter)
         when p.meter = 'events' then coalesce(
             (select used from workspace_head where workspace_id = $1 and period_start = p.first),
-            (select used from event_period where workspace_id = $1 and period_start = p.first))
+            (select sum(used)::bigint from event_day where workspace_id = $1 and day >= p.first and day < p.until))
         else (select sum(used)::bigint from usage_counter
               where workspace_id = $1 and meter = p.meter and period_start >= p.first and period_start < p.until)
         end, 0)
     from unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bool[])
         with ordinality p (meter, first, until, level, nth)
     order by nth";
+
+const BY_DAY: &str = "
+    select meter, day, sum(used)::bigint from (
+        select meter, period_start as day, used from usage_counter
+        where workspace_id = $1 and period_start >= $2 and period_start < $3
+        union all
+        select 'events', day, used from event_day where workspace_id = $1 and day >= $2 and day < $3
+        union all
+        select 'events', day_start, day_used from workspace_head
+        where workspace_id = $1 and day_start >= $2 and day_start < $3 and day_used > 0) counted
+    group by meter, day order by meter, day";
 
 #[async_trait]
 impl UsageRepository for PgUsageRepository<'_> {
@@ -94,6 +105,18 @@ impl UsageRepository for PgUsageRepository<'_> {
             .fetch_all(self.0.sqlx())
             .await
             .map_err(store_error)
+    }
+
+    async fn by_day(&mut self, period: Period) -> Result<Vec<DayCount>, StoreError> {
+        let workspace = self.0.workspace().as_uuid();
+        let query = sqlx::query_as(BY_DAY).bind(workspace).bind(period.start).bind(period.end);
+        let rows: Vec<(String, DateTime<Utc>, i64)> = query.fetch_all(self.0.sqlx()).await.map_err(store_error)?;
+        rows.into_iter()
+            .map(|(meter, day, used)| {
+                let meter = meter.parse().map_err(|error: UnknownMeter| StoreError::Internal(Box::new(error)))?;
+                Ok(DayCount { meter, day, used })
+            })
+            .collect()
     }
 }
 

@@ -3,7 +3,7 @@
 //! To add a slice, add an entry here. Its repositories are implemented for the transaction type that the entry names.
 
 use async_trait::async_trait;
-use tidegate_billing::{BillingTx, PlanRepository, UsageRepository};
+use tidegate_billing::{AlertRepository, BillingTx, PlanRepository, UsageRepository};
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
 use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
@@ -13,7 +13,9 @@ use tidegate_tenancy::{
     AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, Locator, MemberRepository, PersonRepository,
     PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository, TenancyTx, WorkspaceRepository,
 };
-use tidegate_use_cases::{ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx, IdempotencyRepository, IdempotencyTx};
+use tidegate_use_cases::{
+    ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx, IdempotencyRepository, IdempotencyTx, NotifyQuotaTx,
+};
 use tidegate_workflows::ports::{TriggerPlacements, WorkflowRepository, WorkflowsTx};
 use tidegate_workflows::run::ports::{RunRepository, RunsTx};
 use tidegate_workflows::trigger::ports::{TriggerRepository, TriggersTx};
@@ -25,7 +27,7 @@ use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::idempotency::PgIdempotencyRepository;
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
-use crate::quota::PgQuotaLevels;
+use crate::quota::{PgAlertRepository, PgQuotaLevels};
 use crate::store::PgStore;
 use crate::tenancy::{
     PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
@@ -77,10 +79,15 @@ slices! {
         WorkflowsTx { workflows: WorkflowRepository as PgWorkflowRepository, placements: TriggerPlacements as PgTriggerPlacements, levels: QuotaLevels as PgQuotaLevels, audit: AuditLog as PgAuditLog }
         RunsTx { runs: RunRepository as PgRunRepository, workflows: WorkflowRepository as PgWorkflowRepository, audit: AuditLog as PgAuditLog }
         TriggersTx { triggers: TriggerRepository as PgTriggerRepository, documents: WorkflowRepository as PgWorkflowRepository }
-        BillingTx { plan: PlanRepository as PgPlanRepository, usage: UsageRepository as PgUsageRepository }
+        BillingTx {
+            plan: PlanRepository as PgPlanRepository,
+            usage: UsageRepository as PgUsageRepository,
+            alerts: AlertRepository as PgAlertRepository
+        }
         ApplySuggestionTx {}
         DeleteWorkspaceTx { placements: TriggerPlacements as PgTriggerPlacements, runs: RunRepository as PgRunRepository }
         EventTriggersTx {}
+        NotifyQuotaTx {}
         JobsTx { queue: JobRepository as PgJobRepository, audit: AuditLog as PgAuditLog }
     }
     Person opened by PersonScope with begin_person {

@@ -1,20 +1,24 @@
 //! Wires background jobs: their kinds, their handlers, the runner, and mail.
 
 mod mail;
+mod quota;
 
 use std::sync::Arc;
 
+use tidegate_billing::NotifyQuota;
 use tidegate_engine::OwnedShards;
 use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobQueue, JobRunnerConfig, JobRunnerParts, run_jobs};
 use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
 use tidegate_kernel::{ScopeIssuer, Urgency};
 use tidegate_mail::{SmtpMailer, Texts};
 use tidegate_tenancy::{Mailer, SendMail};
+use tidegate_use_cases::NotifyQuotas;
 
 use crate::platform::Platform;
 use crate::server::StartError;
 use crate::telemetry::traces;
 use mail::{KeptMails, SendMails};
+use quota::NotifyOwners;
 
 /// The services of background jobs.
 #[derive(Clone)]
@@ -41,6 +45,7 @@ impl JobServices {
         shards: OwnedShards,
         retention: Retention,
         smtp: Option<SmtpMailer>,
+        quotas: NotifyQuotas,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let kept_mails = Arc::new(KeptMails::new(store.clone(), issuer.system("mails that are kept")));
@@ -52,7 +57,7 @@ impl JobServices {
         Ok(Self {
             queue: Arc::new(JobQueue::new(store, issuer.system("jobs of everybody, for operators"), env.clone())),
             kept_mails,
-            kinds: kinds(platform, issuer, retention, mails).map_err(StartError::setting)?,
+            kinds: kinds(platform, issuer, retention, mails, quotas).map_err(StartError::setting)?,
             shards,
         })
     }
@@ -89,10 +94,13 @@ fn kinds(
     issuer: &ScopeIssuer,
     retention: Retention,
     mails: SendMails,
+    quotas: NotifyQuotas,
 ) -> Result<JobKinds, JobKindError> {
     let Platform { store, env, .. } = platform;
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
     let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
-    let kinds = JobKinds::default().register::<SendMail>(JobOptions::default(), mails)?;
+    let kinds = JobKinds::default()
+        .register::<SendMail>(JobOptions::default(), mails)?
+        .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?;
     upkeep::register(kinds, &upkeep)
 }

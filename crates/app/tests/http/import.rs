@@ -62,7 +62,7 @@ async fn exit_codes_say_who_is_to_blame() {
     assert_eq!(import(&app, &ada, "another", sample).await.status.code(), Some(3));
     let over = import(&app, &ada, "acme", sample).await;
     assert_eq!(over.status.code(), Some(3), "{}", text(&over.stderr));
-    assert!(text(&over.stderr).contains("plan allows no more"), "{}", text(&over.stderr));
+    assert!(text(&over.stderr).contains("plan allows 1000 events in this period"), "{}", text(&over.stderr));
     let eve = Person { token: "not a token".into(), ..app.person("Eve").await };
     assert_eq!(import(&app, &eve, "acme", sample).await.status.code(), Some(3));
 }

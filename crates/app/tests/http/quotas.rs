@@ -32,11 +32,18 @@ async fn a_plan_limits_workflows_to_the_last_one() {
     assert_eq!(created.iter().filter(|(status, _)| *status == 201).count(), 3, "{created:?}");
     assert_eq!(created.iter().filter(|(status, _)| *status == 402).count(), 5, "{created:?}");
 
-    let before = app.contents().await;
+    // Beside it, the event and the mails of the alert are added.
+    let kept = async || {
+        let tables = ["workflow", "workflow_version", "quota_level", "audit_entry"];
+        let mut contents = app.contents().await;
+        contents.retain(|table, _| tables.contains(&table.as_str()));
+        contents
+    };
+    let before = kept().await;
     let refused = create(&app, &ada, &workspace, "one too many", 402).await;
     assert_eq!((&refused["code"], &refused["status"]), (&json!("quota-exceeded"), &json!(402)));
     assert_eq!(refused["quota"], json!({"meter": "workflows", "limit": 3, "used": 3, "resets_at": null}));
-    assert_eq!(app.contents().await, before);
+    assert_eq!(kept().await, before);
 
     create(&app, &ada, &other, "theirs", 201).await;
     let (_, first) = created.iter().find(|(status, _)| *status == 201).expect("three were created");
@@ -173,4 +180,58 @@ async fn the_last_events_of_the_plan_are_accepted_and_the_next_refused() {
     assert_eq!((&quota["meter"], &quota["limit"], &quota["used"]), (&json!("events"), &json!(1000), &json!(1000)));
     assert!(quota["resets_at"].is_string());
     assert_eq!(app.used(&ada, &workspace, "events").await, json!(1000));
+}
+
+#[tokio::test]
+async fn owners_hear_once_that_a_limit_is_near_and_once_that_it_is_reached() {
+    let app = TestApp::spawn_with(&["--default-plan", "free"]).await;
+    let ada = app.person("Ada").await;
+    let workspace = app.workspace(&ada, "Acme").await;
+    let path = format!("/api/v1/workspaces/{workspace}/events");
+    let send = async |from: usize, to: usize| {
+        let events: Vec<Value> = (from..to)
+            .map(|n| json!({"specversion": "1.0", "id": n.to_string(), "source": "/test", "type": "file.modified"}))
+            .collect();
+        let body = ("application/cloudevents-batch+json", json!(events).to_string());
+        app.post(&path).bearer(&ada.token).body(body.0, body.1).send().await
+    };
+    let alerts = async |count: usize| {
+        let told = async {
+            loop {
+                let list = format!("{path}?type=tidegate.quota.threshold");
+                let events = app.get(&list).bearer(&ada.token).send().await.expect(200);
+                let events = events["items"].as_array().expect("items").clone();
+                if events.len() >= count {
+                    return events;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), told).await.expect("the alert is an event")
+    };
+    send(0, 799).await.expect(202);
+    send(799, 801).await.expect(202);
+    let near = alerts(1).await;
+    let data = &near[0]["data"];
+    assert_eq!((&data["meter"], &data["percent"], &data["limit"]), (&json!("events"), &json!(80), &json!(1000)));
+    assert_eq!((&data["used"], &near[0]["source"]), (&json!(801), &json!("/tidegate/quotas")));
+    send(801, 1100).await.expect(202);
+    send(1100, 1101).await.expect(402);
+    assert_eq!(alerts(2).await[0]["data"]["percent"], 100);
+    assert_eq!(alerts(2).await.len(), 2);
+    let counted = async |table: &str| app.database.count(format!("select count(*) from {table}")).await;
+    let idle = async {
+        while counted("job").await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), idle).await.expect("all mails are sent");
+    for (percent, mails) in [(80, 1), (100, 1)] {
+        let subject = format!(
+            "kept_mail where subject = 'Acme has used {percent} % of its events' and recipient = '{}'",
+            ada.email
+        );
+        assert_eq!(counted(&subject).await, mails, "{percent}");
+    }
+    assert_eq!(counted("kept_mail where subject like 'Acme has used %'").await, 2);
 }

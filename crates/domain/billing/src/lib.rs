@@ -2,12 +2,13 @@
 //!
 //! - [`catalogue`] has the plans: versioned data that ships with the program. [`money`] has currencies.
 //! - [`meter`] has the limits of plans by meter. [`quota`] reserves from them. [`calls`] counts API calls in memory and
-//!   writes batches.
+//!   writes batches. [`alert`] tells people that a limit is near.
 //! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
 //!
 //! The row that assigns positions counts events. The statements that record runs and steps count those. Nothing is
 //! estimated.
 
+pub mod alert;
 pub mod calls;
 pub mod catalogue;
 pub mod error;
@@ -17,13 +18,17 @@ pub mod ports;
 pub mod quota;
 pub mod service;
 
+pub use alert::{NotifyQuota, QuotaAlert};
 pub use calls::CallMeter;
 pub use catalogue::{
     Catalogue, EntitlementName, Entitlements, Feature, Interval, Metered, Overage, Plan, PlanVersion, Price,
 };
 pub use error::{CatalogueError, PlanError, UsageError};
-pub use meter::{Usage, limit_of};
+pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
-pub use ports::{BillingTx, BudgetLedger, CallCount, CallLedger, PlanLimits, PlanRepository, UsageRepository};
+pub use ports::{
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, PlanLimits, PlanRepository,
+    UsageRepository,
+};
 pub use quota::PlanQuota;
 pub use service::Billing;

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
 use uuid::Uuid;
 
+use crate::alert::{NotifyQuota, QuotaAlert};
 use crate::catalogue::PlanVersion;
 use crate::quota::{Grant, GrantRequest, Returned};
 
@@ -14,6 +15,8 @@ pub trait BillingTx: Transaction {
     fn plan(&mut self) -> Box<dyn PlanRepository + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
+    /// The alerts of the workspace.
+    fn alerts(&mut self) -> Box<dyn AlertRepository + '_>;
 }
 
 /// The plan of one workspace.
@@ -51,6 +54,37 @@ pub trait UsageRepository: Send {
     /// # Errors
     /// [`StoreError`] if the counts could not be read.
     async fn used(&mut self, periods: &[(Meter, Period)]) -> Result<Vec<i64>, StoreError>;
+
+    /// The count of each meter on each day of `period`, by meter and day. A day without usage, and a level, is left out.
+    ///
+    /// MUST count the same facts as [`UsageRepository::used`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the counts could not be read.
+    async fn by_day(&mut self, period: Period) -> Result<Vec<DayCount>, StoreError>;
+}
+
+/// The alerts of one workspace. The adapters raise them in the transaction that passes a threshold.
+#[async_trait]
+pub trait AlertRepository: Send {
+    /// The alert, unless people were told of it before. From the commit on, they were.
+    ///
+    /// MUST return an alert to one transaction that commits: a second transaction waits until the first has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read or stored.
+    async fn take(&mut self, key: &NotifyQuota, now: DateTime<Utc>) -> Result<Option<QuotaAlert>, StoreError>;
+}
+
+/// The usage of one meter on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayCount {
+    /// The meter.
+    pub meter: Meter,
+    /// The first instant of the day.
+    pub day: DateTime<Utc>,
+    /// The count.
+    pub used: i64,
 }
 
 /// The API calls of one workspace on one day.
@@ -99,7 +133,8 @@ pub trait BudgetLedger: Send + Sync {
     /// Grants units to this process, as many as [`granted_units`](crate::quota::granted_units) says.
     ///
     /// MUST NOT let the sum of all grants that were not given back exceed the limit, under any concurrency. MUST count
-    /// usage that was never granted, because the plan had no limit then, as granted.
+    /// usage that was never granted, because the plan had no limit then, as granted. MUST raise an alert when a threshold
+    /// is passed, in the same transaction and once in a period.
     ///
     /// # Errors
     /// [`StoreError`] if nothing was granted, or it is unknown whether something was.

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_kernel::{Environment, Limit, Meter, Permission, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{
+    Environment, Limit, Meter, Period, Permission, Span, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope,
+};
 
 use crate::catalogue::{Catalogue, Plan};
 use crate::error::{CatalogueError, PlanError, UsageError};
-use crate::meter::{Usage, limit_of};
+use crate::meter::{Usage, UsageQuery, limit_of};
 use crate::ports::{BillingTx, PlanLimits};
 
 /// The time to live of a cached plan.
@@ -82,20 +84,32 @@ impl Billing {
         plans.get(&workspace).filter(|(_, until)| now < *until).map(|(plan, _)| Arc::clone(plan))
     }
 
-    /// The workspace's usage of every meter in the current period.
+    /// The workspace's usage, by meter and period. Levels have no past, so they are told of the current period only.
     ///
     /// # Errors
     /// [`UsageError`] if the caller lacks the permission, or the plan or the usage could not be read.
-    pub async fn usage(&self, scope: &WorkspaceScope) -> Result<Vec<Usage>, UsageError> {
+    pub async fn usage(&self, scope: &WorkspaceScope, query: &UsageQuery) -> Result<Vec<Usage>, UsageError> {
         scope.require(Permission::UsageRead)?;
         let plan = self.plan_of(scope).await?;
         let now = self.env.now();
-        let periods: Vec<_> = Meter::ALL.iter().map(|meter| (*meter, meter.period(now))).collect();
-        let used = self.store.begin(scope).await?.usage().used(&periods).await?;
-        let lines = periods.into_iter().zip(used);
-        Ok(lines
-            .map(|((meter, period), used)| Usage { meter, used, limit: limit_of(meter, &plan.entitlements), period })
-            .collect())
+        let mut tx = self.store.begin(scope).await?;
+        let counts: Vec<(Meter, Period, i64)> = if query.by_day {
+            let month = query.month.unwrap_or_else(|| Span::Month.period(now));
+            let days = tx.usage().by_day(month).await?;
+            days.into_iter().map(|count| (count.meter, Span::Day.period(count.day), count.used)).collect()
+        } else {
+            let meters = Meter::ALL.iter().filter(|meter| query.month.is_none() || !meter.is_level());
+            let periods: Vec<_> =
+                meters.map(|meter| (*meter, query.month.unwrap_or_else(|| meter.period(now)))).collect();
+            let used = tx.usage().used(&periods).await?;
+            periods.into_iter().zip(used).map(|((meter, period), used)| (meter, period, used)).collect()
+        };
+        let usage = |(meter, period, used): (Meter, Period, i64)| {
+            let is_limited = period == meter.period(now);
+            let limit = if is_limited { limit_of(meter, &plan.entitlements) } else { Limit::Unlimited };
+            Usage { meter, used, limit, period }
+        };
+        Ok(counts.into_iter().filter(|(meter, ..)| query.asks_for(*meter)).map(usage).collect())
     }
 }
 

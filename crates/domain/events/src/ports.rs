@@ -29,6 +29,8 @@ pub struct Addition<'a> {
 /// The result of an [`Addition`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
+    /// How many events of the allowance's period are used now.
+    pub used: i64,
     /// The workspace's head afterwards. It also covers events that were already known.
     pub head: Position,
     /// The result for each event, in the order of the addition.

@@ -91,7 +91,8 @@ impl EventRepository for Kept<'_> {
             }
         });
         let outcomes = outcomes.collect();
-        Ok(Added { head: Position(kept.len().try_into().unwrap()), outcomes })
+        let used = kept.len().try_into().unwrap();
+        Ok(Added { used, head: Position(used), outcomes })
     }
     async fn head(&mut self) -> Result<Position, StoreError> {
         Ok(Position(lock(&self.0.kept).len().try_into().unwrap()))

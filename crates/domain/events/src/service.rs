@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tidegate_kernel::{
-    Environment, EventId, Page, PageSize, Permission, Position, Signal, SignalBus, StoreError, Topic, UnitOfWork,
-    WorkspaceScope,
+    Environment, EventId, Meter, Page, PageSize, Permission, Position, Signal, SignalBus, StoreError, Topic,
+    UnitOfWork, WorkspaceScope,
 };
 
 use crate::cloud_event::{NewEvent, Rejection, RejectionCode};
 use crate::error::{IngestError, ListEventsError, ReadEventError};
-use crate::model::{EventFilter, Outcome, StoredEvent};
-use crate::ports::{EventQuota, EventsTx};
+use crate::model::{Allowance, EventFilter, Outcome, StoredEvent};
+use crate::ports::{Addition, EventQuota, EventsTx};
 use crate::queue::IngestQueue;
 
 /// The maximum length of a chain of emitted events. Longer chains are rejected, which ends loops between workflows.
@@ -21,6 +21,7 @@ pub const MAX_CHAIN: u32 = 10;
 pub struct Events {
     store: Arc<dyn UnitOfWork<dyn EventsTx>>,
     queue: Arc<IngestQueue>,
+    env: Environment,
     signals: Option<Arc<dyn SignalBus>>,
 }
 
@@ -51,8 +52,8 @@ impl Events {
     /// A service over this store. `quota` returns what plans allow.
     #[must_use]
     pub fn new(store: Arc<dyn UnitOfWork<dyn EventsTx>>, quota: Arc<dyn EventQuota>, env: Environment) -> Self {
-        let queue = Arc::new(IngestQueue::new(Arc::clone(&store), quota, env));
-        Self { store, queue, signals: None }
+        let queue = Arc::new(IngestQueue::new(Arc::clone(&store), quota, env.clone()));
+        Self { store, queue, env, signals: None }
     }
 
     /// The same service, with signals to consumers about new events.
@@ -104,11 +105,30 @@ impl Events {
                 }
             }
         }
-        if let Some(signals) = self.signals.as_ref().filter(|_| report.accepted > 0) {
-            signals.publish(Signal::new(Topic::EventsIngested, &scope.workspace()));
+        if report.accepted > 0 {
+            self.announce(scope);
         }
         report.rejected.sort_by_key(|(index, _)| *index);
         Ok(report)
+    }
+
+    /// Adds an event of Tidegate itself, such as an alert, as part of a larger transaction. The event is counted, and added
+    /// even if the plan allows no more. The caller commits and calls [`Events::announce`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if it was not added.
+    pub async fn record_in(&self, tx: &mut dyn EventsTx, event: &NewEvent) -> Result<(), StoreError> {
+        let received_at = self.env.now();
+        let allowance = Allowance { period_start: Meter::Events.period(received_at).start, limit: None };
+        let salt = u64::from_be_bytes(self.env.random());
+        tx.events().add(&Addition { received_at, salt, allowance, events: vec![event] }).await.map(drop)
+    }
+
+    /// Tells the consumers of events that the workspace has new ones. Call it after the commit.
+    pub fn announce(&self, scope: &WorkspaceScope) {
+        if let Some(signals) = &self.signals {
+            signals.publish(Signal::new(Topic::EventsIngested, &scope.workspace()));
+        }
     }
 
     /// Events that match `filter`, newest position first, before the cursor `before`.

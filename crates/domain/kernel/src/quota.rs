@@ -95,6 +95,20 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
+impl Period {
+    /// The calendar month in UTC that is written as `YYYY-MM`; `None` if the text is no month from 0001 to 9999.
+    #[must_use]
+    pub fn month(text: &str) -> Option<Self> {
+        let (year, month) = text.split_once('-')?;
+        let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(year, 4) || !digits(month, 2) {
+            return None;
+        }
+        let first = NaiveDate::from_ymd_opt(year.parse().ok().filter(|year| *year > 0)?, month.parse().ok()?, 1)?;
+        Some(Span::Month.period(midnight(first)))
+    }
+}
+
 /// A time span with an exclusive end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period {
@@ -159,6 +173,17 @@ pub struct QuotaExceeded {
     pub used: i64,
     /// When the next period begins; `None` if the meter is a level.
     pub resets_at: Option<DateTime<Utc>>,
+}
+
+/// The shares of a limit, in percent, at which the owners of a workspace are told.
+pub const THRESHOLDS: [i16; 2] = [80, 100];
+
+/// The thresholds that `used` has passed. A limit of 0 has none: nobody used anything.
+pub fn thresholds_passed(used: i64, limit: Limit) -> impl Iterator<Item = i16> {
+    let limit = limit.at_most().filter(|limit| *limit > 0).map(i128::from);
+    THRESHOLDS
+        .into_iter()
+        .filter(move |percent| limit.is_some_and(|limit| i128::from(used) * 100 >= limit * i128::from(*percent)))
 }
 
 /// Why a quota was not reserved.
@@ -251,7 +276,8 @@ pub trait QuotaLevels: Send {
     /// Adds `amount` to the level of `meter` and returns the new level.
     ///
     /// MUST add nothing if the level would then exceed `limit`. MUST NOT let concurrent transactions exceed it together:
-    /// a second transaction waits until the first has ended.
+    /// a second transaction waits until the first has ended. MUST raise an alert when a threshold is passed, in the same
+    /// transaction and once in a period.
     ///
     /// # Errors
     /// [`QuotaError::Exceeded`] if the level would exceed the limit.
@@ -305,6 +331,30 @@ mod tests {
                 assert_eq!(span.period(period.end).start, period.end);
             }
         }
+    }
+
+    #[test]
+    fn a_month_is_written_as_in_iso_8601() {
+        let february = Period::month("2028-02").unwrap();
+        assert_eq!((february.end - february.start).num_days(), 29);
+        assert!(Period::month("0001-01").is_some() && Period::month("9999-12").is_some());
+        for text in
+            ["", "2028", "2028-2", "2028-00", "2028-13", "0000-01", "+028-01", "2028-02-01", "12028-01", "２028-01"]
+        {
+            assert_eq!(Period::month(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn thresholds_are_passed_at_their_share_of_the_limit() {
+        let passed = |used, limit| thresholds_passed(used, limit).collect::<Vec<_>>();
+        assert_eq!(passed(79, Limit::AtMost(100)), [0; 0]);
+        assert_eq!(passed(80, Limit::AtMost(100)), [80]);
+        assert_eq!(passed(2, Limit::AtMost(3)), [0; 0]);
+        assert_eq!(passed(3, Limit::AtMost(3)), [80, 100]);
+        assert_eq!(passed(i64::MAX, Limit::AtMost(i64::MAX)), [80, 100]);
+        assert_eq!(passed(0, Limit::AtMost(0)), [0; 0]);
+        assert_eq!(passed(i64::MAX, Limit::Unlimited), [0; 0]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Obligations of stores of plans and usage.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_billing::{BillingTx, CallCount, CallLedger, PlanVersion};
-use tidegate_events::EventsTx;
+use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
+use tidegate_events::{Addition, Allowance, EventsTx};
 use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, WorkspaceScope};
 
 use super::stage::subject;
@@ -97,6 +97,60 @@ pub async fn usage_is_what_was_committed(subject: &Subject) {
         let periods = [(Meter::Events, before), (Meter::Events, month), (Meter::Runs, month)];
         assert_eq!(tx.usage().used(&periods).await.expect("usage is read"), used);
     }
+}
+
+/// MUST count the same by day as in a month: events on the days on which they came, and everything in the month that has
+/// these days. Days without usage are left out.
+pub async fn days_add_up_to_their_month(subject: &Subject) {
+    let month = Span::Month.period(subject.env.now());
+    let days = [month.start, month.start + TimeDelta::days(1), month.start + TimeDelta::days(27)];
+    for (index, day) in days.iter().enumerate() {
+        for hour in [0, 23] {
+            let at = *day + TimeDelta::hours(hour);
+            subject.scene.clock.set(at);
+            let name = format!("{index} {hour}");
+            let events = [NewEvent::emitted("/contract".into(), name, "used".into(), 0)];
+            let allowance = Allowance { period_start: month.start, limit: None };
+            let addition = Addition { allowance, ..subject.addition(&events, None) };
+            let mut tx = subject.events.begin(&subject.scope()).await.expect("a transaction begins");
+            let added = tx.events().add(&addition).await.expect("the event is added");
+            assert_eq!(added.used, i64::try_from(index).unwrap_or(0) * 2 + 1 + hour / 23);
+            tx.commit().await.expect("it commits");
+        }
+    }
+    let counts = [CallCount { workspace: subject.ours, day: days[1], calls: 7 }];
+    subject.ledger.record(&system_scope(), subject.env.uuid_v7(), 1, &counts).await.expect("the batch is written");
+    let by_day = async |scope: &WorkspaceScope| {
+        let mut tx = subject.billing.begin(scope).await.expect("a transaction begins");
+        tx.usage().by_day(month).await.expect("usage is read")
+    };
+    let count = |meter, day, used| DayCount { meter, day, used };
+    let expected = [
+        count(Meter::ApiCalls, days[1], 7),
+        count(Meter::Events, days[0], 2),
+        count(Meter::Events, days[1], 2),
+        count(Meter::Events, days[2], 2),
+    ];
+    assert_eq!(by_day(&subject.scope()).await, expected);
+    assert_eq!(by_day(&subject.foreign()).await, []);
+    let mut tx = subject.billing.begin(&subject.scope()).await.expect("a transaction begins");
+    let periods = [(Meter::Events, month), (Meter::ApiCalls, month), (Meter::ApiCalls, Span::Day.period(days[0]))];
+    assert_eq!(tx.usage().used(&periods).await.expect("usage is read"), [6, 7, 0]);
+    // A month that is over is read from its days.
+    let next = Span::Month.period(month.end);
+    drop(tx);
+    subject.scene.clock.set(next.start);
+    let events = [NewEvent::emitted("/contract".into(), "next".into(), "used".into(), 0)];
+    let allowance = Allowance { period_start: next.start, limit: None };
+    let addition = Addition { allowance, ..subject.addition(&events, None) };
+    let mut tx = subject.events.begin(&subject.scope()).await.expect("a transaction begins");
+    assert_eq!(tx.events().add(&addition).await.expect("the event is added").used, 1);
+    tx.commit().await.expect("it commits");
+    let mut tx = subject.billing.begin(&subject.scope()).await.expect("a transaction begins");
+    let periods = [(Meter::Events, month), (Meter::Events, next)];
+    assert_eq!(tx.usage().used(&periods).await.expect("usage is read"), [6, 1]);
+    drop(tx);
+    assert_eq!(by_day(&subject.scope()).await, expected);
 }
 
 /// A batch counts once however often it is written, and an older batch does not count after a newer one; recorders are

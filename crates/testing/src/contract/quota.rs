@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate_billing::quota::{GrantRequest, Returned};
-use tidegate_billing::{BudgetLedger, CallCount, CallLedger, PlanLimits, PlanQuota};
+use tidegate_billing::{
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, NotifyQuota, PlanLimits, PlanQuota,
+};
+use tidegate_events::cloud_event::NewEvent;
+use tidegate_events::{Addition, Allowance, EventsTx};
 use tidegate_kernel::{
     Limit, Meter, Period, Quota, QuotaError, QuotaLevels, Span, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope,
 };
@@ -19,10 +23,14 @@ subject! {
         budgets: dyn BudgetLedger = store,
         /// Levels.
         levels: dyn UnitOfWork<dyn TenancyTx> = store,
+        /// Alerts.
+        alerts: dyn UnitOfWork<dyn BillingTx> = store,
     }
     beside {
         /// Counts API calls that no budget granted.
         calls: dyn CallLedger = store,
+        /// Adds events.
+        events: dyn UnitOfWork<dyn EventsTx> = store,
     }
 }
 
@@ -216,6 +224,47 @@ pub async fn processes_share_a_limit_whatever_is_killed(subject: &Subject) {
     let request = GrantRequest { meter: Meter::Runs, period, needed: 1, wanted: 1, limit: LIMIT };
     let grant = subject.budgets.grant(&scope, &request).await.expect("an answer");
     assert_eq!((grant.units, grant.used), (0, LIMIT), "everything is used or lost with a killed process");
+}
+
+/// MUST raise an alert once in a period when a threshold is passed, by a level, a grant or an event; MUST give each alert to
+/// one transaction that commits.
+pub async fn an_alert_is_raised_and_taken_once(subject: &Subject) {
+    let (scope, foreign, now) = (subject.scope(), subject.foreign(), subject.env.now());
+    let take = async |scope: &WorkspaceScope, meter: Meter, percent: i16, commit: bool| {
+        let key = NotifyQuota { meter: meter.to_string(), period_start: meter.period(now).start, percent };
+        let mut tx = subject.alerts.begin(scope).await.expect("a transaction begins");
+        let taken = {
+            let alerts: &mut dyn AlertRepository = &mut *tx.alerts();
+            alerts.take(&key, now).await.expect("an answer")
+        };
+        if commit {
+            tx.commit().await.expect("it commits");
+        }
+        taken.map(|alert| (alert.used, alert.limit))
+    };
+    subject.take(&scope, 7, Limit::AtMost(10)).await.expect("7 of 10");
+    assert_eq!(take(&scope, Meter::StorageBytes, 80, true).await, None);
+    subject.take(&scope, 1, Limit::AtMost(10)).await.expect("8 of 10");
+    subject.take(&scope, 1, Limit::AtMost(10)).await.expect("9 of 10");
+    assert_eq!(take(&foreign, Meter::StorageBytes, 80, true).await, None);
+    assert_eq!(take(&scope, Meter::StorageBytes, 80, false).await, Some((8, 10)), "of the moment when it was passed");
+    assert_eq!(take(&scope, Meter::StorageBytes, 80, true).await, Some((8, 10)), "it was rolled back");
+    assert_eq!(take(&scope, Meter::StorageBytes, 80, true).await, None);
+    assert_eq!(take(&scope, Meter::StorageBytes, 100, true).await, None);
+    assert_eq!(subject.grant(subject.ours, 10, 10, 10).await, (10, 10));
+    assert_eq!(take(&scope, Meter::ApiCalls, 80, true).await, Some((10, 10)));
+    assert_eq!(take(&scope, Meter::ApiCalls, 100, true).await, Some((10, 10)));
+
+    let period_start = Meter::Events.period(now).start;
+    for n in 0..3 {
+        let events = [NewEvent::emitted("/contract".into(), format!("{n}"), "used".into(), 0)];
+        let allowance = Allowance { period_start, limit: Some(2) };
+        let addition = Addition { allowance, ..subject.addition(&events, None) };
+        let mut tx = subject.events.begin(&scope).await.expect("a transaction begins");
+        tx.events().add(&addition).await.expect("an answer");
+        tx.commit().await.expect("it commits");
+    }
+    assert_eq!(take(&scope, Meter::Events, 100, true).await, Some((2, 2)));
 }
 
 /// A reservation that a transaction holds is released if it is rolled back, and used once it commits.

@@ -3,15 +3,17 @@
 use async_trait::async_trait;
 use sqlx::FromRow;
 use tidegate_events::{Added, Addition, EventFilter, EventRepository, Outcome, Payload, StoredEvent};
-use tidegate_kernel::{EventId, PageSize, Position, StoreError};
+use tidegate_kernel::{EventId, Limit, Meter, PageSize, Position, StoreError};
 
 use super::list;
 use crate::error::store_error;
+use crate::quota::raise;
 use crate::transaction::{PgTx, Tenant};
 
 #[derive(Debug, FromRow)]
 struct AddedRow {
     head_position: i64,
+    period_used: i64,
     outcome: Vec<i64>,
 }
 
@@ -31,7 +33,7 @@ impl EventRepository for PgEventRepository<'_> {
         let attributes = column!(event => (!event.extensions.is_empty())
             .then(|| serde_json::to_string(&event.extensions).unwrap_or_default()));
         let row: AddedRow = sqlx::query_as(
-            "select head_position, outcome from ingest_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+            "select head_position, period_used, outcome from ingest_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
              $15, $16, $17, $18, $19, $20, $21)",
         )
         .bind(workspace)
@@ -67,12 +69,14 @@ impl EventRepository for PgEventRepository<'_> {
         .fetch_one(self.0.sqlx())
         .await
         .map_err(store_error)?;
+        let limit = addition.allowance.limit.map_or(Limit::Unlimited, Limit::AtMost);
+        raise(self.0, Meter::Events, addition.allowance.period_start, row.period_used, limit).await?;
         let outcomes = row.outcome.into_iter().map(|place| match place {
             0 => Outcome::Known,
             place if place > 0 => Outcome::Added(Position(place)),
             _ => Outcome::OverLimit,
         });
-        Ok(Added { head: Position(row.head_position), outcomes: outcomes.collect() })
+        Ok(Added { used: row.period_used, head: Position(row.head_position), outcomes: outcomes.collect() })
     }
 
     async fn head(&mut self) -> Result<Position, StoreError> {

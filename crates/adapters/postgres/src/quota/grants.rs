@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use tidegate_billing::BudgetLedger;
 use tidegate_billing::quota::{Grant, GrantRequest, Returned, granted_units};
-use tidegate_kernel::{StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{Limit, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
 
+use super::alerts::raise;
 use crate::error::store_error;
 use crate::store::PgStore;
 
@@ -45,6 +46,7 @@ impl BudgetLedger for PgStore {
         if units > 0 {
             let set = sqlx::query(SET).bind(workspace).bind(meter).bind(period.start).bind(used + units);
             set.execute(tx.sqlx()).await.map_err(store_error)?;
+            raise(&mut tx, request.meter, period.start, used + units, Limit::AtMost(request.limit)).await?;
             tx.commit().await?;
         }
         Ok(Grant { units, used: used + units })

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tidegate_kernel::{Limit, Meter, QuotaError, QuotaExceeded, QuotaLevels, StoreError};
 
+use super::alerts::raise;
 use crate::error::store_error;
 use crate::transaction::{PgTx, Tenant};
 
@@ -33,7 +34,11 @@ impl QuotaLevels for PgQuotaLevels<'_> {
             .await
             .map_err(store_error)?;
         match (taken, limit) {
-            (Some(level), _) => Ok(level),
+            (Some(level), _) => {
+                let period = meter.period(self.0.env.now());
+                raise(self.0, meter, period.start, level, limit).await?;
+                Ok(level)
+            }
             (None, Limit::AtMost(limit)) => {
                 let used = self.level(meter).await?;
                 Err(QuotaExceeded { meter, limit, used, resets_at: None }.into())

@@ -1,7 +1,7 @@
 //! The usage that a person is shown.
 
 use chrono::{DateTime, Utc};
-use tidegate_billing::{Billing, CallMeter, Catalogue};
+use tidegate_billing::{Billing, CallMeter, Catalogue, UsageQuery};
 use tidegate_kernel::{Limit, Meter};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
@@ -30,7 +30,7 @@ async fn usage_tells_what_was_counted_and_what_the_plan_allows() {
     let lines = |usage: Vec<tidegate_billing::Usage>| {
         usage.iter().map(|line| (line.meter.as_str(), line.used, line.limit)).collect::<Vec<_>>()
     };
-    let ours = service.usage(&workspace_scope(stage.scene.ours)).await.unwrap();
+    let ours = service.usage(&workspace_scope(stage.scene.ours), &UsageQuery::default()).await.unwrap();
     let expected = [
         ("api_calls", 3, Limit::Unlimited),
         ("events", 42, Limit::AtMost(1000)),
@@ -41,6 +41,6 @@ async fn usage_tells_what_was_counted_and_what_the_plan_allows() {
         ("members", 0, Limit::Unlimited),
     ];
     assert_eq!(lines(ours), expected);
-    let theirs = service.usage(&workspace_scope(stage.scene.theirs)).await.unwrap();
+    let theirs = service.usage(&workspace_scope(stage.scene.theirs), &UsageQuery::default()).await.unwrap();
     assert!(lines(theirs).iter().all(|(_, used, _)| *used == 0));
 }

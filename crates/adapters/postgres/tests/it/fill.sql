@@ -21,7 +21,7 @@ insert into quota_grant (workspace_id, meter, period_start, granted)
     select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 1 from filling;
 insert into quota_alert (workspace_id, meter, period_start, percent, used, max, at)
     select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 80, 8, 10, now() from filling;
-insert into event_period (workspace_id, period_start, used)
+insert into event_day (workspace_id, day, used)
     select workspace_id, date_trunc('month', now()) + n * interval '1 month', 1 from filling;
 
 -- One run in a thousand has failed, and one workflow has two runs.

@@ -253,10 +253,10 @@ impl From<QuotaExceeded> for Problem {
         let detail = match resets_at {
             Some(at) => {
                 let at = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-                format!("The plan allows {limit} {what} in this period, of which {used} are used. It ends at {at}.")
+                format!("The plan allows {limit} {what} in this period, which ends at {at}; {used} are used.")
             }
             None => {
-                format!("The plan allows {limit} {what}, of which {used} are used. Remove some, or change the plan.")
+                format!("The plan allows {limit} {what}; {used} are used. Remove some, or change the plan.")
             }
         };
         Self::new(&QUOTA_EXCEEDED, detail).with_quota(exceeded.into())

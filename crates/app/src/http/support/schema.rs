@@ -97,6 +97,8 @@ texts! {
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .description(Some("The bytes as they are."));
+    /// A calendar month.
+    Month = text("A calendar month in UTC.", "[0-9]{4}-(?:0[1-9]|1[0-2])", "2026-11");
     /// A kind of background work.
     JobKind = text("A kind of background work; more may come.", "[a-z0-9._-]{1,64}", "mail.send");
     /// The version of a program.
@@ -160,6 +162,8 @@ words! {
     ActorKind = ["person", "api_key", "system"];
     /// A meter of usage.
     Meter = all!(tidegate_kernel::Meter);
+    /// The steps in which usage is shown.
+    UsageStep = ["day"];
     /// What a plan limits: a meter, or requests per minute.
     Limited = all!(tidegate_kernel::Meter).chain([crate::tenancy::limits::REQUESTS]);
     /// The billing interval of a plan.

@@ -18,11 +18,24 @@ pub enum MailMessage {
         /// The name of the role.
         role: String,
     },
+    /// The usage of a meter has passed a share of its limit.
+    QuotaThreshold {
+        /// The workspace's name.
+        workspace: String,
+        /// What is limited.
+        meter: String,
+        /// The share, in percent.
+        percent: i16,
+        /// What was used.
+        used: i64,
+        /// The limit.
+        limit: i64,
+    },
 }
 
 impl MailMessage {
     /// The names of all messages, which are also the file names of their texts.
-    pub const NAMES: &'static [&'static str] = &["welcome", "member_added"];
+    pub const NAMES: &'static [&'static str] = &["welcome", "member_added", "quota_threshold"];
 
     /// The name of the message.
     #[must_use]
@@ -30,6 +43,7 @@ impl MailMessage {
         match self {
             Self::Welcome => "welcome",
             Self::MemberAdded { .. } => "member_added",
+            Self::QuotaThreshold { .. } => "quota_threshold",
         }
     }
 }
@@ -99,9 +113,12 @@ mod tests {
     #[test]
     fn a_job_reads_back_and_names_its_message() {
         let person = crate::model::testing::person();
-        for message in
-            [MailMessage::Welcome, MailMessage::MemberAdded { workspace: "Acme".to_owned(), role: "viewer".to_owned() }]
-        {
+        let (workspace, meter) = ("Acme".to_owned(), "events".to_owned());
+        for message in [
+            MailMessage::Welcome,
+            MailMessage::MemberAdded { workspace: workspace.clone(), role: "viewer".to_owned() },
+            MailMessage::QuotaThreshold { workspace, meter, percent: 80, used: 8, limit: 10 },
+        ] {
             assert!(MailMessage::NAMES.contains(&message.name()));
             let mail = SendMail::to(&person, message);
             let text = serde_json::to_string(&mail).unwrap();

@@ -101,6 +101,23 @@ impl Members {
         Ok(())
     }
 
+    /// The owners, as recipients of mails from Tidegate itself. It needs no permission beyond the scope.
+    ///
+    /// # Errors
+    /// [`MemberError::Store`] if they could not be read.
+    pub async fn owners(&self, scope: &WorkspaceScope) -> Result<Vec<Person>, MemberError> {
+        let (mut owners, mut after) = (Vec::new(), None);
+        loop {
+            let rows = self.tenancy.begin(scope).await?.members().list(after, PageSize::MAX).await?;
+            owners.extend(rows.iter().filter(|row| row.role.is_owner()).map(|row| row.user));
+            match rows.last() {
+                Some(last) => after = Some((last.joined_at, last.user)),
+                None => break,
+            }
+        }
+        Ok(self.people(&owners).await?.into_values().collect())
+    }
+
     /// Changes a member's role.
     ///
     /// # Errors

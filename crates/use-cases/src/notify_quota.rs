@@ -1,0 +1,94 @@
+//! Tells the owners of a workspace that a limit of its plan is near or reached: one event and one mail to each.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tidegate_billing::{BillingTx, NotifyQuota, QuotaAlert};
+use tidegate_events::cloud_event::NewEvent;
+use tidegate_events::{Events, EventsTx, Payload};
+use tidegate_kernel::{Environment, NewJob, StoreError, UnitOfWork, WorkspaceScope};
+use tidegate_tenancy::error::{MemberError, WorkspaceError};
+use tidegate_tenancy::service::{Members, Workspaces};
+use tidegate_tenancy::{MailMessage, SendMail};
+
+/// The type of the event.
+pub const THRESHOLD_EVENT: &str = "tidegate.quota.threshold";
+
+/// The slice of a store for telling of an alert: the alert and its event in one transaction.
+pub trait NotifyQuotaTx: BillingTx + EventsTx {}
+
+/// Tells people of alerts.
+#[derive(Clone)]
+pub struct NotifyQuotas {
+    store: Arc<dyn UnitOfWork<dyn NotifyQuotaTx>>,
+    workspaces: Arc<Workspaces>,
+    members: Arc<Members>,
+    events: Events,
+    env: Environment,
+}
+
+impl NotifyQuotas {
+    /// The use case over `store`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn UnitOfWork<dyn NotifyQuotaTx>>,
+        workspaces: Arc<Workspaces>,
+        members: Arc<Members>,
+        events: Events,
+        env: Environment,
+    ) -> Self {
+        Self { store, workspaces, members, events, env }
+    }
+
+    /// Adds the event of an alert and enqueues its mails, unless that was done before. A deleted workspace is told nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nobody was told.
+    pub async fn notify(&self, scope: &WorkspaceScope, key: &NotifyQuota) -> Result<(), StoreError> {
+        let workspace = match self.workspaces.get(scope).await {
+            Ok(workspace) => workspace,
+            Err(WorkspaceError::NotFound) => return Ok(()),
+            Err(WorkspaceError::Store(error)) => return Err(error),
+            Err(error) => return Err(StoreError::Internal(Box::new(error))),
+        };
+        let owners = self.members.owners(scope).await.map_err(|error| match error {
+            MemberError::Store(error) => error,
+            error => StoreError::Internal(Box::new(error)),
+        })?;
+        let mut tx = self.store.begin(scope).await?;
+        let Some(alert) = tx.alerts().take(key, self.env.now()).await? else { return Ok(()) };
+        self.events.record_in(&mut *tx, &event(&alert)).await?;
+        for owner in owners {
+            let message = MailMessage::QuotaThreshold {
+                workspace: workspace.name.to_string(),
+                meter: alert.meter.as_str().replace('_', " "),
+                percent: alert.percent,
+                used: alert.used,
+                limit: alert.limit,
+            };
+            tx.jobs().enqueue(&NewJob::new(&SendMail::to(&owner, message))?).await?;
+        }
+        tx.commit().await?;
+        self.events.announce(scope);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for NotifyQuotas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NotifyQuotas").finish_non_exhaustive()
+    }
+}
+
+fn event(alert: &QuotaAlert) -> NewEvent {
+    let QuotaAlert { meter, period_start, percent, used, limit } = alert;
+    let id = format!("{meter}:{}:{percent}", period_start.format("%Y-%m-%d"));
+    let data = json!({
+        "meter": meter.as_str(), "percent": percent, "used": used, "limit": limit, "period_start": period_start,
+    });
+    let mut event = NewEvent::emitted("/tidegate/quotas".to_owned(), id, THRESHOLD_EVENT.to_owned(), 0);
+    event.subject = Some(meter.as_str().to_owned());
+    event.data_content_type = Some("application/json".to_owned());
+    event.payload = Payload::Json(data.to_string().into());
+    event
+}
