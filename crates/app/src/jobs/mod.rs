@@ -1,5 +1,6 @@
 //! Wires background jobs: their kinds, their handlers, the runner, and mail.
 
+mod files;
 mod mail;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use tidegate_engine::OwnedShards;
 use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobQueue, JobRunnerConfig, JobRunnerParts, run_jobs};
 use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
+use tidegate_files::FileTasks;
 use tidegate_kernel::{ScopeIssuer, Urgency};
 use tidegate_mail::{SmtpMailer, Texts};
 use tidegate_tenancy::{Mailer, SendMail};
@@ -30,7 +32,8 @@ pub(crate) struct JobServices {
 }
 
 impl JobServices {
-    /// Wires background jobs. The runner takes jobs from `shards`. Without a mail server, mails are stored.
+    /// Wires background jobs. The runner takes jobs from `shards`. Without a mail server, mails are stored, and without
+    /// an object store there are no tasks of files.
     ///
     /// # Errors
     /// [`StartError::Setting`] if the built-in texts of mails cannot be read or two kinds have the same name, which is
@@ -41,6 +44,7 @@ impl JobServices {
         shards: OwnedShards,
         retention: Retention,
         smtp: Option<SmtpMailer>,
+        files: Option<FileTasks>,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let kept_mails = Arc::new(KeptMails::new(store.clone(), issuer.system("mails that are kept")));
@@ -52,7 +56,7 @@ impl JobServices {
         Ok(Self {
             queue: Arc::new(JobQueue::new(store, issuer.system("jobs of everybody, for operators"), env.clone())),
             kept_mails,
-            kinds: kinds(platform, issuer, retention, mails).map_err(StartError::setting)?,
+            kinds: kinds(platform, issuer, retention, mails, files).map_err(StartError::setting)?,
             shards,
         })
     }
@@ -89,10 +93,12 @@ fn kinds(
     issuer: &ScopeIssuer,
     retention: Retention,
     mails: SendMails,
+    files: Option<FileTasks>,
 ) -> Result<JobKinds, JobKindError> {
     let Platform { store, env, .. } = platform;
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
     let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
     let kinds = JobKinds::default().register::<SendMail>(JobOptions::default(), mails)?;
+    let kinds = files::register(kinds, files)?;
     upkeep::register(kinds, &upkeep)
 }

@@ -9,6 +9,7 @@ mod cors;
 mod dashboards;
 mod deletion;
 mod events;
+mod files;
 mod idempotency;
 mod import;
 mod jobs;

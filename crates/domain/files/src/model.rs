@@ -110,7 +110,7 @@ pub struct File {
     pub upload: UploadKind,
     /// Free metadata.
     pub metadata: Metadata,
-    /// Rises with every change of the name or the metadata, from 1.
+    /// Rises with every change of what callers see of the file, from 1.
     pub revision: i32,
     /// Who uploaded it.
     pub uploaded_by: Actor,

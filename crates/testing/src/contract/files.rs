@@ -152,6 +152,7 @@ pub async fn an_upload_is_completed_once(subject: &Subject) {
         metadata: Metadata::default(),
         state: FileState::Uploaded,
         uploaded_at: Some(completed.at),
+        revision: 2,
         ..file
     };
     assert_eq!(found, expected);
@@ -171,7 +172,7 @@ pub async fn a_foreign_scope_changes_nothing(subject: &Subject) {
     let later = now + LEASE;
     assert!(!tx.files().extend(other.id, 5, later).await.expect("an answer"));
     assert!(!tx.files().complete(other.id, 0, &subject.completed(5)).await.expect("an answer"));
-    assert!(!tx.files().change(file.id, 1, &named("x"), &Metadata::default()).await.expect("an answer"));
+    assert!(!tx.files().change(file.id, 2, &named("x"), &Metadata::default()).await.expect("an answer"));
     assert!(!tx.files().delete(file.id, now, now).await.expect("an answer"));
     assert!(!tx.files().restore(file.id).await.expect("an answer"));
     assert!(!tx.files().withdraw(other.id, FileState::Abandoned, now).await.expect("an answer"));
@@ -292,9 +293,9 @@ pub async fn a_change_needs_its_revision(subject: &Subject) {
     };
     assert!(!change(1, "b").await, "it is not uploaded yet");
     assert!(subject.complete(file.id, 0, &subject.completed(80)).await);
-    assert!(change(1, "b").await && !change(1, "c").await);
+    assert!(!change(1, "b").await && change(2, "b").await && !change(2, "c").await);
     let found = subject.found(file.id).await.expect("it exists");
-    assert_eq!((found.name.as_str(), found.revision), ("b", 2));
+    assert_eq!((found.name.as_str(), found.revision), ("b", 3));
 }
 
 /// A list has the files of its filter, newest first, page by page, and none of another workspace.

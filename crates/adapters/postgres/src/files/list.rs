@@ -1,5 +1,6 @@
 //! The statement of a list of files.
 
+use chrono::Duration;
 use sqlx::{Postgres, QueryBuilder};
 use tidegate_files::{FileFilter, FileState};
 use uuid::Uuid;
@@ -7,6 +8,9 @@ use uuid::Uuid;
 use super::row::COLUMNS;
 use crate::audit::actor_columns;
 use crate::ids::first_id;
+
+/// The most by which the time in a file's id differs from its time: both are read from the clock, one after the other.
+const SLACK: Duration = Duration::minutes(1);
 
 /// The statement for a filter. Each value of the narrowest filter is one range of an index in the order of the page,
 /// which row comparisons bound on both sides. The other filters are checked file by file.
@@ -16,10 +20,9 @@ pub(super) fn statement(
     before: Option<Uuid>,
     limit: i64,
 ) -> QueryBuilder<Postgres> {
-    // A file's id has the time at which its upload began.
-    let to = filter.to.map_or(Uuid::max(), first_id);
+    let to = filter.to.map_or(Uuid::max(), |to| first_id(to + SLACK));
     let before = before.map_or(to, |before| before.min(to));
-    let from = filter.from.map_or(Uuid::nil(), first_id);
+    let from = filter.from.map_or(Uuid::nil(), |from| first_id(from - SLACK));
     let states: Vec<&str> = match filter.states.as_slice() {
         [] => vec![FileState::Uploaded.as_str()],
         states => states.iter().map(|state| state.as_str()).collect(),
@@ -51,6 +54,12 @@ pub(super) fn statement(
     }
     if let Some(prefix) = &filter.name_prefix {
         query.push(" and starts_with(name, ").push_bind(prefix.clone()).push(")");
+    }
+    if let Some(from) = filter.from {
+        query.push(" and created_at >= ").push_bind(from);
+    }
+    if let Some(to) = filter.to {
+        query.push(" and created_at < ").push_bind(to);
     }
     query.push(" order by ").push(column).push(" desc, id desc limit ").push_bind(limit);
     query.push(") f order by f.id desc limit ").push_bind(limit);

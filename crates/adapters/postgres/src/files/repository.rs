@@ -41,7 +41,7 @@ const CLAIM: &str = "
 const COMPLETE: &str = "
     with completed as (
         update file set state = 'uploaded', size = $4, sha256 = $5, content_type = $6, metadata = $7, uploaded_at = $8,
-            claimed_until = null
+            claimed_until = null, revision = revision + 1
         where workspace_id = $1 and id = $2 and state = 'uploading' and attempt = $3 returning id),
     ended as (
         delete from file_task where workspace_id = $1 and file_id in (select id from completed) and task = 'give_up'),
@@ -52,13 +52,13 @@ const COMPLETE: &str = "
 
 const DELETE: &str = "
     with deleted as (
-        update file set state = 'deleted', deleted_at = $3, purge_at = $4
+        update file set state = 'deleted', deleted_at = $3, purge_at = $4, revision = revision + 1
         where workspace_id = $1 and id = $2 and state = 'uploaded' returning id)
     insert into file_task (workspace_id, file_id, task, due_at) select $1, id, 'purge', $4 from deleted";
 
 const RESTORE: &str = "
     with restored as (
-        update file set state = 'uploaded', deleted_at = null, purge_at = null
+        update file set state = 'uploaded', deleted_at = null, purge_at = null, revision = revision + 1
         where workspace_id = $1 and id = $2 and state = 'deleted' returning id),
     ended as (
         delete from file_task where workspace_id = $1 and file_id in (select id from restored) and task = 'purge')
@@ -71,7 +71,7 @@ const ABANDON: &str = "
         where t.workspace_id = $1 and t.file_id = $2 and t.task = 'give_up' and t.due_at <= $3))";
 
 const PURGE: &str = "
-    update file set state = 'purging'
+    update file set state = 'purging', revision = revision + 1
     where workspace_id = $1 and id = $2 and (state = 'purging' or state = 'deleted' and purge_at <= $3)";
 
 const FREED: &str = "
@@ -82,6 +82,7 @@ const FREED: &str = "
         update file f set state = case f.state when 'purging' then 'purged' else f.state end,
             size = case f.state when 'abandoned' then 0 else f.size end,
             metadata = '{}',
+            revision = f.revision + 1,
             purge_at = case f.state when 'purging' then $3 else f.purge_at end
         from was where f.workspace_id = $1 and f.id = was.id returning f.id),
     ended as (

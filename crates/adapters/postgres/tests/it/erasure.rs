@@ -81,6 +81,7 @@ async fn delete(store: &PgStore, workspace: WorkspaceId, erase_after: TimeDelta)
 /// Erases until nothing is due.
 async fn erase_all(store: &Arc<PgStore>) {
     let parts = ErasureParts {
+        objects: None,
         store: store.clone(),
         env: test_environment(),
         scope: system_scope(),

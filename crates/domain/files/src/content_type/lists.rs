@@ -95,6 +95,8 @@ pub(super) enum Group {
     Matroska,
     /// A file in gzip.
     Gzip,
+    /// A font for the web.
+    Woff,
     /// A still image or a sequence in HEIF.
     Heif,
     /// Text, which has no first bytes of its own.
@@ -132,8 +134,6 @@ pub(super) const KNOWN: &[Known] = known! {
         "audio/x-flac" "flac";
         "audio/midi" "mid" "midi";
         "video/x-msvideo" "avi";
-        "font/woff" "woff";
-        "font/woff2" "woff2";
         "application/wasm" "wasm";
         "application/vnd.sqlite3" "sqlite" "sqlite3";
     Zip:
@@ -170,6 +170,9 @@ pub(super) const KNOWN: &[Known] = known! {
         "video/x-matroska" "mkv";
     Gzip:
         "application/gzip" "gz" "tgz";
+    Woff:
+        "font/woff" "woff";
+        "font/woff2" "woff2";
     Heif:
         "image/heif" "heif" "heic";
         "image/heic";

@@ -125,6 +125,7 @@ impl Files {
             content_type: completed.content_type,
             state: FileState::Uploaded,
             uploaded_at: Some(completed.at),
+            revision: file.revision + 1,
             ..file
         };
         let details = json!({"size": file.size, "content_type": file.content_type.as_str(), "presigned": true});

@@ -203,6 +203,7 @@ impl Incoming<'_> {
             metadata: completed.metadata,
             state: FileState::Uploaded,
             uploaded_at: Some(now),
+            revision: self.file.revision + 1,
             ..self.file
         };
         let details = json!({"size": file.size, "content_type": file.content_type.as_str()});
