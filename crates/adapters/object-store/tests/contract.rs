@@ -88,6 +88,70 @@ async fn a_directory_cannot_presign_and_s3_can() {
     contract.a_presigned_request_is_for_one_object(true).await;
 }
 
+/// The contract on a foreign S3 server, whose address is in `TIDEGATE_TEST_S3`. It does not check signatures, so presigned
+/// requests are left out.
+mod on_a_foreign_server {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::{Location, ObjectStoreContract, Objects, Sender};
+
+    const BUCKET: &str = "tidegate-peer";
+
+    fn address() -> String {
+        std::env::var("TIDEGATE_TEST_S3").expect("the address of an S3 server, such as 127.0.0.1:5000")
+    }
+
+    /// Sends a request without credentials, and returns the response.
+    fn send(method: &str, path: &str) -> String {
+        let address = address();
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+
+    /// The keys of all objects, and the ids of all multipart uploads.
+    fn stored() -> Vec<String> {
+        let texts = |response: &str, tag: &str| -> Vec<String> {
+            let parts = response.split(&format!("<{tag}>")).skip(1);
+            parts.filter_map(|part| Some(part.split_once('<')?.0.to_owned())).collect()
+        };
+        let mut found = texts(&send("GET", &format!("/{BUCKET}?list-type=2")), "Key");
+        found.extend(texts(&send("GET", &format!("/{BUCKET}?uploads")), "UploadId"));
+        found
+    }
+
+    fn store() -> Objects {
+        let option = |name: &str, value: String| (name.to_owned(), value);
+        let options = [
+            option("aws_endpoint", format!("http://{}", address())),
+            option("aws_allow_http", "true".to_owned()),
+            option("aws_region", "us-east-1".to_owned()),
+            option("aws_access_key_id", "key".to_owned()),
+            option("aws_secret_access_key", "secret".to_owned()),
+        ];
+        Location::parse(&format!("s3://{BUCKET}/prefix"), options).unwrap().open().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a foreign S3 server, which `cargo xtask peers` starts"]
+    async fn every_obligation_is_met() {
+        assert!(send("PUT", &format!("/{BUCKET}")).starts_with("HTTP/1.1 200"));
+        let (store, leftovers) = (store(), stored);
+        let contract = ObjectStoreContract { store: &store, leftovers: &leftovers, send: &Sender };
+        contract.what_is_written_reads_back().await;
+        contract.a_put_replaces().await;
+        contract.other_bytes_are_refused_and_leave_nothing().await;
+        contract.a_writer_that_gives_up_leaves_nothing().await;
+        contract.a_delete_removes_parts_of_a_lost_writer().await;
+        contract.a_copy_has_the_same_bytes().await;
+        contract.a_prefix_reaches_one_workspace().await;
+    }
+}
+
 mod failures {
     use bytes::Bytes;
     use futures::TryStreamExt;

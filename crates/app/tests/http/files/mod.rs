@@ -24,14 +24,20 @@ impl Desk {
     async fn at(app: TestApp) -> Self {
         let ada = app.person("Ada").await;
         let workspace = app.workspace(&ada, "Acme").await;
-        Self { app, ada, workspace, base: 0 }
+        let desk = Self { app, ada, workspace, base: 0 };
+        // What the first use of files makes: the plan of the workspace, and its level.
+        let usage = format!("/api/v1/workspaces/{}/usage", desk.workspace);
+        desk.app.get(&usage).bearer(&desk.ada.token).send().await.expect(200);
+        desk.app.database.run(format!("insert into quota_level values ('{}', 'storage_bytes', 0)", desk.uuid())).await;
+        desk
     }
 
     /// A desk at a server whose plan is `free`, of whose storage only so many bytes are left.
     async fn with_storage_left(app: TestApp, bytes: i64) -> Self {
         let desk = Self::at(app).await;
         let base = 1_000_000_000 - bytes;
-        let sql = format!("insert into quota_level values ('{}', 'storage_bytes', {base})", desk.uuid());
+        let which = format!("meter = 'storage_bytes' and workspace_id = '{}'", desk.uuid());
+        let sql = format!("update quota_level set used = {base} where {which}");
         desk.app.database.run(sql).await;
         Self { base, ..desk }
     }

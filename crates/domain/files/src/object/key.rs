@@ -96,3 +96,35 @@ impl fmt::Debug for ObjectPrefix {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_kernel::{RequestId, ScopeIssuer};
+    use uuid::Uuid;
+
+    #[expect(clippy::disallowed_methods, reason = "a test stands in for the access layer")]
+    fn scope(n: u128) -> WorkspaceScope {
+        let request_id = RequestId::new("test").unwrap();
+        ScopeIssuer::root().system("a test").enter(WorkspaceId::from_uuid(Uuid::from_u128(n)), request_id)
+    }
+
+    #[test]
+    fn a_key_begins_with_the_workspace_of_its_scope() {
+        let file = FileId::from_uuid(Uuid::from_u128(7));
+        let (ours, theirs) = (ObjectKey::file(&scope(1), file), ObjectKey::file(&scope(2), file));
+        assert_ne!(ours, theirs);
+        let prefix = ObjectPrefix::workspace(&scope(1));
+        assert_eq!(prefix.key(&ours.to_string()), Ok(ours.clone()));
+        assert!(prefix.key(&theirs.to_string()).is_err(), "it is of another workspace");
+        assert!(ours.to_string().starts_with(&prefix.to_string()) && prefix.to_string().ends_with('/'));
+    }
+
+    #[test]
+    fn a_listed_text_cannot_leave_its_prefix() {
+        let prefix = ObjectPrefix::workspace(&scope(1));
+        for rest in ["", "..", "../x", "files/../../x", "files//x", "/x", "a\\b", "a\0b", "."] {
+            assert!(prefix.key(&format!("{prefix}{rest}")).is_err(), "{rest:?}");
+        }
+    }
+}
