@@ -106,7 +106,8 @@ mod on_a_foreign_server {
     fn send(method: &str, path: &str) -> String {
         let address = address();
         let mut stream = TcpStream::connect(&address).unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();

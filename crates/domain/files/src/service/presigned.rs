@@ -67,7 +67,8 @@ impl Files {
             deleted_at: None,
             purge_at: None,
         };
-        self.reserve(scope, &file, presigned.expires_at + LEASE, storage).await?;
+        let entry = AuditEntry::new("file.upload_begun", upload).with(json!({"size": size, "file": id}));
+        self.reserve(scope, &file, presigned.expires_at + LEASE, storage, Some(entry)).await?;
         Ok(PresignedUpload { id: upload, request: presigned })
     }
 

@@ -91,7 +91,7 @@ impl Files {
             purge_at: None,
         };
         let lease_until = now + LEASE;
-        self.reserve(scope, &file, lease_until, storage).await?;
+        self.reserve(scope, &file, lease_until, storage, None).await?;
         Ok(Incoming {
             files: self.clone(),
             scope,
@@ -108,17 +108,22 @@ impl Files {
         })
     }
 
-    /// Stores a file that is uploading, and takes its bytes.
+    /// Stores a file that is uploading, and takes its bytes. An upload through the server is recorded when it is
+    /// complete.
     pub(super) async fn reserve(
         &self,
         scope: &WorkspaceScope,
         file: &File,
         lease_until: DateTime<Utc>,
         storage: Limit,
+        entry: Option<AuditEntry>,
     ) -> Result<(), UploadError> {
         let mut tx = self.store.begin(scope).await?;
         tx.files().insert(&NewFile { file: file.clone(), lease_until }).await?;
         tx.levels().take(Meter::StorageBytes, file.size, storage).await?;
+        if let Some(entry) = entry {
+            tx.audit().record(entry).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
