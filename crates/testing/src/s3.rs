@@ -165,7 +165,7 @@ async fn accept(listener: TcpListener, service: S3Service, state: Arc<State>) {
                     Some(Fault::Cut) => Err(HttpError::new("cut on purpose".into())),
                     Some(Fault::InternalError) => {
                         let mut response = HttpResponse::new(Body::empty());
-                        *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+                        *response.status_mut() = 500.try_into().expect("a status");
                         Ok(response)
                     }
                 }

@@ -19,6 +19,7 @@ mod mail;
 mod manner;
 mod members;
 mod monitoring;
+mod object_home;
 mod outage;
 mod patterns;
 mod quotas;

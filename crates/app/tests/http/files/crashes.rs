@@ -25,7 +25,7 @@ use tidegate_testing::scope::{request_id, system_scope, workspace_scope};
 use tidegate_testing::{TestClock, TestDatabase};
 use tokio::sync::Notify;
 
-use crate::support::ObjectHome;
+use crate::object_home::ObjectHome;
 
 /// Counts the steps that a process may still do. At zero it stands still for ever, as a killed one does.
 #[derive(Clone)]
