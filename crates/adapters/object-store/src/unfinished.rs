@@ -1,6 +1,5 @@
 //! What writers leave behind whose process was killed: parts that belong to no object.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +95,7 @@ async fn blocking(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -
 }
 
 /// Removes the files beside `file` that have its name and a `#`.
-fn remove_staged(file: &PathBuf) -> std::io::Result<()> {
+fn remove_staged(file: &std::path::Path) -> std::io::Result<()> {
     let (Some(directory), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str())) else {
         return Ok(());
     };

@@ -63,11 +63,6 @@ impl Caller {
         Self { workspace: text(&workspace["id"]), ..self.clone() }
     }
 
-    /// The id of the workspace.
-    pub fn workspace(&self) -> &str {
-        &self.workspace
-    }
-
     /// Uploads a file, once; `None` if it was not acknowledged.
     pub async fn upload(&self, name: &str, bytes: &[u8]) -> Option<String> {
         let head = format!("--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
