@@ -117,7 +117,8 @@ mod on_a_foreign_server {
     /// The keys of all objects, and the ids of all multipart uploads.
     fn stored() -> Vec<String> {
         let texts = |response: &str, tag: &str| -> Vec<String> {
-            let parts = response.split(&format!("<{tag}>")).skip(1);
+            let open = format!("<{tag}>");
+            let parts = response.split(&open).skip(1);
             parts.filter_map(|part| Some(part.split_once('<')?.0.to_owned())).collect()
         };
         let mut found = texts(&send("GET", &format!("/{BUCKET}?list-type=2")), "Key");
