@@ -13,7 +13,7 @@ async fn desk() -> Desk {
 /// Sends bytes with a presigned request, and returns the status of the store.
 async fn put(upload: &Value, bytes: impl Into<Bytes>) -> u16 {
     let mut request = reqwest::Client::new().put(text(&upload["url"])).body(bytes.into());
-    for (name, value) in upload["headers"].as_object().unwrap() {
+    for (name, value) in upload["headers"].as_object().into_iter().flatten() {
         request = request.header(name, text(value));
     }
     request.send().await.expect("the store answers").status().as_u16()
