@@ -96,7 +96,7 @@ pub(super) async fn metadata(field: &mut Field) -> Result<Metadata, Problem> {
         }
     }
     let text = str::from_utf8(&bytes).map_err(|_| wrong("", "`metadata` is JSON in UTF-8.".to_owned()))?;
-    json::check(text, WholeNumbers::Bounded).map_err(|problem| wrong(&problem.pointer, problem.detail.to_string()))?;
+    json::check(text, WholeNumbers::Bounded).map_err(|problem| wrong(&problem.pointer, problem.detail.clone()))?;
     match serde_json::from_str(text) {
         Ok(Value::Object(members)) => Metadata::new(members).map_err(|error| metadata_problem("/metadata", &error)),
         _ => Err(wrong("", "`metadata` has to be a JSON object.".to_owned())),
