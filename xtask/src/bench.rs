@@ -20,11 +20,14 @@ const EMBEDDED: &str = "embedded";
 /// The benchmark that embeds an engine.
 const JOBS: &str = "jobs";
 
+/// The benchmark that stores files.
+const FILES: &str = "files";
+
 /// Arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of `ingest`, `list`, `runs`, `jobs`, `auth` and `embedded`.
-    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "embedded"])]
+    /// One of `ingest`, `list`, `runs`, `jobs`, `auth`, `files` and `embedded`.
+    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "files", "embedded"])]
     name: String,
     /// Repetitions of each measurement.
     #[arg(long, default_value_t = 3)]
@@ -60,10 +63,14 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
             Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
         )?;
         let login = shell::output(load().args(["--admin-url", &admin_url, "prepare"]))?;
-        let server = serve(&programs, &login, &bench.name, services)?;
+        let objects = shell::repository().join("target/bench/objects");
+        let (server, pid) = serve(&programs, &login, &bench.name, &objects, services)?;
         measuring.args(["--admin-url", &admin_url, "--server", &server, &bench.name]);
         if bench.name == JOBS {
             measuring.args(["--login", &login]);
+        }
+        if bench.name == FILES {
+            measuring.args(["--pid", &pid.to_string(), "--objects"]).arg(objects);
         }
     }
     measuring.args(&bench.arguments).stderr(Stdio::inherit());
@@ -88,8 +95,15 @@ fn build(debug: bool) -> Result<PathBuf, Failure> {
     Ok(server.parent().map_or_else(PathBuf::new, Path::to_owned))
 }
 
-/// Starts the server with a login that is subject to row-level security, and returns its host and port.
-fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> Result<String, Failure> {
+/// Starts the server with a login that is subject to row-level security, and returns its host and port, and its process
+/// id.
+fn serve(
+    programs: &Path,
+    login: &str,
+    bench: &str,
+    objects: &Path,
+    services: &mut Services,
+) -> Result<(String, u32), Failure> {
     // `list` reads events that were not ingested, so detection must not count them. `jobs` embeds an engine that needs
     // the shards.
     let role = if ["list", JOBS].contains(&bench) { "api" } else { "all" };
@@ -97,12 +111,13 @@ fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> 
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
         .args(["--rate-limit", "login=off,register=off", "--log", "error"])
         .env("DATABASE_URL", login)
+        .env("OBJECT_STORE_URL", format!("file://{}", objects.display()))
         .env("TIDEGATE_SECRET", "a secret of benchmarks, long enough for a server")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .context("starting the server")?;
-    let output = child.stdout.take();
+    let (output, pid) = (child.stdout.take(), child.id());
     services.keep(child, "TERM")?;
     let mut lines = BufReader::new(output.ok_or_else(|| Failure::failed("the server has no output"))?).lines();
     let address = lines
@@ -111,7 +126,8 @@ fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> 
         .find_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
     // Reads the rest of its output, so that it never blocks on a full pipe.
     thread::spawn(move || lines.for_each(drop));
-    address.ok_or_else(|| Failure::failed("the server did not start; it says why above"))
+    let address = address.ok_or_else(|| Failure::failed("the server did not start; it says why above"))?;
+    Ok((address, pid))
 }
 
 /// A description of the machine.

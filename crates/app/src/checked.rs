@@ -9,6 +9,7 @@ use tidegate_billing::Catalogue;
 use tidegate_engine::upkeep::Retention;
 use tidegate_kernel::UserId;
 use tidegate_mail::SmtpMailer;
+use tidegate_object_store::Location;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_redis::Redis;
 
@@ -35,6 +36,10 @@ pub(crate) struct CheckedSettings {
     pub(crate) erase_after: TimeDelta,
     /// The retention of records.
     pub(crate) retention: Retention,
+    /// The object store, if there is one. It is neither connected nor created.
+    pub(crate) objects: Option<Location>,
+    /// How long after its deletion a file is purged.
+    pub(crate) purge_files_after: TimeDelta,
     /// The mail server, if an address is set. It is not connected.
     pub(crate) smtp: Option<SmtpMailer>,
 }
@@ -59,6 +64,8 @@ impl CheckedSettings {
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
             outbound,
             erase_after: span(settings.erase_after)?,
+            objects: objects(settings)?,
+            purge_files_after: span(settings.purge_files_after)?,
             smtp: smtp(settings)?,
             retention: Retention {
                 sessions: span(settings.keep_sessions)?,
@@ -69,6 +76,26 @@ impl CheckedSettings {
             },
         })
     }
+}
+
+/// The address of the object store, with the options of its client: those of the environment, and then those of the
+/// settings.
+fn objects(settings: &Settings) -> Result<Option<Location>, StartError> {
+    let Some(url) = &settings.object_store_url else {
+        return Ok(settings.is_embedded().then(|| Location::Directory(settings.data_dir.join("objects"))));
+    };
+    let option = |text: &String| {
+        let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+        let (name, value) = pair.ok_or_else(|| {
+            StartError::Setting("--object-store-option: write NAME=VALUE, such as aws_region=eu-central-1".to_owned())
+        })?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    let own = settings.object_store_options.iter().map(option).collect::<Result<Vec<_>, StartError>>()?;
+    let options =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let location = Location::parse(url, options.chain(own));
+    location.map(Some).map_err(|error| StartError::Setting(format!("OBJECT_STORE_URL: {error}")))
 }
 
 fn smtp(settings: &Settings) -> Result<Option<SmtpMailer>, StartError> {

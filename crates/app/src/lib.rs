@@ -7,6 +7,7 @@ mod billing;
 mod checked;
 pub mod cli;
 mod events;
+pub mod files;
 pub mod http;
 mod jobs;
 pub mod measures;

@@ -10,6 +10,7 @@ use tidegate_use_cases::{EventsByQuota, NotifyQuotas};
 use crate::billing::BillingServices;
 use crate::checked::CheckedSettings;
 use crate::events::EventServices;
+use crate::files::FileServices;
 use crate::http::support::cursor::Cursors;
 use crate::jobs::JobServices;
 use crate::measures::monitor::Monitor;
@@ -35,6 +36,8 @@ pub struct Services {
     pub(crate) workflows: WorkflowServices,
     /// Plans and usage.
     pub(crate) billing: BillingServices,
+    /// Files and their object store.
+    pub files: FileServices,
     /// Background jobs and mail.
     pub(crate) jobs: JobServices,
     /// Metrics.
@@ -67,6 +70,7 @@ impl Services {
         let tenancy = TenancyServices::wire(&platform, &issuer, secret, access, quota.clone());
         let events = EventServices::wire(&platform, Arc::new(EventsByQuota::new(quota.clone())))?;
         let workflows = WorkflowServices::wire(&platform, &issuer, &events, quota.clone(), checked.outbound)?;
+        let files = FileServices::wire(&platform, &issuer, &billing, checked.objects, checked.purge_files_after)?;
         let quotas = NotifyQuotas::new(
             platform.store.clone(),
             tenancy.workspaces.clone(),
@@ -74,11 +78,11 @@ impl Services {
             events.log.clone(),
             platform.env.clone(),
         );
-        let shards = workflows.shards.clone();
-        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, quotas)?;
+        let (shards, tasks) = (workflows.shards.clone(), files.tasks.clone());
+        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, quotas, tasks)?;
         let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());
-        let services = Self { platform, tenancy, events, workflows, billing, jobs, monitor, cursors };
+        let services = Self { platform, tenancy, events, workflows, billing, files, jobs, monitor, cursors };
         Ok((services.clone(), Workers::new(services, issuer)))
     }
 }

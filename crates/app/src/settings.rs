@@ -120,6 +120,26 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_KEEP_MAILS", default_value = "30d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub keep_mails: Duration,
 
+    /// Object store of files: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///directory; default:
+    /// `objects` in the data directory when embedded, and no files with a PostgreSQL server
+    #[arg(long, env = "OBJECT_STORE_URL")]
+    pub object_store_url: Option<String>,
+
+    /// Option of the object store's client, such as `aws_endpoint=https://minio.internal:9000`; wins over the AWS_*,
+    /// GOOGLE_* or AZURE_* variable of that name; may be repeated
+    #[arg(
+        long = "object-store-option",
+        env = "TIDEGATE_OBJECT_STORE_OPTIONS",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub object_store_options: Vec<String>,
+
+    /// How long after its deletion a file is purged; until then it can be restored
+    #[arg(long, env = "TIDEGATE_PURGE_FILES_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
+    pub purge_files_after: Duration,
+
     /// Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; without it mails are
     /// stored in the database
     #[arg(long, env = "SMTP_URL", hide_env_values = true, requires = "mail_from")]

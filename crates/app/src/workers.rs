@@ -32,8 +32,8 @@ impl Workers {
 
     /// Starts the tasks that work across tenants.
     pub(crate) fn start(&self) {
-        let Services { platform, tenancy, events, workflows, jobs, .. } = &self.services;
-        tenancy.start(platform, &self.issuer);
+        let Services { platform, tenancy, events, workflows, files, jobs, .. } = &self.services;
+        tenancy.start(platform, &self.issuer, files.erased.clone());
         events.start(platform, &self.issuer);
         workflows.start(platform, &self.issuer);
         jobs.start(platform, &self.issuer);

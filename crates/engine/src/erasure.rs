@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_kernel::{Environment, StoreError, SystemScope, WorkspaceId};
+use tidegate_kernel::{Environment, RequestId, StoreError, SystemScope, WorkspaceId, WorkspaceScope};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -101,10 +101,22 @@ pub trait WorkspaceErasure: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
+/// The objects of workspaces, which lie outside of the store of rows.
+#[async_trait]
+pub trait WorkspaceObjects: Send + Sync {
+    /// Erases some objects of the scope's workspace and returns how many; 0 if none is left.
+    ///
+    /// # Errors
+    /// The text of an error if some may be left. The erasure is retried later.
+    async fn erase_some(&self, scope: &WorkspaceScope) -> Result<usize, String>;
+}
+
 /// The dependencies of erasure.
 pub struct ErasureParts {
     /// The store.
     pub store: Arc<dyn WorkspaceErasure>,
+    /// The objects; `None` if this installation stores none.
+    pub objects: Option<Arc<dyn WorkspaceObjects>>,
     /// Time.
     pub env: Environment,
     /// The proof that this may work across tenants.
@@ -164,7 +176,7 @@ async fn turn(parts: &ErasureParts, stop: &CancellationToken) -> Duration {
             Err(error) => {
                 tracing::error!(%workspace, %error, "a deleted workspace could not be erased and is set aside");
                 let until = now + SET_ASIDE;
-                if let Err(error) = parts.store.set_aside(&parts.scope, workspace, until, &error.to_string()).await {
+                if let Err(error) = parts.store.set_aside(&parts.scope, workspace, until, &described(&error)).await {
                     tracing::warn!(%workspace, %error, "a workspace could not be set aside");
                     return POLL;
                 }
@@ -179,7 +191,10 @@ async fn turn(parts: &ErasureParts, stop: &CancellationToken) -> Duration {
     next.map_or(POLL, |next| next.clamp(MOMENT, POLL))
 }
 
-/// Erases one workspace: all tables, until a whole pass finds no row, and then the workspace itself.
+/// Erases one workspace: all tables, until a whole pass finds no row, then the objects, and then the workspace itself.
+///
+/// The objects come after the rows: an upload that is still going on finds its row gone, and removes what it has
+/// written.
 async fn erase(
     parts: &ErasureParts,
     workspace: WorkspaceId,
@@ -210,8 +225,38 @@ async fn erase(
             break;
         }
     }
+    if let Some(objects) = &parts.objects
+        && erase_objects(parts, &**objects, workspace, stop).await?.is_none()
+    {
+        return Ok(Outcome::Stopped);
+    }
     let finished = parts.store.finish(&parts.scope, workspace, now).await?;
     Ok(if finished { Outcome::Erased } else { Outcome::Elsewhere })
+}
+
+/// Erases all objects of a workspace; `None` if it was stopped before.
+async fn erase_objects(
+    parts: &ErasureParts,
+    objects: &dyn WorkspaceObjects,
+    workspace: WorkspaceId,
+    stop: &CancellationToken,
+) -> Result<Option<()>, StoreError> {
+    let request_id = RequestId::new("erasure").ok_or_else(|| StoreError::Internal("a request id".into()))?;
+    let scope = parts.scope.enter(workspace, request_id);
+    loop {
+        match stop.run_until_cancelled(objects.erase_some(&scope)).await {
+            None => return Ok(None),
+            Some(Ok(0)) => return Ok(Some(())),
+            Some(Ok(_)) => {}
+            // Whatever the store of objects has, this workspace is set aside, and the others go on.
+            Some(Err(error)) => return Err(StoreError::Internal(error.into())),
+        }
+    }
+}
+
+/// The error with its cause, as it is stored with the workspace for operators.
+fn described(error: &StoreError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// The number of rows for the next slice, after a slice of `rows` rows that took `took`.

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod clock;
 pub mod contract;
 pub mod database;
+pub mod s3;
 pub mod schema;
 pub mod scope;
 pub mod silence;
@@ -15,5 +16,6 @@ pub mod steps;
 
 pub use clock::{SeededEntropy, TestClock, environment, test_clock, test_environment};
 pub use database::TestDatabase;
+pub use s3::S3Server;
 pub use silence::Silence;
 pub use steps::{step_type, step_types};

@@ -6,6 +6,7 @@
 
 pub mod apply_suggestion;
 pub mod delete_workspace;
+pub mod file_limits;
 pub mod follow_events;
 pub mod idempotency;
 pub mod notify_quota;
@@ -13,6 +14,7 @@ pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
 pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
+pub use file_limits::FilesByPlan;
 pub use follow_events::{EventTriggersTx, FollowEvents, FollowLimits, Followed, TRIGGERS, TRIGGERS_CHUNK};
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
 pub use notify_quota::{NotifyQuotaTx, NotifyQuotas};

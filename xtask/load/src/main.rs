@@ -8,6 +8,7 @@ mod auth;
 mod embedded;
 mod events;
 mod failure;
+mod files;
 mod http;
 mod ingest;
 mod jobs;
@@ -78,6 +79,18 @@ enum Command {
     },
     /// `GET /auth/me` over 16 connections, and whether failed logins reveal which addresses have an account.
     Auth,
+    /// Files of 1 GB up and down, and 200 uploads of 1 MB at once.
+    Files {
+        /// The process id of the server.
+        #[arg(long)]
+        pid: u32,
+        /// The directory of the server's object store.
+        #[arg(long)]
+        objects: PathBuf,
+        /// The length of the large file, in bytes.
+        #[arg(long, default_value_t = 1_000_000_000)]
+        bytes: u64,
+    },
     /// A server with the embedded PostgreSQL, which this command starts itself.
     Embedded {
         /// The server's executable.
@@ -117,6 +130,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Runs { runs } => runs::run(&setting, runs).await?,
         Command::Jobs { login, jobs } => jobs::run(&setting, &login, jobs).await?,
         Command::Auth => auth::run(&setting).await?,
+        Command::Files { pid, objects, bytes } => files::run(&setting, pid, &objects, bytes).await?,
         Command::Embedded { program, asked, events } => embedded::run(&setting, &program, asked, events).await?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);

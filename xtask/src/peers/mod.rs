@@ -1,6 +1,6 @@
 //! `peers`: tests with foreign programs. Generators check the OpenAPI document and make clients, which do the README's
-//! tour. Prometheus checks the metrics and the rules, OpenTelemetry's collector receives traces, and a Python mail
-//! server mails.
+//! tour. Prometheus checks the metrics and the rules, OpenTelemetry's collector receives traces, a Python mail server
+//! mails, and an S3 server objects.
 //!
 //! A document that passes Tidegate's own tests may still be unusable for others. The packages and their versions are in
 //! `xtask/peers/`. They are installed in `target/peers/` and stay there, so only the first run needs the network.
@@ -8,6 +8,7 @@
 mod companion;
 mod install;
 mod mail;
+mod objects;
 mod prometheus;
 mod server;
 mod traces;
@@ -37,6 +38,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     step("openapi-spec-validator", &mut validator(&installed, &document))?;
     typescript(&installed, &document)?;
     python(&installed, &document)?;
+    objects::check(&installed)?;
     let collector = Collector::start(&installed)?;
     let mails = MailServer::start(&installed)?;
     let server = Server::start(&installed.folder.join("server"), collector.address(), mails.environment())?;

@@ -37,6 +37,7 @@ const PLACES: &[(&str, &[&str])] = &[
             "crates/app/src/workers.rs",
             "crates/app/src/billing/",
             "crates/app/src/events/",
+            "crates/app/src/files/",
             "crates/app/src/jobs/",
             "crates/app/src/measures/",
             "crates/app/src/tenancy/",

@@ -12,6 +12,7 @@ mod entities;
 mod erasure;
 mod error;
 mod events;
+mod files;
 mod gate;
 mod idempotency;
 mod ids;

@@ -8,6 +8,7 @@ use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, 
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
 use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
 use tidegate_events::{EventConsumers, EventFeed, EventRepository, EventsTx, FeedTx};
+use tidegate_files::{FileRepository, FilesTx};
 use tidegate_kernel::{AuditLog, PersonScope, QuotaLevels, StoreError, SystemScope, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{
     AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, Locator, MemberRepository, PersonRepository,
@@ -24,6 +25,7 @@ use crate::audit::PgAuditLog;
 use crate::billing::{PgPlanRepository, PgUsageRepository};
 use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
+use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
@@ -84,6 +86,7 @@ slices! {
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository
         }
+        FilesTx { files: FileRepository as PgFileRepository, levels: QuotaLevels as PgQuotaLevels, audit: AuditLog as PgAuditLog }
         ApplySuggestionTx {}
         DeleteWorkspaceTx { placements: TriggerPlacements as PgTriggerPlacements, runs: RunRepository as PgRunRepository }
         EventTriggersTx {}

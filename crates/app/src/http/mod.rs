@@ -5,6 +5,7 @@
 
 mod billing;
 mod events;
+mod files;
 pub mod openapi;
 mod operations;
 pub(crate) mod support;
@@ -28,5 +29,6 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(events::configure)
         .configure(workflows::configure)
         .configure(billing::configure)
+        .configure(files::configure)
         .configure(operations::configure);
 }

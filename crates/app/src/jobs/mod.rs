@@ -1,5 +1,6 @@
 //! Wires background jobs: their kinds, their handlers, the runner, and mail.
 
+mod files;
 mod mail;
 mod quota;
 
@@ -9,6 +10,7 @@ use tidegate_billing::NotifyQuota;
 use tidegate_engine::OwnedShards;
 use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobQueue, JobRunnerConfig, JobRunnerParts, run_jobs};
 use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
+use tidegate_files::FileTasks;
 use tidegate_kernel::{ScopeIssuer, Urgency};
 use tidegate_mail::{SmtpMailer, Texts};
 use tidegate_tenancy::{Mailer, SendMail};
@@ -34,7 +36,8 @@ pub(crate) struct JobServices {
 }
 
 impl JobServices {
-    /// Wires background jobs. The runner takes jobs from `shards`. Without a mail server, mails are stored.
+    /// Wires background jobs. The runner takes jobs from `shards`. Without a mail server, mails are stored, and without
+    /// an object store there are no tasks of files.
     ///
     /// # Errors
     /// [`StartError::Setting`] if the built-in texts of mails cannot be read or two kinds have the same name, which is
@@ -46,6 +49,7 @@ impl JobServices {
         retention: Retention,
         smtp: Option<SmtpMailer>,
         quotas: NotifyQuotas,
+        files: Option<FileTasks>,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let kept_mails = Arc::new(KeptMails::new(store.clone(), issuer.system("mails that are kept")));
@@ -57,7 +61,7 @@ impl JobServices {
         Ok(Self {
             queue: Arc::new(JobQueue::new(store, issuer.system("jobs of everybody, for operators"), env.clone())),
             kept_mails,
-            kinds: kinds(platform, issuer, retention, mails, quotas).map_err(StartError::setting)?,
+            kinds: kinds(platform, issuer, retention, mails, quotas, files).map_err(StartError::setting)?,
             shards,
         })
     }
@@ -95,6 +99,7 @@ fn kinds(
     retention: Retention,
     mails: SendMails,
     quotas: NotifyQuotas,
+    files: Option<FileTasks>,
 ) -> Result<JobKinds, JobKindError> {
     let Platform { store, env, .. } = platform;
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
@@ -102,5 +107,6 @@ fn kinds(
     let kinds = JobKinds::default()
         .register::<SendMail>(JobOptions::default(), mails)?
         .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?;
+    let kinds = files::register(kinds, files)?;
     upkeep::register(kinds, &upkeep)
 }

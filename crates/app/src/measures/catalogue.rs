@@ -70,6 +70,7 @@ metrics! {
     Histogram engine_store_duration_seconds [operation] "How long the engine waited for its store, by operation.";
     Counter engine_store_failures_total [operation] "Operations of the engine that its store refused or did not answer.";
     Counter events_ingested_total [outcome] "Events that were sent, by outcome: accepted, duplicate or rejected.";
+    Counter file_tasks_total [outcome] "Tasks of files that were due, such as purges, by outcome: done or failed.";
     Histogram http_request_duration_seconds [method route status] "How long requests took, by operation and status.";
     Gauge http_requests_in_flight [] "Requests that are being answered.";
     Counter http_unreadable_requests_total [reason] "Requests that could not be read, by reason.";

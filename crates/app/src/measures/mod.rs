@@ -68,6 +68,9 @@ fn begin_at_zero() {
     for reason in tidegate_workflows::run::QuarantineReason::ALL {
         metrics::counter!("engine_runs_quarantined_total", "reason" => reason.as_str()).increment(0);
     }
+    for outcome in ["done", "failed"] {
+        metrics::counter!("file_tasks_total", "outcome" => outcome).increment(0);
+    }
     for state in ["waiting", "failed"] {
         metrics::gauge!("workspace_erasures", "state" => state).increment(0.0);
     }

@@ -1,14 +1,21 @@
 //! Wires the erasure of deleted workspaces.
 
-use tidegate_engine::erasure::ErasureParts;
+use std::sync::Arc;
+
+use tidegate_engine::erasure::{ErasureParts, WorkspaceObjects};
 use tidegate_kernel::{ScopeIssuer, Urgency};
 
 use crate::platform::Platform;
 
 /// The parts of the task that erases deleted workspaces.
-pub(super) fn parts(platform: &Platform, issuer: &ScopeIssuer) -> ErasureParts {
+pub(super) fn parts(
+    platform: &Platform,
+    issuer: &ScopeIssuer,
+    objects: Option<Arc<dyn WorkspaceObjects>>,
+) -> ErasureParts {
     ErasureParts {
         store: platform.store.clone(),
+        objects,
         env: platform.env.clone(),
         scope: issuer.system("erasing deleted workspaces").with_urgency(Urgency::Background),
         report: |waiting, failed| {

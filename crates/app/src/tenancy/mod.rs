@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use tidegate_engine::erasure::erase_when_due;
+use tidegate_engine::erasure::{WorkspaceObjects, erase_when_due};
 use tidegate_kernel::{CacheFigures, Quota, RequestId, ScopeIssuer, UserId};
 use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
 use tidegate_use_cases::DeleteWorkspace;
@@ -128,10 +128,15 @@ impl TenancyServices {
     }
 
     /// Starts the erasure of deleted workspaces.
-    pub(crate) fn start(&self, platform: &Platform, issuer: &Arc<ScopeIssuer>) {
+    pub(crate) fn start(
+        &self,
+        platform: &Platform,
+        issuer: &Arc<ScopeIssuer>,
+        objects: Option<Arc<dyn WorkspaceObjects>>,
+    ) {
         let (on, issuer) = (platform.clone(), Arc::clone(issuer));
         platform.supervisor.spawn("erasure", "deleted workspaces are not erased by this process", move || {
-            erase_when_due(erasure::parts(&on, &issuer), on.stopping.clone())
+            erase_when_due(erasure::parts(&on, &issuer, objects.clone()), on.stopping.clone())
         });
     }
 }

@@ -63,6 +63,16 @@ impl Caller {
         Self { workspace: text(&workspace["id"]), ..self.clone() }
     }
 
+    /// Uploads a file, once; `None` if it was not acknowledged.
+    pub async fn upload(&self, name: &str, bytes: &[u8]) -> Option<String> {
+        let head = format!("--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        let body = [head.as_bytes(), bytes, b"\r\n--b--\r\n"].concat();
+        let request = self.request(Method::POST, &self.path("/files"));
+        let request = request.header("content-type", "multipart/form-data; boundary=b").body(body);
+        let answer = request.send().await.ok().filter(|answer| answer.status() == StatusCode::CREATED)?;
+        Some(text(&answer.json::<Value>().await.ok()?["id"]))
+    }
+
     /// The number of workflows in the list.
     pub async fn workflows(&self) -> usize {
         let answer = self.request(Method::GET, &self.path("/workflows")).send().await.expect("the server answers");

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
 mod client;
+mod files;
 mod kill;
 mod neighbour;
 mod process;

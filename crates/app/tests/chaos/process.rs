@@ -12,6 +12,8 @@ use tokio::process::{Child, ChildStdout, Command};
 pub enum Home<'a> {
     /// A PostgreSQL server.
     Served(&'a TestDatabase),
+    /// A PostgreSQL server, and a directory with objects.
+    WithObjects(&'a TestDatabase, &'a Path),
     /// A data directory with the embedded PostgreSQL.
     Embedded(&'a Path),
 }
@@ -31,15 +33,18 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--default-plan", "unlimited"]);
         command.args(["--rate-limit", "login=off,register=off", "--log", "warn"]);
-        command.env_remove("DATABASE_URL").env_remove("REDIS_URL");
+        command.env_remove("DATABASE_URL").env_remove("REDIS_URL").env_remove("OBJECT_STORE_URL");
         match home {
-            Home::Served(database) => {
+            Home::Served(database) | Home::WithObjects(database, _) => {
                 command.args(["--database-url", database.url(), "--max-connections", "4"]);
                 command.args(["--secret", "a secret for tests that is long enough"]);
             }
             Home::Embedded(directory) => {
                 command.arg("--data-dir").arg(directory);
             }
+        }
+        if let Home::WithObjects(_, objects) = home {
+            command.args(["--object-store-url", &format!("file://{}", objects.display())]);
         }
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output is ours")).lines();

@@ -27,6 +27,11 @@ async fn of_ones_own(world: &World, operation: &str, example: &mut Example) -> O
     Some(person)
 }
 
+/// Operations that reserve something in a transaction of its own before they do what they are for. If they fail between the
+/// two, they have done nothing, and `files/crashes.rs` tests that the reservation ends.
+const RESERVE_FIRST: [&str; 2] =
+    ["POST /api/v1/workspaces/{ws}/files", "POST /api/v1/workspaces/{ws}/files/uploads/{upl}/complete"];
+
 #[tokio::test]
 async fn what_was_done_is_answered_as_done() {
     let world = World::new().await;
@@ -37,6 +42,7 @@ async fn what_was_done_is_answered_as_done() {
     for operation in all_operations(&world.document)
         .iter()
         .filter(|operation| !operation.starts_with("GET ") && !operation.contains("/monitoring/"))
+        .filter(|operation| !RESERVE_FIRST.contains(&operation.as_str()))
     {
         tried += 1;
         let place = world.place(operation).await;

@@ -96,6 +96,7 @@ fn every_name_in_them_is_a_metric_that_is_exported_or_a_label_of_one() {
         "consumer_step_duration_seconds",
         "engine_runs_quarantined_total",
         "engine_shards_lost_total",
+        "file_tasks_total",
         "queue_ready_workspaces",
     ];
     assert_eq!(unused, elsewhere, "a metric is watched, or is on this list because it is for whoever looks closer");

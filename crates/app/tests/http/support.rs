@@ -18,6 +18,7 @@ use tidegate_tenancy::error::MemberError;
 use tidegate_testing::scope::workspace_scope;
 use tidegate_testing::{TestClock, TestDatabase, environment};
 
+use crate::object_home::ObjectHome;
 use crate::relay::Relay;
 
 /// A server on a free port with its own database. Both end when this is dropped.
@@ -27,6 +28,8 @@ pub struct TestApp {
     client: reqwest::Client,
     /// The database of the server, for checks that the API does not allow.
     pub database: Arc<TestDatabase>,
+    /// The object store of the server, which servers beside it share.
+    pub objects: Arc<ObjectHome>,
     services: Services,
     server: StopHandle,
     /// The token of an operator, if there is one.
@@ -58,7 +61,22 @@ impl TestApp {
     pub async fn spawn_with(flags: &[&str]) -> Self {
         let database = Arc::new(TestDatabase::new().await);
         let url = database.url().to_owned();
-        Self::start(database, &url, flags, tidegate::system::environment()).await
+        Self::start(database, ObjectHome::directory(), &url, flags, tidegate::system::environment()).await
+    }
+
+    /// A server whose object store is an S3 server, with further flags.
+    pub async fn spawn_on_s3(flags: &[&str]) -> Self {
+        let database = Arc::new(TestDatabase::new().await);
+        let url = database.url().to_owned();
+        let objects = ObjectHome::s3().await;
+        Self::start(database, objects, &url, flags, tidegate::system::environment()).await
+    }
+
+    /// A server without an object store.
+    pub async fn spawn_without_objects() -> Self {
+        let database = Arc::new(TestDatabase::new().await);
+        let url = database.url().to_owned();
+        Self::start(database, Arc::new(ObjectHome::Nothing), &url, &[], tidegate::system::environment()).await
     }
 
     /// A server with further flags and an operator. The operator registers at another server first, because the flags
@@ -82,26 +100,40 @@ impl TestApp {
         let seed = RandomState::new().hash_one(0);
         let database = Arc::new(TestDatabase::new().await);
         let url = database.url().to_owned();
-        Self::start(database, &url, &[], environment(clock, seed)).await
+        Self::start(database, ObjectHome::directory(), &url, &[], environment(clock, seed)).await
     }
 
     /// Another server beside this one, on the same database and with the same secret.
     pub async fn beside(&self, flags: &[&str]) -> Self {
-        Self::start(self.database.clone(), self.database.url(), flags, tidegate::system::environment()).await
+        Self::start(
+            self.database.clone(),
+            self.objects.clone(),
+            self.database.url(),
+            flags,
+            tidegate::system::environment(),
+        )
+        .await
     }
 
     /// Another server on the same database, which it reaches through `relay`, without background work.
     pub async fn behind(&self, relay: &Relay) -> Self {
         let env = tidegate::system::environment();
-        Self::start(self.database.clone(), relay.url(), &["--role", "api"], env).await
+        Self::start(self.database.clone(), self.objects.clone(), relay.url(), &["--role", "api"], env).await
     }
 
     /// Another server on the same database, which it reaches at `url`, with these flags.
     pub async fn at(&self, url: &str, flags: &[&str]) -> Self {
-        Self::start(self.database.clone(), url, flags, tidegate::system::environment()).await
+        Self::start(self.database.clone(), self.objects.clone(), url, flags, tidegate::system::environment()).await
     }
 
-    async fn start(database: Arc<TestDatabase>, url: &str, flags: &[&str], env: Environment) -> Self {
+    async fn start(
+        database: Arc<TestDatabase>,
+        objects: Arc<ObjectHome>,
+        url: &str,
+        flags: &[&str],
+        env: Environment,
+    ) -> Self {
+        let further = flags;
         let secret = "a secret for tests that is long enough";
         let fixed = [
             "tidegate",
@@ -116,7 +148,9 @@ impl TestApp {
         ];
         let plan = ["--default-plan", "unlimited"].into_iter().filter(|_| !flags.contains(&"--default-plan"));
         let secret = ["--secret", secret].into_iter().filter(|_| !flags.contains(&"--secret"));
-        let flags = fixed.into_iter().chain(plan).chain(secret).chain(flags.iter().copied());
+        let stores = objects.flags();
+        let flags = fixed.into_iter().chain(plan).chain(secret).chain(stores.iter().map(String::as_str));
+        let flags = flags.chain(further.iter().copied());
         let settings = Flags::try_parse_from(flags).expect("the flags are those of `tidegate serve`").settings;
         let application = Application::build(&settings, env).await.expect("the server starts");
         let base = format!("http://{}", application.address());
@@ -128,7 +162,7 @@ impl TestApp {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client without TLS settings can be made");
-        Self { base, client, database, services, server, operator: None }
+        Self { base, client, database, objects, services, server, operator: None }
     }
 
     /// A request; `path` starts with a slash.
@@ -155,6 +189,12 @@ impl TestApp {
         // Jobs are added with their cause and deleted when they are done.
         let background = ["job", "job_ready", "job_later", "job_lease", "kept_mail"];
         self.database.contents(&[&machinery[..], &assigned, &background].concat()).await
+    }
+
+    /// Does what is due about files, as the recurring job does.
+    pub async fn settle_files(&self) -> tidegate_files::service::TaskFigures {
+        let tasks = self.services.files.tasks.as_ref().expect("the server has an object store");
+        tasks.run(&tidegate_testing::scope::request_id()).await.expect("tasks are read")
     }
 
     /// Stops the server as with SIGTERM.
@@ -270,6 +310,27 @@ impl TestApp {
         };
         tokio::time::timeout(Duration::from_secs(60), counted).await.expect("the events are counted");
         position
+    }
+
+    /// The operations of files of a workspace.
+    pub fn files_path(workspace: &str) -> String {
+        format!("/api/v1/workspaces/{workspace}/files")
+    }
+
+    /// Sends a file in a form.
+    pub async fn upload(&self, token: &str, workspace: &str, name: &str, content_type: &str, bytes: &[u8]) -> Answer {
+        let (boundary, mut body) = ("boundary-of-a-test", Vec::new());
+        body.extend_from_slice(
+            format!(
+                "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+                 content-type: {content_type}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let form = format!("multipart/form-data; boundary={boundary}");
+        self.post(&Self::files_path(workspace)).bearer(token).body(&form, body).send().await
     }
 
     /// Creates an API key and returns its id and its secret.

@@ -126,6 +126,10 @@ typed_ids! {
     RunId = "run";
     /// A job: one piece of background work.
     JobId = "job";
+    /// An uploaded file.
+    FileId = "fil";
+    /// A presigned upload. It has the same UUID as the file that it becomes.
+    UploadId = "upl";
 }
 
 #[cfg(test)]

@@ -66,6 +66,12 @@ permissions! {
     JobsRead = "jobs:read";
     /// Try failed background jobs again, and discard them.
     JobsWrite = "jobs:write";
+    /// List and download files.
+    FilesRead = "files:read";
+    /// Upload files, and change their names and metadata.
+    FilesWrite = "files:write";
+    /// Delete and restore files.
+    FilesDelete = "files:delete";
 }
 
 impl fmt::Display for Permission {

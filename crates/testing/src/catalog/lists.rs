@@ -35,6 +35,7 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("blocked", "tidegate_engine", CLAIMING),
     ("cron_trigger", "tidegate_engine", "to find the workflows of all workspaces whose time has come"),
     ("event_consumer", "tidegate_engine", "to find the workspaces whose events somebody has not read"),
+    ("file_task", "tidegate_engine", "to find what is to be done about the files of all workspaces"),
     ("gate_hold", "tidegate_engine", CLAIMING),
     ("idempotency_key", "tidegate_directory", "to remove the answers that are not kept any more; it cannot read them"),
     ("job_dead", "tidegate_engine", "to show operators what failed for good, whosever it is"),
@@ -66,6 +67,7 @@ const SHARD: &str = "a worker reads its shard, in the order of what is due";
 pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("blocked_by_shard", SHARD),
     ("cron_trigger_due", "finds the workflows whose time has come"),
+    ("file_task_due", "finds what is to be done about files whose time has come"),
     ("gate_hold_by_shard", SHARD),
     ("idempotency_key_by_age", "finds the answers that are not kept any more"),
     ("job_dead_by_age", "shows operators what failed first"),

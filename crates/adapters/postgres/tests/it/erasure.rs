@@ -1,14 +1,17 @@
 //! Erasure removes the rows of a deleted workspace from every table, and none of its neighbour's.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
-use tidegate_engine::erasure::{ErasedTable, ErasureParts, WorkspaceErasure, erase_when_due};
+use tidegate_engine::erasure::{ErasedTable, ErasureParts, WorkspaceErasure, WorkspaceObjects, erase_when_due};
 use tidegate_engine::model::ShardId;
 use tidegate_kernel::{Environment, UnitOfWork, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::PgStore;
 use tidegate_tenancy::{TenancyTx, WorkspaceDeletion};
+use tidegate_testing::clock::test_clock;
 use tidegate_testing::scope::{system_scope, workspace_scope};
 use tidegate_testing::{TestDatabase, test_environment};
 use tokio_util::sync::CancellationToken;
@@ -81,6 +84,7 @@ async fn delete(store: &PgStore, workspace: WorkspaceId, erase_after: TimeDelta)
 /// Erases until nothing is due.
 async fn erase_all(store: &Arc<PgStore>) {
     let parts = ErasureParts {
+        objects: None,
         store: store.clone(),
         env: test_environment(),
         scope: system_scope(),
@@ -115,6 +119,56 @@ async fn every_table_is_erased_and_no_neighbours_row() {
     let left: Vec<_> = held(&mut admin, doomed).await.into_iter().filter(|(_, rows, _)| *rows > 0).collect();
     assert!(left.iter().all(|(table, ..)| table == "usage_counter"), "left behind: {left:?}");
     assert_eq!(held(&mut admin, neighbour).await, before);
+}
+
+/// Objects that cannot be erased at first.
+struct Objects {
+    failures: AtomicUsize,
+    left: AtomicUsize,
+}
+
+#[async_trait]
+impl WorkspaceObjects for Objects {
+    async fn erase_some(&self, _: &WorkspaceScope) -> Result<usize, String> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+            return Err("the bucket is away".to_owned());
+        }
+        Ok(usize::from(self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()))
+    }
+}
+
+/// A workspace whose objects cannot be erased waits with its error, and goes when none is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_goes_after_its_last_object() {
+    let database = TestDatabase::new().await;
+    let (clock, env) = test_clock();
+    let store = Arc::new(database.store(env.clone()).await);
+    let doomed = database.workspace(&env).await;
+    delete(&store, doomed, TimeDelta::zero()).await;
+    clock.advance(TimeDelta::minutes(1));
+    let objects = Arc::new(Objects { failures: AtomicUsize::new(1), left: AtomicUsize::new(3) });
+    let parts = ErasureParts {
+        store: store.clone(),
+        objects: Some(objects.clone()),
+        env,
+        scope: system_scope(),
+        report: |_, _| {},
+    };
+    let stop = CancellationToken::new();
+    let erasing = tokio::spawn(erase_when_due(parts, stop.clone()));
+    let until = async |sql: &str, count| {
+        let reached = async { while database.count(sql.to_owned()).await != count {} };
+        tokio::time::timeout(std::time::Duration::from_secs(60), reached).await.expect(sql);
+    };
+    until("select count(*) from workspace_erasure where error like '%the bucket is away%'", 1).await;
+    assert_eq!(database.count("select count(*) from workspace".to_owned()).await, 1, "it waits");
+    clock.advance(TimeDelta::minutes(11));
+    until("select count(*) from workspace_erasure", 0).await;
+    assert_eq!(objects.left.load(Ordering::Relaxed), 0, "no object is left");
+    assert_eq!(database.count("select count(*) from workspace".to_owned()).await, 0);
+    stop.cancel();
+    erasing.await.expect("it ends");
 }
 
 #[tokio::test]

@@ -134,4 +134,14 @@ insert into job_lease (workspace_id, job_id, shard, epoch, kind, priority, attem
 insert into job_dead (workspace_id, job_id, shard, kind, attempts, error, at)
     select workspace_id, event_id(ms, n, 7), {shard}, 'kind ' || n % 10, 1, 'e', now() - n * interval '1 second'
     from filling where n % 4 = 3;
+
+-- Files, one in ten of them deleted, and what is to be done about these.
+insert into file (workspace_id, id, name, content_type, size, sha256, state, metadata, revision, uploader_kind, uploader_id,
+        created_at, uploaded_at, deleted_at, purge_at)
+    select workspace_id, event_id(ms, n, 8), 'file ' || n, 'type/' || n % 10, n, sha256(n::text::bytea),
+        case when n % 10 = 0 then 'deleted' else 'uploaded' end, '{}', 1, 'person', event_id(1, n % 20, 2), now(), now(),
+        case when n % 10 = 0 then now() end, case when n % 10 = 0 then now() + n * interval '1 hour' end
+    from filling;
+insert into file_task (workspace_id, file_id, task, due_at)
+    select workspace_id, event_id(ms, n, 8), 'purge', now() + n * interval '1 hour' from filling where n % 10 = 0;
 drop table filling;

@@ -29,6 +29,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The time limit of an operation, which includes waiting for a run.
 const TIME_LIMIT: Duration = Duration::from_secs(75);
 
+/// The time limit of an operation that receives or checks the bytes of a file. An upload that stands still ends earlier.
+const FILE_TIME_LIMIT: Duration = Duration::from_secs(6 * 3_600);
+
 /// An extractor of the request's id.
 #[derive(Debug, Clone)]
 pub struct CurrentRequest(pub RequestId);
@@ -50,7 +53,15 @@ pub async fn envelope(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    within(TIME_LIMIT, request, next).await
+    within(time_limit(&request), request, next).await
+}
+
+/// The time limit of the operation that a request is for.
+fn time_limit(request: &ServiceRequest) -> Duration {
+    let path = request.path();
+    let is_file = request.method() == Method::POST
+        && (path.ends_with("/files") || path.contains("/files/uploads/") && path.ends_with("/complete"));
+    if is_file { FILE_TIME_LIMIT } else { TIME_LIMIT }
 }
 
 async fn within(

@@ -6,7 +6,8 @@
 //! an error the key is free again. If the handler has marked its response as secret, the response is stored without its
 //! secrets.
 //!
-//! Not covered: events, which are deduplicated by `source` and `id`, and operations before there is a caller.
+//! Not covered: events, which are deduplicated by `source` and `id`, uploads of files in forms, and operations before
+//! there is a caller.
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -106,7 +107,9 @@ pub async fn middleware(
 /// The segments behind `/workspaces` in a path; `None` if keys are ignored there.
 fn parts(path: &str) -> Option<Vec<&str>> {
     let parts: Vec<&str> = path.strip_prefix("/api/v1/workspaces")?.split('/').skip(1).collect();
-    (parts.get(1) != Some(&"events")).then_some(parts)
+    // The body of an upload is not kept in memory.
+    let takes_none = parts.get(1) == Some(&"events") || parts.get(1..) == Some(&["files"]);
+    (!takes_none).then_some(parts)
 }
 
 /// Whether a POST to this path may have an idempotency key.

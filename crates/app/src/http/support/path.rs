@@ -111,6 +111,8 @@ ids_in_paths! {
     "wf" WorkflowId "Id of the workflow";
     "run" RunId "Id of the run";
     "job" JobId "Id of the job";
+    "fil" FileId "Id of the file";
+    "upl" UploadId "Id of the presigned upload";
 }
 
 /// Adds the schema of `T` to the components and returns a reference to it.

@@ -55,16 +55,26 @@ problem_types! {
     SLUG_TAKEN = 409 "slug-taken" "Another workspace has this slug";
     NAME_TAKEN = 409 "name-taken" "The workspace has another one of this name";
     LAST_OWNER = 409 "last-owner" "A workspace keeps at least one owner";
+    FILE_STATE = 409 "file-state" "The file is in another state than this needs";
+    NOTHING_UPLOADED = 409 "nothing-uploaded" "Nothing was sent to the URL of the upload";
+    UPLOAD_COMPLETED = 409 "upload-completed" "The upload is complete already";
+    UPLOAD_IN_PROGRESS = 409 "upload-in-progress" "Another request is completing the upload";
+    CANNOT_PRESIGN = 409 "cannot-presign" "The object store cannot presign requests";
     IDEMPOTENCY_IN_FLIGHT = 409 "idempotency-in-flight" "A request with this key is still under way";
+    UPLOAD_EXPIRED = 410 "upload-expired" "The time of the upload is over";
     PRECONDITION_FAILED = 412 "precondition-failed" "The resource has changed since it was read";
     BODY_TOO_LARGE = 413 "body-too-large" "The body is too large";
+    FILE_TOO_LARGE = 413 "file-too-large" "The plan allows no file of this size";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type" "The content type is not supported";
+    RANGE_NOT_SATISFIABLE = 416 "range-not-satisfiable" "The range lies beyond the end";
     INVALID = 422 "invalid" "The content is not valid";
     IDEMPOTENCY_MISMATCH = 422 "idempotency-mismatch" "This key came with another request before";
     PRECONDITION_REQUIRED = 428 "precondition-required" "If-Match is needed so that no change is lost";
     DAILY_QUOTA_EXCEEDED = 429 "daily-quota-exceeded" "The plan's requests of the day are used up";
+    FILE_TYPE_REFUSED = 422 "file-type-refused" "Files of this type are refused, or the type is not what the content is";
     RATE_LIMITED = 429 "rate-limited" "Too many requests";
     INTERNAL = 500 "internal" "Something failed on our side";
+    NO_OBJECT_STORE = 501 "no-object-store" "This installation has no object store";
     UNAVAILABLE = 503 "unavailable" "The service cannot answer just now";
     TIMEOUT = 503 "timeout" "The request took too long";
 }

@@ -65,6 +65,8 @@ ids! {
     WorkflowId "a workflow";
     RunId "a run";
     JobId "a job";
+    FileId "a file";
+    UploadId "a presigned upload";
 }
 
 texts! {
@@ -101,6 +103,16 @@ texts! {
     Month = text("A calendar month in UTC.", "[0-9]{4}-(?:0[1-9]|1[0-2])", "2026-11");
     /// A kind of background work.
     JobKind = text("A kind of background work; more may come.", "[a-z0-9._-]{1,64}", "mail.send");
+    /// The name of a file.
+    FileName = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("One line of text in any script. It is kept as it is, and is never a part of a path."))
+        .min_length(Some(1))
+        .max_length(Some(tidegate_files::FileName::MAX_CHARS));
+    /// A media type without parameters.
+    MediaType = text("A media type.", "[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", "image/png");
+    /// A SHA-256 in lower-case hexadecimal digits.
+    Sha256 = text("A SHA-256.", "[0-9a-f]{64}", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     /// The version of a program.
     ProgramVersion = text("A version of Tidegate (semantic versioning 2.0).", r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+].+)?", "0.1.0");
     /// A reason as a code.
@@ -148,6 +160,8 @@ words! {
     JobStatus = all!(tidegate_kernel::JobStatus);
     /// The priority of a job.
     JobPriority = all!(tidegate_kernel::JobPriority);
+    /// The state of a file.
+    FileState = all!(tidegate_files::FileState);
     /// Why a run is in quarantine.
     QuarantineReason = all!(tidegate_workflows::run::QuarantineReason);
     /// The type of a step.

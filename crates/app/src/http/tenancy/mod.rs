@@ -7,6 +7,8 @@ mod jwks;
 mod members;
 mod workspaces;
 
+pub(super) use audit::ActorView;
+
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// The operations of this area under `/api/v1`.

@@ -54,7 +54,22 @@ impl Example {
 fn bodies(described: &Value) -> Vec<(String, String)> {
     let content = described["requestBody"]["content"].as_object().into_iter().flatten();
     let with_example = content.filter_map(|(media, of_media)| Some((media.clone(), of_media.get("example")?)));
-    with_example.map(|(media, example)| (media, text_of(example))).collect()
+    let with_text = with_example.map(|(media, example)| match media.as_str() {
+        "multipart/form-data" => form(example),
+        _ => (media, text_of(example)),
+    });
+    with_text.collect()
+}
+
+/// A form with the members of an example as fields. The one with the name `file` is a file.
+fn form(example: &Value) -> (String, String) {
+    let (boundary, mut body) = ("boundary-of-an-example", String::new());
+    for (name, value) in example.as_object().into_iter().flatten() {
+        let file = if name == "file" { "; filename=\"notes.txt\"" } else { "" };
+        let head = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+        body.extend([head, text_of(value), "\r\n".to_owned()]);
+    }
+    (format!("multipart/form-data; boundary={boundary}"), format!("{body}--{boundary}--\r\n"))
 }
 
 /// The headers that an operation requires, or that have an example in the document.

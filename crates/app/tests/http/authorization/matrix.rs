@@ -24,7 +24,7 @@ macro_rules! areas {
     };
 }
 
-areas! { api_keys audit billing events jobs members patterns runs suggestions workflows workspaces }
+areas! { api_keys audit billing events files jobs members patterns runs suggestions workflows workspaces }
 
 #[test]
 fn every_area_has_its_test_and_every_table_its_area() {

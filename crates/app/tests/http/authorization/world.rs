@@ -69,7 +69,7 @@ pub struct Place {
 
 impl World {
     pub async fn new() -> Self {
-        let app = TestApp::spawn().await;
+        let app = TestApp::spawn_on_s3(&[]).await;
         let (owner, stranger) = (app.person("owner").await, app.person("stranger").await);
         let (admin, member, viewer) =
             (app.person("admin").await, app.person("member").await, app.person("viewer").await);
@@ -105,6 +105,12 @@ impl World {
             && (operation.ends_with("/workflows/{wf}/runs") || operation.ends_with("/workflows/{wf}/unpublish"))
         {
             self.publish(&workspace, workflow).await;
+        }
+        if let [(_, file)] = ids.as_slice()
+            && operation.ends_with("/files/{fil}/restore")
+        {
+            let path = format!("{}/{file}", TestApp::files_path(&workspace));
+            self.app.request(reqwest::Method::DELETE, &path).bearer(&self.owner.token).send().await.expect(200);
         }
         Place { workspace, ids, key }
     }
@@ -163,6 +169,18 @@ impl World {
                 let workflow = make("/workflows", json!({ "name": "to be run", "steps": wait })).await;
                 self.publish(workspace, &workflow).await;
                 make(&format!("/workflows/{workflow}/runs"), json!({})).await
+            }
+            "fil" => {
+                let sent = app.upload(&self.owner.token, workspace, "notes.txt", "text/plain", b"hello").await;
+                text(&sent.expect(201)["id"])
+            }
+            "upl" => {
+                let path = format!("{}/uploads", TestApp::files_path(workspace));
+                let new = json!({ "name": "notes.txt", "size": 5 });
+                let upload = app.post(&path).bearer(&self.owner.token).json(&new).send().await.expect(201);
+                let put = reqwest::Client::new().put(text(&upload["url"])).body("hello").send().await;
+                assert_eq!(put.expect("the store answers").status(), 200);
+                text(&upload["id"])
             }
             "job" => {
                 let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");

@@ -42,6 +42,9 @@ impl Place {
             let start = app.post(&format!("{one}/runs?wait=20s")).bearer(&owner.token);
             start.json(&json!({})).send().await.expect(201);
         }
+        for name in ["one.txt", "two.txt"] {
+            app.upload(&owner.token, &workspace, name, "text/plain", b"x").await.expect(201);
+        }
         for _ in 0..2 {
             let id: WorkspaceId = workspace.parse().expect("a workspace's id");
             dead_job(app, id.as_uuid()).await;

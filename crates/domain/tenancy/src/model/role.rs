@@ -24,12 +24,15 @@ const VIEWER: PermissionSet = PermissionSet::of(&[
     Permission::WorkflowsRead,
     Permission::RunsRead,
     Permission::UsageRead,
+    Permission::FilesRead,
 ]);
 const MEMBER: PermissionSet = VIEWER.union(PermissionSet::of(&[
     Permission::EventsWrite,
     Permission::SuggestionsApply,
     Permission::WorkflowsWrite,
     Permission::RunsExecute,
+    Permission::FilesWrite,
+    Permission::FilesDelete,
 ]));
 const ADMIN: PermissionSet = MEMBER.union(PermissionSet::of(&[
     Permission::WorkspaceWrite,

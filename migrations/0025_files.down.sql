@@ -1,0 +1,2 @@
+drop table file_task;
+drop table file;
