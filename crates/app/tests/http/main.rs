@@ -5,6 +5,8 @@ mod after_commit;
 mod api_keys;
 mod authorization;
 mod bad_input;
+mod compression;
+mod conditional;
 mod cors;
 mod dashboards;
 mod deletion;
