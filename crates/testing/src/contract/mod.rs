@@ -18,6 +18,7 @@ pub mod engine_store;
 pub mod erasure;
 pub mod events;
 pub mod jobs;
+pub mod list_cache;
 pub mod monitoring;
 pub mod patterns;
 pub mod quota;
