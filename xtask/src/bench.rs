@@ -20,11 +20,14 @@ const EMBEDDED: &str = "embedded";
 /// The benchmark that embeds an engine.
 const JOBS: &str = "jobs";
 
+/// The benchmark that needs a server with Redis, and one that caches in its process.
+const CACHE: &str = "cache";
+
 /// Arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of `ingest`, `list`, `runs`, `jobs`, `auth` and `embedded`.
-    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "embedded"])]
+    /// One of `ingest`, `list`, `runs`, `jobs`, `auth`, `cache` and `embedded`.
+    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "cache", "embedded"])]
     name: String,
     /// Repetitions of each measurement.
     #[arg(long, default_value_t = 3)]
@@ -60,8 +63,14 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
             Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
         )?;
         let login = shell::output(load().args(["--admin-url", &admin_url, "prepare"]))?;
-        let server = serve(&programs, &login, &bench.name, services)?;
+        let with_redis = ["--redis-url", &services.redis_url().to_owned()].map(str::to_owned);
+        let flags = if bench.name == CACHE { &with_redis[..] } else { &[] };
+        let server = serve(&programs, &login, &bench.name, flags, services)?;
         measuring.args(["--admin-url", &admin_url, "--server", &server, &bench.name]);
+        if bench.name == CACHE {
+            let flags = ["--cache", "in-process"].map(str::to_owned);
+            measuring.args(["--in-process", &serve(&programs, &login, &bench.name, &flags, services)?]);
+        }
         if bench.name == JOBS {
             measuring.args(["--login", &login]);
         }
@@ -89,13 +98,20 @@ fn build(debug: bool) -> Result<PathBuf, Failure> {
 }
 
 /// Starts the server with a login that is subject to row-level security, and returns its host and port.
-fn serve(programs: &Path, login: &str, bench: &str, services: &mut Services) -> Result<String, Failure> {
+fn serve(
+    programs: &Path,
+    login: &str,
+    bench: &str,
+    flags: &[String],
+    services: &mut Services,
+) -> Result<String, Failure> {
     // `list` reads events that were not ingested, so detection must not count them. `jobs` embeds an engine that needs
-    // the shards.
-    let role = if ["list", JOBS].contains(&bench) { "api" } else { "all" };
+    // the shards. `cache` has two servers.
+    let role = if ["list", JOBS, CACHE].contains(&bench) { "api" } else { "all" };
     let mut child = Command::new(programs.join("tidegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
         .args(["--rate-limit", "login=off,register=off", "--log", "error"])
+        .args(flags)
         .env("DATABASE_URL", login)
         .env("TIDEGATE_SECRET", "a secret of benchmarks, long enough for a server")
         .stdin(Stdio::null())

@@ -11,6 +11,7 @@ use crate::billing::BillingServices;
 use crate::checked::CheckedSettings;
 use crate::events::EventServices;
 use crate::http::support::cursor::Cursors;
+use crate::http::support::lists::Lists;
 use crate::jobs::JobServices;
 use crate::measures::monitor::Monitor;
 use crate::platform::Platform;
@@ -41,6 +42,8 @@ pub struct Services {
     pub(crate) monitor: Monitor,
     /// Seals and opens the cursors of lists.
     pub(crate) cursors: Cursors,
+    /// Cached lists.
+    pub(crate) lists: Lists,
 }
 
 impl Services {
@@ -59,7 +62,7 @@ impl Services {
         recorder: PrometheusHandle,
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
-        let platform = Platform::wire(env, store, checked.redis, settings.is_embedded())?;
+        let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
         let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan())?;
         let quota = &billing.quota;
         let access =
@@ -68,9 +71,10 @@ impl Services {
         let events = EventServices::wire(&platform, Arc::new(EventsByQuota::new(quota.clone())))?;
         let workflows = WorkflowServices::wire(&platform, &issuer, &events, quota.clone(), checked.outbound)?;
         let jobs = JobServices::wire(&platform, &issuer, workflows.shards.clone(), checked.retention, checked.smtp)?;
-        let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, recorder);
+        let lists = Lists::new(platform.lists.clone(), platform.env.clone());
+        let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, &lists, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());
-        let services = Self { platform, tenancy, events, workflows, billing, jobs, monitor, cursors };
+        let services = Self { platform, tenancy, events, workflows, billing, jobs, monitor, cursors, lists };
         Ok((services.clone(), Workers::new(services, issuer)))
     }
 }

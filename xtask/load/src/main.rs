@@ -5,6 +5,7 @@
 //! prints a report as JSON. It uses only the public API of the server.
 
 mod auth;
+mod cache;
 mod embedded;
 mod events;
 mod failure;
@@ -78,6 +79,12 @@ enum Command {
     },
     /// `GET /auth/me` over 16 connections, and whether failed logins reveal which addresses have an account.
     Auth,
+    /// A list of 50 workflows over 16 connections: cached, as 304, and from the database.
+    Cache {
+        /// The host and port of a server that caches in its process; the other one has Redis.
+        #[arg(long)]
+        in_process: String,
+    },
     /// A server with the embedded PostgreSQL, which this command starts itself.
     Embedded {
         /// The server's executable.
@@ -117,6 +124,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Runs { runs } => runs::run(&setting, runs).await?,
         Command::Jobs { login, jobs } => jobs::run(&setting, &login, jobs).await?,
         Command::Auth => auth::run(&setting).await?,
+        Command::Cache { in_process } => cache::run(&setting, &in_process).await?,
         Command::Embedded { program, asked, events } => embedded::run(&setting, &program, asked, events).await?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);

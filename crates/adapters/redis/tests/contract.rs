@@ -2,8 +2,6 @@
 //! and the fallbacks without one.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
-mod servers;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,12 +14,11 @@ use tidegate_redis::{Redis, RedisListCache, RedisRateLimiter, RedisSignalBus};
 use tidegate_testing::contract::list_cache::ListCacheCase;
 use tidegate_testing::contract::rate_limiter::RateLimiterCase;
 use tidegate_testing::contract::signal_bus;
+use tidegate_testing::redis::{RedisCluster, RedisServer};
 use tidegate_testing::{TestClock, environment, test_environment};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{Duration, timeout};
-
-use crate::servers::{Cluster, Server};
 
 /// The Redis that `cargo xtask test` starts.
 fn url() -> String {
@@ -145,7 +142,7 @@ async fn without_redis_nothing_is_cached() {
 
 #[tokio::test]
 async fn a_redis_that_starts_again_from_an_old_snapshot_serves_nothing_old() {
-    let mut server = Server::start(&["--save", "3600 1"]).await;
+    let mut server = RedisServer::start(&["--save", "3600 1"]).await;
     let case = caches(&Redis::new(&server.url()).expect("the address can be read"), &test_environment());
     let key = key(&case.env);
     for cache in [&case.here, &case.there] {
@@ -190,7 +187,7 @@ async fn a_change_that_redis_missed_is_announced_when_it_is_back() {
 
 #[tokio::test]
 async fn limits_signals_and_the_cache_work_on_a_cluster() {
-    let cluster = Cluster::start().await;
+    let cluster = RedisCluster::start().await;
     let redis = Redis::new(&cluster.url()).expect("the address can be read");
     redis.ping().await.expect("the cluster answers");
     let env = test_environment();
@@ -219,7 +216,7 @@ async fn limits_signals_and_the_cache_work_on_a_cluster() {
 
 #[tokio::test]
 async fn a_node_of_a_cluster_that_starts_again_is_used_again() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = RedisCluster::start().await;
     let redis = Redis::new(&cluster.url()).expect("the address can be read");
     let env = test_environment();
     let case = caches(&redis, &env);

@@ -5,6 +5,7 @@ mod after_commit;
 mod api_keys;
 mod authorization;
 mod bad_input;
+mod cache;
 mod compression;
 mod conditional;
 mod cors;

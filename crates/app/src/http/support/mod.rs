@@ -12,6 +12,7 @@ pub(crate) mod entity_tag;
 pub(crate) mod envelope;
 pub(crate) mod fallback;
 pub(crate) mod idempotency;
+pub(crate) mod lists;
 pub(crate) mod path;
 pub(crate) mod position;
 pub(crate) mod problem;

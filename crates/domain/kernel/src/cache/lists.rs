@@ -127,25 +127,6 @@ pub trait ListCache: Send + Sync {
     fn size(&self) -> (u64, u64);
 }
 
-/// A cache that keeps nothing, for servers that share a database and nothing else.
-#[derive(Debug, Clone, Copy)]
-pub struct NoListCache;
-
-#[async_trait]
-impl ListCache for NoListCache {
-    async fn look(&self, _: &CacheKey, _: &[ListTag]) -> Option<Looked> {
-        None
-    }
-
-    fn store(&self, _: CacheKey, _: Versions, _: Arc<[u8]>, _: Duration) {}
-
-    async fn invalidate(&self, _: WorkspaceId, _: &[ListTag]) {}
-
-    fn size(&self) -> (u64, u64) {
-        (0, 0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,4 +4,4 @@ mod counts;
 mod lists;
 
 pub use counts::{CacheCounts, CacheFigures};
-pub use lists::{CacheKey, ListCache, ListTag, Looked, MAX_KEEP, MAX_VALUE, NoListCache, Versions};
+pub use lists::{CacheKey, ListCache, ListTag, Looked, MAX_KEEP, MAX_VALUE, Versions};

@@ -16,14 +16,14 @@ const START: Duration = Duration::from_secs(60);
 const SLOTS: u16 = 16_384;
 
 /// A Redis server on a port of its own. It ends when this is dropped.
-pub struct Server {
+pub struct RedisServer {
     port: u16,
     arguments: Vec<String>,
     folder: TempDir,
     child: Child,
 }
 
-impl Server {
+impl RedisServer {
     /// Starts a server with further arguments.
     pub async fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -35,6 +35,8 @@ impl Server {
         server
     }
 
+    /// Its address.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -103,16 +105,18 @@ async fn free_port() -> u16 {
 }
 
 /// Three nodes, each with a third of the slots and without replicas.
-pub struct Cluster {
-    pub nodes: Vec<Server>,
+pub struct RedisCluster {
+    /// The nodes.
+    pub nodes: Vec<RedisServer>,
 }
 
-impl Cluster {
+impl RedisCluster {
+    /// Starts the nodes and waits until they serve all slots.
     pub async fn start() -> Self {
         let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
         let mut nodes = Vec::new();
         for _ in 0..3 {
-            nodes.push(Server::start(&arguments).await);
+            nodes.push(RedisServer::start(&arguments).await);
         }
         for (n, node) in (0_u16..).zip(&nodes) {
             let (first, last) = (SLOTS / 3 * n, if n == 2 { SLOTS - 1 } else { SLOTS / 3 * (n + 1) - 1 });
@@ -142,11 +146,13 @@ impl Cluster {
     }
 
     /// The address with all nodes.
+    #[must_use]
     pub fn url(&self) -> String {
         self.url_from(0)
     }
 
     /// The address with all nodes, from the one with this index on.
+    #[must_use]
     pub fn url_from(&self, first: usize) -> String {
         let ports = self.nodes.iter().cycle().skip(first).take(self.nodes.len());
         let nodes: Vec<String> = ports.map(|node| format!("127.0.0.1:{}", node.port)).collect();
