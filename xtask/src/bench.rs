@@ -63,7 +63,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
             Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
         )?;
         let login = shell::output(load().args(["--admin-url", &admin_url, "prepare"]))?;
-        let with_redis = ["--redis-url", &services.redis_url().to_owned()].map(str::to_owned);
+        let with_redis = ["--redis-url", services.redis_url()].map(str::to_owned);
         let flags = if bench.name == CACHE { &with_redis[..] } else { &[] };
         let server = serve(&programs, &login, &bench.name, flags, services)?;
         measuring.args(["--admin-url", &admin_url, "--server", &server, &bench.name]);
