@@ -22,12 +22,14 @@ const JOBS: &str = "jobs";
 
 /// The benchmark that stores files.
 const FILES: &str = "files";
+/// The benchmark that needs a server with Redis, and one that caches in its process.
+const CACHE: &str = "cache";
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of `ingest`, `list`, `runs`, `jobs`, `auth`, `files` and `embedded`.
-    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "files", "embedded"])]
+    /// One of `ingest`, `list`, `runs`, `jobs`, `auth`, `files`, `cache` and `embedded`.
+    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "files", "cache", "embedded"])]
     name: String,
     /// Repetitions of each measurement.
     #[arg(long, default_value_t = 3)]
@@ -63,9 +65,16 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
             Command::new(programs.join("tidegate")).args(["migrate", "up"]).env("MIGRATE_DATABASE_URL", &admin_url),
         )?;
         let login = shell::output(load().args(["--admin-url", &admin_url, "prepare"]))?;
+        let with_redis = ["--redis-url", services.redis_url()].map(str::to_owned);
+        let flags = if bench.name == CACHE { &with_redis[..] } else { &[] };
         let objects = shell::repository().join("target/bench/objects");
-        let (server, pid) = serve(&programs, &login, &bench.name, &objects, services)?;
+        let on = Running { login: &login, bench: &bench.name, objects: &objects };
+        let (server, pid) = serve(&programs, &on, flags, services)?;
         measuring.args(["--admin-url", &admin_url, "--server", &server, &bench.name]);
+        if bench.name == CACHE {
+            let flags = ["--cache", "in-process"].map(str::to_owned);
+            measuring.args(["--in-process", &serve(&programs, &on, &flags, services)?.0]);
+        }
         if bench.name == JOBS {
             measuring.args(["--login", &login]);
         }
@@ -95,21 +104,29 @@ fn build(debug: bool) -> Result<PathBuf, Failure> {
     Ok(server.parent().map_or_else(PathBuf::new, Path::to_owned))
 }
 
+/// What a server of a benchmark works on.
+struct Running<'a> {
+    login: &'a str,
+    bench: &'a str,
+    objects: &'a Path,
+}
+
 /// Starts the server with a login that is subject to row-level security, and returns its host and port, and its process
 /// id.
 fn serve(
     programs: &Path,
-    login: &str,
-    bench: &str,
-    objects: &Path,
+    on: &Running<'_>,
+    flags: &[String],
     services: &mut Services,
 ) -> Result<(String, u32), Failure> {
+    let Running { login, bench, objects } = *on;
     // `list` reads events that were not ingested, so detection must not count them. `jobs` embeds an engine that needs
-    // the shards.
-    let role = if ["list", JOBS].contains(&bench) { "api" } else { "all" };
+    // the shards. `cache` has two servers.
+    let role = if ["list", JOBS, CACHE].contains(&bench) { "api" } else { "all" };
     let mut child = Command::new(programs.join("tidegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
         .args(["--rate-limit", "login=off,register=off", "--log", "error"])
+        .args(flags)
         .env("DATABASE_URL", login)
         .env("OBJECT_STORE_URL", format!("file://{}", objects.display()))
         .env("TIDEGATE_SECRET", "a secret of benchmarks, long enough for a server")

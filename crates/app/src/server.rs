@@ -18,7 +18,7 @@ use crate::http;
 use crate::http::openapi::{self, Rendered};
 use crate::http::support::cors::{self, Origins};
 use crate::http::support::fallback::{self, KnownPaths};
-use crate::http::support::{envelope, idempotency};
+use crate::http::support::{compression, conditional, envelope, idempotency};
 use crate::measures;
 use crate::platform::Platform;
 use crate::secrets::{MasterSecret, SecretError};
@@ -220,7 +220,8 @@ fn listen(
             .app_data(rendered.clone())
             .app_data(origins.clone())
             .map(|app| {
-                let app = app.wrap(from_fn(idempotency::middleware)).wrap(from_fn(fallback::strict));
+                let app = app.wrap(from_fn(conditional::middleware)).wrap(from_fn(idempotency::middleware));
+                let app = app.wrap(from_fn(fallback::strict)).wrap(from_fn(compression::middleware));
                 let app = app.wrap(origins.middleware());
                 app.wrap(from_fn(envelope::envelope)).wrap(from_fn(cors::mark_errors))
             })

@@ -12,6 +12,7 @@ use crate::checked::CheckedSettings;
 use crate::events::EventServices;
 use crate::files::FileServices;
 use crate::http::support::cursor::Cursors;
+use crate::http::support::lists::Lists;
 use crate::jobs::JobServices;
 use crate::measures::monitor::Monitor;
 use crate::platform::Platform;
@@ -44,6 +45,8 @@ pub struct Services {
     pub(crate) monitor: Monitor,
     /// Seals and opens the cursors of lists.
     pub(crate) cursors: Cursors,
+    /// Cached lists.
+    pub(crate) lists: Lists,
 }
 
 impl Services {
@@ -62,7 +65,7 @@ impl Services {
         recorder: PrometheusHandle,
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
-        let platform = Platform::wire(env, store, checked.redis, settings.is_embedded())?;
+        let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
         let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan())?;
         let quota = &billing.quota;
         let access =
@@ -80,9 +83,10 @@ impl Services {
         );
         let (shards, tasks) = (workflows.shards.clone(), files.tasks.clone());
         let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, quotas, tasks)?;
-        let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, recorder);
+        let lists = Lists::new(platform.lists.clone(), platform.env.clone());
+        let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, &lists, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());
-        let services = Self { platform, tenancy, events, workflows, billing, files, jobs, monitor, cursors };
+        let services = Self { platform, tenancy, events, workflows, billing, files, jobs, monitor, cursors, lists };
         Ok((services.clone(), Workers::new(services, issuer)))
     }
 }

@@ -32,6 +32,17 @@ impl Role {
     }
 }
 
+/// Where lists are cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CacheMode {
+    /// With Redis if it is set, in this process if it is embedded, otherwise nowhere.
+    Auto,
+    /// In this process, which has to be the only one of its database.
+    InProcess,
+    /// Nowhere: every list is read from the database.
+    Off,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -72,9 +83,14 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_MAX_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub max_connections: u32,
 
-    /// Redis for rate limits and signals across processes; without it both stay inside this process
+    /// Redis for rate limits, signals and cached lists across processes: redis://host:6379, several nodes of a cluster
+    /// with commas between them, or redis+cluster://host:6379; without it they stay inside this process
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
+
+    /// Where lists are cached
+    #[arg(long, env = "TIDEGATE_CACHE", value_enum, default_value = "auto")]
+    pub cache: CacheMode,
 
     /// Secret of the installation, at least 32 bytes; when embedded, one is created in the data directory
     #[arg(long, env = "TIDEGATE_SECRET", hide_env_values = true)]

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod clock;
 pub mod contract;
 pub mod database;
+pub mod redis;
 pub mod s3;
 pub mod schema;
 pub mod scope;

@@ -10,6 +10,8 @@ use crate::failure::Failure;
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     token: Option<String>,
+    /// Further header lines of every request, each with its line end.
+    pub(crate) extra: String,
     request: Vec<u8>,
     head: String,
 }
@@ -19,6 +21,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// The value of `Tidegate-Position` or `Tidegate-Watermark`.
     pub(crate) position: Option<i64>,
+    /// The value of `ETag`.
+    pub(crate) tag: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -48,6 +52,7 @@ impl Client {
         Ok(Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
             token,
+            extra: String::new(),
             request: Vec::new(),
             head: String::new(),
         })
@@ -80,6 +85,7 @@ impl Client {
         if !kind.is_empty() {
             write!(self.request, "content-type: {kind}\r\ncontent-length: {}\r\n", body.len())?;
         }
+        self.request.extend_from_slice(self.extra.as_bytes());
         self.request.extend_from_slice(b"\r\n");
         self.request.extend_from_slice(body);
         self.stream.get_mut().write_all(&self.request).await?;
@@ -89,7 +95,7 @@ impl Client {
     async fn receive(&mut self) -> Result<Response, Failure> {
         let status = self.line().await?.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| Failure::new("the server does not speak HTTP/1.1"))?;
-        let mut response = Response { status, position: None, body: Vec::new() };
+        let mut response = Response { status, position: None, tag: None, body: Vec::new() };
         let (mut length, mut chunked) = (0, false);
         loop {
             let line = self.line().await?;
@@ -99,6 +105,8 @@ impl Client {
                 length = value.parse()?;
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.eq_ignore_ascii_case("chunked");
+            } else if name.eq_ignore_ascii_case("etag") {
+                response.tag = Some(value.to_owned());
             } else if name.eq_ignore_ascii_case("tidegate-position") || name.eq_ignore_ascii_case("tidegate-watermark")
             {
                 response.position = value.parse().ok();

@@ -5,6 +5,7 @@
 //! prints a report as JSON. It uses only the public API of the server.
 
 mod auth;
+mod cache;
 mod embedded;
 mod events;
 mod failure;
@@ -91,6 +92,12 @@ enum Command {
         #[arg(long, default_value_t = 1_000_000_000)]
         bytes: u64,
     },
+    /// A list of 50 workflows over 16 connections: cached, as 304, and from the database.
+    Cache {
+        /// The host and port of a server that caches in its process; the other one has Redis.
+        #[arg(long)]
+        in_process: String,
+    },
     /// A server with the embedded PostgreSQL, which this command starts itself.
     Embedded {
         /// The server's executable.
@@ -131,6 +138,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Jobs { login, jobs } => jobs::run(&setting, &login, jobs).await?,
         Command::Auth => auth::run(&setting).await?,
         Command::Files { pid, objects, bytes } => files::run(&setting, pid, &objects, bytes).await?,
+        Command::Cache { in_process } => cache::run(&setting, &in_process).await?,
         Command::Embedded { program, asked, events } => embedded::run(&setting, &program, asked, events).await?,
     };
     println!("{}", serde_json::to_string_pretty(&report)?);

@@ -119,16 +119,31 @@ pub(crate) async fn hammer(
     time: Duration,
     path: &str,
 ) -> Result<(f64, Latencies), Failure> {
+    hammer_with(server, token, connections, time, path, "", 200).await
+}
+
+/// [`hammer`] with further header lines, each with its line end, and the status that each response must have.
+pub(crate) async fn hammer_with(
+    server: &str,
+    token: &str,
+    connections: usize,
+    time: Duration,
+    path: &str,
+    extra: &str,
+    status: u16,
+) -> Result<(f64, Latencies), Failure> {
     let mut clients = Vec::new();
     for _ in 0..connections {
-        clients.push(Client::connect(server, Some(token)).await?);
+        let mut client = Client::connect(server, Some(token)).await?;
+        extra.clone_into(&mut client.extra);
+        clients.push(client);
     }
     let began = Instant::now();
     let each = clients.into_iter().map(|mut client| async move {
         let mut latencies = Latencies::default();
         while began.elapsed() < time {
             let sent = Instant::now();
-            client.get(path).await?.expect(200)?;
+            client.get(path).await?.expect(status)?;
             latencies.add(sent.elapsed());
         }
         Ok::<_, Failure>(latencies)

@@ -75,6 +75,11 @@ impl Services {
         [(DATABASE_URL, &self.database_url), (REDIS_URL, &self.redis_url)]
     }
 
+    /// The URL of Redis.
+    pub(crate) fn redis_url(&self) -> &str {
+        &self.redis_url
+    }
+
     /// The superuser's URL of PostgreSQL.
     pub(crate) fn database_url(&self) -> &str {
         &self.database_url

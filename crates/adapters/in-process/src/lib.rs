@@ -1,8 +1,10 @@
-//! Rate limits and signals within one process: the embedded server uses them instead of Redis, and other servers fall
-//! back to them while Redis is away.
+//! Rate limits, signals and the cache of lists within one process: the embedded server uses them instead of Redis. Other
+//! servers fall back to the first two while Redis is away.
 
+mod list_cache;
 mod rate_limit;
 mod signal;
 
+pub use list_cache::{InProcessListCache, LocalLists};
 pub use rate_limit::InProcessRateLimiter;
 pub use signal::InProcessSignalBus;

@@ -1,7 +1,7 @@
 //! The audit log on PostgreSQL. Every slice that changes something writes to it.
 
 use async_trait::async_trait;
-use tidegate_kernel::{Actor, AuditEntry, AuditLog, StoreError};
+use tidegate_kernel::{Actor, AuditEntry, AuditLog, ListTag, StoreError};
 use uuid::Uuid;
 
 use crate::error::store_error;
@@ -22,6 +22,8 @@ pub(crate) struct PgAuditLog<'c>(pub(crate) &'c mut PgTx<Tenant>);
 #[async_trait]
 impl AuditLog for PgAuditLog<'_> {
     async fn record(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
+        // Every change by a person or a key is recorded here, so this invalidates the lists that show it.
+        self.0.changes_lists(ListTag::changed_by(entry.action));
         let (actor_kind, actor_id) = actor_columns(self.0.context.actor);
         let query = sqlx::query(
             "insert into audit_entry (workspace_id, id, at, actor_kind, actor_id, action, resource, details, request_id)

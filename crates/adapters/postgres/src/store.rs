@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool, Postgres, Row, SqlSafeStr, SqlStr};
 use tidegate_kernel::{
-    Environment, PersonScope, RequestId, SignalBus, StoreError, SystemScope, Urgency, WorkspaceScope,
+    Environment, ListCache, PersonScope, RequestId, SignalBus, StoreError, SystemScope, Urgency, WorkspaceScope,
 };
 
 use crate::error::{is_away, store_error};
@@ -141,7 +141,14 @@ impl PgStore {
     /// The same store with a signal bus. After each commit it signals what the transaction has made ready.
     #[must_use]
     pub fn announcing(self, bus: Arc<dyn SignalBus>) -> Self {
-        Self { announcer: Announcer(Some(bus)), ..self }
+        Self { announcer: Announcer { bus: Some(bus), ..self.announcer }, ..self }
+    }
+
+    /// The same store with a cache of lists. After each commit the lists that the transaction has changed are
+    /// invalidated.
+    #[must_use]
+    pub fn invalidating(self, lists: Arc<dyn ListCache>) -> Self {
+        Self { announcer: Announcer { lists: Some(lists), ..self.announcer }, ..self }
     }
 
     /// Closes the pools, after every connection has been returned.

@@ -1,17 +1,18 @@
 //! An open transaction and the context it was opened for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Postgres};
 use tidegate_kernel::trace::SPANS;
 use tidegate_kernel::{
-    Actor, Environment, Jobs, RequestId, Reservation, Signal, SignalBus, StoreError, TraceContext, Transaction, UserId,
-    WorkspaceId,
+    Actor, Environment, Jobs, ListCache, ListTag, RequestId, Reservation, Signal, SignalBus, StoreError, TraceContext,
+    Transaction, UserId, WorkspaceId,
 };
 use tokio::sync::Mutex;
-use tracing::Span;
 use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span};
 
 use crate::error::store_error;
 use crate::gate::Turn;
@@ -31,8 +32,10 @@ pub struct PgTx<G = Tenant> {
     announcer: Announcer,
     /// The quotas that this transaction uses.
     reservations: Vec<Reservation>,
+    /// The workspace whose lists the transaction changes, and their tags. They are invalidated after the commit.
+    changed: Option<(WorkspaceId, BTreeSet<ListTag>)>,
     /// Passed on after the connection has been returned.
-    _turn: Option<Turn>,
+    turn: Option<Turn>,
     /// Closed together with the transaction.
     _span: Span,
 }
@@ -48,9 +51,14 @@ pub(crate) fn span(role: &'static str) -> Span {
     )
 }
 
-/// The signal bus that hears what a transaction has made ready; `None` if there is none.
+/// Who hears what a transaction has done, after its commit.
 #[derive(Clone, Default)]
-pub(crate) struct Announcer(pub(crate) Option<Arc<dyn SignalBus>>);
+pub(crate) struct Announcer {
+    /// Hears what was made ready.
+    pub(crate) bus: Option<Arc<dyn SignalBus>>,
+    /// Has lists that are not valid any more.
+    pub(crate) lists: Option<Arc<dyn ListCache>>,
+}
 
 impl std::fmt::Debug for Announcer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,7 +107,8 @@ impl<G> PgTx<G> {
             announcements: Vec::new(),
             announcer,
             reservations: Vec::new(),
-            _turn: turn,
+            changed: None,
+            turn,
             _span: span,
         }
     }
@@ -119,6 +128,12 @@ impl<G> PgTx<G> {
 }
 
 impl PgTx<Tenant> {
+    /// Invalidates the cached lists of the workspace with these tags after the commit.
+    pub(crate) fn changes_lists(&mut self, tags: &[ListTag]) {
+        let (_, changed) = self.changed.get_or_insert_with(|| (self.context.workspace, BTreeSet::new()));
+        changed.extend(tags);
+    }
+
     /// The workspace that every statement binds.
     pub(crate) fn workspace(&self) -> WorkspaceId {
         self.context.workspace
@@ -156,11 +171,31 @@ impl<G: OwnsJobs> Transaction for PgTx<G> {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { connection, announcements, announcer, reservations, changed, turn, _span: span, .. } = *self;
         // After a lost connection the commit may have taken effect. So what was reserved counts from here on.
-        self.reservations.into_iter().for_each(Reservation::commit);
-        self.connection.into_inner().commit().await.map_err(store_error)?;
-        if let Some(bus) = self.announcer.0 {
-            self.announcements.into_iter().for_each(|signal| bus.publish(signal));
+        reservations.into_iter().for_each(Reservation::commit);
+        let commit = async move {
+            let committed = connection.into_inner().commit().await.map_err(store_error);
+            // The connection has been returned: nothing holds it while the cache is asked.
+            drop((turn, span));
+            committed
+        };
+        let committed = match (changed, announcer.lists) {
+            (Some((workspace, tags)), Some(lists)) => {
+                // A task of its own: if the caller gives up after the commit was sent, the lists still become invalid. So
+                // they do if it is unknown whether the commit took effect.
+                let task = async move {
+                    let committed = commit.await;
+                    lists.invalidate(workspace, &Vec::from_iter(tags)).await;
+                    committed
+                };
+                tokio::spawn(task.in_current_span()).await.map_err(|_| store_error(sqlx::Error::WorkerCrashed))?
+            }
+            _ => commit.await,
+        };
+        committed?;
+        if let Some(bus) = announcer.bus {
+            announcements.into_iter().for_each(|signal| bus.publish(signal));
         }
         Ok(())
     }

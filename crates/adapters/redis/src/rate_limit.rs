@@ -1,14 +1,14 @@
 //! A fixed-window rate limiter in Redis: one key per window and one script, so that all processes count together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_redis::redis::cmd;
 use tidegate_kernel::{Decision, RateKey, RateLimit, RateLimiter};
-use tokio::time::Instant;
 
-use crate::Redis;
+use crate::away::Away;
+use crate::{Redis, RedisError};
 
 /// Counts a request if the window has room. Returns whether it did, how much remains, and the milliseconds until the
 /// window ends.
@@ -33,51 +33,32 @@ if used == 1 then
 end
 return {1, limit - used, left}";
 
-/// The pause after a failure, so that not every request waits for Redis.
-const REST: Duration = Duration::from_secs(1);
-
 /// A rate limiter in Redis, with another limiter as a fallback while Redis is away.
 pub struct RedisRateLimiter {
     redis: Redis,
     fallback: Arc<dyn RateLimiter>,
-    away_until: Mutex<Option<Instant>>,
+    away: Away,
 }
 
 impl RedisRateLimiter {
     /// A limiter that falls back to `fallback`.
     #[must_use]
     pub fn new(redis: Redis, fallback: Arc<dyn RateLimiter>) -> Self {
-        Self { redis, fallback, away_until: Mutex::default() }
+        Self { redis, fallback, away: Away::default() }
     }
 
-    fn is_resting(&self) -> bool {
-        let away = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
-        away.is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Records the outcome of a call, and logs when it changes.
-    fn note(&self, failure: Option<&str>) {
-        let mut away = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
-        match failure {
-            Some(error) => {
-                if away.is_none() {
-                    tracing::warn!(error, "Redis is away; each process counts limits by itself until it is back");
-                }
-                *away = Some(Instant::now() + REST);
-            }
-            None => {
-                if away.take().is_some() {
-                    tracing::info!("Redis is back; limits are counted across processes again");
-                }
-            }
-        }
+    /// Records the outcome of a call.
+    fn note(&self, failure: Option<&RedisError>) {
+        let failure = failure.map(|error| error as &dyn std::fmt::Display);
+        let effect = "each process counts limits by itself";
+        self.away.note(failure, effect, "limits are counted across processes again");
     }
 }
 
 #[async_trait]
 impl RateLimiter for RedisRateLimiter {
     async fn check(&self, key: &RateKey, limit: RateLimit) -> Decision {
-        if self.is_resting() {
+        if self.away.is_resting() {
             return self.fallback.check(key, limit).await;
         }
         let period = u64::try_from(limit.period.as_millis()).unwrap_or(u64::MAX);
@@ -91,7 +72,7 @@ impl RateLimiter for RedisRateLimiter {
                 Decision { allowed: allowed == 1, remaining, reset_after: Duration::from_millis(left) }
             }
             Err(error) => {
-                self.note(Some(&error.to_string()));
+                self.note(Some(&error));
                 self.fallback.check(key, limit).await
             }
         }

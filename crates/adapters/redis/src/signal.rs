@@ -1,4 +1,6 @@
-//! Signals across processes: one Redis channel that every process publishes to and subscribes to.
+//! Signals across processes: one Redis channel that every process publishes to and subscribes to. In a cluster each node
+//! passes messages on to all others (PUBLISH of Redis Cluster), so a process subscribes at one node, and at the next one
+//! when the connection breaks.
 //!
 //! A process delivers its own signals directly, without Redis. It recognizes them by their origin when they come back,
 //! and skips them. When the connection breaks, it connects again and tells local listeners that they may have missed
@@ -29,7 +31,8 @@ pub struct RedisSignalBus {
     /// The signals to send. [`RedisSignalBus::relay`] takes from it.
     waiting: Mutex<mpsc::Receiver<Signal>>,
     redis: Redis,
-    client: Client,
+    /// A client of each node that the address names.
+    clients: Vec<Client>,
     origin: String,
 }
 
@@ -39,17 +42,18 @@ impl RedisSignalBus {
     /// # Errors
     /// [`RedisError::Address`] if the address cannot be parsed.
     pub fn new(redis: &Redis, env: &Environment) -> Result<Self, RedisError> {
-        let client = Client::open(redis.url.as_str()).map_err(|error| RedisError::Address(error.to_string()))?;
+        let client = |url: &String| Client::open(url.as_str()).map_err(|error| RedisError::Address(error.to_string()));
+        let clients = redis.nodes().iter().map(client).collect::<Result<_, _>>()?;
         let origin = format!("{:032x}", u128::from_be_bytes(env.random()));
         let (queue, waiting) = mpsc::channel(QUEUE);
         let local = InProcessSignalBus::new();
-        Ok(Self { local, queue, waiting: Mutex::new(waiting), redis: redis.clone(), client, origin })
+        Ok(Self { local, queue, waiting: Mutex::new(waiting), redis: redis.clone(), clients, origin })
     }
 
     /// Relays signals to and from other processes. It never ends by itself; a second call waits while the first runs.
     pub async fn relay(&self) {
         let mut waiting = self.waiting.lock().await;
-        tokio::join!(send(&self.redis, &self.origin, &mut waiting), listen(&self.client, &self.origin, &self.local));
+        tokio::join!(send(&self.redis, &self.origin, &mut waiting), listen(&self.clients, &self.origin, &self.local));
     }
 }
 
@@ -76,9 +80,9 @@ async fn send(redis: &Redis, origin: &str, waiting: &mut mpsc::Receiver<Signal>)
     }
 }
 
-async fn listen(client: &Client, origin: &str, local: &InProcessSignalBus) {
+async fn listen(clients: &[Client], origin: &str, local: &InProcessSignalBus) {
     let mut delay = RETRY[0];
-    loop {
+    for client in clients.iter().cycle() {
         match hear(client, origin, local).await {
             // The connection had worked, so the backoff begins again.
             Ok(()) => delay = RETRY[0],

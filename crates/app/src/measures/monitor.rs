@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::keep_up;
+use crate::http::support::lists::Lists;
 use crate::platform::Platform;
 use crate::tenancy::TenancyServices;
 use crate::workflows::WorkflowServices;
@@ -42,6 +43,7 @@ struct Sources {
     env: Environment,
     tenancy: TenancyServices,
     workflows: WorkflowServices,
+    lists: Lists,
     scope: SystemScope,
     /// When the database was last read.
     asked: Mutex<Option<Instant>>,
@@ -54,6 +56,7 @@ impl Monitor {
         issuer: &ScopeIssuer,
         tenancy: &TenancyServices,
         workflows: &WorkflowServices,
+        lists: &Lists,
         recorder: PrometheusHandle,
     ) -> Self {
         Self(Arc::new(Sources {
@@ -62,6 +65,7 @@ impl Monitor {
             env: platform.env.clone(),
             tenancy: tenancy.clone(),
             workflows: workflows.clone(),
+            lists: lists.clone(),
             scope: issuer.system("measuring queues").with_urgency(Urgency::Engine),
             asked: Mutex::default(),
         }))
@@ -77,7 +81,8 @@ impl Monitor {
 
     /// How every cache is used.
     pub(crate) fn caches(&self) -> Vec<CacheFigures> {
-        self.0.tenancy.cache_figures().into_iter().chain(self.0.workflows.runs.cache_figures()).collect()
+        let lists = std::iter::once(self.0.lists.figures());
+        self.0.tenancy.cache_figures().into_iter().chain(self.0.workflows.runs.cache_figures()).chain(lists).collect()
     }
 
     /// All metrics, in the text format of Prometheus.

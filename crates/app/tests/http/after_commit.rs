@@ -11,7 +11,7 @@ use crate::support::Person;
 
 /// The body, or the session, of an operation whose example is for no one, or would end the session of the other
 /// requests.
-async fn of_ones_own(world: &World, operation: &str, example: &mut Example) -> Option<Person> {
+pub async fn of_ones_own(world: &World, operation: &str, example: &mut Example) -> Option<Person> {
     let (person, _) = match operation {
         "POST /api/v1/auth/login" | "POST /api/v1/auth/refresh" | "POST /api/v1/auth/logout" => {
             world.logged_in_again().await

@@ -91,7 +91,12 @@ async fn a_page_of_another_origin_is_told_nothing() {
         }
     }
     // A cache must not serve one origin's response to another.
-    assert!(app.get("/health").send().await.header("vary").contains("Origin"));
+    let health = app.get("/health").send().await;
+    assert!(
+        ["Origin", "Accept-Encoding"].iter().all(|name| health.header("vary").contains(name)),
+        "{:?}",
+        health.headers
+    );
     app.stop().await;
 }
 
@@ -108,7 +113,7 @@ async fn without_origins_nothing_is_said_of_them() {
             "{:?}",
             answer.headers
         );
-        assert_eq!(header(&answer.headers, "vary"), None);
+        assert!(!header(&answer.headers, "vary").is_some_and(|vary| vary.contains("Origin")), "{:?}", answer.headers);
     }
     app.stop().await;
 }

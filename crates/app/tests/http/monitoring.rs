@@ -149,7 +149,8 @@ async fn operators_read_measurements_pools_and_caches_as_json() {
     let caches = fixture.ask("cache/stats").await;
     let caches = caches["caches"].as_array().expect("caches").clone();
     let names: Vec<_> = caches.iter().map(|cache| cache["name"].as_str().expect("a name")).collect();
-    let expected = ["sessions", "api_keys", "memberships", "slugs", "compiled_workflows", "published_versions"];
+    let expected =
+        ["sessions", "api_keys", "memberships", "slugs", "compiled_workflows", "published_versions", "lists"];
     assert_eq!(names, expected);
     let hits = |answer: &Value| answer["caches"][0]["hits"].as_u64().expect("a number");
     let hit = async {

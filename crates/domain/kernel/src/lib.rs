@@ -22,7 +22,7 @@ pub mod trace;
 pub mod unit_of_work;
 
 pub use audit::{AuditEntry, AuditLog};
-pub use cache::{CacheCounts, CacheFigures};
+pub use cache::{CacheCounts, CacheFigures, CacheKey, ListCache, ListTag, Looked, Versions};
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
 pub use id::{

@@ -145,6 +145,12 @@ impl PermissionSet {
         Self(self.0 & other.0)
     }
 
+    /// One bit for each permission. The bits of a permission may be others in another release.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
     /// The permissions, in the order of [`Permission::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))

@@ -19,6 +19,7 @@ pub mod erasure;
 pub mod events;
 pub mod files;
 pub mod jobs;
+pub mod list_cache;
 pub mod monitoring;
 pub mod object_store;
 pub mod patterns;

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
 use tidegate_events::cloud_event::MAX_EVENT_BYTES;
+use tidegate_events::pattern::DETECTION;
 use tidegate_events::{
     ConsumerName, DamagedEvent, Event, EventBacklog, EventConsumers, EventFeed, StoredEvent, WholeEvents,
 };
-use tidegate_kernel::{Position, StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_kernel::{ListTag, Position, StoreError, SystemScope, Transaction, WorkspaceId};
 use uuid::Uuid;
 
 use super::list;
@@ -124,6 +125,10 @@ impl EventConsumers for PgEventConsumers<'_> {
     }
 
     async fn advance(&mut self, consumer: ConsumerName, from: Position, to: Position) -> Result<bool, StoreError> {
+        if consumer == DETECTION {
+            // Its counters, suggestions and position commit together.
+            self.0.changes_lists(ListTag::DETECTED);
+        }
         let workspace = self.0.workspace().as_uuid();
         let statement = if from == Position::START {
             "insert into event_consumer (workspace_id, consumer, position) values ($1, $2, $4)

@@ -1,18 +1,18 @@
 //! Patterns.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_events::pattern::{ListPatternsError, ListedPatterns, Pattern, PatternFilter, PatternKind};
-use tidegate_kernel::{EventId, PatternId};
+use tidegate_kernel::{EventId, ListTag, PatternId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Services;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
-use crate::http::support::position::WATERMARK;
+use crate::http::support::lists::ListAnswer;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid, page_size};
 use crate::http::support::schema;
@@ -134,19 +134,19 @@ pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
     Query(query): Query<PatternQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let filter = filter(&query)?;
-    let binding = (scope.workspace(), "patterns", &query.kind, query.min_confidence.map(f64::to_bits));
-    let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let listed = services.events.patterns.list(&scope, &filter, after, page_size(query.limit)?).await?;
-    let notes = listed.notes();
-    let ListedPatterns { page, watermark, .. } = listed;
-    let List { items, next_cursor } = services.cursors.list(page.map(PatternView::from), &binding);
-    Ok(HttpResponse::Ok().insert_header((WATERMARK, watermark.to_string())).json(PatternList {
-        items,
-        next_cursor,
-        notes,
-    }))
+    let read = async || {
+        let filter = filter(&query)?;
+        let binding = (scope.workspace(), "patterns", &query.kind, query.min_confidence.map(f64::to_bits));
+        let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+        let listed = services.events.patterns.list(&scope, &filter, after, page_size(query.limit)?).await?;
+        let notes = listed.notes();
+        let ListedPatterns { page, watermark, .. } = listed;
+        let List { items, next_cursor } = services.cursors.list(page.map(PatternView::from), &binding);
+        Ok(ListAnswer { body: PatternList { items, next_cursor, notes }, watermark: Some(watermark.0) })
+    };
+    services.lists.answer(&request, &scope, &[ListTag::Patterns], read).await
 }
 
 impl From<ListPatternsError> for Problem {

@@ -1,14 +1,14 @@
 //! Suggestions.
 
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_events::suggestion::template::Parameters;
 use tidegate_events::suggestion::{
     Catalogue, DismissSuggestionError, ListSuggestionsError, Rule, Suggestion, SuggestionFilter, SuggestionStatus,
 };
-use tidegate_kernel::{EventId, PatternId, SuggestionId, WorkflowId};
+use tidegate_kernel::{EventId, ListTag, PatternId, SuggestionId, WorkflowId};
 use tidegate_use_cases::ApplySuggestionError;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -17,8 +17,8 @@ use super::patterns::share;
 use crate::Services;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::lists::ListAnswer;
 use crate::http::support::path::InPath;
-use crate::http::support::position::WATERMARK;
 use crate::http::support::problem::{CONFLICT, NAME_TAKEN, Problem};
 use crate::http::support::query::{Query, invalid, page_size};
 use crate::http::support::revision::etag;
@@ -126,15 +126,17 @@ pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
     Query(query): Query<SuggestionQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let filter = filter(&query)?;
-    let binding = (scope.workspace(), "suggestions", &query.status, query.min_confidence.map(f64::to_bits));
-    let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let listed = services.events.suggestions.list(&scope, &filter, after, page_size(query.limit)?).await?;
-    let page = listed.page.map(|suggestion| SuggestionView::new(&services.events.catalogue, suggestion));
-    Ok(HttpResponse::Ok()
-        .insert_header((WATERMARK, listed.watermark.to_string()))
-        .json(services.cursors.list(page, &binding)))
+    let read = async || {
+        let filter = filter(&query)?;
+        let binding = (scope.workspace(), "suggestions", &query.status, query.min_confidence.map(f64::to_bits));
+        let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+        let listed = services.events.suggestions.list(&scope, &filter, after, page_size(query.limit)?).await?;
+        let page = listed.page.map(|suggestion| SuggestionView::new(&services.events.catalogue, suggestion));
+        Ok(ListAnswer { body: services.cursors.list(page, &binding), watermark: Some(listed.watermark.0) })
+    };
+    services.lists.answer(&request, &scope, &[ListTag::Suggestions], read).await
 }
 
 /// Create a draft of the suggested workflow with its parameters filled in. It runs once it is published.

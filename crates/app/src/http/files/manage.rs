@@ -19,7 +19,7 @@ use crate::http::support::cursor::List;
 use crate::http::support::path::InPath;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid, page_size, period, texts};
-use crate::http::support::revision::{etag, is_known, optional};
+use crate::http::support::revision::{etag, optional};
 use crate::http::support::schema;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
@@ -123,19 +123,14 @@ pub async fn list(
 
 /// Get a file, without its content.
 #[utoipa::path(tag = "files", security(("bearer" = [])),
-    responses((status = 200, description = "The file", body = FileView),
-        (status = 304, description = "The caller has this revision")))]
+    responses((status = 200, description = "The file", body = FileView)))]
 #[get("/workspaces/{ws}/files/{fil}")]
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
-    request: HttpRequest,
     file: InPath<FileId>,
 ) -> Result<HttpResponse, Problem> {
     let file = super::files(&services)?.get(&scope, file.or_nothing()).await?;
-    if is_known(&request, file.revision) {
-        return Ok(HttpResponse::NotModified().insert_header(etag(file.revision)).finish());
-    }
     Ok(HttpResponse::Ok().insert_header(etag(file.revision)).json(FileView::from(file)))
 }
 

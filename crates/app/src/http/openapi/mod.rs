@@ -1,6 +1,7 @@
 //! The OpenAPI document: collected from the handlers, and completed with what all operations have in common.
 
 mod bounds;
+mod conditional;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
             operation.operation_id = Some(operation_id(operation));
             if method == "POST" && idempotency::takes_keys(path) {
                 operation.parameters.get_or_insert_default().push(idempotency_key().into());
+            }
+            if method == "GET" {
+                conditional::describe(operation);
             }
             bounds::add_path_parameters(path, operation, components);
             bounds::bound(operation);

@@ -152,7 +152,7 @@ async fn database(services: &Services) -> ComponentHealth {
 async fn components(services: &Services) -> Vec<ComponentHealth> {
     let redis = services.platform.redis.as_ref().map(|redis| {
         let effect =
-            "rate limits count in each process alone, and other processes hear of changes and of new work later";
+            "rate limits count in each process alone, lists are not cached, and other processes hear of changes and new work later";
         ComponentHealth::of("redis", false, effect, redis.ping())
     });
     let (database, redis, runs) = tokio::join!(database(services), OptionFuture::from(redis), runs(services));

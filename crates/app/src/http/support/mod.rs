@@ -4,11 +4,15 @@
 
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod compression;
+pub(crate) mod conditional;
 pub(crate) mod cors;
 pub(crate) mod cursor;
+pub(crate) mod entity_tag;
 pub(crate) mod envelope;
 pub(crate) mod fallback;
 pub(crate) mod idempotency;
+pub(crate) mod lists;
 pub(crate) mod path;
 pub(crate) mod position;
 pub(crate) mod problem;

@@ -50,6 +50,7 @@ problem_types! {
     PERSON_REQUIRED = 403 "person-required" "A person is needed, not an API key";
     NOT_FOUND = 404 "not-found" "There is nothing here that you can see";
     METHOD_NOT_ALLOWED = 405 "method-not-allowed" "The method is not supported here";
+    NOT_ACCEPTABLE = 406 "not-acceptable" "The response cannot be sent in an accepted form";
     CONFLICT = 409 "conflict" "The request conflicts with the current state";
     EMAIL_TAKEN = 409 "email-taken" "The e-mail address has an account already";
     SLUG_TAKEN = 409 "slug-taken" "Another workspace has this slug";

@@ -1,9 +1,9 @@
 //! API keys.
 
-use actix_web::{HttpResponse, delete, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
-use tidegate_kernel::{ApiKeyId, Permission, PermissionSet, UserId};
+use tidegate_kernel::{ApiKeyId, ListTag, Permission, PermissionSet, UserId};
 use tidegate_tenancy::{ApiKey, ApiKeyError, Name, NewApiKey};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -136,11 +136,15 @@ pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
     Query(query): Query<PageQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let binding = (scope.workspace(), "api-keys");
-    let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.tenancy.api_keys.list(&scope, before, page_size(query.limit)?).await?;
-    Ok(HttpResponse::Ok().json(services.cursors.list(page.map(ApiKeyView::from), &binding)))
+    let read = async || {
+        let binding = (scope.workspace(), "api-keys");
+        let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+        let page = services.tenancy.api_keys.list(&scope, before, page_size(query.limit)?).await?;
+        Ok(services.cursors.list(page.map(ApiKeyView::from), &binding).into())
+    };
+    services.lists.answer(&request, &scope, &[ListTag::ApiKeys], read).await
 }
 
 /// Revoke an API key and the keys that it created. They are refused within a second.

@@ -1,10 +1,10 @@
 //! The audit log.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_kernel::{Actor, AuditId};
+use tidegate_kernel::{Actor, AuditId, ListTag, Page, WorkspaceScope};
 use tidegate_tenancy::{AuditError, AuditFilter, AuditRecord};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -12,6 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::Services;
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
+use crate::http::support::lists::ListAnswer;
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid, page_size, period, texts};
 use crate::http::support::schema;
@@ -118,7 +119,17 @@ pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
     Query(query): Query<AuditQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    services.lists.answer(&request, &scope, &[ListTag::Audit], async || page(&services, &scope, &query).await).await
+}
+
+/// Reads a page of the audit log.
+async fn page(
+    services: &Services,
+    scope: &WorkspaceScope,
+    query: &AuditQuery,
+) -> Result<ListAnswer<List<AuditView>>, Problem> {
     let filters = (&query.action, &query.actor, &query.resource, query.from, query.to);
     let binding = (scope.workspace(), "audit", &filters);
     let before = services.cursors.open_optional::<AuditId>(query.cursor.as_deref(), &binding)?;
@@ -131,10 +142,10 @@ pub async fn list(
         to,
     };
     let before = before.map(|id| id.as_uuid());
-    let page = services.tenancy.audit_trail.list(&scope, &filter, before, page_size(query.limit)?).await?;
+    let page = services.tenancy.audit_trail.list(scope, &filter, before, page_size(query.limit)?).await?;
     let next = page.next.map(AuditId::from_uuid);
-    let page = tidegate_kernel::Page { items: page.items.into_iter().map(AuditView::from).collect(), next };
-    Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
+    let page = Page { items: page.items.into_iter().map(AuditView::from).collect(), next };
+    Ok(services.cursors.list(page, &binding).into())
 }
 
 impl From<AuditError> for Problem {

@@ -1,9 +1,9 @@
 //! The members of a workspace.
 
-use actix_web::{HttpResponse, delete, get, patch, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tidegate_kernel::UserId;
+use tidegate_kernel::{ListTag, UserId};
 use tidegate_tenancy::{Member, MemberError, Role};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -77,11 +77,15 @@ pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
     Query(query): Query<PageQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let binding = (scope.workspace(), "members");
-    let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.tenancy.members.list(&scope, after, page_size(query.limit)?).await?;
-    Ok(HttpResponse::Ok().json(services.cursors.list(page.map(MemberView::from), &binding)))
+    let read = async || {
+        let binding = (scope.workspace(), "members");
+        let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+        let page = services.tenancy.members.list(&scope, after, page_size(query.limit)?).await?;
+        Ok(services.cursors.list(page.map(MemberView::from), &binding).into())
+    };
+    services.lists.answer(&request, &scope, &[ListTag::Members], read).await
 }
 
 /// Change a member's role.

@@ -3,7 +3,7 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use serde::Deserialize;
-use tidegate_kernel::WorkflowId;
+use tidegate_kernel::{ListTag, WorkflowId};
 use tidegate_workflows::definition::Definition;
 use tidegate_workflows::error::{DraftError, WithdrawError};
 use tidegate_workflows::model::Expected;
@@ -92,30 +92,28 @@ pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
     Query(query): Query<PageQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let binding = (scope.workspace(), "workflows");
-    let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let page = services.workflows.definitions.list(&scope, after, page_size(query.limit)?).await?;
-    Ok(HttpResponse::Ok().json(services.cursors.list(page.map(WorkflowView::from), &binding)))
+    let read = async || {
+        let binding = (scope.workspace(), "workflows");
+        let after = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+        let page = services.workflows.definitions.list(&scope, after, page_size(query.limit)?).await?;
+        Ok(services.cursors.list(page.map(WorkflowView::from), &binding).into())
+    };
+    services.lists.answer(&request, &scope, &[ListTag::Workflows], read).await
 }
 
 /// Get a workflow with the document of its latest version.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
-    responses((status = 200, description = "The workflow", body = WorkflowDetailsView),
-        (status = 304, description = "The caller has it already (`If-None-Match`)")))]
+    responses((status = 200, description = "The workflow", body = WorkflowDetailsView)))]
 #[get("/workspaces/{ws}/workflows/{wf}")]
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
     id: InPath<WorkflowId>,
-    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let details = services.workflows.definitions.get(&scope, id.or_nothing()).await?;
-    let tag = etag(details.workflow.revision);
-    if revision::is_known(&request, details.workflow.revision) {
-        return Ok(HttpResponse::NotModified().insert_header(tag).finish());
-    }
-    Ok(HttpResponse::Ok().insert_header(tag).json(WorkflowDetailsView::from(details)))
+    Ok(HttpResponse::Ok().insert_header(etag(details.workflow.revision)).json(WorkflowDetailsView::from(details)))
 }
 
 /// Add a draft as the next version. A published version stays published.

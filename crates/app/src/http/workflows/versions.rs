@@ -1,7 +1,7 @@
 //! The versions of a workflow.
 
-use actix_web::{HttpResponse, get, web};
-use tidegate_kernel::WorkflowId;
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use tidegate_kernel::{ListTag, WorkflowId};
 use tidegate_workflows::model::Version;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -27,18 +27,23 @@ pub async fn versions(
     Entered(scope): Entered,
     id: InPath<WorkflowId>,
     Query(query): Query<PageQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.or_nothing();
-    let binding = (scope.workspace(), "versions", id);
-    let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
-    let (workflow, page) = services.workflows.definitions.versions(&scope, id, before, page_size(query.limit)?).await?;
-    let page = page.map(|Version { number, name, created_at }| VersionView {
-        version: number,
-        name,
-        published: workflow.published == Some(number),
-        created_at,
-    });
-    Ok(HttpResponse::Ok().json(services.cursors.list(page, &binding)))
+    let read = async || {
+        let id = id.or_nothing();
+        let binding = (scope.workspace(), "versions", id);
+        let before = services.cursors.open_optional(query.cursor.as_deref(), &binding)?;
+        let size = page_size(query.limit)?;
+        let (workflow, page) = services.workflows.definitions.versions(&scope, id, before, size).await?;
+        let page = page.map(|Version { number, name, created_at }| VersionView {
+            version: number,
+            name,
+            published: workflow.published == Some(number),
+            created_at,
+        });
+        Ok(services.cursors.list(page, &binding).into())
+    };
+    services.lists.answer(&request, &scope, &[ListTag::Workflows], read).await
 }
 
 /// Get a version of a workflow with its document.

@@ -9,7 +9,7 @@ mod audit;
 pub mod examples;
 mod foreign;
 mod matrix;
-mod operators;
+pub mod operators;
 mod persons;
 mod table;
 pub mod world;

@@ -35,12 +35,7 @@ impl Fixture {
     }
 
     async fn set_aside(&self, run: RunId) {
-        let sql = format!(
-            "insert into run_quarantine (workspace_id, run_id, shard, reason, error, at)
-             select workspace_id, id, shard, 'refused', 'the database refused it', now() from run where id = '{}'",
-            run.as_uuid()
-        );
-        self.world.app.database.run(sql).await;
+        set_aside(&self.world, run).await;
     }
 
     /// The resources that the operation needs.
@@ -74,6 +69,20 @@ impl Fixture {
         }
         statuses
     }
+}
+
+async fn set_aside(world: &World, run: RunId) {
+    let sql = format!(
+        "insert into run_quarantine (workspace_id, run_id, shard, reason, error, at)
+         select workspace_id, id, shard, 'refused', 'the database refused it', now() from run where id = '{}'",
+        run.as_uuid()
+    );
+    world.app.database.run(sql).await;
+}
+
+/// Puts the run of a place into quarantine.
+pub async fn quarantine(world: &World, place: &Place) {
+    set_aside(world, place.id("run").parse().expect("a run's id")).await;
 }
 
 #[tokio::test]

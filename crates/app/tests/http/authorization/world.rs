@@ -69,7 +69,12 @@ pub struct Place {
 
 impl World {
     pub async fn new() -> Self {
-        let app = TestApp::spawn_on_s3(&[]).await;
+        Self::with(&[]).await
+    }
+
+    /// A world whose server has further flags.
+    pub async fn with(flags: &[&str]) -> Self {
+        let app = TestApp::spawn_on_s3(flags).await;
         let (owner, stranger) = (app.person("owner").await, app.person("stranger").await);
         let (admin, member, viewer) =
             (app.person("admin").await, app.person("member").await, app.person("viewer").await);
@@ -113,6 +118,15 @@ impl World {
             self.app.request(reqwest::Method::DELETE, &path).bearer(&self.owner.token).send().await.expect(200);
         }
         Place { workspace, ids, key }
+    }
+
+    /// Adds the resources in the path of `operation` that `place` does not have yet.
+    pub async fn complete(&self, place: &mut Place, operation: &str) {
+        for name in parameters(operation).filter(|name| *name != "ws") {
+            if !place.ids.iter().any(|(known, _)| known == name) {
+                place.ids.push((name.to_owned(), self.thing(name, &place.workspace).await));
+            }
+        }
     }
 
     async fn publish(&self, workspace: &str, workflow: &str) {

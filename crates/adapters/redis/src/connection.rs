@@ -1,0 +1,155 @@
+//! The connection of a process to Redis.
+//!
+//! All users share one connection, or in a cluster one for each node, on which requests follow each other without
+//! waiting for answers. deadpool opens it, with its timeouts. A connection that breaks is thrown away, and the next
+//! request opens another one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::cluster_async::ClusterConnection;
+use deadpool_redis::redis::{self, Cmd, ErrorKind, FromRedisValue, ServerErrorKind};
+use deadpool_redis::{Config, PoolConfig, Runtime, Timeouts, cluster};
+use tokio::time::timeout;
+
+use crate::address::Address;
+use crate::{RedisError, TIMEOUT};
+
+/// Connects to Redis.
+#[derive(Clone)]
+enum Connector {
+    Single(deadpool_redis::Pool),
+    Cluster(cluster::Pool),
+}
+
+#[derive(Clone)]
+enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// The connection that is in use, with its number.
+type Current = Option<(u64, Connection)>;
+
+/// Redis, or a Redis Cluster. Clones share their connection.
+#[derive(Clone)]
+pub struct Redis {
+    address: Address,
+    connector: Connector,
+    current: Arc<Mutex<Current>>,
+    /// Held while connecting, so that the others wait for the same connection. It has the last number.
+    connecting: Arc<tokio::sync::Mutex<u64>>,
+}
+
+impl Redis {
+    /// Parses the address: `redis://host:6379`, or several nodes of a cluster with commas between them, or
+    /// `redis+cluster://host:6379`. The connection is opened when it is needed.
+    ///
+    /// # Errors
+    /// [`RedisError::Address`] if the address cannot be parsed.
+    pub fn new(url: &str) -> Result<Self, RedisError> {
+        let address = Address::parse(url)?;
+        let unusable = |error: &dyn std::fmt::Display| RedisError::Address(error.to_string());
+        // Connections leave the pool at once. Its size bounds how many are being opened.
+        let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
+        let pool = PoolConfig { max_size: 1, timeouts, ..PoolConfig::default() };
+        let connector = if address.cluster {
+            let config = cluster::Config { pool: Some(pool), ..cluster::Config::from_urls(address.nodes.clone()) };
+            Connector::Cluster(config.create_pool(Some(Runtime::Tokio1)).map_err(|error| unusable(&error))?)
+        } else {
+            let config = Config { pool: Some(pool), ..Config::from_url(address.nodes.concat()) };
+            Connector::Single(config.create_pool(Some(Runtime::Tokio1)).map_err(|error| unusable(&error))?)
+        };
+        Ok(Self { address, connector, current: Arc::default(), connecting: Arc::default() })
+    }
+
+    /// The nodes that the address names.
+    pub(crate) fn nodes(&self) -> &[String] {
+        &self.address.nodes
+    }
+
+    /// Checks that Redis answers; in a cluster, that every node does which has keys.
+    ///
+    /// # Errors
+    /// [`RedisError::Unavailable`] if it does not answer in time.
+    pub async fn ping(&self) -> Result<(), RedisError> {
+        self.query::<String>(&redis::cmd("PING")).await.map(drop)
+    }
+
+    /// Sends a command. It is sent again once if the connection had broken before.
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        self.query_within(TIMEOUT * 2, command).await
+    }
+
+    /// [`Redis::query`] with a timeout of its own.
+    pub(crate) async fn query_within<T: FromRedisValue>(&self, time: Duration, cmd: &Cmd) -> Result<T, RedisError> {
+        let unavailable = |error: &dyn std::fmt::Display| RedisError::Unavailable(error.to_string());
+        let exchange = async {
+            for first in [true, false] {
+                let (number, connection) = self.connection().await?;
+                let answer = match connection {
+                    Connection::Single(mut connection) => timeout(TIMEOUT, cmd.query_async(&mut connection)).await,
+                    Connection::Cluster(mut connection) => timeout(TIMEOUT, cmd.query_async(&mut connection)).await,
+                };
+                let error = match answer {
+                    Ok(Ok(answer)) => return Ok(answer),
+                    Ok(Err(error)) => error,
+                    Err(error) => {
+                        self.forget(number);
+                        return Err(unavailable(&error));
+                    }
+                };
+                match error.kind() {
+                    ErrorKind::Server(ServerErrorKind::NoScript) => return Err(RedisError::NoScript),
+                    // The node answered, so the connection works.
+                    ErrorKind::Server(ServerErrorKind::ResponseError) => return Err(unavailable(&error)),
+                    _ => self.forget(number),
+                }
+                if !first {
+                    return Err(unavailable(&error));
+                }
+            }
+            Err(RedisError::Unavailable("no connection".to_owned()))
+        };
+        timeout(time, exchange).await.map_err(|error| unavailable(&error))?
+    }
+
+    fn shared(&self) -> Current {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connection in use, or a new one.
+    async fn connection(&self) -> Result<(u64, Connection), RedisError> {
+        if let Some(shared) = self.shared() {
+            return Ok(shared);
+        }
+        let mut last = self.connecting.lock().await;
+        if let Some(shared) = self.shared() {
+            return Ok(shared);
+        }
+        let unavailable = |error: &dyn std::fmt::Display| RedisError::Unavailable(error.to_string());
+        let connection = match &self.connector {
+            Connector::Single(pool) => {
+                let opened = pool.get().await.map_err(|error| unavailable(&error))?;
+                Connection::Single(deadpool_redis::Connection::take(opened))
+            }
+            Connector::Cluster(pool) => {
+                let opened = pool.get().await.map_err(|error| unavailable(&error))?;
+                Connection::Cluster(cluster::Connection::take(opened))
+            }
+        };
+        *last += 1;
+        let opened = (*last, connection);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Throws a broken connection away, unless another one has replaced it.
+    fn forget(&self, number: u64) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|(shared, _)| *shared == number) {
+            *current = None;
+        }
+    }
+}
