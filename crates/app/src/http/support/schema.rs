@@ -67,6 +67,7 @@ ids! {
     JobId "a job";
     FileId "a file";
     UploadId "a presigned upload";
+    InvoiceId "an invoice";
 }
 
 texts! {
