@@ -12,7 +12,7 @@ use crate::checked::CheckedSettings;
 use crate::events::EventServices;
 use crate::files::FileServices;
 use crate::http::support::cursor::Cursors;
-use crate::jobs::JobServices;
+use crate::jobs::{JobHandlers, JobServices};
 use crate::measures::monitor::Monitor;
 use crate::platform::Platform;
 use crate::secrets::MasterSecret;
@@ -63,7 +63,7 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded())?;
-        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan())?;
+        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms)?;
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
@@ -78,8 +78,10 @@ impl Services {
             events.log.clone(),
             platform.env.clone(),
         );
-        let (shards, tasks) = (workflows.shards.clone(), files.tasks.clone());
-        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, quotas, tasks)?;
+        let subscriptions = billing.subscriptions.clone();
+        let handlers = JobHandlers { quotas, files: files.tasks.clone(), subscriptions };
+        let shards = workflows.shards.clone();
+        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, handlers)?;
         let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());
         let services = Self { platform, tenancy, events, workflows, billing, files, jobs, monitor, cursors };

@@ -11,7 +11,8 @@
 use chrono::{
     DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc,
 };
-use chrono_tz::Tz;
+pub use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 use tidegate_kernel::Period;
 
 use crate::catalogue::Interval;
@@ -25,9 +26,10 @@ const LONGEST_GAP: i64 = 36 * 60 * 60;
 pub struct OutOfRange;
 
 /// Where the periods of a subscription begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// The customer's time zone.
+    #[serde(with = "zone")]
     pub zone: Tz,
     /// The local date on which period 0 begins.
     pub day: NaiveDate,
@@ -84,6 +86,20 @@ impl Anchor {
         let months = self.interval.months().checked_mul(number).ok_or(OutOfRange)?;
         let day = self.day.checked_add_months(Months::new(months)).ok_or(OutOfRange)?;
         midnight(self.zone, day)
+    }
+}
+
+/// A time zone as its name in the IANA database. For `serde(with)`.
+mod zone {
+    use chrono_tz::Tz;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(zone.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+use tidegate_kernel::InvoiceId;
+use uuid::Uuid;
+
 use crate::money::{Currency, Overflow, sum};
 
 /// An account of the seller for one customer.
@@ -28,6 +32,12 @@ impl Account {
     /// Every account.
     pub const ALL: &'static [Self] =
         &[Self::Receivable, Self::Cash, Self::Revenue, Self::Tax, Self::CustomerCredit, Self::BadDebt];
+
+    /// The account with this name; `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|account| account.as_str() == name)
+    }
 
     /// The name in the API and in the store.
     #[must_use]
@@ -125,6 +135,53 @@ impl Transaction {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+}
+
+/// Why a transaction was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// An invoice was issued.
+    Invoice,
+    /// The customer's credit paid a part of an invoice.
+    Credit,
+    /// The customer paid an invoice.
+    Payment,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: &'static [Self] = &[Self::Invoice, Self::Credit, Self::Payment];
+
+    /// The cause with this name; `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.as_str() == name)
+    }
+
+    /// The name in the API and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::Credit => "credit",
+            Self::Payment => "payment",
+        }
+    }
+}
+
+/// A transaction in the ledger of a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    /// The id, which orders postings by time.
+    pub id: Uuid,
+    /// When it was posted.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub cause: Cause,
+    /// The invoice that it is about.
+    pub invoice: InvoiceId,
+    /// The entries.
+    pub transaction: Transaction,
 }
 
 /// Transactions in the order in which they were posted, and the balances that they give.

@@ -33,8 +33,8 @@ pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
 pub use ports::{
-    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, PlanLimits, PlanRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, InvoiceRepository, LedgerRepository,
+    PlanLimits, PlanRepository, SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

@@ -1,6 +1,7 @@
 //! The lines of an invoice, with the facts that they come from.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tidegate_kernel::{Limit, Period};
 
 use super::tax::TaxRate;
@@ -8,7 +9,7 @@ use crate::catalogue::{EntitlementName, Metered, PlanVersion, Price};
 use crate::money::{Overflow, divide, share};
 
 /// A version of a plan at the price that was agreed: a copy, which no later change of the plan affects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sold {
     /// The plan.
     pub plan: PlanVersion,
@@ -19,7 +20,7 @@ pub struct Sold {
 }
 
 /// The usage of one meter in one period of the meter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRow {
     /// The period of the meter.
     pub period: Period,
@@ -28,7 +29,8 @@ pub struct UsageRow {
 }
 
 /// What a line is for, and the facts that its amount follows from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
 pub enum LineKind {
     /// A plan for a whole period.
     Plan {
@@ -181,7 +183,7 @@ impl Line {
 }
 
 /// What was paid for a plan, which is the most that can be credited.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paid {
     /// The plan.
     pub plan: PlanVersion,

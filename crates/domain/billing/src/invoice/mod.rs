@@ -2,11 +2,12 @@
 //!
 //! - [`line`] has the lines, each with the facts that its amount follows from.
 //! - [`tax`] has the rule of rounding. [`promo`] has discounts. [`credit_note`] takes back what was invoiced.
-//! - [`number`] has the numbers of documents.
+//! - [`issued`] is an invoice with its number. [`number`] has the numbers of documents.
 //!
 //! An invoice is never changed after it was issued.
 
 pub mod credit_note;
+pub mod issued;
 pub mod line;
 pub mod number;
 pub mod promo;
@@ -18,12 +19,13 @@ mod tests;
 use std::collections::BTreeSet;
 
 pub use credit_note::{CreditNote, CreditNoteError};
+pub use issued::IssuedInvoice;
 pub use line::{Line, LineKind, Paid, Sold, UsageRow};
 pub use number::InvoiceNumber;
 pub use promo::{Discount, PromoCode, PromoDuration, PromoError};
 pub use tax::TaxRate;
 
-use crate::ledger::{Account, LedgerError, Transaction};
+use crate::ledger::{Account, Cause, LedgerError, Transaction};
 use crate::money::{Currency, Overflow, share, sum};
 
 /// The status of an invoice.
@@ -40,6 +42,12 @@ pub enum InvoiceStatus {
 impl InvoiceStatus {
     /// Every status.
     pub const ALL: &'static [Self] = &[Self::Open, Self::Paid, Self::Uncollectible];
+
+    /// The status with this name; `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|status| status.as_str() == name)
+    }
 
     /// The name in the API and in the store.
     #[must_use]
@@ -140,7 +148,7 @@ impl Invoice {
     ///
     /// # Errors
     /// [`LedgerError`] if an amount does not fit.
-    pub fn postings(&self) -> Result<Vec<Transaction>, LedgerError> {
+    pub fn postings(&self) -> Result<Vec<(Cause, Transaction)>, LedgerError> {
         let revenue = self.carried_forward.checked_sub(self.subtotal).ok_or(Overflow)?;
         let issued = Transaction::of(
             self.currency,
@@ -153,7 +161,8 @@ impl Invoice {
         )?;
         let (credit, receivable) = (Account::CustomerCredit, Account::Receivable);
         let applied = Transaction::transfer(self.currency, credit, receivable, self.credit_applied)?;
-        Ok(issued.into_iter().chain(applied).collect())
+        let issued = issued.map(|transaction| (Cause::Invoice, transaction));
+        Ok(issued.into_iter().chain(applied.map(|transaction| (Cause::Credit, transaction))).collect())
     }
 
     /// The transaction that records the payment of what is due; `None` if nothing is.

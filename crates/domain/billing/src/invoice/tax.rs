@@ -6,13 +6,15 @@
 //! ones first. The tax of a line therefore differs from the exact one by less than a minor unit, and the lines sum to
 //! the total.
 
+use serde::{Deserialize, Serialize};
+
 use crate::money::{Overflow, divide};
 
 /// Parts per million of 100 %.
 const WHOLE: i128 = 1_000_000;
 
 /// A tax rate, and how amounts relate to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaxRate {
     /// Parts per million: 190 000 is 19 %.
     pub ppm: u32,

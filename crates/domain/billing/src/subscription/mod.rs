@@ -1,6 +1,6 @@
 //! The state machine of a subscription: a state and a request or a fact give a new state and commands.
 //!
-//! It is pure. The caller stores the new state and executes the commands in one transaction, and calls
+//! [`service`] has the use cases, and [`billing`] executes their commands. The rest is pure. The caller stores the new state and executes the commands in one transaction, and calls
 //! [`Subscription::wake`] again while [`Subscription::next_wakeup`] has passed.
 //!
 //! - A trial ends in the first period. Nothing is due before.
@@ -15,7 +15,10 @@
 //! - When a payment fails or is late, the subscription is past due. Further attempts follow after 1, 3 and 7 days.
 //!   14 days after the first failure it is suspended until the invoices are paid. No data is deleted.
 
+pub mod billing;
+pub mod order;
 pub mod requests;
+pub mod service;
 pub mod state;
 
 #[cfg(test)]
@@ -27,7 +30,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tidegate_kernel::{InvoiceId, Period};
 
+pub use billing::InvoiceTerms;
+pub use order::{Charge, InvoiceOrder};
 pub use requests::{CancelAt, Excess, Refusal};
+pub use service::{NewSubscription, SubscriptionError, Subscriptions, WakeSubscription};
 pub use state::{Pending, Status, Subscription};
 
 use crate::calendar::{Anchor, OutOfRange};
@@ -45,28 +51,6 @@ pub enum Command {
     Notify(Notice),
     /// From now on the workspace may use what this plan allows; `None` is the default plan of the installation.
     SetPlan(Option<PlanVersion>),
-}
-
-/// What an invoice is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvoiceOrder {
-    /// What was paid, of which the rest from this time on is credited.
-    pub credit: Option<(Paid, DateTime<Utc>)>,
-    /// The plan that is charged.
-    pub charge: Option<Charge>,
-    /// The plan and the period that has ended, whose usage is charged.
-    pub usage: Option<(Sold, Period)>,
-}
-
-/// The charge for a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Charge {
-    /// The plan.
-    pub sold: Sold,
-    /// The whole period.
-    pub period: Period,
-    /// From when on the period is charged; `None` is from its start.
-    pub from: Option<DateTime<Utc>>,
 }
 
 /// A message to the customer.
@@ -102,6 +86,7 @@ impl Subscription {
             status: Status::Trialing { ends },
             pending: None,
             paid: None,
+            metered_until: now,
             open: BTreeMap::new(),
             sold,
         };
@@ -119,15 +104,12 @@ impl Subscription {
     pub fn wake(&mut self, now: DateTime<Utc>) -> Result<Vec<Command>, OutOfRange> {
         let Some(at) = self.next_wakeup()?.filter(|at| *at <= now) else { return Ok(Vec::new()) };
         match self.status {
-            Status::Trialing { .. } => self.end_period(at, None),
+            Status::Trialing { .. } => self.end_period(at, true),
             Status::Active if self.first_due().is_some_and(|due| due <= at) => Ok(self.fail(at)),
             Status::PastDue { since, retries } if state::dunning_step(since, retries)? <= at => {
                 Ok(self.dun(since, retries, at))
             }
-            Status::Active | Status::PastDue { .. } => {
-                let period = self.anchor.period(self.number)?;
-                self.end_period(at, Some((self.sold.clone(), period)))
-            }
+            Status::Active | Status::PastDue { .. } => self.end_period(at, false),
             Status::Suspended { .. } | Status::Paused { .. } | Status::Cancelled { .. } => Ok(Vec::new()),
         }
     }
@@ -191,8 +173,8 @@ impl Subscription {
     }
 
     /// Ends the trial or the period, and begins what is pending or the next period.
-    fn end_period(&mut self, at: DateTime<Utc>, ended: Option<(Sold, Period)>) -> Result<Vec<Command>, OutOfRange> {
-        let trial = ended.is_none();
+    fn end_period(&mut self, at: DateTime<Utc>, trial: bool) -> Result<Vec<Command>, OutOfRange> {
+        let ended = (!trial).then(|| self.take_usage(at));
         let usage_only =
             |usage| Command::Invoice(Box::new(InvoiceOrder { credit: None, charge: None, usage: Some(usage) }));
         match self.pending.take() {
@@ -231,6 +213,7 @@ impl Subscription {
     fn begin(&mut self, at: DateTime<Utc>, ended: Option<(Sold, Period)>) -> Result<Command, OutOfRange> {
         self.anchor = Anchor::at(at, self.anchor.zone, self.sold.price.interval);
         self.number = 0;
+        self.metered_until = self.metered_until.max(at);
         if !matches!(self.status, Status::PastDue { .. }) {
             self.status = Status::Active;
         }

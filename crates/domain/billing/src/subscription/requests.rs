@@ -114,9 +114,10 @@ impl Subscription {
         // A new period begins at midnight, and so does the credit: no second is paid twice.
         let from = if new_period { period.start } else { now.clamp(current.start, current.end) };
         let credit = self.paid.take().map(|paid| (paid, from));
+        let usage = Some(self.take_usage(now));
         let charge = Charge { sold: sold.clone(), period, from: (!new_period).then_some(from) };
         (self.anchor, self.number, self.sold, self.pending) = (anchor, number, sold, None);
-        let order = InvoiceOrder { credit, charge: Some(charge), usage: None };
+        let order = InvoiceOrder { credit, charge: Some(charge), usage };
         Ok(vec![self.set_plan(), Command::Invoice(Box::new(order))])
     }
 
@@ -134,7 +135,7 @@ impl Subscription {
             // Nothing is paid for any more: there is no period whose end could be waited for.
             (CancelAt::PeriodEnd, Status::Suspended { .. } | Status::Paused { .. }) | (CancelAt::Now, _) => {
                 let counted = matches!(self.status, Status::Active | Status::PastDue { .. });
-                let usage = if counted { Some((self.sold.clone(), self.anchor.period(self.number)?)) } else { None };
+                let usage = counted.then(|| self.take_usage(now));
                 let credit = self.paid.take().filter(|_| counted && self.open.is_empty()).map(|paid| (paid, now));
                 (self.status, self.pending) = (Status::Cancelled { at: now }, None);
                 let mut commands = vec![Command::SetPlan(None), Command::Notify(Notice::Cancelled)];

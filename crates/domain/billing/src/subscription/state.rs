@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use tidegate_kernel::{InvoiceId, Period};
 
 use crate::calendar::{Anchor, OutOfRange};
@@ -15,7 +16,8 @@ pub const RETRIES: [TimeDelta; 3] = [TimeDelta::days(1), TimeDelta::days(3), Tim
 pub const GRACE: TimeDelta = TimeDelta::days(14);
 
 /// The status of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The plan counts, and nothing is due before `ends`.
     Trialing {
@@ -73,7 +75,8 @@ impl Status {
 }
 
 /// What happens at the end of the current period or of the trial. A later request replaces an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pending {
     /// Another plan begins.
     Change(Sold),
@@ -84,7 +87,7 @@ pub enum Pending {
 }
 
 /// The subscription of a workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
     /// The plan and its price: a copy of the version that was bought.
     pub sold: Sold,
@@ -98,6 +101,8 @@ pub struct Subscription {
     pub pending: Option<Pending>,
     /// What was invoiced for the current plan: the most that can be credited when it is paid.
     pub paid: Option<Paid>,
+    /// Until when usage was charged.
+    pub metered_until: DateTime<Utc>,
     /// The invoices that are not paid, and when payment is due.
     pub open: BTreeMap<InvoiceId, DateTime<Utc>>,
 }
@@ -112,6 +117,12 @@ impl Subscription {
             Status::Trialing { .. } => Ok(None),
             _ => self.anchor.period(self.number).map(Some),
         }
+    }
+
+    /// Whether it has ended for good.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.status, Status::Cancelled { .. })
     }
 
     /// When [`Subscription::wake`] has something to do; `None` if never.
@@ -129,6 +140,13 @@ impl Subscription {
             Status::PastDue { since, retries } => Some(dunning_step(since, retries)?.min(end()?)),
             Status::Suspended { .. } | Status::Paused { .. } | Status::Cancelled { .. } => None,
         })
+    }
+
+    /// The usage since it was last charged, until `at`. From then on it counts as charged.
+    pub(super) fn take_usage(&mut self, at: DateTime<Utc>) -> (Sold, Period) {
+        let start = self.metered_until.min(at);
+        self.metered_until = at;
+        (self.sold.clone(), Period { start, end: at })
     }
 
     /// When the first of the open invoices is due.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::catalogue::{EntitlementName, Interval, Price};
-use crate::invoice::{Invoice, Line, TaxRate};
+use crate::invoice::{Invoice, TaxRate};
 use crate::ledger::{Account, Ledger};
 use crate::money::Currency;
 
@@ -40,6 +40,8 @@ struct Customer {
     /// The plan that counts.
     plan: Option<PlanVersion>,
     log: Vec<String>,
+    /// The times whose usage was charged.
+    metered: Vec<Period>,
     /// Time that was charged (1) and credited (-1).
     covered: Vec<(Period, i64)>,
 }
@@ -48,7 +50,8 @@ impl Customer {
     fn new(sold: Sold, zone: &str, trial_days: u16, now: DateTime<Utc>) -> Self {
         let (subscription, commands) = Subscription::start(sold, zone.parse().unwrap(), trial_days, now).unwrap();
         let (ledger, log) = (Ledger::default(), Vec::new());
-        let mut customer = Self { subscription, ledger, invoices: vec![], plan: None, log, covered: vec![] };
+        let mut customer =
+            Self { subscription, ledger, invoices: vec![], plan: None, log, metered: vec![], covered: vec![] };
         customer.execute(commands, now);
         customer
     }
@@ -65,24 +68,19 @@ impl Customer {
     }
 
     fn invoice(&mut self, order: InvoiceOrder, now: DateTime<Utc>) {
-        let mut lines = Vec::new();
+        let whole_second = |at: DateTime<Utc>| DateTime::from_timestamp(at.timestamp(), 0).unwrap();
+        let lines = order.plan_lines(RATE).unwrap();
+        self.metered.extend(order.usage.as_ref().map(|(_, time)| *time));
         if let Some((paid, from)) = order.credit {
-            let start = DateTime::from_timestamp(from.timestamp(), 0).unwrap();
-            let rest = Period { start: start.clamp(paid.paid_for.start, paid.paid_for.end), ..paid.paid_for };
-            self.covered.push((rest, -1));
-            lines.push(Line::credit(&paid, from).unwrap());
+            let start = whole_second(from).clamp(paid.paid_for.start, paid.paid_for.end);
+            self.covered.push((Period { start, ..paid.paid_for }, -1));
         }
-        if let Some(Charge { sold, period, from }) = order.charge {
-            let start = from.map_or(period.start, |from| DateTime::from_timestamp(from.timestamp(), 0).unwrap());
-            self.covered.push((Period { start, ..period }, 1));
-            lines.push(match from {
-                Some(from) => Line::proration(sold, period, from, RATE).unwrap(),
-                None => Line::plan(sold, period, RATE),
-            });
+        if let Some(Charge { period, from, .. }) = order.charge {
+            self.covered.push((Period { start: from.map_or(period.start, whole_second), ..period }, 1));
         }
         let credit = -self.ledger.balance(Currency::EUR, Account::CustomerCredit);
         let invoice = Invoice::new(Currency::EUR, lines, RATE, &[], credit).unwrap();
-        for posting in invoice.postings().unwrap() {
+        for (_, posting) in invoice.postings().unwrap() {
             self.ledger.post(posting).unwrap();
         }
         let id = InvoiceId::from_uuid(Uuid::from_u128(self.invoices.len() as u128));
@@ -334,6 +332,9 @@ proptest! {
                 let period = subscription.period().unwrap().unwrap();
                 prop_assert_eq!(customer.times_charged(period.end - TimeDelta::seconds(1)), 1);
                 prop_assert_eq!(customer.times_charged(period.end), 0);
+            }
+            for pair in customer.metered.windows(2) {
+                prop_assert!(pair[0].start <= pair[0].end && pair[0].end <= pair[1].start, "{:?}", customer.metered);
             }
             for (period, _) in &customer.covered {
                 prop_assert!((0..=1).contains(&customer.times_charged(period.start)), "{:?}", customer.covered);
