@@ -3,6 +3,7 @@
 //! It stays light: it starts other programs and never links the server, so that a task begins within seconds.
 
 mod bench;
+mod bill;
 mod codegen;
 mod conformance;
 mod doctor;
@@ -60,6 +61,11 @@ enum Chore {
     Peers,
     /// Run a benchmark of the release build.
     Bench(bench::Bench),
+    /// Show what a customer is charged.
+    Bill {
+        #[command(subcommand)]
+        action: bill::Action,
+    },
     /// Report which tools this machine has and lacks.
     Doctor,
     /// Check the rules that neither the compiler nor clippy checks.
@@ -75,6 +81,7 @@ fn run(chore: Chore) -> Result<(), Failure> {
         Chore::Conformance(conformance) => conformance::run(&conformance),
         Chore::Peers => peers::run(),
         Chore::Bench(bench) => bench::run(&bench),
+        Chore::Bill { action } => bill::run(&action),
         Chore::Doctor => doctor::run(),
         Chore::Tidy => tidy::run(),
     }

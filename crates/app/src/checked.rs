@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tidegate_billing::Catalogue;
+use tidegate_billing::invoice::TaxRate;
+use tidegate_billing::subscription::InvoiceTerms;
 use tidegate_engine::upkeep::Retention;
 use tidegate_kernel::UserId;
 use tidegate_mail::SmtpMailer;
@@ -26,6 +28,8 @@ pub(crate) struct CheckedSettings {
     pub(crate) limits: LimitSettings,
     /// The plans. The default plan is one of them.
     pub(crate) plans: Catalogue,
+    /// How invoices are written.
+    pub(crate) terms: InvoiceTerms,
     /// The people who operate the installation.
     pub(crate) operators: HashSet<UserId>,
     /// The Redis client, if an address is set. It is not connected.
@@ -60,6 +64,10 @@ impl CheckedSettings {
             secret: configured_secret(settings)?,
             limits: LimitSettings::read(&settings.rate_limits, &settings.trusted_proxies)?,
             plans,
+            terms: InvoiceTerms {
+                rate: TaxRate { ppm: settings.tax_rate, inclusive: settings.tax_inclusive },
+                payment: span(settings.payment_terms)?,
+            },
             operators: settings.operators.iter().map(|text| operator(text)).collect::<Result<_, _>>()?,
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
             outbound,

@@ -13,7 +13,7 @@ use crate::events::EventServices;
 use crate::files::FileServices;
 use crate::http::support::cursor::Cursors;
 use crate::http::support::lists::Lists;
-use crate::jobs::JobServices;
+use crate::jobs::{JobHandlers, JobServices};
 use crate::measures::monitor::Monitor;
 use crate::platform::Platform;
 use crate::secrets::MasterSecret;
@@ -66,7 +66,7 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
-        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan())?;
+        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms)?;
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
@@ -81,8 +81,10 @@ impl Services {
             events.log.clone(),
             platform.env.clone(),
         );
-        let (shards, tasks) = (workflows.shards.clone(), files.tasks.clone());
-        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, quotas, tasks)?;
+        let subscriptions = billing.subscriptions.clone();
+        let handlers = JobHandlers { quotas, files: files.tasks.clone(), subscriptions };
+        let shards = workflows.shards.clone();
+        let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, handlers)?;
         let lists = Lists::new(platform.lists.clone(), platform.env.clone());
         let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, &lists, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());

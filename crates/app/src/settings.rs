@@ -100,6 +100,18 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_DEFAULT_PLAN")]
     pub default_plan: Option<String>,
 
+    /// Tax on invoices in percent, such as 19 or 7.7
+    #[arg(long, env = "TIDEGATE_TAX_RATE", default_value = "0", value_name = "PERCENT", value_parser = parts_per_million)]
+    pub tax_rate: u32,
+
+    /// Prices of plans contain the tax
+    #[arg(long, env = "TIDEGATE_TAX_INCLUSIVE")]
+    pub tax_inclusive: bool,
+
+    /// Time from the issue of an invoice until its payment is due
+    #[arg(long, env = "TIDEGATE_PAYMENT_TERMS", default_value = "14d", value_name = "DURATION", value_parser = at_least::<1>)]
+    pub payment_terms: Duration,
+
     /// Overrides a rate limit, such as `login` (5/1m) or `register` (3/1h); may be repeated
     #[arg(long = "rate-limit", env = "TIDEGATE_RATE_LIMITS", value_name = "NAME=N/PERIOD|off", value_delimiter = ',')]
     pub rate_limits: Vec<String>,
@@ -196,6 +208,18 @@ fn erase_after(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a duration such as 12h or 30d, at most 3660d".to_owned())
 }
 
+/// A rate in percent with at most four decimals, as parts per million.
+fn parts_per_million(text: &str) -> Result<u32, String> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let ppm = if digits(whole, 3) && digits(decimals, 4) {
+        format!("{whole}{decimals:0<4}").parse().ok().filter(|ppm| *ppm <= 1_000_000)
+    } else {
+        None
+    };
+    ppm.ok_or_else(|| "write a percentage from 0 to 100 such as 19 or 7.7".to_owned())
+}
+
 /// A duration of at least so many days.
 fn at_least<const DAYS: u32>(text: &str) -> Result<Duration, String> {
     parse_duration(text)
@@ -230,6 +254,15 @@ mod tests {
     struct Flags {
         #[command(flatten)]
         _settings: Settings,
+    }
+
+    #[test]
+    fn a_tax_rate_is_a_percentage() {
+        let read = ["0", "19", "7.7", "100", "8.0125"].map(|text| parts_per_million(text).unwrap());
+        assert_eq!(read, [0, 190_000, 77_000, 1_000_000, 80_125]);
+        for text in ["", "-1", "100.0001", "7,7", "19%", "1.23456", ".5", "5.", "+5"] {
+            assert!(parts_per_million(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -61,6 +61,16 @@ impl PlanRepository for PgPlanRepository<'_> {
         let query = sqlx::query("update workspace_slot set run_limit = $2 where workspace_id = $1");
         query.bind(workspace).bind(limit).execute(self.0.sqlx()).await.map(drop).map_err(store_error)
     }
+
+    async fn set(&mut self, plan: &PlanVersion, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "insert into workspace_plan (workspace_id, plan, version, since) values ($1, $2, $3, $4)
+             on conflict (workspace_id) do update set plan = excluded.plan, version = excluded.version, since = excluded.since
+                 where (workspace_plan.plan, workspace_plan.version) <> (excluded.plan, excluded.version)",
+        );
+        let query = query.bind(self.0.workspace().as_uuid()).bind(&plan.name).bind(plan.version).bind(now);
+        query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
+    }
 }
 
 /// [`UsageRepository`] in one transaction.

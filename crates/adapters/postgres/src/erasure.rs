@@ -17,8 +17,17 @@ use crate::error::store_error;
 use crate::store::PgStore;
 use crate::transaction::{Machinery, PgTx};
 
-/// Tenant tables that are not erased in slices: usage may have to be paid for, and the workspace itself is erased last.
-const KEPT: [&str; 3] = ["usage_counter", "workspace", "workspace_erasure"];
+/// Tenant tables that are not erased in slices: usage may have to be paid for, the seller has to keep invoices and the
+/// ledger, and the workspace itself is erased last.
+const KEPT: [&str; 7] = [
+    "invoice",
+    "invoice_line",
+    "ledger_entry",
+    "ledger_transaction",
+    "usage_counter",
+    "workspace",
+    "workspace_erasure",
+];
 
 /// Tenant tables with the columns of an index that begins with the workspace; the primary key if it begins so.
 ///

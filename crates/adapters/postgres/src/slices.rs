@@ -3,7 +3,10 @@
 //! To add a slice, add an entry here. Its repositories are implemented for the transaction type that the entry names.
 
 use async_trait::async_trait;
-use tidegate_billing::{AlertRepository, BillingTx, PlanRepository, UsageRepository};
+use tidegate_billing::{
+    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, PlanRepository, SubscriptionRepository,
+    UsageRepository,
+};
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
 use tidegate_events::suggestion::{SuggestionLedger, SuggestionRepository, SuggestionsTx};
@@ -27,10 +30,12 @@ use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
+use crate::invoices::{PgInvoiceRepository, PgLedgerRepository};
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
 use crate::store::PgStore;
+use crate::subscription::PgSubscriptionRepository;
 use crate::tenancy::{
     PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
     PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
@@ -83,6 +88,10 @@ slices! {
         TriggersTx { triggers: TriggerRepository as PgTriggerRepository, documents: WorkflowRepository as PgWorkflowRepository }
         BillingTx {
             plan: PlanRepository as PgPlanRepository,
+            subscription: SubscriptionRepository as PgSubscriptionRepository,
+            invoices: InvoiceRepository as PgInvoiceRepository,
+            ledger: LedgerRepository as PgLedgerRepository,
+            audit: AuditLog as PgAuditLog,
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository
         }

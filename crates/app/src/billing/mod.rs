@@ -1,14 +1,17 @@
 //! Billing, wired: plans, usage, and the counting of API calls.
 
 mod report;
+mod wake;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_billing::subscription::{InvoiceTerms, Subscriptions};
 use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
 
 pub(crate) use report::{UsageReport, UsageTotalsAt};
+pub(crate) use wake::WakeSubscriptions;
 
 use crate::platform::Platform;
 use crate::server::StartError;
@@ -21,6 +24,8 @@ const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 pub(crate) struct BillingServices {
     /// Plans, and the usage of workspaces.
     pub(crate) plans: Billing,
+    /// Subscriptions, invoices and ledgers.
+    pub(crate) subscriptions: Subscriptions,
     /// What plans allow.
     pub(crate) quota: Arc<PlanQuota>,
     /// Counts API calls.
@@ -31,7 +36,7 @@ pub(crate) struct BillingServices {
 }
 
 impl BillingServices {
-    /// Wires billing with its plans. `default` names the plan of a new workspace.
+    /// Wires billing with its plans. `default` names the plan of a new workspace, and `terms` say how invoices are written.
     ///
     /// # Errors
     /// [`StartError::Setting`] if no plan has that name.
@@ -40,10 +45,12 @@ impl BillingServices {
         issuer: &ScopeIssuer,
         plans: Catalogue,
         default: &str,
+        terms: InvoiceTerms,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
         Ok(Self {
+            subscriptions: Subscriptions::new(store.clone(), plans.clone(), terms, env.clone()),
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,
             calls: Arc::new(CallMeter::new(store.clone(), env.clone())),

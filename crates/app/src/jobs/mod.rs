@@ -7,6 +7,7 @@ mod quota;
 use std::sync::Arc;
 
 use tidegate_billing::NotifyQuota;
+use tidegate_billing::subscription::{Subscriptions, WakeSubscription};
 use tidegate_engine::OwnedShards;
 use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobQueue, JobRunnerConfig, JobRunnerParts, run_jobs};
 use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
@@ -16,11 +17,22 @@ use tidegate_mail::{SmtpMailer, Texts};
 use tidegate_tenancy::{Mailer, SendMail};
 use tidegate_use_cases::NotifyQuotas;
 
+use crate::billing::WakeSubscriptions;
 use crate::platform::Platform;
 use crate::server::StartError;
 use crate::telemetry::traces;
 use mail::{KeptMails, SendMails};
 use quota::NotifyOwners;
+
+/// What the handlers of jobs call.
+pub(crate) struct JobHandlers {
+    /// Tells people that a limit is near.
+    pub(crate) quotas: NotifyQuotas,
+    /// What is to be done about files, if there is an object store.
+    pub(crate) files: Option<FileTasks>,
+    /// Does what subscriptions have to do at a time.
+    pub(crate) subscriptions: Subscriptions,
+}
 
 /// The services of background jobs.
 #[derive(Clone)]
@@ -48,8 +60,7 @@ impl JobServices {
         shards: OwnedShards,
         retention: Retention,
         smtp: Option<SmtpMailer>,
-        quotas: NotifyQuotas,
-        files: Option<FileTasks>,
+        handlers: JobHandlers,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let kept_mails = Arc::new(KeptMails::new(store.clone(), issuer.system("mails that are kept")));
@@ -61,7 +72,7 @@ impl JobServices {
         Ok(Self {
             queue: Arc::new(JobQueue::new(store, issuer.system("jobs of everybody, for operators"), env.clone())),
             kept_mails,
-            kinds: kinds(platform, issuer, retention, mails, quotas, files).map_err(StartError::setting)?,
+            kinds: kinds(platform, issuer, retention, mails, handlers).map_err(StartError::setting)?,
             shards,
         })
     }
@@ -98,15 +109,16 @@ fn kinds(
     issuer: &ScopeIssuer,
     retention: Retention,
     mails: SendMails,
-    quotas: NotifyQuotas,
-    files: Option<FileTasks>,
+    handlers: JobHandlers,
 ) -> Result<JobKinds, JobKindError> {
     let Platform { store, env, .. } = platform;
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
     let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
+    let JobHandlers { quotas, files, subscriptions } = handlers;
     let kinds = JobKinds::default()
         .register::<SendMail>(JobOptions::default(), mails)?
-        .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?;
+        .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?
+        .register::<WakeSubscription>(JobOptions::default(), WakeSubscriptions(subscriptions))?;
     let kinds = files::register(kinds, files)?;
     upkeep::register(kinds, &upkeep)
 }

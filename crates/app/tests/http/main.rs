@@ -31,6 +31,7 @@ mod relay;
 mod room;
 mod runs;
 mod secrets;
+mod subscriptions;
 mod support;
 mod tenancy;
 mod tokens;

@@ -1,6 +1,8 @@
-//! Billing: plans, what they allow, and usage.
+//! Billing: plans, subscriptions, invoices, usage, and what is allowed.
 //!
-//! - [`catalogue`] has the plans: versioned data that ships with the program. [`money`] has currencies.
+//! - [`catalogue`] has the plans: versioned data that ships with the program. [`money`] has currencies and rounding.
+//! - [`subscription`] is the state machine of a subscription. [`calendar`] says when its periods begin.
+//! - [`invoice`] computes invoices. [`ledger`] records them with double entry.
 //! - [`meter`] has the limits of plans by meter. [`quota`] reserves from them. [`calls`] counts API calls in memory and
 //!   writes batches. [`alert`] tells people that a limit is near.
 //! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
@@ -9,14 +11,18 @@
 //! estimated.
 
 pub mod alert;
+pub mod calendar;
 pub mod calls;
 pub mod catalogue;
 pub mod error;
+pub mod invoice;
+pub mod ledger;
 pub mod meter;
 pub mod money;
 pub mod ports;
 pub mod quota;
 pub mod service;
+pub mod subscription;
 
 pub use alert::{NotifyQuota, QuotaAlert};
 pub use calls::CallMeter;
@@ -27,8 +33,8 @@ pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
 pub use ports::{
-    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, PlanLimits, PlanRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, InvoiceRepository, LedgerRepository,
+    PlanLimits, PlanRepository, SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

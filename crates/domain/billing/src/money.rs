@@ -69,9 +69,62 @@ impl fmt::Debug for Currency {
     }
 }
 
+/// An amount that does not fit into 64 bits of minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the amount is too large")]
+pub struct Overflow;
+
+/// The sum of these amounts.
+///
+/// # Errors
+/// [`Overflow`] if the sum does not fit.
+pub fn sum(amounts: impl IntoIterator<Item = i64>) -> Result<i64, Overflow> {
+    let sum: i128 = amounts.into_iter().map(i128::from).sum();
+    i64::try_from(sum).map_err(|_| Overflow)
+}
+
+/// `amount × part ÷ whole`, rounded to the nearest minor unit; a half is rounded away from zero.
+///
+/// # Errors
+/// [`Overflow`] if the result does not fit or `whole` is not positive.
+pub fn share(amount: i64, part: i64, whole: i64) -> Result<i64, Overflow> {
+    divide(i128::from(amount) * i128::from(part), i128::from(whole))
+}
+
+/// `numerator ÷ denominator`, rounded to the nearest integer; a half is rounded away from zero.
+pub(crate) fn divide(numerator: i128, denominator: i128) -> Result<i64, Overflow> {
+    if denominator < 1 {
+        return Err(Overflow);
+    }
+    let (whole, rest) = (numerator / denominator, numerator % denominator);
+    let up = if rest.abs() >= denominator - rest.abs() { numerator.signum() } else { 0 };
+    i64::try_from(whole + up).map_err(|_| Overflow)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn halves_are_rounded_away_from_zero() {
+        let thirds = [(1, 2), (-1, 2), (1, 3), (2, 3), (5, 2), (-5, 3)].map(|(part, whole)| share(1, part, whole));
+        assert_eq!(thirds, [Ok(1), Ok(-1), Ok(0), Ok(1), Ok(3), Ok(-2)]);
+        assert_eq!(share(i64::MAX, i64::MAX, i64::MAX), Ok(i64::MAX));
+        assert_eq!((share(i64::MAX, 2, 1), share(1, 1, 0)), (Err(Overflow), Err(Overflow)));
+        assert_eq!((sum([i64::MAX, 1, -1]), sum([i64::MAX, 1])), (Ok(i64::MAX), Err(Overflow)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_of_a_whole_is_within_it(amount in 0..i64::MAX, whole in 1..i64::MAX, part in 0..i64::MAX) {
+            let part = part % whole;
+            let shared = share(amount, part, whole).unwrap();
+            prop_assert!((0..=amount).contains(&shared));
+            let exact = i128::from(amount) * i128::from(part);
+            prop_assert!((i128::from(shared) * i128::from(whole) - exact).abs() * 2 <= i128::from(whole));
+        }
+    }
 
     #[test]
     fn currencies_are_those_in_use() {

@@ -2,17 +2,31 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{
+    AuditLog, InvoiceId, Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope,
+};
 use uuid::Uuid;
 
 use crate::alert::{NotifyQuota, QuotaAlert};
 use crate::catalogue::PlanVersion;
+use crate::invoice::{InvoiceNumber, IssuedInvoice};
+use crate::ledger::{Account, Posting};
+use crate::money::Currency;
 use crate::quota::{Grant, GrantRequest, Returned};
+use crate::subscription::Subscription;
 
 /// The slice of a store for plans and usage.
 pub trait BillingTx: Transaction {
     /// The workspace's plan.
     fn plan(&mut self) -> Box<dyn PlanRepository + '_>;
+    /// The subscription of the workspace.
+    fn subscription(&mut self) -> Box<dyn SubscriptionRepository + '_>;
+    /// The invoices of the workspace.
+    fn invoices(&mut self) -> Box<dyn InvoiceRepository + '_>;
+    /// The ledger of the workspace.
+    fn ledger(&mut self) -> Box<dyn LedgerRepository + '_>;
+    /// The audit log of the workspace.
+    fn audit(&mut self) -> Box<dyn AuditLog + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
     /// The alerts of the workspace.
@@ -41,6 +55,97 @@ pub trait PlanRepository: Send {
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn set_run_limit(&mut self, limit: Limit) -> Result<(), StoreError>;
+
+    /// Stores the plan of the workspace, whether it has one or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the plan could not be stored.
+    async fn set(&mut self, plan: &PlanVersion, now: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// The subscription of one workspace.
+#[async_trait]
+pub trait SubscriptionRepository: Send {
+    /// The subscription, which may have ended; `None` if there never was one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self) -> Result<Option<Subscription>, StoreError>;
+
+    /// The subscription, for a change.
+    ///
+    /// MUST wait until no other transaction has it locked, also if there is no subscription. MUST return `None` if the
+    /// workspace is deleted, so that nothing is charged any more. The workspace must have a plan
+    /// ([`PlanRepository::plan_or`]).
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be locked or read.
+    async fn lock(&mut self) -> Result<Option<Subscription>, StoreError>;
+
+    /// Stores the subscription in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn save(&mut self, subscription: &Subscription, now: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// The invoices of one workspace.
+#[async_trait]
+pub trait InvoiceRepository: Send {
+    /// The next number. Numbers are one series for all workspaces.
+    ///
+    /// MUST give each number to one committed transaction, and leave none out: the number is free again if the
+    /// transaction is rolled back. So other transactions wait for this one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no number.
+    async fn next_number(&mut self) -> Result<InvoiceNumber, StoreError>;
+
+    /// Stores an invoice with its lines.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, invoice: &IssuedInvoice) -> Result<(), StoreError>;
+
+    /// An invoice with its lines.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, id: InvoiceId) -> Result<Option<IssuedInvoice>, StoreError>;
+
+    /// At most `limit` invoices that were issued before `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, before: Option<InvoiceId>, limit: u32) -> Result<Vec<IssuedInvoice>, StoreError>;
+
+    /// Marks an open invoice as paid. MUST change nothing and return false if it is not open.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn mark_paid(&mut self, id: InvoiceId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+}
+
+/// The ledger of one workspace. It is append-only.
+#[async_trait]
+pub trait LedgerRepository: Send {
+    /// Adds a transaction. MUST refuse entries that do not sum to zero, at the latest at the commit.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn post(&mut self, posting: &Posting) -> Result<(), StoreError>;
+
+    /// The balance of an account: positive is a debit balance; 0 if nothing was posted.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read or does not fit.
+    async fn balance(&mut self, currency: Currency, account: Account) -> Result<i64, StoreError>;
+
+    /// At most `limit` transactions before `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, before: Option<Uuid>, limit: u32) -> Result<Vec<Posting>, StoreError>;
 }
 
 /// The usage of one workspace.

@@ -9,7 +9,7 @@ use tidegate_kernel::{
     Environment, Limit, Meter, Period, Permission, Span, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope,
 };
 
-use crate::catalogue::{Catalogue, Plan};
+use crate::catalogue::{Catalogue, Plan, PlanVersion};
 use crate::error::{CatalogueError, PlanError, UsageError};
 use crate::meter::{Usage, UsageQuery, limit_of};
 use crate::ports::{BillingTx, PlanLimits};
@@ -77,6 +77,31 @@ impl Billing {
         }
         plans.insert(scope.workspace(), (Arc::clone(&plan), now + FRESH));
         Ok(plan)
+    }
+
+    /// The newest version of the plan with this name.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Unknown`] if no plan has this name.
+    pub fn newest(&self, name: &str) -> Result<&Plan, CatalogueError> {
+        self.catalogue.newest(name)
+    }
+
+    /// The plan with this name and version.
+    #[must_use]
+    pub fn version(&self, id: &PlanVersion) -> Option<&Plan> {
+        self.catalogue.version(id)
+    }
+
+    /// The plan of a workspace without a subscription.
+    #[must_use]
+    pub fn default_plan(&self) -> &Plan {
+        &self.default
+    }
+
+    /// Reads the plan of the workspace again when it is needed. Call it after a change of the plan.
+    pub fn forget(&self, workspace: WorkspaceId) {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(&workspace);
     }
 
     fn remembered(&self, workspace: WorkspaceId, now: DateTime<Utc>) -> Option<Arc<Plan>> {

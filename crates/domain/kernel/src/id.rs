@@ -130,6 +130,8 @@ typed_ids! {
     FileId = "fil";
     /// A presigned upload. It has the same UUID as the file that it becomes.
     UploadId = "upl";
+    /// An invoice.
+    InvoiceId = "inv";
 }
 
 #[cfg(test)]

@@ -62,6 +62,10 @@ permissions! {
     RunsExecute = "runs:execute";
     /// See what was used and what the plan allows.
     UsageRead = "usage:read";
+    /// See the subscription, invoices and the ledger.
+    BillingRead = "billing:read";
+    /// Buy, change and end the subscription.
+    BillingWrite = "billing:write";
     /// See background jobs.
     JobsRead = "jobs:read";
     /// Try failed background jobs again, and discard them.

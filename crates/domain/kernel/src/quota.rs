@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::limit::Limit;
@@ -110,7 +111,7 @@ impl Period {
 }
 
 /// A time span with an exclusive end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Period {
     /// The first instant.
     pub start: DateTime<Utc>,

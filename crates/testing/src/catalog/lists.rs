@@ -5,6 +5,7 @@
 pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("_sqlx_migrations", &[], "the migrator's own record"),
     ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
+    ("invoice_counter", &["tidegate_api"], "the numbers of invoices are one series of the seller"),
     ("job_schedule", &["tidegate_engine"], "when the installation's own recurring jobs are due"),
     ("kept_mail", &["tidegate_directory"], "mails to people, who may be members of many workspaces"),
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
@@ -56,8 +57,16 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
 ];
 
 /// Tenant tables from which the engine may not erase the rows of deleted workspaces, and why.
-pub const NOT_ERASED: &[(&str, &str)] =
-    &[("usage_counter", "what was used may have to be paid; it holds counts alone")];
+pub const NOT_ERASED: &[(&str, &str)] = &[
+    ("invoice", BOOKS),
+    ("invoice_line", BOOKS),
+    ("ledger_entry", BOOKS),
+    ("ledger_transaction", BOOKS),
+    ("usage_counter", "what was used may have to be paid; it holds counts alone"),
+];
+
+/// Why invoices and the ledger outlive their workspace.
+const BOOKS: &str = "the seller has to keep the books; they name no person";
 
 /// Why an index begins with the shard.
 const SHARD: &str = "a worker reads its shard, in the order of what is due";

@@ -1,5 +1,7 @@
 //! Obligations of stores of plans and usage.
 
+mod subscriptions;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
@@ -8,6 +10,8 @@ use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, Works
 
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
+
+pub use subscriptions::*;
 
 subject! {
     about {

@@ -144,4 +144,23 @@ insert into file (workspace_id, id, name, content_type, size, sha256, state, met
     from filling;
 insert into file_task (workspace_id, file_id, task, due_at)
     select workspace_id, event_id(ms, n, 8), 'purge', now() + n * interval '1 hour' from filling where n % 10 = 0;
+
+-- Invoices, one of a hundred of them open, each with a line and its transaction.
+insert into subscription (workspace_id, status, state, changed_at)
+    select distinct workspace_id, 'active', '\x7b7d'::bytea, now() from filling on conflict do nothing;
+insert into invoice (workspace_id, id, number, status, currency, period_start, period_end, subtotal, tax, total, carried_forward,
+        credit_applied, issued_at, due_at, paid_at)
+    select workspace_id, event_id(ms, n, 8), n + 1, case when n % 100 = 0 then 'open' else 'paid' end, 'EUR', now(), now(), 100, 19,
+        119, 0, 0, now(), now(), case when n % 100 <> 0 then now() end
+    from filling;
+insert into invoice_line (workspace_id, invoice_id, line, description, quantity, unit_amount, amount, tax, tax_ppm, tax_inclusive, facts)
+    select workspace_id, event_id(ms, n, 8), 1, 'd', 1, 100, 100, 19, 190000, false, '{"kind": "carried_forward"}' from filling;
+insert into ledger_transaction (workspace_id, id, at, cause, currency, invoice_id)
+    select workspace_id, event_id(ms, n, 8), now(), 'invoice', 'EUR', event_id(ms, n, 8) from filling;
+-- The entries balance. To check so many one by one takes a minute.
+alter table ledger_entry disable trigger ledger_balances;
+insert into ledger_entry (workspace_id, transaction_id, line, account, currency, amount)
+    select workspace_id, event_id(ms, n, 8), line, account, 'EUR', amount
+    from filling, (values (1, 'receivable', 119), (2, 'revenue', -100), (3, 'tax', -19)) e (line, account, amount);
+alter table ledger_entry enable trigger ledger_balances;
 drop table filling;

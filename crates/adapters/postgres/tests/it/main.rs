@@ -15,3 +15,4 @@ mod migrations;
 mod plans;
 mod quarantine;
 mod startup;
+mod subscriptions;

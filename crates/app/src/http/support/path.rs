@@ -76,6 +76,15 @@ impl PathPart for VersionNumber {
     }
 }
 
+/// For operators. Members name their workspace by its slug too, and enter it; see `Entered`.
+impl PathPart for tidegate_kernel::WorkspaceId {
+    const NAME: &'static str = "ws";
+
+    fn of_nothing() -> Self {
+        Self::from_uuid(Uuid::nil())
+    }
+}
+
 macro_rules! ids_in_paths {
     ($($name:literal $id:ident $description:literal;)*) => {
         $(impl PathPart for tidegate_kernel::$id {
@@ -113,6 +122,7 @@ ids_in_paths! {
     "job" JobId "Id of the job";
     "fil" FileId "Id of the file";
     "upl" UploadId "Id of the presigned upload";
+    "inv" InvoiceId "Id of the invoice";
 }
 
 /// Adds the schema of `T` to the components and returns a reference to it.

@@ -45,6 +45,7 @@ problem_types! {
     INVALID_CREDENTIALS = 401 "invalid-credentials" "The e-mail or the password is wrong";
     INVALID_REFRESH_TOKEN = 401 "invalid-refresh-token" "The refresh token is not valid";
     REFRESH_REUSED = 401 "refresh-reused" "The refresh token was used before";
+    INVOICE_OPEN = 402 "invoice-open" "An invoice must be paid first";
     QUOTA_EXCEEDED = 402 "quota-exceeded" "The plan's quota is used up";
     FORBIDDEN = 403 "forbidden" "The permission is missing";
     PERSON_REQUIRED = 403 "person-required" "A person is needed, not an API key";
@@ -55,6 +56,7 @@ problem_types! {
     EMAIL_TAKEN = 409 "email-taken" "The e-mail address has an account already";
     SLUG_TAKEN = 409 "slug-taken" "Another workspace has this slug";
     NAME_TAKEN = 409 "name-taken" "The workspace has another one of this name";
+    PLAN_TOO_SMALL = 409 "plan-too-small" "The workspace uses more than the plan allows";
     LAST_OWNER = 409 "last-owner" "A workspace keeps at least one owner";
     FILE_STATE = 409 "file-state" "The file is in another state than this needs";
     NOTHING_UPLOADED = 409 "nothing-uploaded" "Nothing was sent to the URL of the upload";

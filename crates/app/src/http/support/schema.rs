@@ -67,6 +67,7 @@ ids! {
     JobId "a job";
     FileId "a file";
     UploadId "a presigned upload";
+    InvoiceId "an invoice";
 }
 
 texts! {
@@ -180,6 +181,18 @@ words! {
     UsageStep = ["day"];
     /// What a plan limits: a meter, or requests per minute.
     Limited = all!(tidegate_kernel::Meter).chain([crate::tenancy::limits::REQUESTS]);
+    /// The status of a subscription; `none` if there never was one.
+    SubscriptionStatus = std::iter::once("none").chain(tidegate_billing::subscription::Status::NAMES.iter().copied());
+    /// The status of an invoice.
+    InvoiceStatus = all!(tidegate_billing::invoice::InvoiceStatus);
+    /// An account of the ledger.
+    LedgerAccount = all!(tidegate_billing::ledger::Account);
+    /// Why a transaction of the ledger was posted.
+    LedgerCause = all!(tidegate_billing::ledger::Cause);
+    /// What happens at the end of the period of a subscription.
+    PendingKind = ["change", "cancel", "pause"];
+    /// When a cancellation takes effect.
+    CancelAt = ["period_end", "now"];
     /// The billing interval of a plan.
     PlanInterval = all!(tidegate_billing::Interval);
 }

@@ -1,5 +1,6 @@
 //! The server and the people of the matrix, and workspaces with the resources that an operation needs.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tidegate_kernel::{JobId, WorkspaceId};
 use tidegate_tenancy::Role;
@@ -117,6 +118,14 @@ impl World {
             let path = format!("{}/{file}", TestApp::files_path(&workspace));
             self.app.request(reqwest::Method::DELETE, &path).bearer(&self.owner.token).send().await.expect(200);
         }
+        if operation.contains("/subscription/") {
+            self.subscribe(&workspace, "free").await;
+        }
+        if operation.ends_with("/subscription/resume") {
+            let path = format!("/api/v1/workspaces/{workspace}/subscription/cancel");
+            let body = json!({ "at": "period_end" });
+            app.post(&path).bearer(&self.owner.token).json(&body).send().await.expect(200);
+        }
         Place { workspace, ids, key }
     }
 
@@ -127,6 +136,12 @@ impl World {
                 place.ids.push((name.to_owned(), self.thing(name, &place.workspace).await));
             }
         }
+    }
+
+    async fn subscribe(&self, workspace: &str, plan: &str) {
+        let path = format!("/api/v1/workspaces/{workspace}/subscription");
+        let body = json!({ "plan": plan, "interval": "month", "currency": "EUR" });
+        self.app.request(Method::PUT, &path).bearer(&self.owner.token).json(&body).send().await.expect(201);
     }
 
     async fn publish(&self, workspace: &str, workflow: &str) {
@@ -195,6 +210,12 @@ impl World {
                 let put = reqwest::Client::new().put(text(&upload["url"])).body("hello").send().await;
                 assert_eq!(put.expect("the store answers").status(), 200);
                 text(&upload["id"])
+            }
+            "inv" => {
+                self.subscribe(workspace, "professional").await;
+                let path = format!("/api/v1/workspaces/{workspace}/invoices");
+                let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
+                text(&list["items"][0]["id"])
             }
             "job" => {
                 let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");

@@ -49,6 +49,13 @@ impl Place {
             let id: WorkspaceId = workspace.parse().expect("a workspace's id");
             dead_job(app, id.as_uuid()).await;
         }
+        for _ in 0..2 {
+            let path = format!("/api/v1/workspaces/{workspace}/subscription");
+            let body = json!({ "plan": "professional", "interval": "month", "currency": "EUR" });
+            app.request(Method::PUT, &path).bearer(&owner.token).json(&body).send().await.expect(201);
+            let cancel = app.post(&format!("{path}/cancel")).bearer(&owner.token);
+            cancel.json(&json!({ "at": "now" })).send().await.expect(200);
+        }
         Self { workspace, workflow: ids.swap_remove(0) }
     }
 

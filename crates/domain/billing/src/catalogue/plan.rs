@@ -74,7 +74,7 @@ impl Interval {
 }
 
 /// The name and version of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PlanVersion {
     /// The plan's name.
     pub name: String,

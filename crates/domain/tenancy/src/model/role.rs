@@ -40,10 +40,11 @@ const ADMIN: PermissionSet = MEMBER.union(PermissionSet::of(&[
     Permission::KeysRead,
     Permission::KeysWrite,
     Permission::AuditRead,
+    Permission::BillingRead,
     Permission::JobsRead,
     Permission::JobsWrite,
 ]));
-const OWNER: PermissionSet = ADMIN.union(PermissionSet::of(&[Permission::WorkspaceDelete]));
+const OWNER: PermissionSet = ADMIN.union(PermissionSet::of(&[Permission::WorkspaceDelete, Permission::BillingWrite]));
 
 /// A new permission does not compile until one of the lists above contains it.
 const _: () = assert!(OWNER.contains_all(PermissionSet::ALL));
@@ -53,7 +54,7 @@ impl Role {
     pub const VIEWER: Self = Self::built("viewer", VIEWER);
     /// Does the work: views, creates, updates, executes and applies.
     pub const MEMBER: Self = Self::built("member", MEMBER);
-    /// Does everything but deleting or handing over the workspace.
+    /// Does everything but deleting or handing over the workspace, and buying.
     pub const ADMIN: Self = Self::built("admin", ADMIN);
     /// Does everything. A workspace has at least one owner.
     pub const OWNER: Self = Self::built("owner", OWNER);
@@ -107,11 +108,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_may_do_all_an_admin_all_but_deleting_and_a_viewer_only_read() {
+    fn an_owner_may_do_all_an_admin_all_but_deleting_and_paying_and_a_viewer_only_read() {
         assert_eq!(Role::OWNER.permissions(), PermissionSet::ALL);
         let beyond: Vec<_> =
             PermissionSet::ALL.iter().filter(|permission| !Role::ADMIN.permissions().contains(*permission)).collect();
-        assert_eq!(beyond, [Permission::WorkspaceDelete]);
+        assert_eq!(beyond, [Permission::WorkspaceDelete, Permission::BillingWrite]);
         assert!(Role::VIEWER.permissions().iter().all(|permission| permission.as_str().ends_with(":read")));
     }
 

@@ -1,0 +1,20 @@
+//! Invoices and the ledger on PostgreSQL.
+
+mod invoice;
+mod ledger;
+
+use tidegate_billing::Currency;
+use tidegate_kernel::StoreError;
+
+pub(crate) use invoice::PgInvoiceRepository;
+pub(crate) use ledger::PgLedgerRepository;
+
+/// The currency of a row.
+fn currency(code: &str) -> Result<Currency, StoreError> {
+    code.parse().map_err(|error| StoreError::Internal(Box::new(error)))
+}
+
+/// The error for a word in a row that this program does not know.
+fn unknown(what: &str, word: &str) -> StoreError {
+    StoreError::Internal(format!("{word:?} is not {what}").into())
+}

@@ -1,0 +1,50 @@
+//! An invoice with its number, and the texts of its lines.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use tidegate_kernel::{InvoiceId, Period};
+
+use super::{Invoice, InvoiceNumber, InvoiceStatus, Line, LineKind};
+
+/// An invoice that was issued. Only its status changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedInvoice {
+    /// The id.
+    pub id: InvoiceId,
+    /// The number.
+    pub number: InvoiceNumber,
+    /// The status.
+    pub status: InvoiceStatus,
+    /// The amounts.
+    pub invoice: Invoice,
+    /// The texts of its lines, in their order.
+    pub descriptions: Vec<String>,
+    /// The time that it is about.
+    pub period: Period,
+    /// When it was issued.
+    pub issued_at: DateTime<Utc>,
+    /// When payment is due; `None` if nothing is to be paid.
+    pub due_at: Option<DateTime<Utc>>,
+    /// When it was paid.
+    pub paid_at: Option<DateTime<Utc>>,
+}
+
+/// The text of a line, with dates in the customer's time zone.
+#[must_use]
+pub fn describe(line: &Line, zone: Tz) -> String {
+    let days = |period: &Period| {
+        let (first, last) = (period.start, period.end - TimeDelta::nanoseconds(1));
+        let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
+        format!("{} to {}", day(first), day(last.max(first)))
+    };
+    match &line.kind {
+        LineKind::Plan { sold, period } => format!("{}, {}", sold.title, days(period)),
+        LineKind::Proration { sold, rest, .. } => format!("{}, rest of the period, {}", sold.title, days(rest)),
+        LineKind::Credit { plan, rest, .. } => format!("Credit for {}, {}", plan.name, days(rest)),
+        LineKind::Usage { name, included, per, .. } => {
+            format!("{} beyond {included} a month, price per {per}", name.as_str().replace('_', " "))
+        }
+        LineKind::Discount { code } => format!("Promo code {code}"),
+        LineKind::CarriedForward => "Carried forward as credit".to_owned(),
+    }
+}
