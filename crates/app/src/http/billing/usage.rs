@@ -57,10 +57,10 @@ pub struct UsageParameters {
     #[param(value_type = Vec<schema::Meter>)]
     meter: Vec<String>,
     /// A calendar month in UTC, as `2026-11`. Default: the current period of each meter.
-    #[param(value_type = Option<schema::Month>)]
+    #[param(inline, required = false, value_type = schema::Month)]
     month: Option<String>,
     /// `day`: a line for each day of the month with usage. Default: a line for each meter.
-    #[param(value_type = Option<schema::UsageStep>)]
+    #[param(inline, required = false, value_type = schema::UsageStep)]
     by: Option<String>,
 }
 

@@ -131,7 +131,7 @@ async fn empty_and_contrary_parameters_are_refused_by_every_list() {
         let ask = async |query: String| app.get(&format!("{path}?{query}")).bearer(&ada.token).send().await;
         for name in queries.iter().filter(|name| **name != "cursor") {
             for empty in [format!("{name}="), (*name).to_owned(), format!("limit=5&{name}=")] {
-                let repeated = empty.starts_with("limit=5") && *name == "limit";
+                let repeated = empty.starts_with("limit=5") && (*name == "limit" || !queries.contains(&"limit"));
                 if !path.contains('{') && !repeated {
                     let problem = ask(empty.clone()).await.expect_problem(400, "invalid-query");
                     assert_eq!(problem["errors"][0]["pointer"], *name, "{path}?{empty}: {problem}");
