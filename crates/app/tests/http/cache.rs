@@ -81,12 +81,15 @@ async fn every_list_shows_every_change_on_every_server() {
         }
         let mut change = world.example(operation, &place);
         let person = of_ones_own(&world, operation, &mut change).await;
+        // An invoice belongs to a subscription, of which a workspace has one.
+        let subscribes = operation.starts_with("PUT ") && operation.ends_with("/subscription");
+        let reads: Vec<&String> = reads.iter().filter(|read| !(subscribes && read.contains("{inv}"))).collect();
         for read in &reads {
             world.complete(&mut place, read).await;
         }
         let token = world.owner_token();
         let mut before = Vec::new();
-        for name in &reads {
+        for name in reads {
             let example = Example::of_get(&place.fill(name.trim_start_matches("GET ")));
             // Such as the content of a deleted file, which is to be restored.
             if read(&reader, &example, token).await.status != 200 {

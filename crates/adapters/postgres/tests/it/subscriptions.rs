@@ -92,7 +92,7 @@ async fn periods_are_invoiced_with_the_usage_beyond_what_is_included() {
     customer.pay_newest().await;
     let mut admin = customer.database.admin().await;
     let month: DateTime<Utc> = "2026-02-01T00:00:00Z".parse().unwrap();
-    sqlx::query("insert into event_period (workspace_id, period_start, used) values ($1, $2, 52001)")
+    sqlx::query("insert into event_day (workspace_id, day, used) values ($1, $2, 52001)")
         .bind(customer.stage.scene.ours.as_uuid())
         .bind(month)
         .execute(&mut admin)
