@@ -117,6 +117,7 @@ async fn a_refused_request_changes_nothing_and_names_the_field() {
     for (change, status, pointer) in [
         (json!({ "plan": "gold" }), 422, "/plan"),
         (json!({ "plan": "unlimited", "currency": "USD" }), 422, "/interval"),
+        (json!({ "plan": "unlimited", "interval": "month", "currency": "EUR" }), 422, "/interval"),
         (json!({ "interval": "quarter" }), 422, "/interval"),
         (json!({ "interval": "week" }), 422, "/interval"),
         (json!({ "currency": "XAU" }), 422, "/currency"),

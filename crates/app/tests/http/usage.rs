@@ -12,6 +12,7 @@ async fn plans_are_for_everybody_to_see() {
     assert_eq!(names, ["free", "starter", "professional", "enterprise", "unlimited"]);
     let free = &plans["items"][0]["entitlements"];
     assert_eq!((&free["events_per_month"], &free["workflows"]), (&json!(1000), &json!(3)));
+    assert_eq!(plans["items"][4]["prices"], json!([]), "the unlimited plan is not for sale");
     assert!(plans["next_cursor"].is_null());
 }
 

@@ -81,28 +81,10 @@ impl std::fmt::Debug for CallMeter {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
     use async_trait::async_trait;
-    use tidegate_kernel::{Clock, Entropy, ScopeIssuer};
 
     use super::*;
-
-    struct Fixed;
-
-    impl Clock for Fixed {
-        fn now(&self) -> DateTime<Utc> {
-            "2026-05-01T23:59:59Z".parse().unwrap()
-        }
-    }
-
-    impl Entropy for Fixed {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.fill(7);
-        }
-    }
+    use crate::testing::{environment, issuer, now};
 
     /// Stores every batch, and reports an error for every other one although it was stored.
     #[derive(Default)]
@@ -117,20 +99,12 @@ mod tests {
         }
     }
 
-    fn now<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => value,
-            Poll::Pending => panic!("nothing here waits"),
-        }
-    }
-
     #[test]
     fn a_batch_that_failed_is_written_again_before_what_came_since() {
         let ledger = Arc::new(Ledger::default());
-        let env = Environment::new(Arc::new(Fixed), Arc::new(Fixed));
+        let env = environment("2026-05-01T23:59:59Z");
         let meter = CallMeter::new(ledger.clone(), env.clone());
-        #[expect(clippy::disallowed_methods, reason = "a test issues its own scopes")]
-        let scope = ScopeIssuer::root().system("a test");
+        let scope = issuer().system("a test");
         let workspace = WorkspaceId::generate(&env);
         now(meter.flush(&scope)).unwrap();
         assert_eq!(*ledger.0.lock().unwrap(), [], "nothing is written where nothing was counted");

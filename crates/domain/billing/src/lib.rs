@@ -23,6 +23,8 @@ pub mod ports;
 pub mod quota;
 pub mod service;
 pub mod subscription;
+#[cfg(test)]
+mod testing;
 
 pub use alert::{NotifyQuota, QuotaAlert};
 pub use calls::CallMeter;

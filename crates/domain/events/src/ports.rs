@@ -49,6 +49,13 @@ pub trait EventRepository: Send {
     /// [`StoreError`] if nothing was added.
     async fn add(&mut self, addition: &Addition<'_>) -> Result<Added, StoreError>;
 
+    /// Adds events as [`EventRepository::add`] does, without a limit and without counting them as used. They are events of
+    /// Tidegate itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing was added.
+    async fn add_uncounted(&mut self, addition: &Addition<'_>) -> Result<(), StoreError>;
+
     /// The position of the last event, or [`Position::START`] if there is none.
     ///
     /// # Errors

@@ -112,8 +112,8 @@ impl Events {
         Ok(report)
     }
 
-    /// Adds an event of Tidegate itself, such as an alert, as part of a larger transaction. The event is counted, and added
-    /// even if the plan allows no more. The caller commits and calls [`Events::announce`].
+    /// Adds an event of Tidegate itself, such as an alert, as part of a larger transaction. It does not count against the
+    /// plan. The caller commits and calls [`Events::announce`].
     ///
     /// # Errors
     /// [`StoreError`] if it was not added.
@@ -121,7 +121,7 @@ impl Events {
         let received_at = self.env.now();
         let allowance = Allowance { period_start: Meter::Events.period(received_at).start, limit: None };
         let salt = u64::from_be_bytes(self.env.random());
-        tx.events().add(&Addition { received_at, salt, allowance, events: vec![event] }).await.map(drop)
+        tx.events().add_uncounted(&Addition { received_at, salt, allowance, events: vec![event] }).await.map(drop)
     }
 
     /// Tells the consumers of events that the workspace has new ones. Call it after the commit.

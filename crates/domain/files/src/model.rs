@@ -9,6 +9,7 @@ use tidegate_kernel::{Actor, FileId};
 use crate::content_type::MediaType;
 use crate::metadata::Metadata;
 use crate::name::FileName;
+use crate::service::UploadRequest;
 
 /// The state of a file.
 ///
@@ -122,6 +123,35 @@ pub struct File {
     pub deleted_at: Option<DateTime<Utc>>,
     /// When its bytes will be removed, or were removed.
     pub purge_at: Option<DateTime<Utc>>,
+}
+
+impl File {
+    /// A file whose upload begins, with `size` bytes reserved for it.
+    pub(crate) fn uploading(
+        id: FileId,
+        request: UploadRequest,
+        upload: UploadKind,
+        size: i64,
+        uploaded_by: Actor,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            name: request.name,
+            content_type: request.content_type.unwrap_or_else(MediaType::unknown),
+            size,
+            sha256: request.sha256,
+            state: FileState::Uploading,
+            upload,
+            metadata: request.metadata,
+            revision: 1,
+            uploaded_by,
+            created_at: now,
+            uploaded_at: None,
+            deleted_at: None,
+            purge_at: None,
+        }
+    }
 }
 
 /// A file whose upload begins.

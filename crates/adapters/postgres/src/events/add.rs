@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::FromRow;
-use tidegate_events::{Added, Addition, EventFilter, EventRepository, Outcome, Payload, StoredEvent};
+use tidegate_events::{Added, Addition, Allowance, EventFilter, EventRepository, Outcome, Payload, StoredEvent};
 use tidegate_kernel::{EventId, Limit, Meter, PageSize, Position, StoreError};
 
 use super::list;
@@ -77,6 +77,21 @@ impl EventRepository for PgEventRepository<'_> {
             _ => Outcome::OverLimit,
         });
         Ok(Added { used: row.period_used, head: Position(row.head_position), outcomes: outcomes.collect() })
+    }
+
+    async fn add_uncounted(&mut self, addition: &Addition<'_>) -> Result<(), StoreError> {
+        let (workspace, events) = (self.0.workspace().as_uuid(), addition.events.clone());
+        let allowance = Allowance { limit: None, ..addition.allowance };
+        let added = self.add(&Addition { allowance, events, ..*addition }).await?;
+        let count = added.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Added(_))).count();
+        // The head is locked since they were added.
+        sqlx::query("update workspace_head set used = used - $2, day_used = day_used - $2 where workspace_id = $1")
+            .bind(workspace)
+            .bind(i64::try_from(count).unwrap_or(i64::MAX))
+            .execute(self.0.sqlx())
+            .await
+            .map(drop)
+            .map_err(store_error)
     }
 
     async fn head(&mut self) -> Result<Position, StoreError> {

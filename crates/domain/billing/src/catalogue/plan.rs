@@ -18,7 +18,8 @@ pub struct Plan {
     pub version: i32,
     /// The title for people.
     pub title: String,
-    /// The ways to pay for it: one price for each interval and currency. The first is the one to show.
+    /// The ways to pay for it: one price for each interval and currency. The first is the one to show. A plan without a
+    /// price cannot be bought; only the operator assigns it, as the default plan.
     pub prices: Vec<Price>,
     /// What the plan allows.
     pub entitlements: Entitlements,
@@ -119,8 +120,6 @@ impl Plan {
             Err("a title has 1 to 100 characters")
         } else if self.version < 1 {
             Err("versions begin at 1")
-        } else if self.prices.is_empty() {
-            Err("a plan has a price, which may be 0")
         } else if self.prices.iter().any(|price| price.amount < 0) {
             Err("a price is not negative")
         } else if options.len() < self.prices.len() {

@@ -45,21 +45,14 @@ impl PlanQuota {
         Self { limits, ledger, env, slots: Arc::default() }
     }
 
-    /// Gives back what was not needed in the last second, and all of earlier periods. Call it every second, one call at
-    /// a time.
+    /// Gives back what was not needed in the last second, and forgets periods that are over. Call it every second, one call
+    /// at a time.
     ///
     /// # Errors
     /// [`StoreError`] if the units could not be given back. They count as used then, because it is unknown whether the
     /// store has them.
     pub async fn end_second(&self, scope: &SystemScope) -> Result<(), StoreError> {
-        let now = self.env.now();
-        self.give_back(
-            scope,
-            |(_, _, period), budget| {
-                if now < period.end { budget.end_second() } else { budget.take_all() }
-            },
-        )
-        .await
+        self.give_back(scope, Budget::end_second).await
     }
 
     /// Gives back everything, at shutdown.
@@ -67,7 +60,7 @@ impl PlanQuota {
     /// # Errors
     /// [`StoreError`] if the units could not be given back. They count as used then.
     pub async fn close(&self, scope: &SystemScope) -> Result<(), StoreError> {
-        self.give_back(scope, |_, budget| budget.take_all()).await
+        self.give_back(scope, Budget::take_all).await
     }
 
     /// The refusal of a meter whose limit is used up; `None` if it has no limit.
@@ -83,16 +76,19 @@ impl PlanQuota {
     async fn give_back(
         &self,
         scope: &SystemScope,
-        mut unused: impl FnMut(&Key, &mut Budget) -> i64 + Send,
+        mut unused: impl FnMut(&mut Budget) -> i64 + Send,
     ) -> Result<(), StoreError> {
         let now = self.env.now();
         let mut returned = Vec::new();
         {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             slots.retain(|key, slot| {
-                let units = slot.with(|budget| unused(key, budget));
-                // Nobody asks about a period that is over.
-                if units > 0 && now < key.2.end {
+                if now >= key.2.end {
+                    // Nobody asks about a period that is over.
+                    return false;
+                }
+                let units = slot.with(&mut unused);
+                if units > 0 {
                     returned.push(Returned { workspace: key.0, meter: key.1, period_start: key.2.start, units });
                 }
                 // Whoever is about to use the slot holds it.
@@ -153,6 +149,7 @@ impl Quota for PlanQuota {
 
 impl std::fmt::Debug for PlanQuota {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PlanQuota").finish_non_exhaustive()
+        let budgets = self.slots.lock().unwrap_or_else(PoisonError::into_inner).len();
+        f.debug_struct("PlanQuota").field("budgets", &budgets).finish_non_exhaustive()
     }
 }

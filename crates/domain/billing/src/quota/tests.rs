@@ -1,37 +1,22 @@
 //! Processes that share a limit, with a ledger in memory whose answers can be lost.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use tidegate_kernel::{
-    Actor, Clock, Entropy, Environment, Limit, Meter, PermissionSet, Quota, RequestId, Reservation, ScopeIssuer,
-    StoreError, SystemScope, WorkspaceId, WorkspaceScope,
+    Actor, Limit, Meter, PermissionSet, Quota, QuotaError, RequestId, Reservation, StoreError, SystemScope,
+    WorkspaceId, WorkspaceScope,
 };
 
 use super::*;
 use crate::ports::{BudgetLedger, PlanLimits};
+use crate::testing::{clock, environment, issuer, now};
 
 const LIMIT: i64 = 300;
 
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> DateTime<Utc> {
-        "2026-05-01T12:00:00Z".parse().unwrap()
-    }
-}
-
-impl Entropy for Fixed {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
+const NOON: &str = "2026-05-01T12:00:00Z";
 
 struct Limited;
 
@@ -79,25 +64,15 @@ impl BudgetLedger for Ledger {
     }
 }
 
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("nothing here waits"),
-    }
-}
-
 fn scopes() -> (WorkspaceScope, SystemScope) {
-    let env = Environment::new(Arc::new(Fixed), Arc::new(Fixed));
-    #[expect(clippy::disallowed_methods, reason = "a test issues its own scopes")]
-    let issuer = ScopeIssuer::root();
+    let (env, issuer) = (environment(NOON), issuer());
     let workspace = WorkspaceId::generate(&env);
     let scope = issuer.workspace(workspace, Actor::System, PermissionSet::ALL, RequestId::new("test").unwrap());
     (scope, issuer.system("a test"))
 }
 
 fn process(ledger: &Arc<Ledger>) -> PlanQuota {
-    let env = Environment::new(Arc::new(Fixed), Arc::new(Fixed));
-    PlanQuota::new(Arc::new(Limited), ledger.clone(), env)
+    PlanQuota::new(Arc::new(Limited), ledger.clone(), environment(NOON))
 }
 
 #[derive(Debug, Clone)]
@@ -136,8 +111,8 @@ proptest! {
                         reservation.commit();
                         used += amount;
                     }
-                    Err(tidegate_kernel::QuotaError::Exceeded(refused)) => prop_assert!(refused.used <= LIMIT),
-                    Err(tidegate_kernel::QuotaError::Store(_)) => troubled = true,
+                    Err(QuotaError::Exceeded(refused)) => prop_assert!(refused.used <= LIMIT),
+                    Err(QuotaError::Store(_)) => troubled = true,
                 },
                 Act::Hold(which, amount) => {
                     if let Ok(reservation) = now(processes[which].reserve(&scope, Meter::Runs, amount)) {
@@ -182,7 +157,7 @@ fn a_meter_without_a_limit_asks_nobody() {
 
 #[test]
 fn a_budget_grows_with_the_demand_and_shrinks_near_the_limit() {
-    let period = Meter::Runs.period(Fixed.now());
+    let period = Meter::Runs.period(NOON.parse().unwrap());
     let request = |needed, wanted| GrantRequest { meter: Meter::Runs, period, needed, wanted, limit: 6_400 };
     assert_eq!(granted_units(&request(1, 1), 0), 1);
     assert_eq!(granted_units(&request(1, LARGEST), 0), 6_400 / SHARE);
@@ -191,4 +166,23 @@ fn a_budget_grows_with_the_demand_and_shrinks_near_the_limit() {
     assert_eq!(granted_units(&request(1, LARGEST), 6_400), 0);
     assert_eq!(granted_units(&request(500, 500), 6_000), 0);
     assert_eq!(granted_units(&request(i64::MAX, i64::MAX), i64::MAX), 0);
+}
+
+#[test]
+fn a_budget_is_forgotten_when_it_is_idle_or_its_period_is_over() {
+    let ledger = Arc::new(Ledger::default());
+    let (scope, system) = scopes();
+    let (clock, env) = clock(NOON);
+    let process = PlanQuota::new(Arc::new(Limited), ledger, env);
+    let budgets = || format!("{process:?}");
+    now(process.reserve(&scope, Meter::ApiCalls, 1)).unwrap().commit();
+    assert!(budgets().contains("budgets: 1"));
+    for _ in 0..3 {
+        now(process.end_second(&system)).unwrap();
+    }
+    assert!(budgets().contains("budgets: 0"));
+    now(process.reserve(&scope, Meter::ApiCalls, 1)).unwrap().commit();
+    clock.set("2026-05-02T00:00:00Z");
+    now(process.end_second(&system)).unwrap();
+    assert!(budgets().contains("budgets: 0"));
 }

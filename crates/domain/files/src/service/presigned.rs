@@ -51,22 +51,8 @@ impl Files {
         let object = ObjectKey::upload(scope, upload);
         let presigned = self.objects.presign(&object, method, now, self.config.presigned_for).await?;
         let presigned = presigned.ok_or(UploadError::CannotPresign)?;
-        let file = File {
-            id,
-            name: request.name,
-            content_type: request.content_type.unwrap_or_else(MediaType::unknown),
-            size,
-            sha256: request.sha256,
-            state: FileState::Uploading,
-            upload: UploadKind::Presigned { expires_at: presigned.expires_at },
-            metadata: request.metadata,
-            revision: 1,
-            uploaded_by: uploader(scope),
-            created_at: now,
-            uploaded_at: None,
-            deleted_at: None,
-            purge_at: None,
-        };
+        let kind = UploadKind::Presigned { expires_at: presigned.expires_at };
+        let file = File::uploading(id, request, kind, size, uploader(scope), now);
         let entry = AuditEntry::new("file.upload_begun", upload).with(json!({"size": size, "file": id}));
         self.reserve(scope, &file, presigned.expires_at + LEASE, storage, Some(entry)).await?;
         Ok(PresignedUpload { id: upload, request: presigned })

@@ -74,29 +74,15 @@ impl Files {
             return Err(UploadError::TooLarge { limit: largest });
         }
         let now = self.now();
-        let file = File {
-            id: FileId::generate(&self.env),
-            name: request.name,
-            content_type: request.content_type.clone().unwrap_or_else(MediaType::unknown),
-            size: reserved,
-            sha256: request.sha256,
-            state: FileState::Uploading,
-            upload: UploadKind::Direct,
-            metadata: request.metadata,
-            revision: 1,
-            uploaded_by: uploader(scope),
-            created_at: now,
-            uploaded_at: None,
-            deleted_at: None,
-            purge_at: None,
-        };
+        let (id, declared) = (FileId::generate(&self.env), request.content_type.clone());
+        let file = File::uploading(id, request, UploadKind::Direct, reserved, uploader(scope), now);
         let lease_until = now + LEASE;
         self.reserve(scope, &file, lease_until, storage, None).await?;
         Ok(Incoming {
             files: self.clone(),
             scope,
             file,
-            declared: request.content_type,
+            declared,
             judged: None,
             largest,
             storage,

@@ -219,3 +219,19 @@ pub async fn no_limit_and_a_limit_of_nothing(subject: &Subject) {
     let outcome = subject.commit(&subject.scope(), &addition).await.expect("events are added").outcomes;
     assert_eq!(outcome, added(1..=20));
 }
+
+/// Events of Tidegate itself are added whatever the limit is, and do not count against it; a duplicate changes nothing.
+pub async fn uncounted_events_leave_the_limit_to_the_others(subject: &Subject) {
+    let (own, others) = (plains([1]), plains([2, 3, 4]));
+    for limit in [Some(0), None] {
+        let mut tx = subject.events.begin(&subject.scope()).await.expect("a transaction begins");
+        tx.events().add_uncounted(&subject.addition(&own, limit)).await.expect("it is added or known");
+        tx.commit().await.expect("it commits");
+    }
+    let outcome = subject.commit(&subject.scope(), &subject.addition(&others, Some(2))).await.expect("an answer");
+    assert_eq!((outcome.head, outcome.used), (Position(3), 2));
+    assert_eq!(outcome.outcomes[..2], added([2, 3]));
+    assert_eq!(outcome.outcomes[2], Outcome::OverLimit);
+    assert_eq!(subject.everything(&subject.scope()).await.len(), 3);
+    assert!(subject.everything(&subject.foreign()).await.is_empty());
+}
