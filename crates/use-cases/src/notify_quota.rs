@@ -56,8 +56,11 @@ impl NotifyQuotas {
             error => StoreError::Internal(Box::new(error)),
         })?;
         let mut tx = self.store.begin(scope).await?;
-        let Some(alert) = tx.alerts().take(key, self.env.now()).await? else { return Ok(()) };
+        let Some(alert) = tx.alerts().find(key).await? else { return Ok(()) };
         self.events.record_in(&mut *tx, &event(&alert)).await?;
+        if !tx.alerts().mark_notified(key, self.env.now()).await? {
+            return Ok(());
+        }
         for owner in owners {
             let message = MailMessage::QuotaThreshold {
                 workspace: workspace.name.to_string(),

@@ -172,13 +172,20 @@ pub trait UsageRepository: Send {
 /// The alerts of one workspace. The adapters raise them in the transaction that passes a threshold.
 #[async_trait]
 pub trait AlertRepository: Send {
-    /// The alert, unless people were told of it before. From the commit on, they were.
-    ///
-    /// MUST return an alert to one transaction that commits: a second transaction waits until the first has ended.
+    /// The alert, unless people were told of it before.
     ///
     /// # Errors
-    /// [`StoreError`] if it could not be read or stored.
-    async fn take(&mut self, key: &NotifyQuota, now: DateTime<Utc>) -> Result<Option<QuotaAlert>, StoreError>;
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, key: &NotifyQuota) -> Result<Option<QuotaAlert>, StoreError>;
+
+    /// From the commit on, people were told of the alert. Returns false, and changes nothing, if they were before.
+    ///
+    /// MUST return true to one transaction that commits: a second transaction waits until the first has ended. To add
+    /// events raises alerts, so a transaction that adds events MUST add them before it calls this.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn mark_notified(&mut self, key: &NotifyQuota, now: DateTime<Utc>) -> Result<bool, StoreError>;
 }
 
 /// The usage of one meter on one day.

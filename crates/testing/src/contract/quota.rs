@@ -13,6 +13,7 @@ use tidegate_kernel::{
     Limit, Meter, Period, Quota, QuotaError, QuotaLevels, Span, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope,
 };
 use tidegate_tenancy::TenancyTx;
+use tidegate_use_cases::NotifyQuotaTx;
 
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
@@ -31,6 +32,8 @@ subject! {
         calls: dyn CallLedger = store,
         /// Adds events.
         events: dyn UnitOfWork<dyn EventsTx> = store,
+        /// Tells of alerts.
+        told: dyn UnitOfWork<dyn NotifyQuotaTx> = store,
     }
 }
 
@@ -235,7 +238,9 @@ pub async fn an_alert_is_raised_and_taken_once(subject: &Subject) {
         let mut tx = subject.alerts.begin(scope).await.expect("a transaction begins");
         let taken = {
             let alerts: &mut dyn AlertRepository = &mut *tx.alerts();
-            alerts.take(&key, now).await.expect("an answer")
+            let found = alerts.find(&key).await.expect("an answer");
+            assert_eq!(alerts.mark_notified(&key, now).await.expect("an answer"), found.is_some());
+            found
         };
         if commit {
             tx.commit().await.expect("it commits");
@@ -281,4 +286,31 @@ pub async fn a_reservation_shares_the_fate_of_its_transaction(subject: &Subject)
     tx.hold(reservation);
     tx.commit().await.expect("it commits");
     assert!(matches!(reserve().await, Err(QuotaError::Exceeded(refused)) if refused.used == 1));
+}
+
+/// Telling of an alert and adding events never deadlock.
+pub async fn alerts_are_told_while_events_are_added(subject: &Subject) {
+    let (scope, now) = (subject.scope(), subject.env.now());
+    let period_start = Meter::Events.period(now).start;
+    let allowance = Allowance { period_start, limit: Some(10) };
+    let add = async |n: usize| {
+        let events = [NewEvent::emitted("/contract".into(), n.to_string(), "used".into(), 0)];
+        let mut tx = subject.events.begin(&scope).await.expect("a transaction begins");
+        let addition = Addition { allowance, ..subject.addition(&events, None) };
+        tx.events().add(&addition).await.expect("the event is added");
+        tx.commit().await.expect("it commits");
+    };
+    for n in 0..8 {
+        add(n).await;
+    }
+    let key = NotifyQuota { meter: Meter::Events.to_string(), period_start, percent: 80 };
+    let told = async {
+        let own = [NewEvent::emitted("/contract".into(), "own".into(), "told".into(), 0)];
+        let mut tx = subject.told.begin(&scope).await.expect("a transaction begins");
+        assert!(tx.alerts().find(&key).await.expect("an answer").is_some());
+        tx.events().add_uncounted(&subject.addition(&own, None)).await.expect("the event is added");
+        assert!(tx.alerts().mark_notified(&key, now).await.expect("an answer"));
+        tx.commit().await.expect("it commits");
+    };
+    futures::future::join(told, add(9)).await;
 }

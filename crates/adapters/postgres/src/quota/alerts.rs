@@ -13,10 +13,13 @@ const RAISE: &str = "
     insert into quota_alert (workspace_id, meter, period_start, percent, used, max, at) values ($1, $2, $3, $4, $5, $6, $7)
     on conflict (workspace_id, meter, period_start, percent) do nothing";
 
-const TAKE: &str = "
+const FIND: &str = "
+    select used, max from quota_alert
+    where workspace_id = $1 and meter = $2 and period_start = $3 and percent = $4 and notified_at is null";
+
+const MARK: &str = "
     update quota_alert set notified_at = $5
-    where workspace_id = $1 and meter = $2 and period_start = $3 and percent = $4 and notified_at is null
-    returning used, max";
+    where workspace_id = $1 and meter = $2 and period_start = $3 and percent = $4 and notified_at is null";
 
 /// Raises the alerts of the thresholds that `used` has passed, unless they were raised in this period, and enqueues the
 /// job that tells people.
@@ -54,19 +57,32 @@ pub(crate) struct PgAlertRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
 #[async_trait]
 impl AlertRepository for PgAlertRepository<'_> {
-    async fn take(&mut self, key: &NotifyQuota, now: DateTime<Utc>) -> Result<Option<QuotaAlert>, StoreError> {
+    async fn find(&mut self, key: &NotifyQuota) -> Result<Option<QuotaAlert>, StoreError> {
         let meter = key.meter.parse().map_err(|error: UnknownMeter| StoreError::Internal(Box::new(error)))?;
         let workspace = self.0.workspace().as_uuid();
-        let taken: Option<(i64, i64)> = sqlx::query_as(TAKE)
+        let found: Option<(i64, i64)> = sqlx::query_as(FIND)
+            .bind(workspace)
+            .bind(&key.meter)
+            .bind(key.period_start)
+            .bind(key.percent)
+            .fetch_optional(self.0.sqlx())
+            .await
+            .map_err(store_error)?;
+        let (period_start, percent) = (key.period_start, key.percent);
+        Ok(found.map(|(used, limit)| QuotaAlert { meter, period_start, percent, used, limit }))
+    }
+
+    async fn mark_notified(&mut self, key: &NotifyQuota, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let workspace = self.0.workspace().as_uuid();
+        sqlx::query(MARK)
             .bind(workspace)
             .bind(&key.meter)
             .bind(key.period_start)
             .bind(key.percent)
             .bind(now)
-            .fetch_optional(self.0.sqlx())
+            .execute(self.0.sqlx())
             .await
-            .map_err(store_error)?;
-        let (period_start, percent) = (key.period_start, key.percent);
-        Ok(taken.map(|(used, limit)| QuotaAlert { meter, period_start, percent, used, limit }))
+            .map(|done| done.rows_affected() == 1)
+            .map_err(store_error)
     }
 }

@@ -1,6 +1,6 @@
 //! Invoices: lines that sum to the total, tax, discounts, credit.
 //!
-//! - [`line`] has the lines, each with the facts that its amount follows from.
+//! - [`mod@line`] has the lines, each with the facts that its amount follows from.
 //! - [`tax`] has the rule of rounding. [`promo`] has discounts. [`credit_note`] takes back what was invoiced.
 //! - [`issued`] is an invoice with its number. [`number`] has the numbers of documents.
 //!
