@@ -7,6 +7,7 @@ use tidegate_files::{
     DueTask, File, FileFilter, FileName, FileState, FileTaskQueue, FilesTx, MediaType, Metadata, TaskKind,
 };
 use tidegate_kernel::{Actor, ApiKeyId, FileId, PageSize, UnitOfWork, UserId, WorkspaceScope};
+use tidegate_tenancy::{TenancyTx, WorkspaceDeletion};
 
 use super::stage::subject;
 use crate::scope::system_scope;
@@ -17,6 +18,10 @@ subject! {
         files: dyn UnitOfWork<dyn FilesTx> = store,
         /// The tasks of files.
         queue: dyn FileTaskQueue = store,
+    }
+    beside {
+        /// Deletes workspaces.
+        tenancy: dyn UnitOfWork<dyn TenancyTx> = store,
     }
 }
 
@@ -364,4 +369,20 @@ pub async fn a_task_that_failed_is_due_later(subject: &Subject) {
     subject.clock.advance(TimeDelta::hours(2));
     let all = subject.queue.due(&system_scope(), subject.now(), 10_000).await.expect("tasks are read");
     assert!(all.contains(&DueTask { failures: 1, ..due }), "{all:?}");
+}
+
+/// A task of a deleted workspace is left to its erasure, before and after its time.
+pub async fn tasks_of_a_deleted_workspace_are_left_to_its_erasure(subject: &Subject) {
+    let file = subject.file("a");
+    subject.insert(&file).await;
+    subject.clock.advance(LEASE + TimeDelta::minutes(1));
+    assert_eq!(subject.due().await, [(file.id, TaskKind::GiveUp)]);
+    let deletion = WorkspaceDeletion { deleted_at: subject.now(), erase_at: subject.now() + TimeDelta::days(30) };
+    let mut tx = subject.tenancy.begin(&subject.scope()).await.expect("a transaction begins");
+    assert!(tx.workspace().delete(&deletion).await.expect("it is deleted"));
+    tx.commit().await.expect("it commits");
+    for days in [0, 2, 31] {
+        subject.clock.advance(TimeDelta::days(days));
+        assert_eq!(subject.due().await, [], "after {days} days more");
+    }
 }

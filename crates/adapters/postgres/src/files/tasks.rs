@@ -1,5 +1,7 @@
 //! The tasks of all workspaces' files.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_files::{DueTask, FileTaskQueue};
@@ -8,6 +10,7 @@ use uuid::Uuid;
 
 use crate::error::store_error;
 use crate::store::PgStore;
+use crate::transaction::{Machinery, PgTx};
 
 #[derive(sqlx::FromRow)]
 struct TaskRow {
@@ -17,23 +20,48 @@ struct TaskRow {
     failures: i32,
 }
 
-/// Workspaces that are deleted are left to their erasure.
 const DUE: &str = "
-    select t.workspace_id, t.file_id, t.task, t.failures from file_task t
-    where t.due_at <= $1
-      and not exists (select from workspace_erasure e where e.workspace_id = t.workspace_id)
-    order by t.due_at limit $2";
+    select workspace_id, file_id, task, failures from file_task where due_at <= $1 order by due_at limit $2";
+
+const DELETED: &str = "select workspace_id, erase_at from workspace_erasure where workspace_id = any ($1)";
+
+/// The latest of the times is never now, so that a page does not come again.
+const LEAVE_TO_ERASURE: &str = "
+    update file_task set due_at = greatest($3, $2 + interval '1 day') where workspace_id = $1 and due_at <= $2";
 
 const POSTPONE: &str = "
     update file_task set due_at = $4, failures = failures + 1, error = $5
     where workspace_id = $1 and file_id = $2 and task = $3";
 
+impl PgTx<Machinery> {
+    /// Delays what is due in deleted workspaces until their erasure, so that it is not in the way of other tasks.
+    /// Returns those workspaces.
+    async fn leave_to_erasure(&mut self, due: &[TaskRow], now: DateTime<Utc>) -> Result<HashSet<Uuid>, StoreError> {
+        let workspaces: HashSet<Uuid> = due.iter().map(|row| row.workspace_id).collect();
+        let query = sqlx::query_as(DELETED).bind(Vec::from_iter(workspaces));
+        let deleted: Vec<(Uuid, DateTime<Utc>)> = query.fetch_all(self.sqlx()).await.map_err(store_error)?;
+        for (workspace, erase_at) in &deleted {
+            let update = sqlx::query(LEAVE_TO_ERASURE).bind(workspace).bind(now).bind(erase_at);
+            update.execute(self.sqlx()).await.map_err(store_error)?;
+        }
+        Ok(deleted.into_iter().map(|(workspace, _)| workspace).collect())
+    }
+}
+
 #[async_trait]
 impl FileTaskQueue for PgStore {
     async fn due(&self, scope: &SystemScope, now: DateTime<Utc>, limit: u32) -> Result<Vec<DueTask>, StoreError> {
         let mut tx = self.begin_machinery(scope).await?;
-        let query = sqlx::query_as(DUE).bind(now).bind(i64::from(limit));
-        let rows: Vec<TaskRow> = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
+        let rows = loop {
+            let query = sqlx::query_as(DUE).bind(now).bind(i64::from(limit));
+            let mut rows: Vec<TaskRow> = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
+            let is_last = rows.len() < limit as usize;
+            let deleted = tx.leave_to_erasure(&rows, now).await?;
+            rows.retain(|row| !deleted.contains(&row.workspace_id));
+            if is_last || !rows.is_empty() {
+                break rows;
+            }
+        };
         tx.commit().await?;
         let task = |row: TaskRow| {
             Ok(DueTask {

@@ -75,7 +75,7 @@ impl FileTasks {
                     }
                 }
             }
-            if new.is_empty() || due.len() < LOOK as usize {
+            if new.is_empty() {
                 return Ok(figures);
             }
         }
