@@ -8,8 +8,8 @@ use serde_json::Value;
 use tidegate_kernel::RequestId;
 use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
 use tidegate_workflows::run::{
-    Command, Corrupt, DecideError, Fact, FactKind, QuarantineReason, RunContext, RunError, RunOrigin, RunState,
-    RunStatus, StepStatus, Transition, TransitionRecord, decide,
+    Allowance, Command, Corrupt, DecideError, Fact, FactKind, QuarantineReason, RunContext, RunError, RunOrigin,
+    RunState, RunStatus, StepStatus, Transition, TransitionRecord, decide,
 };
 use tokio::task::AbortHandle;
 use tracing::Span;
@@ -100,6 +100,15 @@ impl From<Panicked> for Undrivable {
 pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// What a fact did to attempts of steps.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Decided {
+    /// How many began.
+    pub(crate) begun: u32,
+    /// Whether one was held.
+    pub(crate) held: bool,
 }
 
 /// A commit in progress.
@@ -239,12 +248,22 @@ impl LiveRun {
         self.blocked.is_some() || self.in_flight.as_ref().is_some_and(|commit| commit.after != After::Keep)
     }
 
-    /// Applies a fact to the run. Returns whether there is something to commit.
-    pub(crate) fn apply_fact(&mut self, at: DateTime<Utc>, kind: FactKind) -> Result<bool, Undrivable> {
+    /// The most attempts that can begin because of a fact.
+    pub(crate) fn could_begin(&self, kind: &FactKind) -> u32 {
+        self.state.could_begin(&self.compiled, kind)
+    }
+
+    /// Applies a fact to the run.
+    pub(crate) fn apply_fact(
+        &mut self,
+        at: DateTime<Utc>,
+        kind: FactKind,
+        allowance: Allowance,
+    ) -> Result<Decided, Undrivable> {
         if let FactKind::TimeCame { step, .. } = kind {
             self.cleared.push(step);
         }
-        let fact = Fact { at, kind };
+        let fact = Fact { at, kind, allowance };
         let decision = catch(|| decide(&self.compiled, &self.context, &mut self.state, &fact))??;
         if decision.transitions.first().is_some_and(|record| record.transition == Transition::RunStarted) {
             self.started_at = Some(at);
@@ -255,9 +274,14 @@ impl LiveRun {
             }
             self.commands.clear();
         }
+        let mut decided = Decided::default();
+        for TransitionRecord { transition, .. } in &decision.transitions {
+            decided.begun += u32::from(transition.begins_attempt());
+            decided.held |= matches!(transition, Transition::StepHeld { .. });
+        }
         self.commands.extend(decision.commands);
         self.pending.extend(decision.transitions);
-        Ok(self.is_dirty())
+        Ok(decided)
     }
 
     pub(crate) fn acknowledge(&mut self, request: Uuid) {

@@ -17,7 +17,8 @@ use tidegate_engine::jobs::{
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::{
-    Clock, Entropy, Environment, JobPayload, NewJob, PermissionSet, RequestId, ScopeIssuer, UnitOfWork, WorkspaceId,
+    Clock, Entropy, Environment, JobPayload, NewJob, NoQuota, PermissionSet, RequestId, ScopeIssuer, UnitOfWork,
+    WorkspaceId,
 };
 use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
 use tidegate_workflows::run::NoWorkflows;
@@ -110,6 +111,7 @@ impl Fixture {
             handlers: HandlerMap::default(),
             bus: self.bus.clone(),
             endings: RunEndings::default(),
+            quota: Arc::new(NoQuota),
             shards: shards.clone(),
             continue_trace: |_, _| {},
             env: self.env.clone(),

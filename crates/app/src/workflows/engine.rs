@@ -22,6 +22,7 @@ pub(super) fn parts(workflows: &WorkflowServices, platform: &Platform, issuer: &
         handlers: workflows.handlers.clone().while_open(&Arc::new(workspaces)),
         bus: platform.signals.clone(),
         endings: workflows.run_endings.clone(),
+        quota: workflows.quota.clone(),
         shards: workflows.shards.clone(),
         env: platform.env.clone(),
         scope: issuer.system("engine").with_urgency(Urgency::Engine),

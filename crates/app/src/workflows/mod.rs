@@ -38,6 +38,8 @@ pub(crate) struct WorkflowServices {
     pub(crate) run_endings: RunEndings,
     /// Runs in quarantine, for operators.
     pub(crate) quarantine: Arc<Quarantine>,
+    /// Limits the attempts of steps.
+    quota: Arc<dyn Quota>,
     /// The shards that this process owns.
     pub(crate) shards: OwnedShards,
     /// The handlers of steps with side effects.
@@ -68,7 +70,10 @@ impl WorkflowServices {
         Ok(Self {
             apply_suggestion: ApplySuggestion::new(store.clone(), definitions.clone(), Arc::clone(&events.catalogue)),
             definitions,
-            runs: Runs::new(store.clone(), steps, signals.clone(), env.clone()).computing_on(pool).limited_by(quota),
+            runs: Runs::new(store.clone(), steps, signals.clone(), env.clone())
+                .computing_on(pool)
+                .limited_by(Arc::clone(&quota)),
+            quota,
             run_endings: RunEndings::across(signals.clone()),
             quarantine: Arc::new(Quarantine::new(
                 store.clone(),

@@ -49,7 +49,7 @@ meters! {
     Events = "events", MeterKind::Use(Span::Month);
     /// Runs started.
     Runs = "runs", MeterKind::Use(Span::Month);
-    /// Steps that ended.
+    /// Attempts of steps that began.
     Steps = "steps", MeterKind::Use(Span::Month);
     /// Bytes of files, including deleted files that are not purged yet.
     StorageBytes = "storage_bytes", MeterKind::Level;
@@ -238,36 +238,45 @@ impl Quota for NoQuota {
 /// A reservation that is neither committed nor dropped, because its process was killed, counts as used until the period
 /// ends.
 #[must_use = "dropping a reservation releases it"]
-pub struct Reservation(Option<Box<dyn FnOnce() + Send + Sync>>);
+pub struct Reservation {
+    /// The units that were not used so far.
+    units: i64,
+    release: Option<Box<dyn FnOnce(i64) + Send + Sync>>,
+}
 
 impl Reservation {
-    /// A reservation that `release` undoes.
-    pub fn new(release: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(release)))
+    /// A reservation of `units`. `release` takes back those that are not used.
+    pub fn new(units: i64, release: impl FnOnce(i64) + Send + Sync + 'static) -> Self {
+        Self { units, release: Some(Box::new(release)) }
     }
 
     /// A reservation of what has no limit.
     pub const fn unlimited() -> Self {
-        Self(None)
+        Self { units: 0, release: None }
     }
 
-    /// The units were used.
+    /// All units were used.
     pub fn commit(mut self) {
-        self.0 = None;
+        self.release = None;
+    }
+
+    /// So many units were used. The others are released.
+    pub fn commit_some(mut self, used: i64) {
+        self.units = self.units.saturating_sub(used).max(0);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(release) = self.0.take() {
-            release();
+        if let Some(release) = self.release.take().filter(|_| self.units > 0) {
+            release(self.units);
         }
     }
 }
 
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reservation").field("limited", &self.0.is_some()).finish()
+        f.debug_struct("Reservation").field("limited", &self.release.is_some()).field("units", &self.units).finish()
     }
 }
 
@@ -300,7 +309,7 @@ pub trait QuotaLevels: Send {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
 
@@ -368,17 +377,21 @@ mod tests {
 
     #[test]
     fn a_reservation_is_released_once_unless_it_is_committed() {
-        let released = Arc::new(AtomicU32::new(0));
+        let released = Arc::new(AtomicI64::new(0));
         let reservation = || {
             let released = Arc::clone(&released);
-            Reservation::new(move || {
-                released.fetch_add(1, Ordering::Relaxed);
+            Reservation::new(5, move |units| {
+                released.fetch_add(units, Ordering::Relaxed);
             })
         };
         reservation().commit();
         Reservation::unlimited().commit();
         assert_eq!(released.load(Ordering::Relaxed), 0);
+        reservation().commit_some(5);
+        assert_eq!(released.load(Ordering::Relaxed), 0);
+        reservation().commit_some(3);
+        assert_eq!(released.load(Ordering::Relaxed), 2);
         drop(reservation());
-        assert_eq!(released.load(Ordering::Relaxed), 1);
+        assert_eq!(released.load(Ordering::Relaxed), 7);
     }
 }

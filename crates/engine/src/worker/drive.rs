@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_kernel::trace::SPANS;
 use tidegate_workflows::compiled::StepIndex;
-use tidegate_workflows::run::{Command, FactKind, QuarantineReason, StepError};
+use tidegate_workflows::run::{Allowance, Command, FactKind, QuarantineReason, StepError};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::{Message, Queued, Worker};
-use crate::live::Undrivable;
+use crate::live::{Decided, Undrivable};
 use crate::model::{RunKey, RunRequestKind, ShardId, Tenure, Timer};
 use crate::ports::StepTask;
 
@@ -21,15 +21,21 @@ use crate::ports::StepTask;
 struct NoHandler(String);
 
 impl Worker {
-    pub(super) fn apply_fact(&mut self, key: RunKey, kind: FactKind) {
+    /// Applies a fact, because of which as many attempts may begin as the allowance says.
+    pub(super) fn decide(&mut self, key: RunKey, kind: FactKind, allowance: Allowance) -> Decided {
         let now = self.env.now();
-        let Some(run) = self.runs.get_mut(&key) else { return };
-        match run.apply_fact(now, kind) {
-            Ok(true) => self.dirty.push_back(key),
-            Ok(false) => {}
+        let Some(run) = self.runs.get_mut(&key) else { return Decided::default() };
+        match run.apply_fact(now, kind, allowance) {
+            Ok(decided) => {
+                if run.is_dirty() {
+                    self.dirty.push_back(key);
+                }
+                return decided;
+            }
             Err(why) if run.in_flight.is_some() => run.doomed = Some(why),
             Err(why) => self.give_up(key, why),
         }
+        Decided::default()
     }
 
     /// Executes the commands of committed transitions.

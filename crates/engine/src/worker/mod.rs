@@ -10,6 +10,7 @@ mod commits;
 mod drive;
 mod measures;
 mod quarantine;
+mod quota;
 mod shards;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -18,7 +19,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tidegate_kernel::{Environment, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId};
+use tidegate_kernel::{
+    Environment, Quota, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId,
+};
 use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
 use tidegate_workflows::run::{CompiledWorkflows, StepError};
 use tidegate_workflows::step::StepType;
@@ -54,6 +57,8 @@ pub struct EngineParts {
     pub bus: Arc<dyn SignalBus>,
     /// The waiters for the ends of runs.
     pub endings: RunEndings,
+    /// Limits the attempts of steps; [`NoQuota`](tidegate_kernel::NoQuota) limits none.
+    pub quota: Arc<dyn Quota>,
     /// The owned shards, shared with the job runner.
     pub shards: OwnedShards,
     /// Time and randomness.
@@ -122,6 +127,7 @@ enum Message {
     Written(Vec<commits::Written>),
     SetAside { runs: Arc<Vec<SetAside>>, result: Result<Committed, StoreError> },
     Ended { request: RunRequest, result: Result<Vec<RunKey>, StoreError> },
+    Reserved { workspace: WorkspaceId, facts: Vec<quota::Asked>, result: Result<quota::Reserved, StoreError> },
     AttemptEnded { key: RunKey, tenure: Tenure, step: StepIndex, attempt: u32, outcome: Result<Value, StepError> },
 }
 
@@ -157,6 +163,7 @@ struct Worker {
     bus: Box<dyn SignalStream>,
     listening: bool,
     endings: RunEndings,
+    quota: Arc<dyn Quota>,
     shards: OwnedShards,
     /// Shards in which the job runner is busy.
     busy: watch::Receiver<BTreeSet<ShardId>>,
@@ -187,6 +194,10 @@ struct Worker {
     timers: BTreeSet<Timer>,
     /// Timers that are due before this time are in `timers`.
     timers_read: Option<DateTime<Utc>>,
+    /// Facts that wait until the quota has answered.
+    reserving: HashMap<WorkspaceId, quota::Reserving>,
+    /// The latest time at which a held step of a workspace tries again.
+    held_until: HashMap<WorkspaceId, DateTime<Utc>>,
     dirty: VecDeque<RunKey>,
     /// Commits that end runs whose workflow version does not exist.
     unreadable: Vec<RunCommit>,
@@ -229,6 +240,7 @@ impl Worker {
             bus: parts.bus.subscribe(&[Topic::WorkReady]),
             listening: true,
             endings: parts.endings,
+            quota: parts.quota,
             busy: parts.shards.busy(),
             shards: parts.shards,
             env: parts.env,
@@ -251,6 +263,8 @@ impl Worker {
             ending: HashSet::new(),
             timers: BTreeSet::new(),
             timers_read: None,
+            reserving: HashMap::new(),
+            held_until: HashMap::new(),
             dirty: VecDeque::new(),
             unreadable: Vec::new(),
             set_aside: Vec::new(),
@@ -317,6 +331,7 @@ impl Worker {
             Message::Written(parts) => self.written(parts),
             Message::SetAside { runs, result } => self.was_set_aside(&runs, result),
             Message::Ended { request, result } => self.ended(&request, result),
+            Message::Reserved { workspace, facts, result } => self.reserved(workspace, facts, result),
             Message::AttemptEnded { key, tenure, step, attempt, outcome } => {
                 self.attempt_ended(key, tenure, step, attempt, outcome);
             }
@@ -369,6 +384,7 @@ impl Worker {
     fn is_done(&self) -> bool {
         let Some(until) = self.drain_until else { return false };
         let idle = self.executing == 0
+            && self.reserving.is_empty()
             && self.dirty.is_empty()
             && self.unreadable.is_empty()
             && self.set_aside.is_empty()

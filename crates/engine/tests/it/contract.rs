@@ -67,7 +67,7 @@ impl EngineWorld for MemoryStore {
         let in_month = records.filter(|record| (record.at.year(), record.at.month()) == (at.year(), at.month()));
         in_month.fold([0, 0], |[runs, steps], record| match &record.transition {
             Transition::RunStarted => [runs + 1, steps],
-            transition => [runs, steps + i64::from(transition.is_execution())],
+            transition => [runs, steps + i64::from(transition.begins_attempt())],
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod contract;
 mod defects;
+mod ration;
 mod signals;
 mod simulation;
 mod step_types;

@@ -26,6 +26,7 @@ use tidegate_workflows::step::StepClass;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use crate::ration::Ration;
 use crate::store::{MemoryStore, Weather};
 
 /// A clock that shows simulated time.
@@ -134,6 +135,7 @@ pub(crate) struct Simulation {
     rng: SmallRng,
     env: Environment,
     endings: RunEndings,
+    ration: Arc<Ration>,
 }
 
 impl Simulation {
@@ -153,6 +155,7 @@ impl Simulation {
             workflows: Arc::new(CompiledVersions(workflows)),
             env: Environment::new(Arc::new(Simulated(Instant::now())), Arc::new(dice)),
             endings: RunEndings::default(),
+            ration: Arc::new(Ration::new(seed)),
             rng,
         }
     }
@@ -161,6 +164,7 @@ impl Simulation {
     pub(crate) fn calm(workflow: WorkflowId, compiled: Arc<CompiledWorkflow>) -> Self {
         let simulation = Self::new(7);
         simulation.store.clear_up();
+        simulation.ration.clear_up();
         Self { workflows: Arc::new(CompiledVersions(HashMap::from([(workflow, compiled)]))), ..simulation }
     }
 
@@ -189,6 +193,7 @@ impl Simulation {
             handlers,
             bus,
             endings: self.endings.clone(),
+            quota: self.ration.clone(),
             shards: OwnedShards::default(),
             env: self.env.clone(),
             scope: ScopeIssuer::root().system("simulation"),
@@ -264,7 +269,10 @@ impl Simulation {
         assert_eq!(self.store.leftovers(), 0, "seed {seed}: something is left of runs that have ended");
         let world = self.store.world.lock().unwrap();
         let mut moments: BTreeMap<(WorkspaceId, Gate), Changes> = BTreeMap::new();
+        let mut begun: HashMap<WorkspaceId, i64> = HashMap::new();
         for (key, run) in &world.runs {
+            let attempts = run.history.iter().filter(|record| record.transition.begins_attempt()).count();
+            *begun.entry(key.workspace).or_default() += i64::try_from(attempts).unwrap();
             let compiled = &self.workflows.0[&run.workflow];
             let state = RunState::replay(compiled, &run.history).unwrap();
             assert_eq!(state.status(), run.status, "seed {seed}");
@@ -276,6 +284,10 @@ impl Simulation {
                     changes.push((run.history.last().unwrap().at, -1));
                 }
             }
+        }
+        for (workspace, begun) in begun {
+            let reserved = self.ration.used(workspace);
+            assert!(begun <= reserved, "seed {seed}: {begun} attempts began, and {reserved} were reserved");
         }
         for changes in moments.values_mut() {
             // At the same time, departures count before arrivals.
@@ -293,6 +305,7 @@ async fn simulate(seed: u64) {
     let mut simulation = Simulation::new(seed);
     let mut workers = simulation.storm(60).await;
     simulation.store.clear_up();
+    simulation.ration.clear_up();
     workers.push(simulation.worker());
     simulation.settle(seed).await;
     let mut n = 0;

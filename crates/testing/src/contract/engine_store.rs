@@ -159,7 +159,8 @@ fn record(seq: u32, transition: Transition) -> TransitionRecord {
 }
 
 fn completed(seq: u32) -> TransitionRecord {
-    record(seq, Transition::StepCompleted { step: StepIndex(0), attempt: 1, input: None, output: json!({"nul": "\0"}) })
+    let output = json!({"nul": "\0"});
+    record(seq, Transition::StepCompleted { step: StepIndex(0), attempt: 1, input: None, output, at_once: true })
 }
 
 fn ended(seq: u32) -> TransitionRecord {

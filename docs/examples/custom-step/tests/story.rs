@@ -11,7 +11,7 @@ use serde_json::json;
 use tidegate_engine::handlers::{BindError, HandlerMap};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
-use tidegate_kernel::{RunId, WorkspaceScope};
+use tidegate_kernel::{NoQuota, RunId, WorkspaceScope};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
 use tidegate_testing::scope::{system_scope, workspace_scope};
@@ -96,6 +96,7 @@ impl Fixture {
             handlers,
             bus: self.bus.clone(),
             endings: RunEndings::default(),
+            quota: Arc::new(NoQuota),
             shards: OwnedShards::default(),
             continue_trace: |_, _| {},
             env: self.stage.scene.env.clone(),

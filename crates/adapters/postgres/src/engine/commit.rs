@@ -389,7 +389,7 @@ pub(super) async fn promote<'a>(
         .collect()
 }
 
-/// Meters runs and steps: a run counts when it begins, a step each time that one of its attempts ends.
+/// Meters runs and steps: a run counts when it begins, a step each time that one of its attempts begins.
 async fn meters(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), StoreError> {
     let mut workspaces = Vec::new();
     let mut meters = Vec::new();
@@ -398,7 +398,7 @@ async fn meters(tx: &mut PgTx<Machinery>, batch: &[&RunCommit]) -> Result<(), St
         for record in &commit.records {
             let meter = match &record.transition {
                 Transition::RunStarted => "runs",
-                transition if transition.is_execution() => "steps",
+                transition if transition.begins_attempt() => "steps",
                 _ => continue,
             };
             workspaces.push(commit.key.workspace.as_uuid());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tidegate_engine::handlers::HandlerMap;
 use tidegate_engine::ports::{StepHandler, StepTask};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
-use tidegate_kernel::{Environment, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{Environment, NoQuota, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
 use tidegate_postgres::{PgEngineStore, PgStoreConfig};
 use tidegate_testing::contract::Stage;
 use tidegate_testing::contract::engine_store::new_run;
@@ -137,6 +137,7 @@ impl Fixture {
             handlers,
             bus: Arc::new(Silence),
             endings: RunEndings::default(),
+            quota: Arc::new(NoQuota),
             shards: OwnedShards::default(),
             env,
             scope: system_scope(),

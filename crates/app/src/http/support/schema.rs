@@ -157,6 +157,8 @@ words! {
     RunStatus = all!(tidegate_workflows::run::RunStatus);
     /// The status of a step or an attempt.
     StepStatus = all!(tidegate_workflows::run::StepStatus);
+    /// What a step waits for.
+    WaitsFor = all!(tidegate_workflows::run::WaitsFor);
     /// The status of a job.
     JobStatus = all!(tidegate_kernel::JobStatus);
     /// The priority of a job.

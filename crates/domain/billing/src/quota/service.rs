@@ -143,7 +143,7 @@ impl Quota for PlanQuota {
         if !slot.with(|budget| budget.reserve(amount)) {
             self.reserve_granted(scope, &slot, (meter, period, limit), amount).await?;
         }
-        Ok(Reservation::new(move || slot.with(|budget| budget.add(amount))))
+        Ok(Reservation::new(amount, move |units| slot.with(|budget| budget.add(units))))
     }
 }
 

@@ -9,13 +9,17 @@
 //!   attempt timed out, else as `failed`.
 //! - A cancelled run ends at once. Its running attempts are aborted.
 //! - A step that has not ended when its run ends is `cancelled`.
+//!
+//! An attempt that the fact's allowance does not cover is held: its step waits and tries again later. Nothing fails
+//! because of a plan.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::backoff::backoff;
 use super::model::{
-    Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition, TransitionRecord,
+    Allowance, Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepStatus, Transition,
+    TransitionRecord,
 };
 use super::state::{Corrupt, MAX_RUN_BYTES, Phase, RunState};
 use crate::compiled::{CURRENT_SEMANTICS, CompiledStep, CompiledWorkflow, StepIndex};
@@ -56,7 +60,8 @@ pub fn decide(
     if compiled.semantics != CURRENT_SEMANTICS {
         return Err(DecideError::UnknownSemantics(compiled.semantics));
     }
-    let mut machine = Machine { compiled, context, state, at: fact.at, decision: Decision::default() };
+    let decision = Decision::default();
+    let mut machine = Machine { compiled, context, state, at: fact.at, allowance: fact.allowance, decision };
     match (&machine.state.phase, &fact.kind) {
         (Phase::Ended(_), _) => {}
         (Phase::Pending, FactKind::Admitted) => {
@@ -88,6 +93,8 @@ struct Machine<'a> {
     context: &'a RunContext,
     state: &'a mut RunState,
     at: DateTime<Utc>,
+    /// What is left of the fact's allowance.
+    allowance: Allowance,
     decision: Decision,
 }
 
@@ -144,9 +151,12 @@ impl Machine<'_> {
         let seen = self.state.bindings(self.compiled, self.context);
         let wanted = step.condition.as_ref().map_or(Ok(true), |condition| condition.evaluate_bool(&seen));
         let input = wanted.and_then(|wanted| wanted.then(|| step.with.evaluate(&seen)).transpose());
+        let Some(input) = input.transpose() else { return self.record(Transition::StepSkipped { step: index }) };
+        if !self.may_begin() {
+            return self.hold(index, 0);
+        }
         let input = match input {
-            Ok(Some(input)) => input,
-            Ok(None) => return self.record(Transition::StepSkipped { step: index }),
+            Ok(input) => input,
             Err(error) => return self.fail_at_once(index, StepError::permanent("expression", error.to_string())),
         };
         if !self.state.has_room(&input) {
@@ -156,7 +166,7 @@ impl Machine<'_> {
             StepClass::Pure(pure) => match pure.compute(&input).and_then(|output| self.fitting(output)) {
                 Ok(output) => {
                     let input = (input != output).then_some(input);
-                    self.record(Transition::StepCompleted { step: index, attempt: 1, input, output })
+                    self.record(Transition::StepCompleted { step: index, attempt: 1, input, output, at_once: true })
                 }
                 Err(error) => self.fail_at_once(index, error),
             },
@@ -183,7 +193,21 @@ impl Machine<'_> {
 
     /// Fails the step without a retry, because another attempt would fail in the same way.
     fn fail_at_once(&mut self, step: StepIndex, error: StepError) -> Result<(), Corrupt> {
-        self.record(Transition::StepFailed { step, attempt: 1, error, retry_at: None })
+        self.record(Transition::StepFailed { step, attempt: 1, error, retry_at: None, at_once: true })
+    }
+
+    /// Takes one attempt out of the allowance.
+    fn may_begin(&mut self) -> bool {
+        let left = self.allowance.attempts.checked_sub(1);
+        self.allowance.attempts = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Lets the step wait until its next attempt may begin. `attempt` is the latest one; 0 before the first.
+    fn hold(&mut self, step: StepIndex, attempt: u32) -> Result<(), Corrupt> {
+        let until = self.allowance.again_at;
+        self.decision.commands.push(Command::SetTimer { step, attempt, due: until });
+        self.record(Transition::StepHeld { step, until })
     }
 
     fn start_attempt(&mut self, index: StepIndex, attempt: u32, input: Option<Value>) -> Result<(), Corrupt> {
@@ -206,7 +230,9 @@ impl Machine<'_> {
         outcome: Result<Value, StepError>,
     ) -> Result<(), Corrupt> {
         let error = match outcome.and_then(|output| self.fitting(output)) {
-            Ok(output) => return self.record(Transition::StepCompleted { step, attempt, input: None, output }),
+            Ok(output) => {
+                return self.record(Transition::StepCompleted { step, attempt, input: None, output, at_once: false });
+            }
             Err(error) => error,
         };
         let tries_again = self.state.phase == Phase::Active && error.kind != super::StepErrorKind::Permanent;
@@ -219,15 +245,19 @@ impl Machine<'_> {
         if let Some(due) = retry_at {
             self.decision.commands.push(Command::SetTimer { step, attempt, due });
         }
-        self.record(Transition::StepFailed { step, attempt, error, retry_at })
+        self.record(Transition::StepFailed { step, attempt, error, retry_at, at_once: false })
     }
 
     fn time_came(&mut self, index: StepIndex, attempt: u32) -> Result<(), Corrupt> {
-        match self.compiled.step(index).map(|step| &step.uses.class) {
-            Some(StepClass::Waits(_)) => {
-                self.record(Transition::StepCompleted { step: index, attempt, input: None, output: Value::Null })
+        let Some(step) = self.compiled.step(index) else { return Ok(()) };
+        match &step.uses.class {
+            _ if attempt == 0 => self.begin(index, step),
+            StepClass::Waits(_) => {
+                let output = Value::Null;
+                self.record(Transition::StepCompleted { step: index, attempt, input: None, output, at_once: false })
             }
-            _ => self.start_attempt(index, attempt.saturating_add(1), None),
+            _ if self.may_begin() => self.start_attempt(index, attempt.saturating_add(1), None),
+            _ => self.hold(index, attempt),
         }
     }
 }

@@ -23,12 +23,12 @@ mod simulation;
 pub use context::{CompiledWorkflows, NoWorkflows, RunOrigin};
 pub use decide::{DecideError, Decision, decide};
 pub use model::{
-    Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition,
-    TransitionRecord, UnknownStatus,
+    Allowance, Command, Fact, FactKind, RunContext, RunError, RunStatus, StepError, StepErrorKind, StepStatus,
+    Transition, TransitionRecord, UnknownStatus,
 };
 pub use quarantine::{OperateError, Quarantine, QuarantineAction, QuarantineKey, QuarantineReason, QuarantinedRun};
 pub use record::{MAX_DEPTH, NewRun, Run, RunDetails, RunFilter};
 pub use service::{CancelError, ReadError, Runs};
 pub use start::{CheckedStart, MAX_KEY, StartError, StartRun, Started};
 pub use state::{Corrupt, Phase, RunState, StepState};
-pub use timeline::{AttemptView, StepView, timeline};
+pub use timeline::{AttemptView, StepView, WaitsFor, timeline};

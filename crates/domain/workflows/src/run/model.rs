@@ -176,6 +176,22 @@ pub struct Fact {
     pub at: DateTime<Utc>,
     /// What happened.
     pub kind: FactKind,
+    /// How many attempts may begin because of it.
+    pub allowance: Allowance,
+}
+
+/// How many attempts of steps may begin, because the plan of a workspace limits them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// The number of attempts.
+    pub attempts: u32,
+    /// When a step that may not begin now tries again.
+    pub again_at: DateTime<Utc>,
+}
+
+impl Allowance {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { attempts: u32::MAX, again_at: DateTime::<Utc>::MAX_UTC };
 }
 
 /// What happened.
@@ -230,6 +246,13 @@ pub enum Transition {
         /// When the delay ends.
         until: DateTime<Utc>,
     },
+    /// The next attempt of a step did not begin, because the plan of the workspace allows no more.
+    StepHeld {
+        /// The step.
+        step: StepIndex,
+        /// When it tries again.
+        until: DateTime<Utc>,
+    },
     /// A step was completed.
     StepCompleted {
         /// The step.
@@ -241,6 +264,9 @@ pub enum Transition {
         input: Option<Value>,
         /// Its output.
         output: Value,
+        /// Whether the attempt began and ended at once, so that nothing recorded its beginning.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
     },
     /// An attempt failed.
     StepFailed {
@@ -253,6 +279,9 @@ pub enum Transition {
         /// When the next attempt begins; `None` if there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<DateTime<Utc>>,
+        /// Whether the attempt began and ended at once, so that nothing recorded its beginning.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
     },
     /// The `if` of a step was false.
     StepSkipped {
@@ -280,6 +309,7 @@ impl Transition {
             Self::RunStarted => "run_started",
             Self::StepStarted { .. } => "step_started",
             Self::StepWaiting { .. } => "step_waiting",
+            Self::StepHeld { .. } => "step_held",
             Self::StepCompleted { .. } => "step_completed",
             Self::StepFailed { .. } => "step_failed",
             Self::StepSkipped { .. } => "step_skipped",
@@ -293,6 +323,7 @@ impl Transition {
         match self {
             Self::StepStarted { step, .. }
             | Self::StepWaiting { step, .. }
+            | Self::StepHeld { step, .. }
             | Self::StepCompleted { step, .. }
             | Self::StepFailed { step, .. }
             | Self::StepSkipped { step } => Some(*step),
@@ -307,14 +338,24 @@ impl Transition {
             Self::StepStarted { attempt, .. }
             | Self::StepCompleted { attempt, .. }
             | Self::StepFailed { attempt, .. } => Some(*attempt),
-            Self::RunStarted | Self::StepWaiting { .. } | Self::StepSkipped { .. } | Self::RunEnded { .. } => None,
+            Self::RunStarted
+            | Self::StepWaiting { .. }
+            | Self::StepHeld { .. }
+            | Self::StepSkipped { .. }
+            | Self::RunEnded { .. } => None,
         }
     }
 
-    /// Whether it ends an attempt of a step. The meter for steps counts these transitions.
+    /// Whether it begins an attempt of a step. The meter for steps counts these transitions, each once.
     #[must_use]
-    pub const fn is_execution(&self) -> bool {
-        matches!(self, Self::StepCompleted { .. } | Self::StepFailed { .. })
+    pub const fn begins_attempt(&self) -> bool {
+        matches!(
+            self,
+            Self::StepStarted { .. }
+                | Self::StepWaiting { .. }
+                | Self::StepCompleted { at_once: true, .. }
+                | Self::StepFailed { at_once: true, .. }
+        )
     }
 }
 
@@ -365,6 +406,7 @@ mod tests {
             attempt: 2,
             error: StepError::transient("connect", "refused"),
             retry_at: None,
+            at_once: false,
         };
         let stored = serde_json::to_value(&failed).unwrap();
         assert_eq!(stored["kind"], failed.kind());

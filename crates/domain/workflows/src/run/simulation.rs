@@ -1,5 +1,6 @@
 //! Random workflows under crashes and with late and repeated facts: the invariants of every run.
 
+mod allowances;
 mod classes;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,10 @@ struct World {
     executes: Vec<(StepIndex, u32)>,
     timers: BTreeMap<StepIndex, (u32, DateTime<Utc>)>,
     now: i64,
+    /// How many attempts may begin.
+    attempts: u32,
+    /// How many have begun.
+    begun: u32,
 }
 
 impl World {
@@ -94,13 +99,19 @@ impl World {
         let compiled = compiled(sketches);
         let state = RunState::new(&compiled);
         let (history, executes, timers) = Default::default();
-        Self { compiled, context: context(), state, history, executes, timers, now: 0 }
+        Self { compiled, context: context(), state, history, executes, timers, now: 0, attempts: u32::MAX, begun: 0 }
     }
 
     fn apply(&mut self, kind: FactKind) -> Decision {
         self.now += 1;
-        let fact = Fact { at: at(self.now), kind };
+        let most = self.state.could_begin(&self.compiled, &kind);
+        let allowance = Allowance { attempts: self.attempts.min(most), again_at: at(self.now + 60_000) };
+        let fact = Fact { at: at(self.now), kind, allowance };
         let decision = decide(&self.compiled, &self.context, &mut self.state, &fact).unwrap();
+        let begun = decision.transitions.iter().filter(|record| record.transition.begins_attempt()).count();
+        let begun = u32::try_from(begun).unwrap();
+        assert!(begun <= allowance.attempts);
+        (self.attempts, self.begun) = (self.attempts - begun, self.begun + begun);
         self.history.extend(decision.transitions.iter().cloned());
         self.execute(&decision.commands);
         decision
@@ -302,7 +313,7 @@ fn rules_of_a_later_release_are_left_to_it() {
     let mut compiled = compiled(&[sketch("transform", &[])]);
     compiled.semantics = CURRENT_SEMANTICS + 1;
     let mut state = RunState::new(&compiled);
-    let fact = Fact { at: at(0), kind: FactKind::Admitted };
+    let fact = Fact { at: at(0), kind: FactKind::Admitted, allowance: Allowance::UNLIMITED };
     assert!(matches!(decide(&compiled, &context(), &mut state, &fact), Err(DecideError::UnknownSemantics(_))));
 }
 
@@ -343,6 +354,8 @@ enum Act {
     RepeatLast,
     Crash,
     Cancel,
+    /// So many attempts may begin from now on.
+    Allow(u32),
 }
 
 fn acts() -> impl Strategy<Value = Act> {
@@ -354,6 +367,7 @@ fn acts() -> impl Strategy<Value = Act> {
         4 => Just(Act::RepeatLast),
         4 => Just(Act::Crash),
         1 => Just(Act::Cancel),
+        2 => (0u32..4).prop_map(Act::Allow),
     ]
 }
 
@@ -373,6 +387,9 @@ proptest! {
         let mut turns = 0;
         while world.ended().is_none() {
             turns += 1;
+            if acts.len() == 0 {
+                world.attempts = u32::MAX;
+            }
             prop_assert!(turns < 1_000, "the run never ends");
             let act = acts.next().unwrap_or(if world.executes.is_empty() { Act::FireTimer(0) } else { Act::Succeed });
             let outcome = match act {
@@ -390,7 +407,10 @@ proptest! {
                     continue;
                 }
                 Act::RepeatLast => {
-                    for fact in told.clone() {
+                    // A step that is held more than once waits for the same fact each time.
+                    let awaits = |fact: &FactKind| matches!(fact, FactKind::TimeCame { step, attempt }
+                        if world.timers.get(step).is_some_and(|(awaited, _)| awaited == attempt));
+                    for fact in told.iter().filter(|fact| !awaits(fact)).cloned().collect::<Vec<_>>() {
                         let before = world.state.clone();
                         let decision = world.apply(fact);
                         prop_assert_eq!(decision, Decision::default(), "a stale fact changed something");
@@ -400,6 +420,7 @@ proptest! {
                 }
                 Act::Crash => { world.crash(); continue; }
                 Act::Cancel => { world.apply(FactKind::CancelRequested); continue; }
+                Act::Allow(attempts) => { world.attempts = attempts; continue; }
             };
             if let Some((step, attempt)) = world.executes.first().copied() {
                 told.push(FactKind::AttemptEnded { step, attempt, outcome: outcome.clone() });
@@ -416,13 +437,17 @@ proptest! {
             prop_assert_eq!(usize::try_from(record.seq).unwrap(), n);
         }
         let mut seen = std::collections::BTreeSet::new();
-        for record in &world.history {
+        for record in world.history.iter().filter(|record| record.transition.kind() != "step_held") {
             let key = format!("{} {:?} {:?}", record.transition.kind(), record.transition.step(), match &record.transition {
                 Transition::StepStarted { attempt, .. } | Transition::StepFailed { attempt, .. } => *attempt,
                 _ => 0,
             });
             prop_assert!(seen.insert(key.clone()), "{} was recorded twice", key);
         }
+
+        // Each attempt has one beginning.
+        let attempts: u32 = world.state.steps().iter().map(|step| step.attempt).sum();
+        prop_assert_eq!(attempts, world.begun);
 
         // Every step has ended, and none began before the steps that it needs had ended.
         let views = timeline(&world.compiled, &world.history);

@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::model::{Command, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition, TransitionRecord};
+use super::model::{
+    Command, FactKind, RunError, RunStatus, StepError, StepErrorKind, StepStatus, Transition, TransitionRecord,
+};
 use crate::compiled::{CompiledWorkflow, StepIndex};
 use crate::expression::{Bindings, StepBinding, json_bytes};
 use crate::run::RunContext;
+use crate::step::StepClass;
 
 /// Transitions that no run can have recorded: a defect of the program, or rows that were changed by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +53,7 @@ pub struct StepState {
     pub output: Value,
     /// Its last error, as expressions read it; null without one.
     pub error: Value,
-    /// When its delay or backoff ends.
+    /// When its delay or backoff ends, or when it tries again to begin an attempt.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -122,6 +125,12 @@ impl RunState {
                     state.until = Some(*until);
                 }
             }
+            Transition::StepHeld { step, until } => {
+                if let Some(state) = self.steps.get_mut(step.get()) {
+                    state.status = StepStatus::Waiting;
+                    state.until = Some(*until);
+                }
+            }
             Transition::StepCompleted { step, attempt, output, .. } => {
                 if let Some(state) = self.steps.get_mut(step.get()) {
                     state.attempt = *attempt;
@@ -130,7 +139,7 @@ impl RunState {
                 }
                 self.end_step(compiled, *step, StepStatus::Completed);
             }
-            Transition::StepFailed { step, attempt, error, retry_at } => {
+            Transition::StepFailed { step, attempt, error, retry_at, .. } => {
                 if let Some(state) = self.steps.get_mut(step.get()) {
                     state.attempt = *attempt;
                     state.error = serde_json::json!({"code": error.code, "message": error.message});
@@ -195,6 +204,28 @@ impl RunState {
                 state.unmet = state.unmet.saturating_sub(1);
             }
         }
+    }
+
+    /// The most attempts that can begin because of a fact: of the step that it is about, and of steps that need nothing
+    /// else or only steps that may end at once.
+    #[must_use]
+    pub fn could_begin(&self, compiled: &CompiledWorkflow, fact: &FactKind) -> u32 {
+        let (ended, due) = match fact {
+            FactKind::Admitted => (None, None),
+            FactKind::AttemptEnded { step, .. } => (Some(*step), None),
+            FactKind::TimeCame { step, .. } => (None, Some(*step)),
+            FactKind::CancelRequested => return 0,
+        };
+        let mut ends = vec![false; self.steps.len()];
+        let mut begin = 0;
+        for ((index, step), state) in compiled.indexed().zip(&self.steps) {
+            let needs_end = || step.needs.iter().all(|need| ends.get(need.get()).is_some_and(|ends| *ends));
+            let begins = Some(index) == due || (state.status == StepStatus::Pending && needs_end());
+            begin += u32::from(begins);
+            let at_once = step.condition.is_some() || !matches!(step.uses.class, StepClass::Effect);
+            ends[index.get()] = state.status.is_terminal() || Some(index) == ended || (begins && at_once);
+        }
+        begin
     }
 
     /// Whether the run has room for one more value.

@@ -22,6 +22,32 @@ pub struct AttemptView {
     pub error: Option<StepError>,
 }
 
+/// What a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The end of its delay.
+    Delay,
+    /// The end of the backoff before its next attempt.
+    Backoff,
+    /// The plan of the workspace allows no more attempts of steps now.
+    Quota,
+}
+
+impl WaitsFor {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[Self::Delay, Self::Backoff, Self::Quota];
+
+    /// The name in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Backoff => "backoff",
+            Self::Quota => "quota",
+        }
+    }
+}
+
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepView {
@@ -31,6 +57,8 @@ pub struct StepView {
     pub uses: String,
     /// Its status.
     pub status: StepStatus,
+    /// What it waits for, and until when, if its status is `waiting`.
+    pub waits: Option<(WaitsFor, DateTime<Utc>)>,
     /// Its attempts, in order.
     pub attempts: Vec<AttemptView>,
     /// Its input, once it has begun.
@@ -69,6 +97,7 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
             id: step.id.to_string(),
             uses: step.uses.name.clone(),
             status: StepStatus::Pending,
+            waits: None,
             attempts: Vec::new(),
             input: None,
             output: None,
@@ -79,6 +108,7 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
         if let Transition::RunEnded { .. } = transition {
             for view in views.iter_mut().filter(|view| !view.status.is_terminal()) {
                 view.status = StepStatus::Cancelled;
+                view.waits = None;
                 for attempt in view.attempts.iter_mut().filter(|attempt| attempt.finished_at.is_none()) {
                     attempt.status = StepStatus::Cancelled;
                     attempt.finished_at = Some(*at);
@@ -87,6 +117,12 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
         }
         let Some(step) = transition.step() else { continue };
         let Some(view) = views.get_mut(step.get()) else { continue };
+        view.waits = match transition {
+            Transition::StepWaiting { until, .. } => Some((WaitsFor::Delay, *until)),
+            Transition::StepHeld { until, .. } => Some((WaitsFor::Quota, *until)),
+            Transition::StepFailed { retry_at, .. } => retry_at.map(|until| (WaitsFor::Backoff, until)),
+            _ => None,
+        };
         match transition {
             Transition::StepStarted { attempt, input, .. } => {
                 view.status = StepStatus::Running;
@@ -117,6 +153,7 @@ pub fn timeline(compiled: &CompiledWorkflow, transitions: &[TransitionRecord]) -
                 view.end_attempt(*attempt, *at, ended, Some(error));
                 view.error = Some(error.clone());
             }
+            Transition::StepHeld { .. } => view.status = StepStatus::Waiting,
             Transition::StepSkipped { .. } => view.status = StepStatus::Skipped,
             Transition::RunStarted | Transition::RunEnded { .. } => {}
         }

@@ -17,7 +17,7 @@ use tidegate_engine::jobs::{
 };
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
 use tidegate_in_process::InProcessSignalBus;
-use tidegate_kernel::{JobId, JobPayload, JobStatus, NewJob, TraceContext, UnitOfWork, WorkspaceId};
+use tidegate_kernel::{JobId, JobPayload, JobStatus, NewJob, NoQuota, TraceContext, UnitOfWork, WorkspaceId};
 use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
@@ -186,6 +186,7 @@ impl Fixture {
             handlers: HandlerMap::default(),
             bus: self.bus.clone(),
             endings: RunEndings::default(),
+            quota: Arc::new(NoQuota),
             shards: shards.clone(),
             continue_trace: |_, _| {},
             env: env.clone(),

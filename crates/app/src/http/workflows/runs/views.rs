@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use tidegate_kernel::{RunId, WorkflowId};
-use tidegate_workflows::run::{AttemptView, Run, RunDetails, RunError, StepError, StepView};
+use tidegate_workflows::run::{AttemptView, Run, RunDetails, RunError, StepError, StepView, WaitsFor};
 use utoipa::ToSchema;
 
 use crate::http::support::schema;
@@ -115,6 +115,12 @@ pub struct StepBody {
     /// The status.
     #[schema(value_type = schema::StepStatus)]
     status: &'static str,
+    /// What it waits for, if its status is `waiting`: the end of its delay, the next attempt after a failure, or more
+    /// steps than the plan of the workspace allows now.
+    #[schema(value_type = Option<schema::WaitsFor>)]
+    waits_for: Option<&'static str>,
+    /// When its delay or the pause before the next attempt ends, or when it tries again.
+    waits_until: Option<DateTime<Utc>>,
     /// Its attempts, in order.
     attempts: Vec<AttemptBody>,
     /// Its input; null before it has begun.
@@ -181,10 +187,13 @@ impl From<AttemptView> for AttemptBody {
 
 impl From<StepView> for StepBody {
     fn from(step: StepView) -> Self {
+        let (waits_for, waits_until) = step.waits.unzip();
         Self {
             id: step.id,
             uses: step.uses,
             status: step.status.as_str(),
+            waits_for: waits_for.map(WaitsFor::as_str),
+            waits_until,
             attempts: step.attempts.into_iter().map(Into::into).collect(),
             input: step.input,
             output: step.output,

@@ -14,6 +14,7 @@ fn a_type_is_decided_by_its_class() {
         attempt: 1,
         input: Some(json!({"n": 2})),
         output: json!({"n": 4}),
+        at_once: true,
     };
     assert_eq!(decision.transitions[1].transition, doubled);
     world.fire(StepIndex(1));
@@ -28,7 +29,8 @@ fn a_type_is_decided_by_its_class() {
     same.context.inputs = json!({"n": -1});
     let decision = same.apply(FactKind::Admitted);
     let zero = json!({"n": 0});
-    let completed = Transition::StepCompleted { step: StepIndex(0), attempt: 1, input: None, output: zero.clone() };
+    let completed =
+        Transition::StepCompleted { step: StepIndex(0), attempt: 1, input: None, output: zero.clone(), at_once: true };
     assert_eq!(decision.transitions[1].transition, completed);
     assert_eq!(timeline(&same.compiled, &same.history)[0].input, Some(zero));
 
