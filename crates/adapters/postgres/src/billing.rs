@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
+use tidegate_billing::correction::UsageCorrection;
 use tidegate_billing::{CallCount, CallLedger, DayCount, PlanRepository, PlanVersion, UsageRepository};
 use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, UnknownMeter, WorkspaceId};
 use uuid::Uuid;
@@ -77,16 +78,18 @@ impl PlanRepository for PgPlanRepository<'_> {
 pub(crate) struct PgUsageRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
 /// The usage of each meter in each period. Events are counted with their positions, levels in `quota_level`, and the rest
-/// by day.
+/// by day. Counts that are old are gone before their corrections are.
 const USED: &str = "
-    select coalesce(case
+    select greatest(0, coalesce(case
         when p.level then (select used from quota_level where workspace_id = $1 and meter = p.meter)
         when p.meter = 'events' then coalesce(
             (select used from workspace_head where workspace_id = $1 and period_start = p.first),
             (select sum(used)::bigint from event_day where workspace_id = $1 and day >= p.first and day < p.until))
         else (select sum(used)::bigint from usage_counter
               where workspace_id = $1 and meter = p.meter and period_start >= p.first and period_start < p.until)
-        end, 0)
+        end, 0) + coalesce((
+            select sum(amount)::bigint from usage_correction
+            where workspace_id = $1 and meter = p.meter and day >= p.first and day < p.until), 0))
     from unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bool[])
         with ordinality p (meter, first, until, level, nth)
     order by nth";
@@ -99,8 +102,42 @@ const BY_DAY: &str = "
         select 'events', day, used from event_day where workspace_id = $1 and day >= $2 and day < $3
         union all
         select 'events', day_start, day_used from workspace_head
-        where workspace_id = $1 and day_start >= $2 and day_start < $3 and day_used > 0) counted
-    group by meter, day order by meter, day";
+        where workspace_id = $1 and day_start >= $2 and day_start < $3 and day_used > 0
+        union all
+        select meter, day, amount from usage_correction
+        where workspace_id = $1 and meter = any ('{api_calls,events,runs,steps}') and day >= $2 and day < $3) counted
+    group by meter, day having sum(used) > 0 order by meter, day";
+
+const CORRECT: &str = "
+    insert into usage_correction (workspace_id, id, reference, meter, day, asked, amount, reason, at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (workspace_id, reference) do nothing";
+
+const CORRECTIONS: &str = "
+    select id, reference, meter, day, asked, amount, reason, at from usage_correction
+    where workspace_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3";
+
+#[derive(Debug, FromRow)]
+struct CorrectionRow {
+    id: Uuid,
+    reference: String,
+    meter: String,
+    day: DateTime<Utc>,
+    asked: i64,
+    amount: i64,
+    reason: String,
+    at: DateTime<Utc>,
+}
+
+impl CorrectionRow {
+    fn correction(self) -> Result<UsageCorrection, StoreError> {
+        let Self { id, reference, meter, day, asked, amount, reason, at } = self;
+        Ok(UsageCorrection { id, reference, meter: named(&meter)?, day, asked, amount, reason, at })
+    }
+}
+
+fn named(meter: &str) -> Result<Meter, StoreError> {
+    meter.parse().map_err(|error: UnknownMeter| StoreError::Internal(Box::new(error)))
+}
 
 #[async_trait]
 impl UsageRepository for PgUsageRepository<'_> {
@@ -121,12 +158,34 @@ impl UsageRepository for PgUsageRepository<'_> {
         let workspace = self.0.workspace().as_uuid();
         let query = sqlx::query_as(BY_DAY).bind(workspace).bind(period.start).bind(period.end);
         let rows: Vec<(String, DateTime<Utc>, i64)> = query.fetch_all(self.0.sqlx()).await.map_err(store_error)?;
-        rows.into_iter()
-            .map(|(meter, day, used)| {
-                let meter = meter.parse().map_err(|error: UnknownMeter| StoreError::Internal(Box::new(error)))?;
-                Ok(DayCount { meter, day, used })
-            })
-            .collect()
+        rows.into_iter().map(|(meter, day, used)| Ok(DayCount { meter: named(&meter)?, day, used })).collect()
+    }
+
+    async fn lock(&mut self) -> Result<bool, StoreError> {
+        let query = sqlx::query("select from workspace where workspace_id = $1 for no key update");
+        let found =
+            query.bind(self.0.workspace().as_uuid()).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
+        Ok(found.is_some())
+    }
+
+    async fn correct(&mut self, correction: &UsageCorrection) -> Result<bool, StoreError> {
+        let query = sqlx::query(CORRECT)
+            .bind(self.0.workspace().as_uuid())
+            .bind(correction.id)
+            .bind(&correction.reference)
+            .bind(correction.meter.as_str())
+            .bind(correction.day)
+            .bind(correction.asked)
+            .bind(correction.amount)
+            .bind(&correction.reason)
+            .bind(correction.at);
+        query.execute(self.0.sqlx()).await.map(|done| done.rows_affected() == 1).map_err(store_error)
+    }
+
+    async fn corrections(&mut self, before: Option<Uuid>, limit: u32) -> Result<Vec<UsageCorrection>, StoreError> {
+        let query = sqlx::query_as(CORRECTIONS).bind(self.0.workspace().as_uuid()).bind(before).bind(i64::from(limit));
+        let rows: Vec<CorrectionRow> = query.fetch_all(self.0.sqlx()).await.map_err(store_error)?;
+        rows.into_iter().map(CorrectionRow::correction).collect()
     }
 }
 

@@ -6,6 +6,7 @@ mod wake;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_billing::correction::UsageCorrections;
 use tidegate_billing::subscription::{InvoiceTerms, Subscriptions};
 use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
@@ -26,6 +27,8 @@ pub(crate) struct BillingServices {
     pub(crate) plans: Billing,
     /// Subscriptions, invoices and ledgers.
     pub(crate) subscriptions: Subscriptions,
+    /// Corrections of usage.
+    pub(crate) corrections: UsageCorrections,
     /// What plans allow.
     pub(crate) quota: Arc<PlanQuota>,
     /// Counts API calls.
@@ -51,6 +54,7 @@ impl BillingServices {
         let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
         Ok(Self {
             subscriptions: Subscriptions::new(store.clone(), plans.clone(), terms, env.clone()),
+            corrections: UsageCorrections::new(store.clone(), env.clone()),
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,
             calls: Arc::new(CallMeter::new(store.clone(), env.clone())),

@@ -26,6 +26,7 @@ const NOT_CACHED: &[&str] = &[
     "GET /api/v1/workspaces/{ws}/jobs",
     "GET /api/v1/workspaces/{ws}/ledger",
     "GET /api/v1/workspaces/{ws}/runs",
+    "GET /api/v1/workspaces/{ws}/usage/corrections",
 ];
 
 /// The Redis that `cargo xtask test` starts.

@@ -4,7 +4,7 @@
 //! - [`subscription`] is the state machine of a subscription. [`calendar`] says when its periods begin.
 //! - [`invoice`] computes invoices. [`ledger`] records them with double entry.
 //! - [`meter`] has the limits of plans by meter. [`quota`] reserves from them. [`calls`] counts API calls in memory and
-//!   writes batches. [`alert`] tells people that a limit is near.
+//!   writes batches. [`alert`] tells people that a limit is near. [`correction`] has what operators add to the counts.
 //! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
 //!
 //! The row that assigns positions counts events. The statements that record runs and steps count those. Nothing is
@@ -14,6 +14,7 @@ pub mod alert;
 pub mod calendar;
 pub mod calls;
 pub mod catalogue;
+pub mod correction;
 pub mod error;
 pub mod invoice;
 pub mod ledger;

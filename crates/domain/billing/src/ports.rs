@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::alert::{NotifyQuota, QuotaAlert};
 use crate::catalogue::PlanVersion;
+use crate::correction::UsageCorrection;
 use crate::invoice::{InvoiceNumber, IssuedInvoice};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
@@ -152,9 +153,9 @@ pub trait LedgerRepository: Send {
 #[async_trait]
 pub trait UsageRepository: Send {
     /// The count of each meter in each period, in the order of `periods`; 0 if nothing was counted. A level has one
-    /// count, whatever the period.
+    /// count, whatever the period. MUST NOT be asked for events of a part of a month.
     ///
-    /// MUST count committed facts only: nothing that was rolled back, rejected or a duplicate.
+    /// MUST count committed facts only: nothing that was rolled back, rejected or a duplicate. Corrections are added.
     ///
     /// # Errors
     /// [`StoreError`] if the counts could not be read.
@@ -167,6 +168,25 @@ pub trait UsageRepository: Send {
     /// # Errors
     /// [`StoreError`] if the counts could not be read.
     async fn by_day(&mut self, period: Period) -> Result<Vec<DayCount>, StoreError>;
+
+    /// Waits until no other transaction corrects the usage of the workspace. Returns false if the workspace does not
+    /// exist.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be locked.
+    async fn lock(&mut self) -> Result<bool, StoreError>;
+
+    /// Stores a correction. Returns false, and stores nothing, if the workspace has one with this reference.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn correct(&mut self, correction: &UsageCorrection) -> Result<bool, StoreError>;
+
+    /// At most `limit` corrections that were made before `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn corrections(&mut self, before: Option<Uuid>, limit: u32) -> Result<Vec<UsageCorrection>, StoreError>;
 }
 
 /// The alerts of one workspace. The adapters raise them in the transaction that passes a threshold.

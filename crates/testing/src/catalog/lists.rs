@@ -62,6 +62,7 @@ pub const NOT_ERASED: &[(&str, &str)] = &[
     ("invoice_line", BOOKS),
     ("ledger_entry", BOOKS),
     ("ledger_transaction", BOOKS),
+    ("usage_correction", "what was used may have to be paid; it names no person"),
     ("usage_counter", "what was used may have to be paid; it holds counts alone"),
 ];
 

@@ -2,7 +2,8 @@
 
 mod subscriptions;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tidegate_billing::correction::UsageCorrection;
 use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Addition, Allowance, EventsTx};
@@ -182,4 +183,46 @@ pub async fn a_batch_of_calls_counts_once(subject: &Subject) {
     assert_eq!(subject.calls(subject.theirs, day).await, 90);
     assert_eq!(subject.calls(subject.ours, tomorrow).await, 300);
     assert_eq!(subject.calls(subject.theirs, tomorrow).await, 0);
+}
+
+/// A correction is added to its day and to the periods with that day, once for each reference and for one workspace.
+pub async fn a_correction_counts_once_and_on_its_day(subject: &Subject) {
+    let month = Span::Month.period(subject.env.now());
+    let (first, last) = (month.start, month.end - TimeDelta::days(1));
+    let counts = [CallCount { workspace: subject.ours, day: first, calls: 7 }];
+    subject.ledger.record(&system_scope(), subject.env.uuid_v7(), 1, &counts).await.expect("the batch is written");
+    let correct = async |scope: &WorkspaceScope, reference: &str, meter, day, amount| {
+        let (id, at) = (subject.env.uuid_v7(), subject.env.now().trunc_subsecs(6));
+        let (reference, reason) = (reference.to_owned(), "because".to_owned());
+        let correction = UsageCorrection { id, reference, meter, day, asked: amount - 1, amount, reason, at };
+        let mut tx = subject.billing.begin(scope).await.expect("a transaction begins");
+        assert!(tx.usage().lock().await.expect("it is locked"));
+        let made = tx.usage().correct(&correction).await.expect("an answer");
+        tx.commit().await.expect("it commits");
+        made.then_some(correction)
+    };
+    let (ours, theirs) = (subject.scope(), subject.foreign());
+    let one = correct(&ours, "one", Meter::ApiCalls, first, -3).await.expect("it is new");
+    let two = correct(&ours, "two", Meter::Events, last, -1).await.expect("it is new");
+    assert_eq!(correct(&ours, "one", Meter::ApiCalls, first, -3).await, None, "it was made before");
+    correct(&theirs, "one", Meter::Runs, first, -1).await.expect("it is another workspace");
+
+    let mut tx = subject.billing.begin(&ours).await.expect("a transaction begins");
+    let periods = [(Meter::ApiCalls, month), (Meter::ApiCalls, Span::Day.period(last)), (Meter::Events, month)];
+    assert_eq!(tx.usage().used(&periods).await.expect("usage is read"), [4, 0, 0], "never below zero");
+    let by_day = tx.usage().by_day(month).await.expect("usage is read");
+    assert_eq!(by_day, [DayCount { meter: Meter::ApiCalls, day: first, used: 4 }]);
+    let listed = async |tx: &mut Box<dyn BillingTx>, before, limit| {
+        tx.usage().corrections(before, limit).await.expect("they are read")
+    };
+    assert_eq!(listed(&mut tx, None, 10).await, [two.clone(), one.clone()]);
+    assert_eq!(listed(&mut tx, None, 1).await, std::slice::from_ref(&two));
+    assert_eq!(listed(&mut tx, Some(two.id), 10).await, [one]);
+}
+
+/// A workspace that does not exist has no usage to correct.
+pub async fn usage_of_no_workspace_is_not_corrected(subject: &Subject) {
+    let nobody = workspace_scope(WorkspaceId::generate(&subject.env));
+    let mut tx = subject.billing.begin(&nobody).await.expect("a transaction begins");
+    assert!(!tx.usage().lock().await.expect("an answer"));
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tidegate_engine::handlers::HandlerMap;
 use tidegate_engine::ports::{StepHandler, StepTask};
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
-use tidegate_kernel::{Environment, NoQuota, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{
+    Environment, NoQuota, Quota, RunId, StoreError, UnitOfWork, WorkflowId, WorkspaceId, WorkspaceScope,
+};
 use tidegate_postgres::{PgEngineStore, PgStoreConfig};
 use tidegate_testing::contract::Stage;
 use tidegate_testing::contract::engine_store::new_run;
@@ -80,6 +82,13 @@ pub(crate) struct Counting {
     fails_first: bool,
 }
 
+impl Counting {
+    /// How often it was called.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
 #[async_trait]
 impl StepHandler for Counting {
     async fn execute(&self, task: &StepTask) -> Result<Value, StepError> {
@@ -121,10 +130,15 @@ impl Fixture {
     }
 
     pub(crate) async fn worker(&self, handler: Arc<Counting>) -> EngineHandle {
-        self.worker_with(handler, self.stage.scene.env.clone()).await
+        self.worker_with(handler, self.stage.scene.env.clone(), Arc::new(NoQuota)).await
     }
 
-    async fn worker_with(&self, handler: Arc<Counting>, env: Environment) -> EngineHandle {
+    /// A worker that begins the attempts that the quota allows.
+    pub(crate) async fn limited_worker(&self, handler: Arc<Counting>, quota: Arc<dyn Quota>) -> EngineHandle {
+        self.worker_with(handler, self.stage.scene.env.clone(), quota).await
+    }
+
+    async fn worker_with(&self, handler: Arc<Counting>, env: Environment, quota: Arc<dyn Quota>) -> EngineHandle {
         let config = PgStoreConfig { max_connections: 3, ..PgStoreConfig::served(self.database.url()) };
         let store = tidegate_postgres::PgStore::connect(&config, env.clone()).await.unwrap();
         let handler: Arc<dyn StepHandler> = handler;
@@ -137,7 +151,7 @@ impl Fixture {
             handlers,
             bus: Arc::new(Silence),
             endings: RunEndings::default(),
-            quota: Arc::new(NoQuota),
+            quota,
             shards: OwnedShards::default(),
             env,
             scope: system_scope(),

@@ -14,6 +14,9 @@ insert into workspace_plan (workspace_id, plan, version, since)
 insert into workspace_slot (workspace_id, slot) select distinct workspace_id, 1 from filling on conflict do nothing;
 insert into usage_counter (workspace_id, meter, period_start, used)
     select workspace_id, 'runs', date_trunc('month', now()) + n * interval '1 month', 1 from filling;
+insert into usage_correction (workspace_id, id, reference, meter, day, asked, amount, reason, at)
+    select workspace_id, gen_random_uuid(), n::text, 'runs', date_trunc('day', now()) + n * interval '1 day', 1, 1, 'r', now()
+    from filling;
 insert into quota_level (workspace_id, meter, used)
     select distinct workspace_id, meter, 1 from filling cross join unnest('{storage_bytes,workflows,members}'::text[]) meter
     on conflict do nothing;

@@ -16,3 +16,4 @@ mod plans;
 mod quarantine;
 mod startup;
 mod subscriptions;
+mod usage;

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::catalogue::Catalogue;
+use tidegate_billing::correction::{CorrectionError, NewCorrection, UsageCorrections};
 use tidegate_billing::invoice::{IssuedInvoice, LineKind, TaxRate};
 use tidegate_billing::ledger::Account;
 use tidegate_billing::subscription::{InvoiceTerms, NewSubscription, Status, Subscriptions};
 use tidegate_billing::{Billing, BillingTx, Currency, Interval};
-use tidegate_kernel::{PageSize, UnitOfWork, WorkspaceScope};
+use tidegate_kernel::{Meter, OperatorScope, PageSize, UnitOfWork, UserId, WorkspaceScope};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
 use tidegate_testing::scope::{issuer, request_id, workspace_scope};
@@ -52,9 +53,31 @@ impl Customer {
         page.items.into_iter().rev().collect()
     }
 
+    fn operator(&self) -> OperatorScope {
+        issuer().operator(UserId::generate(&self.stage.scene.env), request_id())
+    }
+
+    /// So many events on a day that were counted.
+    async fn counted(&self, day: &str, events: i64) {
+        let mut admin = self.database.admin().await;
+        let insert = sqlx::query("insert into event_day (workspace_id, day, used) values ($1, $2, $3)");
+        let insert = insert.bind(self.stage.scene.ours.as_uuid()).bind(day.parse::<DateTime<Utc>>().expect("a time"));
+        insert.bind(events).execute(&mut admin).await.expect("it is stored");
+    }
+
+    /// Corrects the events of a day, and returns by how many.
+    async fn correct(&self, reference: &str, day: &str, amount: i64) -> Result<i64, CorrectionError> {
+        let corrections = UsageCorrections::new(self.stage.store.clone(), self.stage.scene.env.clone());
+        let (reference, reason, day) = (reference.to_owned(), "because".to_owned(), day.parse().expect("a time"));
+        let new = NewCorrection { reference, meter: Meter::Events, day, amount, reason };
+        let made = corrections.correct(&self.operator(), self.stage.scene.ours, new).await?;
+        assert_eq!(made.asked, amount);
+        Ok(made.amount)
+    }
+
     async fn pay_newest(&self) {
         let newest = self.invoices().await.pop().expect("an invoice");
-        let operator = issuer().operator(tidegate_kernel::UserId::generate(&self.stage.scene.env), request_id());
+        let operator = self.operator();
         let (due, currency) = (newest.invoice.amount_due(), newest.invoice.currency);
         let workspace = self.stage.scene.ours;
         self.subscriptions.record_payment(&operator, workspace, newest.id, currency, due).await.expect("it is paid");
@@ -90,14 +113,8 @@ async fn periods_are_invoiced_with_the_usage_beyond_what_is_included() {
     let customer = Customer::new("2026-01-31T15:00:00Z").await;
     customer.buy("starter").await;
     customer.pay_newest().await;
-    let mut admin = customer.database.admin().await;
     let month: DateTime<Utc> = "2026-02-01T00:00:00Z".parse().unwrap();
-    sqlx::query("insert into event_day (workspace_id, day, used) values ($1, $2, 52001)")
-        .bind(customer.stage.scene.ours.as_uuid())
-        .bind(month)
-        .execute(&mut admin)
-        .await
-        .unwrap();
+    customer.counted("2026-02-01T00:00:00Z", 52_001).await;
     // February ends within the second period, which begins on 28 February in Berlin.
     customer.wake("2026-02-27T22:59:59Z").await;
     assert_eq!(customer.invoices().await.len(), 1);
@@ -113,6 +130,35 @@ async fn periods_are_invoiced_with_the_usage_beyond_what_is_included() {
     let net = 1900 * 3 + 100;
     let (gross, open) = (net + 361 * 2 + 380, 2000 + 380);
     assert_eq!(customer.balances().await, [open, gross - open, -net, net - gross, 0, 0]);
+}
+
+#[tokio::test]
+async fn usage_that_is_counted_after_its_invoice_is_charged_with_the_next() {
+    let customer = Customer::new("2026-01-31T15:00:00Z").await;
+    customer.buy("starter").await;
+    let (first, second) = ("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z");
+    customer.counted(first, 49_000).await;
+    customer.wake("2026-02-27T23:00:00Z").await;
+    // Within what is included: no line for February.
+    customer.wake("2026-03-30T22:00:00Z").await;
+    assert_eq!(customer.invoices().await[2].invoice.subtotal, 1900);
+    customer.counted(second, 2_019).await;
+    assert_eq!(customer.correct("one", "2026-02-03T17:00:00Z", 1_000).await.expect("it is made"), 1_000);
+    assert!(matches!(customer.correct("one", first, 1_000).await, Err(CorrectionError::Exists)));
+    assert!(matches!(customer.correct("two", "2026-12-01T00:00:00Z", 1).await, Err(CorrectionError::Day)));
+    assert!(matches!(customer.correct("two", first, 0).await, Err(CorrectionError::Nothing)));
+    customer.wake("2026-04-29T22:00:00Z").await;
+    let late = &customer.invoices().await[3].invoice.lines[0];
+    assert_eq!((late.quantity, late.amount), (2_019, 100));
+    let LineKind::Usage { rows, .. } = &late.kind else { panic!("a line for the usage") };
+    assert_eq!((rows[0].used, rows[0].charged), (52_019, 49_000));
+
+    // What is taken off is cut to what was counted, and not paid back.
+    assert_eq!(customer.correct("three", second, -5_000).await.expect("it is made"), -2_019);
+    assert_eq!(customer.correct("four", second, -1).await.expect("it is made"), 0);
+    assert_eq!(customer.correct("five", second, 10).await.expect("it is made"), 10);
+    customer.wake("2026-05-30T22:00:00Z").await;
+    assert_eq!(customer.invoices().await[4].invoice.subtotal, 1900);
 }
 
 #[tokio::test]

@@ -100,17 +100,21 @@ pub struct UsageRowView {
     /// The amount used.
     #[schema(minimum = 0)]
     used: i64,
+    /// The part of it that an earlier invoice was about.
+    #[schema(minimum = 0)]
+    charged: i64,
 }
 
 impl InvoiceLineView {
     fn new((description, line): (String, Line)) -> Self {
         let usage = match &line.kind {
             LineKind::Usage { name, rows, .. } => {
-                let view = |UsageRow { period, used }: &UsageRow| UsageRowView {
+                let view = |UsageRow { period, used, charged }: &UsageRow| UsageRowView {
                     meter: name.as_str(),
                     period_start: period.start,
                     period_end: period.end,
                     used: *used,
+                    charged: *charged,
                 };
                 Some(rows.iter().map(view).collect())
             }

@@ -1,5 +1,6 @@
-//! Plans, subscriptions, invoices and usage.
+//! Plans, subscriptions, invoices, usage and its corrections.
 
+mod corrections;
 mod invoices;
 mod plans;
 mod subscription;
@@ -13,5 +14,6 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(plans::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
-        .configure(usage::configure);
+        .configure(usage::configure)
+        .configure(corrections::configure);
 }

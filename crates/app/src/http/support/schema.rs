@@ -179,6 +179,8 @@ words! {
     ActorKind = ["person", "api_key", "system"];
     /// A meter of usage.
     Meter = all!(tidegate_kernel::Meter);
+    /// A meter whose counts can be corrected.
+    CorrectedMeter = tidegate_billing::correction::CORRECTED.map(tidegate_kernel::Meter::as_str);
     /// The steps in which usage is shown.
     UsageStep = ["day"];
     /// What a plan limits: a meter, or requests per minute.

@@ -169,7 +169,10 @@ impl Customer {
             let entitlements = &version(&self.plans, &sold.plan)?.entitlements;
             for (_, name, months) in order.months(entitlements) {
                 let used = |start| self.usage.get(&(name, start)).copied().unwrap_or(0);
-                let rows = months.iter().map(|month| UsageRow { period: *month, used: used(month.start) }).collect();
+                let rows = months
+                    .iter()
+                    .map(|month| UsageRow { period: *month, used: used(month.start), charged: 0 })
+                    .collect();
                 lines.extend(order.usage_line(entitlements, name, rows, rate)?);
             }
         }

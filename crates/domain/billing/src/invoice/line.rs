@@ -26,6 +26,9 @@ pub struct UsageRow {
     pub period: Period,
     /// The amount used.
     pub used: i64,
+    /// The part of it that an earlier invoice was about.
+    #[serde(default)]
+    pub charged: i64,
 }
 
 /// What a line is for, and the facts that its amount follows from.
@@ -134,7 +137,8 @@ impl Line {
     }
 
     /// The usage beyond the included amount; `None` if there is none or it has no price. The included amount counts
-    /// for each period of the meter. The price is in proportion and rounded down.
+    /// for each period of the meter. The price is in proportion and rounded down. Usage that an earlier invoice was about
+    /// is not charged again.
     ///
     /// # Errors
     /// [`Overflow`] if the amount does not fit.
@@ -147,13 +151,18 @@ impl Line {
     ) -> Result<Option<Self>, Overflow> {
         let (Limit::AtMost(included), Some(overage)) = (metered.included, &metered.overage) else { return Ok(None) };
         let Some(unit_amount) = overage.amounts.get(&sold.price.currency).copied() else { return Ok(None) };
-        let beyond = rows.iter().map(|row| i128::from(row.used.saturating_sub(included).max(0)));
-        let quantity = i64::try_from(beyond.sum::<i128>()).map_err(|_| Overflow)?;
+        let beyond = |used: i64| i128::from(used.saturating_sub(included).max(0));
+        let charged: i128 = rows.iter().map(|row| beyond(row.charged)).sum();
+        let used: i128 = rows.iter().map(|row| beyond(row.used.max(row.charged))).sum();
+        let quantity = i64::try_from(used - charged).map_err(|_| Overflow)?;
         if quantity == 0 {
             return Ok(None);
         }
-        let exact = i128::from(quantity) * i128::from(unit_amount);
-        let amount = divide(exact - exact.rem_euclid(i128::from(overage.per.max(1))), i128::from(overage.per))?;
+        let price = |units: i128| {
+            let exact = units.checked_mul(i128::from(unit_amount)).ok_or(Overflow)?;
+            divide(exact - exact.rem_euclid(i128::from(overage.per.max(1))), i128::from(overage.per))
+        };
+        let amount = price(used)?.checked_sub(price(charged)?).ok_or(Overflow)?;
         let kind = LineKind::Usage { plan: sold.plan.clone(), name, rows, included, per: overage.per };
         Ok(Some(Self { kind, quantity, unit_amount, amount, rate, tax: 0 }))
     }

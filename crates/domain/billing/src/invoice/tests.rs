@@ -76,12 +76,20 @@ fn promo_codes_take_off_in_their_order_and_never_more_than_the_charges() {
 fn usage_beyond_the_included_amount_is_charged_with_the_rows_that_it_comes_from() {
     let amounts = BTreeMap::from([(Currency::EUR, 50)]);
     let metered = Metered { included: Limit::AtMost(50_000), overage: Some(Overage { per: 1000, amounts }) };
-    let rows = vec![UsageRow { period: april(), used: 51_999 }, UsageRow { period: april(), used: 10 }];
+    let rows = vec![
+        UsageRow { period: april(), used: 51_999, charged: 0 },
+        UsageRow { period: april(), used: 10, charged: 0 },
+    ];
     let name = EntitlementName::EventsPerMonth;
     let line = Line::usage(&sold("starter", 1900), name, &metered, rows.clone(), VAT).unwrap().unwrap();
     assert_eq!((line.quantity, line.unit_amount, line.amount), (1999, 50, 99), "99.95 is rounded down");
     assert!(matches!(line.kind, LineKind::Usage { rows: stated, included: 50_000, .. } if stated == rows));
-    let within = vec![UsageRow { period: april(), used: 50_000 }];
+    let more = vec![UsageRow { period: april(), used: 52_020, charged: 51_999 }];
+    let late = Line::usage(&sold("starter", 1900), name, &metered, more, VAT).unwrap().unwrap();
+    assert_eq!((late.quantity, late.amount), (21, 2), "101 in total, of which 99 were charged");
+    let less = vec![UsageRow { period: april(), used: 51_000, charged: 51_999 }];
+    assert_eq!(Line::usage(&sold("starter", 1900), name, &metered, less, VAT), Ok(None));
+    let within = vec![UsageRow { period: april(), used: 50_000, charged: 0 }];
     assert_eq!(Line::usage(&sold("starter", 1900), name, &metered, within, VAT), Ok(None));
 }
 

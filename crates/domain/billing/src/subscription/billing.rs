@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{AuditEntry, Environment, InvoiceId, NewJob, StoreError};
 
 use super::service::WakeSubscription;
-use super::{Command, InvoiceOrder, Notice, Subscription};
+use super::{Command, InvoiceOrder, MeteredUsage, Notice, Subscription};
 use crate::catalogue::PlanVersion;
 use crate::invoice::{Invoice, InvoiceStatus, IssuedInvoice, Line, TaxRate, UsageRow, issued};
 use crate::ledger::{Account, Cause, Posting, Transaction};
@@ -91,7 +91,7 @@ impl Executor {
     ) -> Result<(), StoreError> {
         let Some(period) = order.period() else { return Ok(()) };
         let rate = self.terms.rate;
-        let mut lines = self.usage(tx, order).await?;
+        let mut lines = self.usage(tx, subscription, order, now).await?;
         lines.extend(order.plan_lines(rate).map_err(internal)?);
         if lines.is_empty() {
             return Ok(());
@@ -135,17 +135,38 @@ impl Executor {
         tx.ledger().post(&Posting { id: self.env.uuid_v7(), at, cause, invoice, transaction }).await
     }
 
-    /// The lines for usage beyond what is included.
-    async fn usage(&self, tx: &mut dyn BillingTx, order: &InvoiceOrder) -> Result<Vec<Line>, StoreError> {
+    /// The lines for usage beyond what is included: of the months that ended, and what was counted late of those before.
+    async fn usage(
+        &self,
+        tx: &mut dyn BillingTx,
+        subscription: &mut Subscription,
+        order: &InvoiceOrder,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Line>, StoreError> {
         let Some((sold, _)) = &order.usage else { return Ok(Vec::new()) };
+        let (mut lines, mut metered) = (Vec::new(), Vec::new());
+        for known in &subscription.metered {
+            let Some(meter) = known.meter() else { continue };
+            let used = tx.usage().used(&[(meter, known.period)]).await?.first().copied().unwrap_or(0);
+            let plan = &self.version(&known.sold.plan)?.entitlements;
+            if let Some(prices) = plan.metered(known.name).filter(|_| used > known.used) {
+                let rows = vec![UsageRow { period: known.period, used, charged: known.used }];
+                lines.extend(Line::usage(&known.sold, known.name, prices, rows, self.terms.rate).map_err(internal)?);
+                metered.push(MeteredUsage { used, ..known.clone() });
+            }
+        }
         let entitlements = &self.version(&sold.plan)?.entitlements;
-        let mut lines = Vec::new();
         for (meter, name, months) in order.months(entitlements) {
             let asked: Vec<_> = months.iter().map(|month| (meter, *month)).collect();
             let used = tx.usage().used(&asked).await?;
-            let rows = months.into_iter().zip(used).map(|(period, used)| UsageRow { period, used }).collect();
+            let rows: Vec<_> =
+                months.into_iter().zip(used).map(|(period, used)| UsageRow { period, used, charged: 0 }).collect();
+            let looked_at =
+                |row: &UsageRow| MeteredUsage { sold: sold.clone(), name, period: row.period, used: row.used };
+            metered.extend(rows.iter().map(looked_at));
             lines.extend(order.usage_line(entitlements, name, rows, self.terms.rate).map_err(internal)?);
         }
+        subscription.usage_metered(metered, now);
         Ok(lines)
     }
 

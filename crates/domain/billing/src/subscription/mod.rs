@@ -16,6 +16,7 @@
 //!   14 days after the first failure it is suspended until the invoices are paid. No data is deleted.
 
 pub mod billing;
+pub mod metering;
 pub mod order;
 pub mod requests;
 pub mod service;
@@ -31,6 +32,7 @@ use chrono_tz::Tz;
 use tidegate_kernel::{InvoiceId, Period};
 
 pub use billing::InvoiceTerms;
+pub use metering::MeteredUsage;
 pub use order::{Charge, InvoiceOrder};
 pub use requests::{CancelAt, Excess, Refusal};
 pub use service::{NewSubscription, SubscriptionError, Subscriptions, WakeSubscription};
@@ -87,6 +89,7 @@ impl Subscription {
             pending: None,
             paid: None,
             metered_until: now,
+            metered: Vec::new(),
             open: BTreeMap::new(),
             sold,
         };

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::{InvoiceId, Period};
 
+use super::metering::MeteredUsage;
 use crate::calendar::{Anchor, OutOfRange};
 use crate::invoice::{Paid, Sold};
 
@@ -103,6 +104,9 @@ pub struct Subscription {
     pub paid: Option<Paid>,
     /// Until when usage was charged.
     pub metered_until: DateTime<Utc>,
+    /// The usage that the last invoices were about.
+    #[serde(default)]
+    pub metered: Vec<MeteredUsage>,
     /// The invoices that are not paid, and when payment is due.
     pub open: BTreeMap<InvoiceId, DateTime<Utc>>,
 }
