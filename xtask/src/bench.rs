@@ -17,8 +17,8 @@ use crate::shell;
 /// The benchmark that needs no PostgreSQL server.
 const EMBEDDED: &str = "embedded";
 
-/// The benchmark that embeds an engine.
-const JOBS: &str = "jobs";
+/// The benchmarks that embed crates.
+const EMBEDDING: [&str; 2] = ["jobs", "quota"];
 
 /// The benchmark that stores files.
 const FILES: &str = "files";
@@ -28,8 +28,8 @@ const CACHE: &str = "cache";
 /// Arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// One of `ingest`, `list`, `runs`, `jobs`, `auth`, `files`, `cache` and `embedded`.
-    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "auth", "files", "cache", "embedded"])]
+    /// One of `ingest`, `list`, `runs`, `jobs`, `quota`, `auth`, `files`, `cache` and `embedded`.
+    #[arg(value_parser = ["ingest", "list", "runs", "jobs", "quota", "auth", "files", "cache", "embedded"])]
     name: String,
     /// Repetitions of each measurement.
     #[arg(long, default_value_t = 3)]
@@ -75,7 +75,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
             let flags = ["--cache", "in-process"].map(str::to_owned);
             measuring.args(["--in-process", &serve(&programs, &on, &flags, services)?.0]);
         }
-        if bench.name == JOBS {
+        if EMBEDDING.contains(&&*bench.name) {
             measuring.args(["--login", &login]);
         }
         if bench.name == FILES {
@@ -122,7 +122,7 @@ fn serve(
     let Running { login, bench, objects } = *on;
     // `list` reads events that were not ingested, so detection must not count them. `jobs` embeds an engine that needs
     // the shards. `cache` has two servers.
-    let role = if ["list", JOBS, CACHE].contains(&bench) { "api" } else { "all" };
+    let role = if ["list", CACHE].contains(&bench) || EMBEDDING.contains(&bench) { "api" } else { "all" };
     let mut child = Command::new(programs.join("tidegate"))
         .args(["serve", "--listen", "127.0.0.1:0", "--role", role, "--default-plan", "unlimited"])
         .args(["--rate-limit", "login=off,register=off", "--log", "error"])

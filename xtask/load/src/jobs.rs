@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use sqlx::{Executor, PgConnection};
 use tidegate_engine::handlers::HandlerMap;
@@ -15,18 +13,14 @@ use tidegate_engine::jobs::{
     JobError, JobHandler, JobKinds, JobOptions, JobRunnerConfig, JobRunnerParts, JobTask, JobsTx, run_jobs,
 };
 use tidegate_engine::{Engine, EngineConfig, EngineHandle, EngineParts, OwnedShards, RunEndings};
-use tidegate_in_process::InProcessSignalBus;
-use tidegate_kernel::{
-    Clock, Entropy, Environment, JobPayload, NewJob, NoQuota, PermissionSet, RequestId, ScopeIssuer, UnitOfWork,
-    WorkspaceId,
-};
-use tidegate_postgres::{PgEngineStore, PgStore, PgStoreConfig};
+use tidegate_kernel::{JobPayload, NewJob, NoQuota, UnitOfWork};
+use tidegate_postgres::PgEngineStore;
 use tidegate_workflows::run::NoWorkflows;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use crate::embedding::Embedding;
 use crate::failure::Failure;
 use crate::measure::{Latencies, Metric, Report, per_second};
 use crate::{Setting, prepare};
@@ -62,44 +56,13 @@ impl JobHandler<Nothing> for Counting {
     }
 }
 
-struct System;
-
-impl Clock for System {
-    #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it brings the clock")]
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-}
-
-impl Entropy for System {
-    #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it brings the randomness")]
-    fn fill(&self, bytes: &mut [u8]) {
-        rand::rng().fill_bytes(bytes);
-    }
-}
-
-struct Fixture {
-    store: PgStore,
-    bus: Arc<InProcessSignalBus>,
-    env: Environment,
-    issuer: ScopeIssuer,
-}
-
 struct Working {
     engine: EngineHandle,
     stop: CancellationToken,
     runner: JoinHandle<()>,
 }
 
-impl Fixture {
-    #[expect(clippy::disallowed_methods, reason = "this program embeds the crates, so it is its own access layer")]
-    async fn open(login: &str) -> Result<Self, Failure> {
-        let env = Environment::new(Arc::new(System), Arc::new(System));
-        let bus = Arc::new(InProcessSignalBus::new());
-        let store = PgStore::connect(&PgStoreConfig::served(login), env.clone()).await?.announcing(bus.clone());
-        Ok(Self { store, bus, env, issuer: ScopeIssuer::root() })
-    }
-
+impl Embedding {
     /// Starts an engine that owns all shards and does jobs.
     fn work(&self, handler: Counting) -> Result<Working, Failure> {
         let options = JobOptions { concurrency: 1_000, ..JobOptions::default() };
@@ -133,10 +96,7 @@ impl Fixture {
     }
 
     async fn enqueue(&self, workspace: u128, jobs: usize) -> Result<(), Failure> {
-        let request = RequestId::new("bench").ok_or_else(|| Failure::new("no request id"))?;
-        let workspace = WorkspaceId::from_uuid(Uuid::from_u128(workspace + 1));
-        let actor = tidegate_kernel::Actor::System;
-        let scope = self.issuer.workspace(workspace, actor, PermissionSet::ALL, request);
+        let scope = self.scope(workspace)?;
         let mut tx = UnitOfWork::<dyn JobsTx>::begin(&self.store, &scope).await?;
         let job = NewJob::new(&Nothing {})?;
         for _ in 0..jobs {
@@ -148,7 +108,7 @@ impl Fixture {
 
 /// Runs the benchmark.
 pub(crate) async fn run(setting: &Setting, login: &str, jobs: usize) -> Result<Report, Failure> {
-    let fixture = Fixture::open(login).await?;
+    let fixture = Embedding::open(login).await?;
     let mut admin = prepare::admin(setting).await?;
     let (mut rates, mut bare, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {

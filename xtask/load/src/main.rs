@@ -7,6 +7,7 @@
 mod auth;
 mod cache;
 mod embedded;
+mod embedding;
 mod events;
 mod failure;
 mod files;
@@ -17,6 +18,7 @@ mod list;
 mod login;
 mod measure;
 mod prepare;
+mod quota;
 mod runs;
 mod story;
 
@@ -78,6 +80,12 @@ enum Command {
         #[arg(long, default_value_t = 50_000)]
         jobs: usize,
     },
+    /// Reservations of a quota in a program that embeds it, beside one row update for each.
+    Quota {
+        /// The database login of that program.
+        #[arg(long)]
+        login: String,
+    },
     /// `GET /auth/me` over 16 connections, and whether failed logins reveal which addresses have an account.
     Auth,
     /// Files of 1 GB up and down, and 200 uploads of 1 MB at once.
@@ -136,6 +144,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::List { rows } => list::run(&setting, rows).await?,
         Command::Runs { runs } => runs::run(&setting, runs).await?,
         Command::Jobs { login, jobs } => jobs::run(&setting, &login, jobs).await?,
+        Command::Quota { login } => quota::run(&setting, &login).await?,
         Command::Auth => auth::run(&setting).await?,
         Command::Files { pid, objects, bytes } => files::run(&setting, pid, &objects, bytes).await?,
         Command::Cache { in_process } => cache::run(&setting, &in_process).await?,
