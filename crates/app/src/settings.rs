@@ -112,6 +112,10 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_PAYMENT_TERMS", default_value = "14d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub payment_terms: Duration,
 
+    /// How customers pay, as mails about invoices say it, such as the number of a bank account
+    #[arg(long, env = "TIDEGATE_PAYMENT_INSTRUCTIONS", value_name = "TEXT")]
+    pub payment_instructions: Option<String>,
+
     /// Overrides a rate limit, such as `login` (5/1m) or `register` (3/1h); may be repeated
     #[arg(long = "rate-limit", env = "TIDEGATE_RATE_LIMITS", value_name = "NAME=N/PERIOD|off", value_delimiter = ',')]
     pub rate_limits: Vec<String>,

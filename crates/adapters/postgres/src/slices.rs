@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, PlanRepository, SubscriptionRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, NoticeRepository, PlanRepository,
+    SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -35,7 +35,7 @@ use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
 use crate::store::PgStore;
-use crate::subscription::PgSubscriptionRepository;
+use crate::subscription::{PgNoticeRepository, PgSubscriptionRepository};
 use crate::tenancy::{
     PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
     PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
@@ -91,6 +91,7 @@ slices! {
             subscription: SubscriptionRepository as PgSubscriptionRepository,
             invoices: InvoiceRepository as PgInvoiceRepository,
             ledger: LedgerRepository as PgLedgerRepository,
+            notices: NoticeRepository as PgNoticeRepository,
             audit: AuditLog as PgAuditLog,
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository

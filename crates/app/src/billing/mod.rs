@@ -6,12 +6,12 @@ mod wake;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_billing::subscription::{InvoiceTerms, Subscriptions};
+use tidegate_billing::subscription::{InvoiceTerms, OverdueSweep, Subscriptions};
 use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
 
 pub(crate) use report::{UsageReport, UsageTotalsAt};
-pub(crate) use wake::WakeSubscriptions;
+pub(crate) use wake::{WakeOverdue, WakeSubscriptions};
 
 use crate::platform::Platform;
 use crate::server::StartError;
@@ -26,6 +26,8 @@ pub(crate) struct BillingServices {
     pub(crate) plans: Billing,
     /// Subscriptions, invoices and ledgers.
     pub(crate) subscriptions: Subscriptions,
+    /// Finds and wakes subscriptions whose job is dead or missing.
+    pub(crate) overdue: OverdueSweep,
     /// What plans allow.
     pub(crate) quota: Arc<PlanQuota>,
     /// Counts API calls.
@@ -49,8 +51,11 @@ impl BillingServices {
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
+        let subscriptions = Subscriptions::new(store.clone(), plans.clone(), terms, env.clone());
+        let waking = issuer.system("waking overdue subscriptions").with_urgency(Urgency::Background);
         Ok(Self {
-            subscriptions: Subscriptions::new(store.clone(), plans.clone(), terms, env.clone()),
+            overdue: OverdueSweep::new(store.clone(), subscriptions.clone(), Arc::new(waking), env.clone()),
+            subscriptions,
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,
             calls: Arc::new(CallMeter::new(store.clone(), env.clone())),

@@ -22,6 +22,7 @@ mod mail;
 mod manner;
 mod members;
 mod monitoring;
+mod notices;
 mod object_home;
 mod outage;
 mod patterns;

@@ -103,6 +103,12 @@ impl TestApp {
         Self::start(database, ObjectHome::directory(), &url, &[], environment(clock, seed)).await
     }
 
+    /// Another server beside this one that uses this clock, with further flags.
+    pub async fn beside_at(&self, clock: Arc<TestClock>, flags: &[&str]) -> Self {
+        let env = environment(clock, RandomState::new().hash_one(1));
+        Self::start(self.database.clone(), self.objects.clone(), self.database.url(), flags, env).await
+    }
+
     /// Another server beside this one, on the same database and with the same secret.
     pub async fn beside(&self, flags: &[&str]) -> Self {
         Self::start(

@@ -4,7 +4,7 @@
 //! - [`subscription`] is the state machine of a subscription. [`calendar`] says when its periods begin.
 //! - [`invoice`] computes invoices. [`ledger`] records them with double entry.
 //! - [`meter`] has the limits of plans by meter. [`quota`] reserves from them. [`calls`] counts API calls in memory and
-//!   writes batches. [`alert`] tells people that a limit is near.
+//!   writes batches. [`alert`] tells people that a limit is near. [`notice`] tells them about invoices and payments.
 //! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
 //!
 //! The row that assigns positions counts events. The statements that record runs and steps count those. Nothing is
@@ -19,6 +19,7 @@ pub mod invoice;
 pub mod ledger;
 pub mod meter;
 pub mod money;
+pub mod notice;
 pub mod ports;
 pub mod quota;
 pub mod service;
@@ -34,9 +35,10 @@ pub use catalogue::{
 pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
+pub use notice::{OwnerNotice, SendNotice};
 pub use ports::{
     AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, InvoiceRepository, LedgerRepository,
-    PlanLimits, PlanRepository, SubscriptionRepository, UsageRepository,
+    NoticeRepository, OverdueSubscriptions, PlanLimits, PlanRepository, SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

@@ -29,6 +29,8 @@ pub trait BillingTx: Transaction {
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
+    /// What the owners were told.
+    fn notices(&mut self) -> Box<dyn NoticeRepository + '_>;
     /// The alerts of the workspace.
     fn alerts(&mut self) -> Box<dyn AlertRepository + '_>;
 }
@@ -82,11 +84,42 @@ pub trait SubscriptionRepository: Send {
     /// [`StoreError`] if it could not be locked or read.
     async fn lock(&mut self) -> Result<Option<Subscription>, StoreError>;
 
-    /// Stores the subscription in place of an earlier one.
+    /// Stores the subscription in place of an earlier one, with the time at which it has something to do
+    /// ([`Subscription::next_wakeup`]).
     ///
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn save(&mut self, subscription: &Subscription, now: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// Finds subscriptions that were not woken.
+#[async_trait]
+pub trait OverdueSubscriptions: Send + Sync {
+    /// At most `limit` subscriptions that have had something to do since before `before`, longest first, and those after
+    /// `after` in this order only. MUST leave out deleted workspaces. MUST find them by an index.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn overdue(
+        &self,
+        scope: &SystemScope,
+        before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, WorkspaceId)>,
+        limit: u32,
+    ) -> Result<Vec<(DateTime<Utc>, WorkspaceId)>, StoreError>;
+}
+
+/// What the owners of one workspace were told.
+#[async_trait]
+pub trait NoticeRepository: Send {
+    /// From the commit on, the owners were told of the notice with this id. Returns false, and changes nothing, if they
+    /// were before.
+    ///
+    /// MUST return true to one transaction that commits: a second transaction waits until the first has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn mark_sent(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError>;
 }
 
 /// The invoices of one workspace.

@@ -49,6 +49,7 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("run_key", "tidegate_engine", "to forget the keys of all workspaces after 32 days"),
     ("run_quarantine", "tidegate_engine", "to show operators what was set aside, whosever it is"),
     ("run_request", "tidegate_engine", CLAIMING),
+    ("subscription", "tidegate_engine", "to find the subscriptions of all workspaces that were not woken"),
     ("timer", "tidegate_engine", CLAIMING),
     ("usage_counter", "tidegate_directory", "to remove the counts of periods long ago; it cannot read them"),
     ("workspace_erasure", "tidegate_engine", "to find the deleted workspaces whose data is to be erased"),
@@ -93,6 +94,7 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("run_quarantine_by_age", "shows operators what was set aside first"),
     ("run_quarantine_by_shard", SHARD),
     ("run_request_by_shard", SHARD),
+    ("subscription_wake", "finds the subscriptions that were not woken"),
     ("timer_due", SHARD),
     ("usage_counter_by_period", "finds the counts of periods long ago"),
 ];

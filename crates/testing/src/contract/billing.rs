@@ -3,7 +3,7 @@
 mod subscriptions;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, PlanVersion};
+use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, OverdueSubscriptions, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Addition, Allowance, EventsTx};
 use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, WorkspaceScope};
@@ -19,6 +19,8 @@ subject! {
         billing: dyn UnitOfWork<dyn BillingTx> = store,
         /// Counts API calls.
         ledger: dyn CallLedger = store,
+        /// Finds subscriptions that were not woken.
+        overdue: dyn OverdueSubscriptions = store,
     }
     beside {
         /// Counts events.

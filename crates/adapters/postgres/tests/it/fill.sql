@@ -146,8 +146,9 @@ insert into file_task (workspace_id, file_id, task, due_at)
     select workspace_id, event_id(ms, n, 8), 'purge', now() + n * interval '1 hour' from filling where n % 10 = 0;
 
 -- Invoices, one of a hundred of them open, each with a line and its transaction.
-insert into subscription (workspace_id, status, state, changed_at)
-    select distinct workspace_id, 'active', '\x7b7d'::bytea, now() from filling on conflict do nothing;
+insert into subscription (workspace_id, status, state, changed_at, wake_at)
+    select distinct workspace_id, 'active', '\x7b7d'::bytea, now(), now() + interval '1 day' from filling on conflict do nothing;
+insert into billing_notice (workspace_id, id, sent_at) select workspace_id, event_id(ms, n, 8), now() from filling;
 insert into invoice (workspace_id, id, number, status, currency, period_start, period_end, subtotal, tax, total, carried_forward,
         credit_applied, issued_at, due_at, paid_at)
     select workspace_id, event_id(ms, n, 8), n + 1, case when n % 100 = 0 then 'open' else 'paid' end, 'EUR', now(), now(), 100, 19,

@@ -20,6 +20,7 @@ use crate::error::CatalogueError;
 use crate::invoice::{InvoiceStatus, IssuedInvoice, Sold};
 use crate::ledger::{Cause, Posting};
 use crate::money::Currency;
+use crate::notice::OwnerNotice;
 use crate::ports::BillingTx;
 use crate::service::Billing;
 
@@ -253,7 +254,7 @@ impl Subscriptions {
             self.executor.execute(&mut *tx, &mut subscription, commands, now).await?;
         }
         // The job of another server may have come early, by its clock.
-        self.executor.schedule(&mut *tx, &subscription, now).await?;
+        self.executor.execute(&mut *tx, &mut subscription, Vec::new(), now).await?;
         tx.commit().await?;
         self.executor.billing.forget(scope.workspace());
         Ok(())
@@ -294,6 +295,8 @@ impl Subscriptions {
         }
         let commands = subscription.payment_succeeded(invoice, now)?;
         self.executor.execute(&mut *tx, &mut subscription, commands, now).await?;
+        let (number, paid) = (found.number.to_string(), currency.amount(amount));
+        self.executor.notify(&mut *tx, OwnerNotice::PaymentReceived { number, amount: paid }).await?;
         let details = json!({ "amount": amount, "currency": currency });
         tx.audit().record(AuditEntry::new("invoice.paid", invoice).with(details)).await?;
         tx.commit().await?;
