@@ -4,3 +4,5 @@ call tidegate_protect_erasure('subscription');
 drop index subscription_wake;
 alter table subscription drop wake_at;
 drop table billing_notice;
+drop table payment;
+drop table payment_customer;

@@ -1,4 +1,40 @@
--- Notices to owners, and when subscriptions have something to do.
+-- Payments, notices to owners, and when subscriptions have something to do.
+
+-- The customer of a workspace at a payment provider.
+create table payment_customer (
+    workspace_id uuid not null references workspace on delete cascade,
+    provider text collate "C" not null,
+    customer text collate "C" not null,
+    created_at timestamptz not null,
+    primary key (workspace_id, provider)
+);
+call tidegate_protect('payment_customer');
+call tidegate_protect_erasure('payment_customer');
+grant select, insert on payment_customer to tidegate_api;
+
+-- Attempts to collect invoices. They are kept with the invoices.
+create table payment (
+    workspace_id uuid not null,
+    id uuid not null,
+    invoice_id uuid not null,
+    attempt int not null check (attempt >= 0),
+    provider text collate "C" not null,
+    provider_id text collate "C",
+    state text collate "C" not null
+        check (state in ('created', 'processing', 'requires_action', 'cancelled', 'failed', 'succeeded')),
+    amount bigint not null check (amount > 0),
+    currency text collate "C" not null check (length(currency) = 3),
+    failure text,
+    action_url text,
+    credited bigint not null check (credited between 0 and amount),
+    created_at timestamptz not null,
+    changed_at timestamptz not null,
+    primary key (workspace_id, id),
+    unique (workspace_id, invoice_id, attempt),
+    foreign key (workspace_id, invoice_id) references invoice
+);
+call tidegate_protect('payment');
+grant select, insert, update (provider_id, state, failure, action_url, credited, changed_at) on payment to tidegate_api;
 
 -- The notices that the owners were told of.
 create table billing_notice (

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tidegate_billing::{ManualPayments, PaymentProvider};
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
 use tidegate_use_cases::{EventsByQuota, NotifyBilling, NotifyQuotas};
@@ -66,7 +67,10 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
-        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms)?;
+        let provider = Arc::new(ManualPayments);
+        let charged = provider.collects();
+        let billing =
+            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, provider)?;
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
@@ -86,10 +90,15 @@ impl Services {
             tenancy.workspaces.clone(),
             tenancy.members.clone(),
             settings.payment_instructions.clone(),
+            charged,
             platform.env.clone(),
         );
-        let of_billing =
-            BillingJobs { subscriptions: billing.subscriptions.clone(), overdue: billing.overdue.clone(), notices };
+        let of_billing = BillingJobs {
+            subscriptions: billing.subscriptions.clone(),
+            overdue: billing.overdue.clone(),
+            payments: billing.payments.clone(),
+            notices,
+        };
         let handlers = JobHandlers { quotas, files: files.tasks.clone(), billing: of_billing };
         let shards = workflows.shards.clone();
         let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, handlers)?;

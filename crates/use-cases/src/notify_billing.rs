@@ -16,20 +16,24 @@ pub struct NotifyBilling {
     members: Arc<Members>,
     /// How customers pay, in the operator's words.
     instructions: Option<String>,
+    /// Whether a payment provider collects invoices.
+    charged: bool,
     env: Environment,
 }
 
 impl NotifyBilling {
-    /// The use case over `store`. `instructions` say how customers pay.
+    /// The use case over `store`. `instructions` say how customers pay, and `charged` whether a
+    /// payment provider collects invoices.
     #[must_use]
     pub const fn new(
         store: Arc<dyn UnitOfWork<dyn BillingTx>>,
         workspaces: Arc<Workspaces>,
         members: Arc<Members>,
         instructions: Option<String>,
+        charged: bool,
         env: Environment,
     ) -> Self {
-        Self { store, workspaces, members, instructions, env }
+        Self { store, workspaces, members, instructions, charged, env }
     }
 
     /// Enqueues the mails of a notice, unless that was done before. The owners of a deleted workspace are told nothing.
@@ -59,16 +63,21 @@ impl NotifyBilling {
     }
 
     fn message(&self, workspace: String, notice: OwnerNotice) -> MailMessage {
-        let instructions = self.instructions.clone();
+        let (charged, instructions) = (self.charged, self.instructions.clone());
         match notice {
             OwnerNotice::TrialEnds { plan, price, ends } => MailMessage::TrialEnds { workspace, plan, price, ends },
             OwnerNotice::InvoiceIssued { number, amount, due } => {
-                MailMessage::InvoiceIssued { workspace, number, amount, due, instructions }
+                MailMessage::InvoiceIssued { workspace, number, amount, due, charged, instructions }
             }
             OwnerNotice::PaymentLate { amount, reminder, suspended } => {
-                MailMessage::PaymentLate { workspace, amount, reminder, suspended, instructions }
+                MailMessage::PaymentLate { workspace, amount, reminder, suspended, charged, instructions }
             }
-            OwnerNotice::Suspended { amount } => MailMessage::SubscriptionSuspended { workspace, amount, instructions },
+            OwnerNotice::PaymentAction { number, amount, url } => {
+                MailMessage::PaymentAction { workspace, number, amount, url }
+            }
+            OwnerNotice::Suspended { amount } => {
+                MailMessage::SubscriptionSuspended { workspace, amount, charged, instructions }
+            }
             OwnerNotice::PaymentReceived { number, amount } => {
                 MailMessage::PaymentReceived { workspace, number, amount }
             }

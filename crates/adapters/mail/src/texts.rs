@@ -20,7 +20,8 @@ const LANGUAGES: &[(&str, &[(&str, &str)])] = &[(
     &files!("en":
         "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html" "quota_threshold.txt"
         "quota_threshold.html" "trial_ends.txt" "trial_ends.html" "invoice_issued.txt" "invoice_issued.html"
-        "payment_late.txt" "payment_late.html" "subscription_suspended.txt" "subscription_suspended.html"
+        "payment_late.txt" "payment_late.html" "payment_action.txt" "payment_action.html" "subscription_suspended.txt"
+        "subscription_suspended.html"
         "payment_received.txt" "payment_received.html" "subscription_ended.txt" "subscription_ended.html"),
 )];
 
@@ -131,6 +132,7 @@ mod tests {
                     number: number.clone(),
                     amount: amount.clone(),
                     due: day.clone(),
+                    charged: how.is_some(),
                     instructions: how.clone(),
                 },
                 MailMessage::PaymentLate {
@@ -138,9 +140,10 @@ mod tests {
                     amount: amount.clone(),
                     reminder: 3,
                     suspended: day.clone(),
+                    charged: how.is_some(),
                     instructions: how.clone(),
                 },
-                MailMessage::SubscriptionSuspended { workspace, amount, instructions: how },
+                MailMessage::SubscriptionSuspended { workspace, amount, charged: false, instructions: how },
             ];
             for message in messages {
                 let worded = texts.word(&mail("Ada", message)).unwrap();
@@ -152,7 +155,15 @@ mod tests {
             }
         }
         let plan = "Starter".to_owned();
+        let action = MailMessage::PaymentAction {
+            workspace: workspace.clone(),
+            number: number.clone(),
+            amount: amount.clone(),
+            url: "https://bank.example/confirm?a=1".to_owned(),
+        };
+        assert!(texts.word(&mail("Ada", action.clone())).unwrap().text.contains("https://bank.example/confirm?a=1\n"));
         for message in [
+            action,
             MailMessage::TrialEnds {
                 workspace: workspace.clone(),
                 plan: plan.clone(),

@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, NoticeRepository, PlanRepository,
-    SubscriptionRepository, UsageRepository,
+    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, NoticeRepository, PaymentRepository,
+    PlanRepository, SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -30,7 +30,7 @@ use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
-use crate::invoices::{PgInvoiceRepository, PgLedgerRepository};
+use crate::invoices::{PgInvoiceRepository, PgLedgerRepository, PgPaymentRepository};
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
@@ -92,6 +92,7 @@ slices! {
             invoices: InvoiceRepository as PgInvoiceRepository,
             ledger: LedgerRepository as PgLedgerRepository,
             notices: NoticeRepository as PgNoticeRepository,
+            payments: PaymentRepository as PgPaymentRepository,
             audit: AuditLog as PgAuditLog,
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository

@@ -1,5 +1,6 @@
 //! Billing, wired: plans, usage, and the counting of API calls.
 
+mod charge;
 mod report;
 mod wake;
 
@@ -7,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_billing::subscription::{InvoiceTerms, OverdueSweep, Subscriptions};
-use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
+use tidegate_billing::{Billing, CallMeter, Catalogue, PaymentProvider, Payments, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
 
+pub(crate) use charge::CollectPayments;
 pub(crate) use report::{UsageReport, UsageTotalsAt};
 pub(crate) use wake::{WakeOverdue, WakeSubscriptions};
 
@@ -26,6 +28,8 @@ pub(crate) struct BillingServices {
     pub(crate) plans: Billing,
     /// Subscriptions, invoices and ledgers.
     pub(crate) subscriptions: Subscriptions,
+    /// Payment methods and payments.
+    pub(crate) payments: Payments,
     /// Finds and wakes subscriptions whose job is dead or missing.
     pub(crate) overdue: OverdueSweep,
     /// What plans allow.
@@ -38,7 +42,8 @@ pub(crate) struct BillingServices {
 }
 
 impl BillingServices {
-    /// Wires billing with its plans. `default` names the plan of a new workspace, and `terms` say how invoices are written.
+    /// Wires billing with its plans. `default` names the plan of a new workspace, `terms` say how invoices are written, and
+    /// `provider` collects them.
     ///
     /// # Errors
     /// [`StartError::Setting`] if no plan has that name.
@@ -48,13 +53,16 @@ impl BillingServices {
         plans: Catalogue,
         default: &str,
         terms: InvoiceTerms,
+        provider: Arc<dyn PaymentProvider>,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
         let subscriptions = Subscriptions::new(store.clone(), plans.clone(), terms, env.clone());
+        let subscriptions = if provider.collects() { subscriptions.collecting() } else { subscriptions };
         let waking = issuer.system("waking overdue subscriptions").with_urgency(Urgency::Background);
         Ok(Self {
             overdue: OverdueSweep::new(store.clone(), subscriptions.clone(), Arc::new(waking), env.clone()),
+            payments: Payments::new(store.clone(), provider, subscriptions.clone(), env.clone()),
             subscriptions,
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidegate_billing::SendNotice;
 use tidegate_billing::subscription::{OverdueSweep, Subscriptions, WakeOverdueSubscriptions, WakeSubscription};
+use tidegate_billing::{ChargeInvoice, FollowPayment, Payments, SendNotice};
 use tidegate_engine::jobs::{JobError, JobHandler, JobKindError, JobKinds, JobOptions, JobTask};
 use tidegate_use_cases::NotifyBilling;
 use tidegate_workflows::compiled::RetryPolicy;
 
-use crate::billing::{WakeOverdue, WakeSubscriptions};
+use crate::billing::{CollectPayments, WakeOverdue, WakeSubscriptions};
 
 /// What the jobs of billing call.
 pub(crate) struct BillingJobs {
@@ -17,6 +17,8 @@ pub(crate) struct BillingJobs {
     pub(crate) subscriptions: Subscriptions,
     /// Wakes subscriptions whose own job is dead or missing.
     pub(crate) overdue: OverdueSweep,
+    /// Collects invoices.
+    pub(crate) payments: Payments,
     /// Tells owners about invoices and payments.
     pub(crate) notices: NotifyBilling,
 }
@@ -39,8 +41,13 @@ pub(super) fn register(kinds: JobKinds, jobs: BillingJobs) -> Result<JobKinds, J
     // It recurs by itself, so an attempt that fails is not urgent.
     let retry = RetryPolicy { max_attempts: 3, ..JobOptions::default().retry };
     let options = JobOptions { retry, timeout: Duration::from_secs(600), concurrency: 1 };
+    // A provider may be asked several times, with pauses.
+    let collecting = JobOptions { timeout: Duration::from_secs(300), ..JobOptions::default() };
+    let payments = jobs.payments;
     kinds
         .register::<WakeSubscription>(JobOptions::default(), WakeSubscriptions(jobs.subscriptions))?
+        .register::<ChargeInvoice>(collecting, CollectPayments(payments.clone()))?
+        .register::<FollowPayment>(collecting, CollectPayments(payments))?
         .register::<SendNotice>(JobOptions::default(), SendNotices(jobs.notices))?
         .register_recurring("23 * * * *", &WakeOverdueSubscriptions {}, options, WakeOverdue(jobs.overdue))
 }

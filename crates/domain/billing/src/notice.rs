@@ -37,6 +37,15 @@ pub enum OwnerNotice {
         /// The day on which the subscription is suspended.
         suspended: String,
     },
+    /// The customer has to confirm a payment at their bank.
+    PaymentAction {
+        /// The number of the invoice.
+        number: String,
+        /// What is to be paid.
+        amount: String,
+        /// The page on which the payment is confirmed.
+        url: String,
+    },
     /// The subscription is suspended.
     Suspended {
         /// What is to be paid.

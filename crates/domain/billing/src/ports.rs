@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{
-    AuditLog, InvoiceId, Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope,
+    AuditLog, InvoiceId, Limit, Meter, PaymentId, Period, StoreError, SystemScope, Transaction, WorkspaceId,
+    WorkspaceScope,
 };
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use crate::catalogue::PlanVersion;
 use crate::invoice::{InvoiceNumber, IssuedInvoice};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
+use crate::payment::Payment;
 use crate::quota::{Grant, GrantRequest, Returned};
 use crate::subscription::Subscription;
 
@@ -29,6 +31,8 @@ pub trait BillingTx: Transaction {
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
+    /// The payments of the workspace.
+    fn payments(&mut self) -> Box<dyn PaymentRepository + '_>;
     /// What the owners were told.
     fn notices(&mut self) -> Box<dyn NoticeRepository + '_>;
     /// The alerts of the workspace.
@@ -107,6 +111,64 @@ pub trait OverdueSubscriptions: Send + Sync {
         after: Option<(DateTime<Utc>, WorkspaceId)>,
         limit: u32,
     ) -> Result<Vec<(DateTime<Utc>, WorkspaceId)>, StoreError>;
+}
+
+/// The payments of one workspace, and its customers at payment providers. Payments are kept with the invoices.
+#[async_trait]
+pub trait PaymentRepository: Send {
+    /// The workspace's customer at a provider.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn customer(&mut self, provider: &str) -> Result<Option<String>, StoreError>;
+
+    /// Stores the workspace's customer at a provider. MUST keep an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert_customer(&mut self, provider: &str, customer: &str, now: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Stores a payment. MUST change nothing and return false if the invoice has a payment with the same attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, payment: &Payment) -> Result<bool, StoreError>;
+
+    /// Stores the provider's id of a payment that has none. MUST keep an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn set_provider_id(&mut self, id: PaymentId, provider: &str, provider_id: &str) -> Result<(), StoreError>;
+
+    /// A payment.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+
+    /// A payment, for a change. MUST wait until no other transaction has it locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be locked.
+    async fn lock(&mut self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+
+    /// The payments of an invoice, by attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn of_invoice(&mut self, invoice: InvoiceId) -> Result<Vec<Payment>, StoreError>;
+
+    /// Stores the state of a payment, with the failure, the address and the credit.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn update(&mut self, payment: &Payment) -> Result<(), StoreError>;
+
+    /// At most `limit` payments that were created before `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, before: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError>;
 }
 
 /// What the owners of one workspace were told.

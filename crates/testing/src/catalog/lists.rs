@@ -63,6 +63,7 @@ pub const NOT_ERASED: &[(&str, &str)] = &[
     ("invoice_line", BOOKS),
     ("ledger_entry", BOOKS),
     ("ledger_transaction", BOOKS),
+    ("payment", BOOKS),
     ("usage_counter", "what was used may have to be paid; it holds counts alone"),
 ];
 

@@ -1,5 +1,6 @@
 //! Obligations of stores of plans and usage.
 
+mod payments;
 mod subscriptions;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,6 +12,7 @@ use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, Works
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
+pub use payments::*;
 pub use subscriptions::*;
 
 subject! {

@@ -10,6 +10,7 @@ use crate::invoice::{Invoice, InvoiceStatus, IssuedInvoice, Line, TaxRate, Usage
 use crate::ledger::{Account, Cause, Posting, Transaction};
 use crate::money::sum;
 use crate::notice::{OwnerNotice, SendNotice, day};
+use crate::payment::charging::enqueue_charge;
 use crate::ports::BillingTx;
 use crate::service::Billing;
 
@@ -28,6 +29,8 @@ pub(super) struct Executor {
     pub(super) billing: Billing,
     pub(super) terms: InvoiceTerms,
     pub(super) env: Environment,
+    /// Whether a payment provider collects invoices.
+    pub(super) collects: bool,
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
@@ -64,7 +67,12 @@ impl Executor {
                     self.notify(tx, notice).await?;
                 }
                 // A bank transfer cannot be collected. The customer pays when they see the notice.
-                Command::Charge(_) => {}
+                Command::Charge(_) if !self.collects => {}
+                Command::Charge(invoices) => {
+                    for invoice in invoices {
+                        enqueue_charge(tx, invoice).await?;
+                    }
+                }
             }
         }
         tx.subscription().save(subscription, now).await?;
@@ -177,6 +185,9 @@ impl Executor {
             let (number, amount) = (issued.number.to_string(), currency.amount(issued.invoice.amount_due()));
             let due = day(due_at, subscription.anchor.zone);
             self.notify(tx, OwnerNotice::InvoiceIssued { number, amount, due }).await?;
+            if self.collects {
+                enqueue_charge(tx, issued.id).await?;
+            }
         }
         Ok(())
     }

@@ -16,6 +16,7 @@
 //!   14 days after the first failure it is suspended until the invoices are paid. No data is deleted.
 
 pub mod billing;
+mod collection;
 pub mod order;
 pub mod overdue;
 pub mod requests;

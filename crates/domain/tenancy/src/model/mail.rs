@@ -52,6 +52,8 @@ pub enum MailMessage {
         amount: String,
         /// The day on which payment is due.
         due: String,
+        /// Whether a payment method of the workspace is charged.
+        charged: bool,
         /// How to pay, in the operator's words.
         instructions: Option<String>,
     },
@@ -65,8 +67,21 @@ pub enum MailMessage {
         reminder: u8,
         /// The day on which the subscription is suspended.
         suspended: String,
+        /// Whether a payment method of the workspace is charged.
+        charged: bool,
         /// How to pay, in the operator's words.
         instructions: Option<String>,
+    },
+    /// A payment has to be confirmed at the customer's bank.
+    PaymentAction {
+        /// The workspace's name.
+        workspace: String,
+        /// The number of the invoice.
+        number: String,
+        /// What is to be paid.
+        amount: String,
+        /// The page on which it is confirmed.
+        url: String,
     },
     /// The subscription is suspended.
     SubscriptionSuspended {
@@ -74,6 +89,8 @@ pub enum MailMessage {
         workspace: String,
         /// What is to be paid.
         amount: String,
+        /// Whether a payment method of the workspace is charged.
+        charged: bool,
         /// How to pay, in the operator's words.
         instructions: Option<String>,
     },
@@ -104,6 +121,7 @@ impl MailMessage {
         "trial_ends",
         "invoice_issued",
         "payment_late",
+        "payment_action",
         "subscription_suspended",
         "payment_received",
         "subscription_ended",
@@ -119,6 +137,7 @@ impl MailMessage {
             Self::TrialEnds { .. } => "trial_ends",
             Self::InvoiceIssued { .. } => "invoice_issued",
             Self::PaymentLate { .. } => "payment_late",
+            Self::PaymentAction { .. } => "payment_action",
             Self::SubscriptionSuspended { .. } => "subscription_suspended",
             Self::PaymentReceived { .. } => "payment_received",
             Self::SubscriptionEnded { .. } => "subscription_ended",

@@ -22,7 +22,7 @@ fn sold(amount: i64) -> Sold {
 }
 
 impl Subject {
-    async fn tx(&self, workspace: WorkspaceId) -> Box<dyn BillingTx> {
+    pub(super) async fn tx(&self, workspace: WorkspaceId) -> Box<dyn BillingTx> {
         self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins")
     }
 
@@ -57,7 +57,7 @@ impl Subject {
         }
     }
 
-    async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
+    pub(super) async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
         let invoice = self.invoice(number);
         let mut tx = self.tx(workspace).await;
         tx.invoices().insert(&invoice).await.expect("an invoice is stored");
