@@ -1,3 +1,9 @@
+drop table payment_event;
+alter table locator no force row level security;
+delete from locator where kind in ('payment', 'payment_customer');
+alter table locator force row level security;
+alter table locator drop constraint locator_kind_check;
+alter table locator add constraint locator_kind_check check (kind in ('api_key', 'slug'));
 drop policy engine_permit on subscription;
 drop policy engine_restrict on subscription;
 call tidegate_protect_erasure('subscription');

@@ -56,3 +56,18 @@ create index subscription_wake on subscription (wake_at, workspace_id) where wak
 drop policy engine_permit on subscription;
 drop policy engine_restrict on subscription;
 call tidegate_protect_machinery('subscription');
+
+-- An object of a payment provider is found by its digest when the provider sends a notification.
+alter table locator drop constraint locator_kind_check;
+alter table locator add constraint locator_kind_check
+    check (kind in ('api_key', 'slug', 'payment', 'payment_customer'));
+
+-- The notifications of payment providers that were received, by the provider's id.
+create table payment_event (
+    provider text collate "C" not null,
+    id text collate "C" not null,
+    received_at timestamptz not null,
+    primary key (provider, id)
+);
+create index payment_event_by_age on payment_event (received_at);
+grant select, insert, delete on payment_event to tidegate_directory;

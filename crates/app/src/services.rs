@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tidegate_billing::{ManualPayments, PaymentProvider};
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
 use tidegate_use_cases::{EventsByQuota, NotifyBilling, NotifyQuotas};
@@ -67,10 +66,9 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
-        let provider = Arc::new(ManualPayments);
-        let charged = provider.collects();
+        let charged = checked.payments.provider.collects();
         let billing =
-            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, provider)?;
+            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, checked.payments)?;
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
@@ -97,6 +95,7 @@ impl Services {
             subscriptions: billing.subscriptions.clone(),
             overdue: billing.overdue.clone(),
             payments: billing.payments.clone(),
+            inbox: billing.inbox.clone(),
             notices,
         };
         let handlers = JobHandlers { quotas, files: files.tasks.clone(), billing: of_billing };

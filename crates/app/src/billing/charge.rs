@@ -1,7 +1,7 @@
-//! The jobs that charge invoices and follow payments.
+//! The jobs that charge invoices, follow payments, and handle notifications of the payment provider.
 
 use async_trait::async_trait;
-use tidegate_billing::payment::{PaymentJobError, ProviderError};
+use tidegate_billing::payment::{PaymentEvent, PaymentInbox, PaymentJobError, ProviderError};
 use tidegate_billing::{ChargeInvoice, FollowPayment, Payments};
 use tidegate_engine::jobs::{JobError, JobHandler, JobTask};
 
@@ -27,5 +27,18 @@ impl JobHandler<ChargeInvoice> for CollectPayments {
 impl JobHandler<FollowPayment> for CollectPayments {
     async fn run(&self, task: &JobTask, job: FollowPayment) -> Result<(), JobError> {
         self.0.follow(task.in_workspace()?, &job).await.map_err(failed)
+    }
+}
+
+/// Handles notifications. A repeated attempt reads the same object again.
+pub(crate) struct HandlePaymentEvents(pub(crate) PaymentInbox);
+
+#[async_trait]
+impl JobHandler<PaymentEvent> for HandlePaymentEvents {
+    async fn run(&self, task: &JobTask, event: PaymentEvent) -> Result<(), JobError> {
+        if !self.0.handle(&event, &task.request_id).await.map_err(failed)? {
+            tracing::info!(event = %event.id, "a notification is about nothing of this installation");
+        }
+        Ok(())
     }
 }

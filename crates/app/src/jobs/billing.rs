@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tidegate_billing::payment::{PaymentEvent, PaymentInbox};
 use tidegate_billing::subscription::{OverdueSweep, Subscriptions, WakeOverdueSubscriptions, WakeSubscription};
 use tidegate_billing::{ChargeInvoice, FollowPayment, Payments, SendNotice};
 use tidegate_engine::jobs::{JobError, JobHandler, JobKindError, JobKinds, JobOptions, JobTask};
 use tidegate_use_cases::NotifyBilling;
 use tidegate_workflows::compiled::RetryPolicy;
 
-use crate::billing::{CollectPayments, WakeOverdue, WakeSubscriptions};
+use crate::billing::{CollectPayments, HandlePaymentEvents, WakeOverdue, WakeSubscriptions};
 
 /// What the jobs of billing call.
 pub(crate) struct BillingJobs {
@@ -19,6 +20,8 @@ pub(crate) struct BillingJobs {
     pub(crate) overdue: OverdueSweep,
     /// Collects invoices.
     pub(crate) payments: Payments,
+    /// Handles notifications of the payment provider.
+    pub(crate) inbox: PaymentInbox,
     /// Tells owners about invoices and payments.
     pub(crate) notices: NotifyBilling,
 }
@@ -48,6 +51,7 @@ pub(super) fn register(kinds: JobKinds, jobs: BillingJobs) -> Result<JobKinds, J
         .register::<WakeSubscription>(JobOptions::default(), WakeSubscriptions(jobs.subscriptions))?
         .register::<ChargeInvoice>(collecting, CollectPayments(payments.clone()))?
         .register::<FollowPayment>(collecting, CollectPayments(payments))?
+        .register::<PaymentEvent>(collecting, HandlePaymentEvents(jobs.inbox))?
         .register::<SendNotice>(JobOptions::default(), SendNotices(jobs.notices))?
         .register_recurring("23 * * * *", &WakeOverdueSubscriptions {}, options, WakeOverdue(jobs.overdue))
 }

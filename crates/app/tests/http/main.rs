@@ -26,6 +26,7 @@ mod notices;
 mod object_home;
 mod outage;
 mod patterns;
+mod payments;
 mod quotas;
 mod refresh;
 mod relay;

@@ -122,7 +122,8 @@ pub trait PaymentRepository: Send {
     /// [`StoreError`] if it could not be read.
     async fn customer(&mut self, provider: &str) -> Result<Option<String>, StoreError>;
 
-    /// Stores the workspace's customer at a provider. MUST keep an earlier one.
+    /// Stores the workspace's customer at a provider. MUST keep an earlier one. From the commit on,
+    /// [`PaymentEvents`](crate::payment::PaymentEvents) finds it.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be stored.
@@ -134,7 +135,8 @@ pub trait PaymentRepository: Send {
     /// [`StoreError`] if it could not be stored.
     async fn insert(&mut self, payment: &Payment) -> Result<bool, StoreError>;
 
-    /// Stores the provider's id of a payment that has none. MUST keep an earlier one.
+    /// Stores the provider's id of a payment that has none. MUST keep an earlier one. From the commit on,
+    /// [`PaymentEvents`](crate::payment::PaymentEvents) finds it.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be stored.

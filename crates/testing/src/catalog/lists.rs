@@ -9,6 +9,7 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("job_schedule", &["tidegate_engine"], "when the installation's own recurring jobs are due"),
     ("kept_mail", &["tidegate_directory"], "mails to people, who may be members of many workspaces"),
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
+    ("payment_event", &["tidegate_directory"], "notifications of payment providers, before their workspace is known"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
     ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),
     ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),

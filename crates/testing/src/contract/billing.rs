@@ -4,6 +4,7 @@ mod payments;
 mod subscriptions;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tidegate_billing::payment::PaymentEvents;
 use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, OverdueSubscriptions, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Addition, Allowance, EventsTx};
@@ -21,6 +22,8 @@ subject! {
         billing: dyn UnitOfWork<dyn BillingTx> = store,
         /// Counts API calls.
         ledger: dyn CallLedger = store,
+        /// Notifications of payment providers.
+        notifications: dyn PaymentEvents = store,
         /// Finds subscriptions that were not woken.
         overdue: dyn OverdueSubscriptions = store,
     }

@@ -1,14 +1,17 @@
-//! The payments of a workspace.
+//! The payments of a workspace, and the notifications of payment providers.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
+use tidegate_billing::payment::{EventSubject, PaymentEvent, PaymentEvents};
 use tidegate_billing::{Payment, PaymentRepository, PaymentState};
-use tidegate_kernel::{InvoiceId, PaymentId, StoreError};
+use tidegate_kernel::{InvoiceId, NewJob, PaymentId, StoreError, SystemScope, Transaction, WorkspaceId};
+use tidegate_tenancy::Digest;
 use uuid::Uuid;
 
 use super::{currency, unknown};
 use crate::error::store_error;
+use crate::store::PgStore;
 use crate::transaction::{PgTx, Tenant};
 
 #[derive(Debug, FromRow)]
@@ -51,6 +54,56 @@ impl PaymentRow {
 /// [`PaymentRepository`] in one transaction.
 pub(crate) struct PgPaymentRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
+impl PgPaymentRepository<'_> {
+    /// Lets an object of a provider be found without a workspace.
+    async fn make_found(&mut self, kind: &str, provider: &str, id: &str, object: Uuid) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "insert into locator (kind, digest, workspace_id, object_id) values ($1, $2, $3, $4) on conflict do nothing",
+        );
+        let query = query.bind(kind).bind(digest(provider, id)).bind(self.0.workspace().as_uuid()).bind(object);
+        query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
+    }
+}
+
+/// The digest under which an object of a provider is found.
+fn digest(provider: &str, id: &str) -> Vec<u8> {
+    Digest::of(&format!("{provider} {id}")).as_bytes().to_vec()
+}
+
+#[async_trait]
+impl PaymentEvents for PgStore {
+    async fn receive(&self, scope: &SystemScope, event: &PaymentEvent, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut tx = self.begin_directory(scope).await?;
+        let query = sqlx::query(
+            "insert into payment_event (provider, id, received_at) values ($1, $2, $3) on conflict (provider, id) do nothing",
+        );
+        let query = query.bind(&event.provider).bind(&event.id).bind(now);
+        if query.execute(tx.sqlx()).await.map_err(store_error)?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        tx.jobs().enqueue(&NewJob::new(event)?).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn locate(
+        &self,
+        scope: &SystemScope,
+        event: &PaymentEvent,
+    ) -> Result<Option<(WorkspaceId, PaymentId)>, StoreError> {
+        let (kind, id) = match &event.subject {
+            EventSubject::Payment(id) => ("payment", id),
+            EventSubject::Customer(id) => ("payment_customer", id),
+        };
+        let mut tx = self.begin_directory(scope).await?;
+        let query = sqlx::query_as("select workspace_id, object_id from locator where kind = $1 and digest = $2");
+        let query = query.bind(kind).bind(digest(&event.provider, id));
+        let found: Option<(Uuid, Uuid)> = query.fetch_optional(tx.sqlx()).await.map_err(store_error)?;
+        tx.commit().await?;
+        Ok(found.map(|(workspace, object)| (WorkspaceId::from_uuid(workspace), PaymentId::from_uuid(object))))
+    }
+}
+
 #[async_trait]
 impl PaymentRepository for PgPaymentRepository<'_> {
     async fn customer(&mut self, provider: &str) -> Result<Option<String>, StoreError> {
@@ -67,7 +120,10 @@ impl PaymentRepository for PgPaymentRepository<'_> {
              on conflict (workspace_id, provider) do nothing",
         );
         let query = query.bind(workspace).bind(provider).bind(customer).bind(now);
-        query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
+        if query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 0 {
+            return Ok(());
+        }
+        self.make_found("payment_customer", provider, customer, workspace).await
     }
 
     async fn insert(&mut self, payment: &Payment) -> Result<bool, StoreError> {
@@ -102,7 +158,10 @@ impl PaymentRepository for PgPaymentRepository<'_> {
              where workspace_id = $1 and id = $2 and provider = $3 and provider_id is null",
         );
         let query = query.bind(workspace).bind(id.as_uuid()).bind(provider).bind(provider_id);
-        query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
+        if query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 0 {
+            return Ok(());
+        }
+        self.make_found("payment", provider, provider_id, id.as_uuid()).await
     }
 
     async fn find(&mut self, id: PaymentId) -> Result<Option<Payment>, StoreError> {

@@ -1,9 +1,11 @@
 //! Plans, subscriptions, invoices and usage.
 
 mod invoices;
+mod payments;
 mod plans;
 mod subscription;
 mod usage;
+mod webhooks;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -13,5 +15,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(plans::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
+        .configure(payments::configure)
+        .configure(webhooks::configure)
         .configure(usage::configure);
 }

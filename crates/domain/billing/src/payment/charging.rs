@@ -97,13 +97,30 @@ impl Payments {
     /// # Errors
     /// [`PaymentJobError`] if it could not be read or stored.
     pub async fn follow(&self, scope: &WorkspaceScope, job: &FollowPayment) -> Result<(), PaymentJobError> {
+        self.read_again(scope, job, Some(job.reads)).await
+    }
+
+    /// Reads the state of a payment from the provider and applies it, because the provider says that it has changed.
+    ///
+    /// # Errors
+    /// [`PaymentJobError`] if it could not be read or stored.
+    pub async fn refresh(&self, scope: &WorkspaceScope, job: &FollowPayment) -> Result<(), PaymentJobError> {
+        self.read_again(scope, job, None).await
+    }
+
+    async fn read_again(
+        &self,
+        scope: &WorkspaceScope,
+        job: &FollowPayment,
+        reads: Option<u32>,
+    ) -> Result<(), PaymentJobError> {
         let found = self.store.begin(scope).await?.payments().find(job.payment).await?;
         let Some(Payment { provider, provider_id: Some(prepared), .. }) = found else { return Ok(()) };
         if provider != self.provider.name() {
             return Ok(());
         }
         let said = self.provider.payment(&prepared).await?;
-        self.apply(scope, job.payment, &said, Some(job.reads)).await
+        self.apply(scope, job.payment, &said, reads).await
     }
 
     /// Charges the open invoices, because there is another payment method.
@@ -137,6 +154,8 @@ impl Payments {
         };
         Ok(match tx.payments().of_invoice(job.invoice).await?.pop() {
             None => Next::Attempt(request(PaymentId::generate(&self.env), 0)),
+            // The payment of a former provider ends there.
+            Some(last) if last.state.is_open() && last.provider != self.provider.name() => Next::Nothing,
             Some(last) if last.state == PaymentState::Created => {
                 let request = request(last.id, last.attempt);
                 Next::Continue(last, request)

@@ -1,10 +1,12 @@
 //! Payments: attempts to collect invoices through a payment provider.
 //!
-//! [`provider`] is the port of a provider. [`service`] has the use cases, and [`charging`] the attempts. An attempt is
+//! [`provider`] is the port of a provider. [`service`] has the use cases, and [`charging`] the attempts. [`inbox`] has the
+//! notifications of providers. An attempt is
 //! prepared and stored before it is charged, and a prepared payment can be charged once. So a crash at any point and a
 //! job that runs again give one charge. What the provider says is applied once: a state never goes back.
 
 pub mod charging;
+pub mod inbox;
 pub mod provider;
 pub mod service;
 
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_kernel::{InvoiceId, JobPayload, PaymentId};
 
 pub use charging::PaymentJobError;
+pub use inbox::{EventSubject, PaymentEvent, PaymentEvents, PaymentInbox};
 pub use provider::{
     ManualPayments, PaymentMethod, PaymentProvider, PaymentRequest, ProviderError, ProviderPayment, SetUp,
 };

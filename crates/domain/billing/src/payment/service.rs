@@ -75,16 +75,17 @@ impl Payments {
         }
         let customer = match self.customer(scope).await? {
             Some(customer) => customer,
-            None => {
-                let customer = self.provider.customer(scope.workspace()).await?;
-                let mut tx = self.store.begin(scope).await?;
-                tx.payments().insert_customer(self.provider.name(), &customer, self.now()).await?;
-                tx.commit().await?;
-                self.customer(scope).await?.unwrap_or(customer)
-            }
+            None => self.provider.customer(scope.workspace()).await?,
         };
         let set_up = self.provider.set_up(&customer).await?;
-        self.record(scope, "payment_method.requested").await?;
+        let mut tx = self.store.begin(scope).await?;
+        tx.payments().insert_customer(self.provider.name(), &customer, self.now()).await?;
+        if tx.payments().customer(self.provider.name()).await?.as_deref() != Some(customer.as_str()) {
+            // Another request has stored another customer, for whom this page is not.
+            return Err(ProviderError::Unavailable("the customer was created twice".to_owned()).into());
+        }
+        tx.audit().record(AuditEntry::new("payment_method.requested", scope.workspace())).await?;
+        tx.commit().await?;
         Ok(set_up)
     }
 
@@ -109,7 +110,9 @@ impl Payments {
         if let Some(customer) = self.customer(scope).await?.filter(|_| self.provider.collects()) {
             self.provider.remove_methods(&customer).await?;
         }
-        self.record(scope, "payment_method.removed").await
+        let mut tx = self.store.begin(scope).await?;
+        tx.audit().record(AuditEntry::new("payment_method.removed", scope.workspace())).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The payments of the workspace, newest first.
@@ -130,11 +133,5 @@ impl Payments {
     /// The provider's customer for the workspace.
     pub(super) async fn customer(&self, scope: &WorkspaceScope) -> Result<Option<String>, StoreError> {
         self.store.begin(scope).await?.payments().customer(self.provider.name()).await
-    }
-
-    async fn record(&self, scope: &WorkspaceScope, action: &'static str) -> Result<(), PaymentError> {
-        let mut tx = self.store.begin(scope).await?;
-        tx.audit().record(AuditEntry::new(action, scope.workspace())).await?;
-        Ok(tx.commit().await?)
     }
 }

@@ -1,10 +1,12 @@
 //! Payments and customers at providers, with another tenant.
 
 use chrono::{SubsecRound, TimeDelta};
+use tidegate_billing::payment::{EventSubject, PaymentEvent};
 use tidegate_billing::{Currency, Payment, PaymentState};
 use tidegate_kernel::{InvoiceId, PaymentId};
 
 use super::Subject;
+use crate::scope::system_scope;
 
 impl Subject {
     fn payment(&self, invoice: InvoiceId, attempt: i32) -> Payment {
@@ -116,4 +118,46 @@ pub async fn changes_of_a_payment_wait_for_each_other(subject: &Subject) {
     }
     let stored = subject.tx(subject.ours).await.payments().find(id).await.expect("it is read");
     assert_eq!(stored.map(|stored| stored.credited), Some(8));
+}
+
+/// MUST return true to one of any number of concurrent calls.
+pub async fn a_notification_is_received_once(subject: &Subject) {
+    let event = PaymentEvent {
+        provider: "contract".into(),
+        id: subject.ours.to_string(),
+        subject: EventSubject::Payment("nothing".into()),
+    };
+    let receive = async |subject: Subject, event: PaymentEvent| {
+        subject.notifications.receive(&system_scope(), &event, subject.env.now()).await.expect("an answer")
+    };
+    let all: Vec<_> = (0..8).map(|_| tokio::spawn(receive(subject.clone(), event.clone()))).collect();
+    let mut received = 0;
+    for one in all {
+        received += u32::from(one.await.expect("no one fails"));
+    }
+    assert_eq!(received, 1);
+    let of_another = PaymentEvent { provider: "another".into(), ..event };
+    assert!(receive(subject.clone(), of_another).await);
+}
+
+/// MUST find the workspace by what was stored for it, and nothing else.
+pub async fn an_object_of_a_provider_leads_to_its_workspace(subject: &Subject) {
+    let invoice = subject.insert(subject.ours, 1).await.id;
+    let payment = subject.payment(invoice, 0);
+    let name = subject.ours.to_string();
+    let mut tx = subject.tx(subject.ours).await;
+    assert!(tx.payments().insert(&payment).await.expect("it is stored"));
+    tx.payments().set_provider_id(payment.id, "contract", &name).await.expect("it is stored");
+    tx.payments().insert_customer("contract", &name, subject.env.now()).await.expect("it is stored");
+    tx.commit().await.expect("it commits");
+    let locate = async |provider: &str, about: EventSubject| {
+        let event = PaymentEvent { provider: provider.into(), id: "unused".into(), subject: about };
+        subject.notifications.locate(&system_scope(), &event).await.expect("it is read")
+    };
+    let found = locate("contract", EventSubject::Payment(name.clone())).await;
+    assert_eq!(found, Some((subject.ours, payment.id)));
+    let found = locate("contract", EventSubject::Customer(name.clone())).await;
+    assert_eq!(found.map(|(workspace, _)| workspace), Some(subject.ours));
+    assert_eq!(locate("another", EventSubject::Payment(name.clone())).await, None);
+    assert_eq!(locate("contract", EventSubject::Payment(format!("{name}x"))).await, None);
 }
