@@ -15,6 +15,7 @@ use tidegate_object_store::Location;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_redis::Redis;
 
+use crate::billing::CheckedProvider;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
@@ -30,6 +31,8 @@ pub(crate) struct CheckedSettings {
     pub(crate) plans: Catalogue,
     /// How invoices are written.
     pub(crate) terms: InvoiceTerms,
+    /// The payment provider.
+    pub(crate) payments: CheckedProvider,
     /// The people who operate the installation.
     pub(crate) operators: HashSet<UserId>,
     /// The Redis client, if an address is set. It is not connected.
@@ -68,6 +71,7 @@ impl CheckedSettings {
                 rate: TaxRate { ppm: settings.tax_rate, inclusive: settings.tax_inclusive },
                 payment: span(settings.payment_terms)?,
             },
+            payments: CheckedProvider::read(settings)?,
             operators: settings.operators.iter().map(|text| operator(text)).collect::<Result<_, _>>()?,
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
             outbound,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
-use tidegate_use_cases::{EventsByQuota, NotifyQuotas};
+use tidegate_use_cases::{EventsByQuota, NotifyBilling, NotifyQuotas};
 
 use crate::billing::BillingServices;
 use crate::checked::CheckedSettings;
@@ -13,7 +13,7 @@ use crate::events::EventServices;
 use crate::files::FileServices;
 use crate::http::support::cursor::Cursors;
 use crate::http::support::lists::Lists;
-use crate::jobs::{JobHandlers, JobServices};
+use crate::jobs::{BillingJobs, JobHandlers, JobServices};
 use crate::measures::monitor::Monitor;
 use crate::platform::Platform;
 use crate::secrets::MasterSecret;
@@ -66,7 +66,9 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
-        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms)?;
+        let charged = checked.payments.provider.collects();
+        let billing =
+            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, checked.payments)?;
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
@@ -81,12 +83,26 @@ impl Services {
             events.log.clone(),
             platform.env.clone(),
         );
-        let subscriptions = billing.subscriptions.clone();
-        let handlers = JobHandlers { quotas, files: files.tasks.clone(), subscriptions };
+        let notices = NotifyBilling::new(
+            platform.store.clone(),
+            tenancy.workspaces.clone(),
+            tenancy.members.clone(),
+            settings.payment_instructions.clone(),
+            charged,
+            platform.env.clone(),
+        );
+        let of_billing = BillingJobs {
+            subscriptions: billing.subscriptions.clone(),
+            overdue: billing.overdue.clone(),
+            payments: billing.payments.clone(),
+            inbox: billing.inbox.clone(),
+            notices,
+        };
+        let handlers = JobHandlers { quotas, files: files.tasks.clone(), billing: of_billing };
         let shards = workflows.shards.clone();
         let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, handlers)?;
         let lists = Lists::new(platform.lists.clone(), platform.env.clone());
-        let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, &lists, recorder);
+        let monitor = Monitor::wire(&platform, &issuer, &tenancy, &workflows, &billing, &lists, recorder);
         let cursors = Cursors::new(secret, platform.env.clone());
         let services = Self { platform, tenancy, events, workflows, billing, files, jobs, monitor, cursors, lists };
         Ok((services.clone(), Workers::new(services, issuer)))

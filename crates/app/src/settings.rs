@@ -43,6 +43,15 @@ pub enum CacheMode {
     Off,
 }
 
+/// Who collects payments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PaymentProviderName {
+    /// Nobody: customers pay by bank transfer, and operators record the payments.
+    Manual,
+    /// Stripe.
+    Stripe,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -111,6 +120,36 @@ pub struct Settings {
     /// Time from the issue of an invoice until its payment is due
     #[arg(long, env = "TIDEGATE_PAYMENT_TERMS", default_value = "14d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub payment_terms: Duration,
+
+    /// Who collects payments
+    #[arg(long, env = "TIDEGATE_PAYMENT_PROVIDER", value_enum, default_value = "manual")]
+    pub payment_provider: PaymentProviderName,
+
+    /// Page to which customers come back from the pages of the payment provider, such as `https://console.example.org/billing`
+    #[arg(long, env = "TIDEGATE_PAYMENT_RETURN_URL", value_name = "URL")]
+    pub payment_return_url: Option<String>,
+
+    /// Secret key of the Stripe account
+    #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    pub stripe_secret_key: Option<String>,
+
+    /// Signing secret of the webhook endpoint at Stripe; two are valid while one replaces the other
+    #[arg(
+        long = "stripe-webhook-secret",
+        env = "STRIPE_WEBHOOK_SECRETS",
+        hide_env_values = true,
+        value_name = "SECRET",
+        value_delimiter = ','
+    )]
+    pub stripe_webhook_secrets: Vec<String>,
+
+    /// Address of the API of Stripe
+    #[arg(long, env = "TIDEGATE_STRIPE_API_URL", value_name = "URL", default_value = "https://api.stripe.com")]
+    pub stripe_api_url: String,
+
+    /// How customers pay, as mails about invoices say it, such as the number of a bank account
+    #[arg(long, env = "TIDEGATE_PAYMENT_INSTRUCTIONS", value_name = "TEXT")]
+    pub payment_instructions: Option<String>,
 
     /// Overrides a rate limit, such as `login` (5/1m) or `register` (3/1h); may be repeated
     #[arg(long = "rate-limit", env = "TIDEGATE_RATE_LIMITS", value_name = "NAME=N/PERIOD|off", value_delimiter = ',')]

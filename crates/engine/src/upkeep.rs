@@ -14,6 +14,9 @@ use crate::jobs::{JobError, JobHandler, JobKindError, JobKinds, JobOptions, JobT
 /// The maximum number of rows that one transaction deletes.
 const BATCH: u32 = 2_000;
 
+/// The retention of the ids of notifications. Providers send a notification again for some days.
+const PAYMENT_EVENTS: TimeDelta = TimeDelta::days(30);
+
 /// Records that are deleted when their retention period is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expired {
@@ -29,6 +32,8 @@ pub enum Expired {
     KeptMails,
     /// Stored answers to requests with an idempotency key. Each has its own expiry time.
     IdempotencyKeys,
+    /// The ids of notifications of payment providers.
+    PaymentEvents,
 }
 
 impl Expired {
@@ -40,6 +45,7 @@ impl Expired {
         Self::DedupeKeys,
         Self::KeptMails,
         Self::IdempotencyKeys,
+        Self::PaymentEvents,
     ];
 }
 
@@ -85,6 +91,7 @@ impl Retention {
             Expired::DedupeKeys => self.dedupe_keys,
             Expired::KeptMails => self.kept_mails,
             Expired::IdempotencyKeys => TimeDelta::zero(),
+            Expired::PaymentEvents => PAYMENT_EVENTS,
         }
     }
 }
@@ -114,6 +121,8 @@ payloads! {
     RemoveKeptMails = "kept_mails.remove";
     /// Deletes expired idempotency keys with their answers.
     RemoveIdempotencyKeys = "idempotency_keys.remove";
+    /// Deletes the ids of old notifications of payment providers.
+    RemovePaymentEvents = "payment_events.remove";
     /// Creates partitions in advance.
     MakePartitions = "partitions.make";
 }
@@ -188,6 +197,7 @@ pub fn register(kinds: JobKinds, parts: &UpkeepParts) -> Result<JobKinds, JobKin
         .register_recurring("27 3 * * *", &RemoveAccountEvents {}, options, remove(Expired::AccountEvents))?
         .register_recurring("37 3 * * *", &RemoveUsage {}, options, remove(Expired::UsageRecords))?
         .register_recurring("42 3 * * *", &RemoveKeptMails {}, options, remove(Expired::KeptMails))?
+        .register_recurring("52 3 * * *", &RemovePaymentEvents {}, options, remove(Expired::PaymentEvents))?
         .register_recurring("47 * * * *", &RemoveDedupeKeys {}, options, remove(Expired::DedupeKeys))?
         .register_recurring("57 * * * *", &RemoveIdempotencyKeys {}, options, remove(Expired::IdempotencyKeys))?
         .register_recurring("7 */6 * * *", &MakePartitions {}, options, parts.clone())

@@ -14,6 +14,7 @@ pub mod schema;
 pub mod scope;
 pub mod silence;
 pub mod steps;
+pub mod stripe;
 
 pub use clock::{SeededEntropy, TestClock, environment, test_clock, test_environment};
 pub use database::TestDatabase;

@@ -9,6 +9,7 @@ pub mod delete_workspace;
 pub mod file_limits;
 pub mod follow_events;
 pub mod idempotency;
+pub mod notify_billing;
 pub mod notify_quota;
 pub mod quota;
 
@@ -17,5 +18,6 @@ pub use delete_workspace::{DeleteWorkspace, DeleteWorkspaceTx};
 pub use file_limits::FilesByPlan;
 pub use follow_events::{EventTriggersTx, FollowEvents, FollowLimits, Followed, TRIGGERS, TRIGGERS_CHUNK};
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
+pub use notify_billing::NotifyBilling;
 pub use notify_quota::{NotifyQuotaTx, NotifyQuotas};
 pub use quota::EventsByQuota;

@@ -1,6 +1,6 @@
 //! `peers`: tests with foreign programs. Generators check the OpenAPI document and make clients, which do the README's
 //! tour. Prometheus checks the metrics and the rules, OpenTelemetry's collector receives traces, a Python mail server
-//! mails, and an S3 server objects.
+//! mails, an S3 server objects, and a server like Stripe payments.
 //!
 //! A document that passes Tidegate's own tests may still be unusable for others. The packages and their versions are in
 //! `xtask/peers/`. They are installed in `target/peers/` and stay there, so only the first run needs the network.
@@ -9,6 +9,7 @@ mod companion;
 mod install;
 mod mail;
 mod objects;
+mod payments;
 mod prometheus;
 mod server;
 mod traces;
@@ -39,6 +40,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     typescript(&installed, &document)?;
     python(&installed, &document)?;
     objects::check(&installed)?;
+    payments::check(&installed)?;
     let collector = Collector::start(&installed)?;
     let mails = MailServer::start(&installed)?;
     let server = Server::start(&installed.folder.join("server"), collector.address(), mails.environment())?;

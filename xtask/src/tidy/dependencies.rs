@@ -21,7 +21,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["tidegate"]),
     ("opentelemetry-otlp", &["tidegate"]),
     ("pglite-oxide", &["tidegate-embedded-postgres"]),
-    ("reqwest", &["tidegate-object-store", "tidegate-outbound-http", "tidegate-testing", "tidegate"]),
+    (
+        "reqwest",
+        &["tidegate-object-store", "tidegate-outbound-http", "tidegate-stripe", "tidegate-testing", "tidegate"],
+    ),
     ("ring", &["tidegate"]),
     ("rustls", &["tidegate-object-store", "tidegate-outbound-http"]),
     ("sea-orm", &["tidegate-postgres"]),

@@ -17,7 +17,12 @@ macro_rules! files {
 /// Every language with its files.
 const LANGUAGES: &[(&str, &[(&str, &str)])] = &[(
     "en",
-    &files!("en": "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html" "quota_threshold.txt" "quota_threshold.html"),
+    &files!("en":
+        "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html" "quota_threshold.txt"
+        "quota_threshold.html" "trial_ends.txt" "trial_ends.html" "invoice_issued.txt" "invoice_issued.html"
+        "payment_late.txt" "payment_late.html" "payment_action.txt" "payment_action.html" "subscription_suspended.txt"
+        "subscription_suspended.html"
+        "payment_received.txt" "payment_received.html" "subscription_ended.txt" "subscription_ended.html"),
 )];
 
 /// The texts of mails.
@@ -111,6 +116,66 @@ mod tests {
         assert!(worded.html.contains("lang=\"en\"") && worded.html.trim_end().ends_with("</html>"));
         let worded = texts.word(&mail("Ada", MailMessage::Welcome)).unwrap();
         assert!(!worded.subject.is_empty() && worded.text.contains("ada@example.org"));
+    }
+
+    #[test]
+    fn every_message_about_billing_has_its_facts_in_both_forms() {
+        let texts = Texts::built_in().unwrap();
+        let (workspace, number, amount) = ("Acme".to_owned(), "INV-000007".to_owned(), "22.61 EUR".to_owned());
+        let day = "2026-01-31".to_owned();
+        for instructions in [None, Some("IBAN DE00 & name the number".to_owned())] {
+            let (workspace, amount) = (workspace.clone(), amount.clone());
+            let how = instructions.clone();
+            let messages = [
+                MailMessage::InvoiceIssued {
+                    workspace: workspace.clone(),
+                    number: number.clone(),
+                    amount: amount.clone(),
+                    due: day.clone(),
+                    charged: how.is_some(),
+                    instructions: how.clone(),
+                },
+                MailMessage::PaymentLate {
+                    workspace: workspace.clone(),
+                    amount: amount.clone(),
+                    reminder: 3,
+                    suspended: day.clone(),
+                    charged: how.is_some(),
+                    instructions: how.clone(),
+                },
+                MailMessage::SubscriptionSuspended { workspace, amount, charged: false, instructions: how },
+            ];
+            for message in messages {
+                let worded = texts.word(&mail("Ada", message)).unwrap();
+                for text in [&worded.text, &worded.html] {
+                    assert!(text.contains("22.61 EUR") && text.contains("Acme"), "{text}");
+                    assert_eq!(text.contains("IBAN DE00"), instructions.is_some(), "{text}");
+                }
+                assert!(!worded.html.contains("DE00 & name"), "{}", worded.html);
+            }
+        }
+        let plan = "Starter".to_owned();
+        let action = MailMessage::PaymentAction {
+            workspace: workspace.clone(),
+            number: number.clone(),
+            amount: amount.clone(),
+            url: "https://bank.example/confirm?a=1".to_owned(),
+        };
+        assert!(texts.word(&mail("Ada", action.clone())).unwrap().text.ends_with("https://bank.example/confirm?a=1"));
+        for message in [
+            action,
+            MailMessage::TrialEnds {
+                workspace: workspace.clone(),
+                plan: plan.clone(),
+                price: amount.clone(),
+                ends: day,
+            },
+            MailMessage::PaymentReceived { workspace: workspace.clone(), number, amount },
+            MailMessage::SubscriptionEnded { workspace, plan },
+        ] {
+            let worded = texts.word(&mail("Ada", message)).unwrap();
+            assert!(worded.text.contains("Acme") && worded.html.contains("Acme") && !worded.subject.is_empty());
+        }
     }
 
     #[test]

@@ -19,11 +19,12 @@ use crate::transaction::{Machinery, PgTx};
 
 /// Tenant tables that are not erased in slices: usage may have to be paid for, the seller has to keep invoices and the
 /// ledger, and the workspace itself is erased last.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 9] = [
     "invoice",
     "invoice_line",
     "ledger_entry",
     "ledger_transaction",
+    "payment",
     "usage_correction",
     "usage_counter",
     "workspace",

@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, PlanRepository, SubscriptionRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, NoticeRepository, PaymentRepository,
+    PlanRepository, SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -30,12 +30,12 @@ use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
-use crate::invoices::{PgInvoiceRepository, PgLedgerRepository};
+use crate::invoices::{PgInvoiceRepository, PgLedgerRepository, PgPaymentRepository};
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
 use crate::store::PgStore;
-use crate::subscription::PgSubscriptionRepository;
+use crate::subscription::{PgNoticeRepository, PgSubscriptionRepository};
 use crate::tenancy::{
     PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
     PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
@@ -91,6 +91,8 @@ slices! {
             subscription: SubscriptionRepository as PgSubscriptionRepository,
             invoices: InvoiceRepository as PgInvoiceRepository,
             ledger: LedgerRepository as PgLedgerRepository,
+            notices: NoticeRepository as PgNoticeRepository,
+            payments: PaymentRepository as PgPaymentRepository,
             audit: AuditLog as PgAuditLog,
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository

@@ -36,6 +36,7 @@ const RECORDERS: &str = delete_before!("usage_recorder", "at", "recorder");
 const DEDUPE_KEYS: &str = delete_before!("run_key", "created_at", "workspace_id", "workflow_id", "dedupe_key");
 const ANSWERS: &str = delete_before!("idempotency_key", "kept_until", "workspace_id", "actor_id", "digest");
 const MAILS: &str = delete_before!("kept_mail", "at", "id");
+const PAYMENT_EVENTS: &str = delete_before!("payment_event", "received_at", "provider", "id");
 const PERSONAL_ANSWERS: &str = delete_before!("person_idempotency_key", "kept_until", "user_id", "digest");
 
 async fn delete(
@@ -74,6 +75,7 @@ impl Upkeep for PgStore {
                 let of_workspaces = delete(tx.sqlx(), ANSWERS, before, limit).await?;
                 of_workspaces.max(delete(tx.sqlx(), PERSONAL_ANSWERS, before, limit).await?)
             }
+            Expired::PaymentEvents => delete(tx.sqlx(), PAYMENT_EVENTS, before, limit).await?,
             Expired::KeptMails => delete(tx.sqlx(), MAILS, before, limit).await?,
             Expired::UsageRecords => delete(tx.sqlx(), USAGE, before, limit).await?,
             Expired::DedupeKeys => 0,

@@ -1,5 +1,7 @@
 //! Billing, wired: plans, usage, and the counting of API calls.
 
+mod charge;
+mod provider;
 mod report;
 mod wake;
 
@@ -7,12 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_billing::correction::UsageCorrections;
-use tidegate_billing::subscription::{InvoiceTerms, Subscriptions};
-use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
+use tidegate_billing::payment::PaymentInbox;
+use tidegate_billing::subscription::{InvoiceTerms, OverdueSweep, Subscriptions};
+use tidegate_billing::{Billing, CallMeter, Catalogue, Payments, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
+use tidegate_stripe::Webhooks;
 
+pub(crate) use charge::{CollectPayments, HandlePaymentEvents};
+pub(crate) use provider::CheckedProvider;
 pub(crate) use report::{UsageReport, UsageTotalsAt};
-pub(crate) use wake::WakeSubscriptions;
+pub(crate) use wake::{WakeOverdue, WakeSubscriptions};
 
 use crate::platform::Platform;
 use crate::server::StartError;
@@ -29,6 +35,14 @@ pub(crate) struct BillingServices {
     pub(crate) subscriptions: Subscriptions,
     /// Corrections of usage.
     pub(crate) corrections: UsageCorrections,
+    /// Payment methods and payments.
+    pub(crate) payments: Payments,
+    /// Notifications of the payment provider.
+    pub(crate) inbox: PaymentInbox,
+    /// How notifications of Stripe are verified, if it is the provider.
+    pub(crate) stripe: Option<Webhooks>,
+    /// Finds and wakes subscriptions whose job is dead or missing.
+    pub(crate) overdue: OverdueSweep,
     /// What plans allow.
     pub(crate) quota: Arc<PlanQuota>,
     /// Counts API calls.
@@ -39,7 +53,8 @@ pub(crate) struct BillingServices {
 }
 
 impl BillingServices {
-    /// Wires billing with its plans. `default` names the plan of a new workspace, and `terms` say how invoices are written.
+    /// Wires billing with its plans. `default` names the plan of a new workspace, `terms` say how invoices are written, and
+    /// `provider` collects them.
     ///
     /// # Errors
     /// [`StartError::Setting`] if no plan has that name.
@@ -49,11 +64,22 @@ impl BillingServices {
         plans: Catalogue,
         default: &str,
         terms: InvoiceTerms,
+        provider: CheckedProvider,
     ) -> Result<Self, StartError> {
         let Platform { store, env, .. } = platform;
         let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
+        let subscriptions = Subscriptions::new(store.clone(), plans.clone(), terms, env.clone());
+        let CheckedProvider { provider, stripe } = provider;
+        let subscriptions = if provider.collects() { subscriptions.collecting() } else { subscriptions };
+        let waking = issuer.system("waking overdue subscriptions").with_urgency(Urgency::Background);
+        let payments = Payments::new(store.clone(), provider, subscriptions.clone(), env.clone());
+        let receiving = issuer.system("notifications of payment providers");
         Ok(Self {
-            subscriptions: Subscriptions::new(store.clone(), plans.clone(), terms, env.clone()),
+            inbox: PaymentInbox::new(store.clone(), payments.clone(), Arc::new(receiving), env.clone()),
+            payments,
+            stripe,
+            overdue: OverdueSweep::new(store.clone(), subscriptions.clone(), Arc::new(waking), env.clone()),
+            subscriptions,
             corrections: UsageCorrections::new(store.clone(), env.clone()),
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,

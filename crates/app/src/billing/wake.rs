@@ -1,7 +1,9 @@
-//! The job that wakes a subscription at a time.
+//! The jobs that wake a subscription at a time, and those that were not woken.
 
 use async_trait::async_trait;
-use tidegate_billing::subscription::{SubscriptionError, Subscriptions, WakeSubscription};
+use tidegate_billing::subscription::{
+    OverdueSweep, SubscriptionError, Subscriptions, WakeOverdueSubscriptions, WakeSubscription,
+};
 use tidegate_engine::jobs::{JobError, JobHandler, JobTask};
 
 /// Wakes subscriptions. A repeated attempt finds nothing to do.
@@ -14,5 +16,18 @@ impl JobHandler<WakeSubscription> for WakeSubscriptions {
             SubscriptionError::Store(error) => error.into(),
             error => JobError::Permanent(error.to_string()),
         })
+    }
+}
+
+/// Wakes subscriptions whose own job is dead or missing.
+pub(crate) struct WakeOverdue(pub(crate) OverdueSweep);
+
+#[async_trait]
+impl JobHandler<WakeOverdueSubscriptions> for WakeOverdue {
+    async fn run(&self, task: &JobTask, _: WakeOverdueSubscriptions) -> Result<(), JobError> {
+        for (workspace, error) in self.0.run(&task.request_id).await? {
+            tracing::error!(%workspace, %error, "an overdue subscription cannot be woken; nothing is charged to its workspace");
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Wires background jobs: their kinds, their handlers, the runner, and mail.
 
+mod billing;
 mod files;
 mod mail;
 mod quota;
@@ -7,7 +8,6 @@ mod quota;
 use std::sync::Arc;
 
 use tidegate_billing::NotifyQuota;
-use tidegate_billing::subscription::{Subscriptions, WakeSubscription};
 use tidegate_engine::OwnedShards;
 use tidegate_engine::jobs::{JobKindError, JobKinds, JobOptions, JobQueue, JobRunnerConfig, JobRunnerParts, run_jobs};
 use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
@@ -17,10 +17,10 @@ use tidegate_mail::{SmtpMailer, Texts};
 use tidegate_tenancy::{Mailer, SendMail};
 use tidegate_use_cases::NotifyQuotas;
 
-use crate::billing::WakeSubscriptions;
 use crate::platform::Platform;
 use crate::server::StartError;
 use crate::telemetry::traces;
+pub(crate) use billing::BillingJobs;
 use mail::{KeptMails, SendMails};
 use quota::NotifyOwners;
 
@@ -30,8 +30,8 @@ pub(crate) struct JobHandlers {
     pub(crate) quotas: NotifyQuotas,
     /// What is to be done about files, if there is an object store.
     pub(crate) files: Option<FileTasks>,
-    /// Does what subscriptions have to do at a time.
-    pub(crate) subscriptions: Subscriptions,
+    /// What the jobs of billing call.
+    pub(crate) billing: BillingJobs,
 }
 
 /// The services of background jobs.
@@ -114,11 +114,11 @@ fn kinds(
     let Platform { store, env, .. } = platform;
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
     let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
-    let JobHandlers { quotas, files, subscriptions } = handlers;
+    let JobHandlers { quotas, files, billing } = handlers;
     let kinds = JobKinds::default()
         .register::<SendMail>(JobOptions::default(), mails)?
-        .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?
-        .register::<WakeSubscription>(JobOptions::default(), WakeSubscriptions(subscriptions))?;
+        .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?;
+    let kinds = billing::register(kinds, billing)?;
     let kinds = files::register(kinds, files)?;
     upkeep::register(kinds, &upkeep)
 }

@@ -85,6 +85,7 @@ metrics! {
     Gauge queue_ready_workspaces [] "Workspaces with runs that could be worked on; counting stops at 1,000.";
     Counter quota_refusals_total [meter] "Items that were refused because the quota of the plan is used up.";
     Counter rate_limit_refusals_total [limit] "Requests that a rate limit refused.";
+    Gauge subscriptions_overdue [] "Subscriptions that have had something to do for over an hour; counting stops at 1,000.";
     Counter trace_export_failures_total [] "Times that the collector did not take spans. They are dropped.";
     Gauge workspace_erasures [state] "Deleted workspaces whose data is not erased yet, by state: waiting or failed.";
 }

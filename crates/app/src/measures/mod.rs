@@ -71,6 +71,7 @@ fn begin_at_zero() {
     for outcome in ["done", "failed"] {
         metrics::counter!("file_tasks_total", "outcome" => outcome).increment(0);
     }
+    metrics::gauge!("subscriptions_overdue").increment(0.0);
     for state in ["waiting", "failed"] {
         metrics::gauge!("workspace_erasures", "state" => state).increment(0.0);
     }

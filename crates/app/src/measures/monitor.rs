@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::keep_up;
+use crate::billing::BillingServices;
 use crate::http::support::lists::Lists;
 use crate::platform::Platform;
 use crate::tenancy::TenancyServices;
@@ -43,6 +44,7 @@ struct Sources {
     env: Environment,
     tenancy: TenancyServices,
     workflows: WorkflowServices,
+    billing: BillingServices,
     lists: Lists,
     scope: SystemScope,
     /// When the database was last read.
@@ -56,6 +58,7 @@ impl Monitor {
         issuer: &ScopeIssuer,
         tenancy: &TenancyServices,
         workflows: &WorkflowServices,
+        billing: &BillingServices,
         lists: &Lists,
         recorder: PrometheusHandle,
     ) -> Self {
@@ -65,6 +68,7 @@ impl Monitor {
             env: platform.env.clone(),
             tenancy: tenancy.clone(),
             workflows: workflows.clone(),
+            billing: billing.clone(),
             lists: lists.clone(),
             scope: issuer.system("measuring queues").with_urgency(Urgency::Engine),
             asked: Mutex::default(),
@@ -114,10 +118,16 @@ impl Monitor {
     }
 
     async fn ask(&self) {
-        let Sources { workflows, store, env, scope, .. } = &*self.0;
+        let Sources { workflows, billing, store, env, scope, .. } = &*self.0;
         match workflows.quarantine.count(QUARANTINE_COUNTED).await {
             Ok(quarantined) => metrics::gauge!("engine_quarantined_runs").set(f64::from(quarantined)),
             Err(error) => tracing::debug!(%error, "runs in quarantine cannot be counted"),
+        }
+        match billing.overdue.count().await {
+            Ok(overdue) => {
+                metrics::gauge!("subscriptions_overdue").set(number(u64::try_from(overdue).unwrap_or(u64::MAX)))
+            }
+            Err(error) => tracing::debug!(%error, "overdue subscriptions cannot be counted"),
         }
         match store.queues(scope, &CONSUMERS).await {
             Ok(figures) => queues(&figures, env.now()),

@@ -23,6 +23,7 @@ const NOT_CACHED: &[&str] = &[
     "GET /api/v1/workspaces/{ws}/events",
     "GET /api/v1/workspaces/{ws}/files",
     "GET /api/v1/workspaces/{ws}/invoices",
+    "GET /api/v1/workspaces/{ws}/payments",
     "GET /api/v1/workspaces/{ws}/jobs",
     "GET /api/v1/workspaces/{ws}/ledger",
     "GET /api/v1/workspaces/{ws}/runs",

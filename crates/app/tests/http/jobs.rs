@@ -65,7 +65,7 @@ async fn what_is_old_is_removed_when_its_job_is_due() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    until(8, "select count(*) from job_schedule").await;
+    until(10, "select count(*) from job_schedule").await;
     let ended = app.person("ada").await;
     let sql = "update session set revoked_at = now() - interval '31 days';
                update job_schedule set next_at = now() - interval '1 minute' where kind = 'sessions.remove'";

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use tidegate::Services;
 use tidegate::server::{Application, StopHandle};
 use tidegate::settings::Settings;
@@ -16,6 +18,7 @@ use tidegate_kernel::Environment;
 use tidegate_tenancy::Role;
 use tidegate_tenancy::error::MemberError;
 use tidegate_testing::scope::workspace_scope;
+use tidegate_testing::stripe::{FakeStripe, STRIPE_KEY};
 use tidegate_testing::{TestClock, TestDatabase, environment};
 
 use crate::object_home::ObjectHome;
@@ -34,6 +37,19 @@ pub struct TestApp {
     server: StopHandle,
     /// The token of an operator, if there is one.
     operator: Option<String>,
+    /// The payment provider of the server and of those beside it; Stripe if there is one.
+    stripe: Option<Arc<FakeStripe>>,
+}
+
+/// The secret with which the notifications of Stripe are signed.
+pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
+
+/// The signature of a notification of Stripe at this time.
+pub fn stripe_signature(secret: &str, time: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    mac.update(format!("{time}.{body}").as_bytes());
+    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={time},v1={digits}")
 }
 
 #[derive(Parser)]
@@ -61,7 +77,7 @@ impl TestApp {
     pub async fn spawn_with(flags: &[&str]) -> Self {
         let database = Arc::new(TestDatabase::new().await);
         let url = database.url().to_owned();
-        Self::start(database, ObjectHome::directory(), &url, flags, tidegate::system::environment()).await
+        Self::start(database, ObjectHome::directory(), &url, flags, tidegate::system::environment(), None).await
     }
 
     /// A server whose object store is an S3 server, with further flags.
@@ -69,14 +85,36 @@ impl TestApp {
         let database = Arc::new(TestDatabase::new().await);
         let url = database.url().to_owned();
         let objects = ObjectHome::s3().await;
-        Self::start(database, objects, &url, flags, tidegate::system::environment()).await
+        Self::start(database, objects, &url, flags, tidegate::system::environment(), None).await
+    }
+
+    /// A server whose object store is an S3 server and whose payment provider is like Stripe, with further flags.
+    pub async fn spawn_with_everything(flags: &[&str]) -> Self {
+        let database = Arc::new(TestDatabase::new().await);
+        let url = database.url().to_owned();
+        let (objects, stripe) = (ObjectHome::s3().await, Some(Arc::new(FakeStripe::start().await)));
+        Self::start(database, objects, &url, flags, tidegate::system::environment(), stripe).await
+    }
+
+    /// A server that uses this clock, whose payment provider is like Stripe.
+    pub async fn spawn_with_stripe_at(clock: Arc<TestClock>) -> Self {
+        let database = Arc::new(TestDatabase::new().await);
+        let url = database.url().to_owned();
+        let stripe = Some(Arc::new(FakeStripe::start().await));
+        let env = environment(clock, RandomState::new().hash_one(0));
+        Self::start(database, ObjectHome::directory(), &url, &[], env, stripe).await
+    }
+
+    /// The payment provider.
+    pub fn stripe(&self) -> &FakeStripe {
+        self.stripe.as_deref().expect("the server has a payment provider")
     }
 
     /// A server without an object store.
     pub async fn spawn_without_objects() -> Self {
         let database = Arc::new(TestDatabase::new().await);
         let url = database.url().to_owned();
-        Self::start(database, Arc::new(ObjectHome::Nothing), &url, &[], tidegate::system::environment()).await
+        Self::start(database, Arc::new(ObjectHome::Nothing), &url, &[], tidegate::system::environment(), None).await
     }
 
     /// A server with further flags and an operator. The operator registers at another server first, because the flags
@@ -100,7 +138,14 @@ impl TestApp {
         let seed = RandomState::new().hash_one(0);
         let database = Arc::new(TestDatabase::new().await);
         let url = database.url().to_owned();
-        Self::start(database, ObjectHome::directory(), &url, &[], environment(clock, seed)).await
+        Self::start(database, ObjectHome::directory(), &url, &[], environment(clock, seed), None).await
+    }
+
+    /// Another server beside this one that uses this clock, with further flags.
+    pub async fn beside_at(&self, clock: Arc<TestClock>, flags: &[&str]) -> Self {
+        let env = environment(clock, RandomState::new().hash_one(1));
+        Self::start(self.database.clone(), self.objects.clone(), self.database.url(), flags, env, self.stripe.clone())
+            .await
     }
 
     /// Another server beside this one, on the same database and with the same secret.
@@ -111,6 +156,7 @@ impl TestApp {
             self.database.url(),
             flags,
             tidegate::system::environment(),
+            self.stripe.clone(),
         )
         .await
     }
@@ -118,12 +164,21 @@ impl TestApp {
     /// Another server on the same database, which it reaches through `relay`, without background work.
     pub async fn behind(&self, relay: &Relay) -> Self {
         let env = tidegate::system::environment();
-        Self::start(self.database.clone(), self.objects.clone(), relay.url(), &["--role", "api"], env).await
+        Self::start(
+            self.database.clone(),
+            self.objects.clone(),
+            relay.url(),
+            &["--role", "api"],
+            env,
+            self.stripe.clone(),
+        )
+        .await
     }
 
     /// Another server on the same database, which it reaches at `url`, with these flags.
     pub async fn at(&self, url: &str, flags: &[&str]) -> Self {
-        Self::start(self.database.clone(), self.objects.clone(), url, flags, tidegate::system::environment()).await
+        Self::start(self.database.clone(), self.objects.clone(), url, flags, tidegate::system::environment(), None)
+            .await
     }
 
     async fn start(
@@ -132,8 +187,10 @@ impl TestApp {
         url: &str,
         flags: &[&str],
         env: Environment,
+        stripe: Option<Arc<FakeStripe>>,
     ) -> Self {
         let further = flags;
+        let (stores, api) = (objects.flags(), stripe.as_deref().map(FakeStripe::url));
         let secret = "a secret for tests that is long enough";
         let fixed = [
             "tidegate",
@@ -148,9 +205,21 @@ impl TestApp {
         ];
         let plan = ["--default-plan", "unlimited"].into_iter().filter(|_| !flags.contains(&"--default-plan"));
         let secret = ["--secret", secret].into_iter().filter(|_| !flags.contains(&"--secret"));
-        let stores = objects.flags();
         let flags = fixed.into_iter().chain(plan).chain(secret).chain(stores.iter().map(String::as_str));
-        let flags = flags.chain(further.iter().copied());
+        let mut payments = Vec::new();
+        if let Some(api) = &api {
+            payments.extend([
+                "--payment-provider",
+                "stripe",
+                "--stripe-secret-key",
+                STRIPE_KEY,
+                "--stripe-api-url",
+                api,
+            ]);
+            payments.extend(["--stripe-webhook-secret", WEBHOOK_SECRET]);
+            payments.extend(["--payment-return-url", "https://console.example.org/billing"]);
+        }
+        let flags = flags.chain(payments).chain(further.iter().copied());
         let settings = Flags::try_parse_from(flags).expect("the flags are those of `tidegate serve`").settings;
         let application = Application::build(&settings, env).await.expect("the server starts");
         let base = format!("http://{}", application.address());
@@ -162,7 +231,7 @@ impl TestApp {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client without TLS settings can be made");
-        Self { base, client, database, objects, services, server, operator: None }
+        Self { base, client, database, objects, services, server, operator: None, stripe }
     }
 
     /// A request; `path` starts with a slash.

@@ -3,8 +3,10 @@
 //! - [`catalogue`] has the plans: versioned data that ships with the program. [`money`] has currencies and rounding.
 //! - [`subscription`] is the state machine of a subscription. [`calendar`] says when its periods begin.
 //! - [`invoice`] computes invoices. [`ledger`] records them with double entry.
+//! - [`payment`] collects invoices through a payment provider.
 //! - [`meter`] has the limits of plans by meter. [`quota`] reserves from them. [`calls`] counts API calls in memory and
-//!   writes batches. [`alert`] tells people that a limit is near. [`correction`] has what operators add to the counts.
+//!   writes batches. [`alert`] tells people that a limit is near. [`notice`] tells them about invoices and payments.
+//!   [`correction`] has what operators add to the counts.
 //! - [`ports`] has the obligations of a store. [`service`] answers what a workspace may use and has used.
 //!
 //! The row that assigns positions counts events. The statements that record runs and steps count those. Nothing is
@@ -20,6 +22,8 @@ pub mod invoice;
 pub mod ledger;
 pub mod meter;
 pub mod money;
+pub mod notice;
+pub mod payment;
 pub mod ports;
 pub mod quota;
 pub mod service;
@@ -35,9 +39,12 @@ pub use catalogue::{
 pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
+pub use notice::{OwnerNotice, SendNotice};
+pub use payment::{ChargeInvoice, FollowPayment, ManualPayments, Payment, PaymentProvider, PaymentState, Payments};
 pub use ports::{
     AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, InvoiceRepository, LedgerRepository,
-    PlanLimits, PlanRepository, SubscriptionRepository, UsageRepository,
+    NoticeRepository, OverdueSubscriptions, PaymentRepository, PlanLimits, PlanRepository, SubscriptionRepository,
+    UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

@@ -25,6 +25,17 @@ impl Currency {
     pub fn digits(self) -> u16 {
         self.0.exponent().unwrap_or(0)
     }
+
+    /// An amount of minor units as people read it: `22.61 EUR` for 2261.
+    #[must_use]
+    pub fn amount(self, minor: i64) -> String {
+        let digits = usize::from(self.digits());
+        let sign = if minor < 0 { "-" } else { "" };
+        let text = format!("{:0>width$}", minor.unsigned_abs(), width = digits + 1);
+        let (whole, fraction) = text.split_at(text.len() - digits);
+        let point = if digits == 0 { "" } else { "." };
+        format!("{sign}{whole}{point}{fraction} {}", self.code())
+    }
 }
 
 /// A text that is not the code of a currency in use.
@@ -124,6 +135,16 @@ mod tests {
             let exact = i128::from(amount) * i128::from(part);
             prop_assert!((i128::from(shared) * i128::from(whole) - exact).abs() * 2 <= i128::from(whole));
         }
+    }
+
+    #[test]
+    fn amounts_are_written_with_the_digits_of_their_currency() {
+        let of = |code: &str, minor| code.parse::<Currency>().unwrap().amount(minor);
+        assert_eq!([of("EUR", 2261), of("EUR", 5), of("EUR", -100)], ["22.61 EUR", "0.05 EUR", "-1.00 EUR"]);
+        assert_eq!(
+            [of("JPY", 0), of("KWD", 1), of("EUR", i64::MIN)],
+            ["0 JPY", "0.001 KWD", "-92233720368547758.08 EUR"]
+        );
     }
 
     #[test]

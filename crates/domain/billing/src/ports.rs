@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{
-    AuditLog, InvoiceId, Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope,
+    AuditLog, InvoiceId, Limit, Meter, PaymentId, Period, StoreError, SystemScope, Transaction, WorkspaceId,
+    WorkspaceScope,
 };
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use crate::correction::UsageCorrection;
 use crate::invoice::{InvoiceNumber, IssuedInvoice};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
+use crate::payment::Payment;
 use crate::quota::{Grant, GrantRequest, Returned};
 use crate::subscription::Subscription;
 
@@ -30,6 +32,10 @@ pub trait BillingTx: Transaction {
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
+    /// The payments of the workspace.
+    fn payments(&mut self) -> Box<dyn PaymentRepository + '_>;
+    /// What the owners were told.
+    fn notices(&mut self) -> Box<dyn NoticeRepository + '_>;
     /// The alerts of the workspace.
     fn alerts(&mut self) -> Box<dyn AlertRepository + '_>;
 }
@@ -83,11 +89,102 @@ pub trait SubscriptionRepository: Send {
     /// [`StoreError`] if it could not be locked or read.
     async fn lock(&mut self) -> Result<Option<Subscription>, StoreError>;
 
-    /// Stores the subscription in place of an earlier one.
+    /// Stores the subscription in place of an earlier one, with the time at which it has something to do
+    /// ([`Subscription::next_wakeup`]).
     ///
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn save(&mut self, subscription: &Subscription, now: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// Finds subscriptions that were not woken.
+#[async_trait]
+pub trait OverdueSubscriptions: Send + Sync {
+    /// At most `limit` subscriptions that have had something to do since before `before`, longest first, and those after
+    /// `after` in this order only. MUST leave out deleted workspaces. MUST find them by an index.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn overdue(
+        &self,
+        scope: &SystemScope,
+        before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, WorkspaceId)>,
+        limit: u32,
+    ) -> Result<Vec<(DateTime<Utc>, WorkspaceId)>, StoreError>;
+}
+
+/// The payments of one workspace, and its customers at payment providers. Payments are kept with the invoices.
+#[async_trait]
+pub trait PaymentRepository: Send {
+    /// The workspace's customer at a provider.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn customer(&mut self, provider: &str) -> Result<Option<String>, StoreError>;
+
+    /// Stores the workspace's customer at a provider. MUST keep an earlier one. From the commit on,
+    /// [`PaymentEvents`](crate::payment::PaymentEvents) finds it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert_customer(&mut self, provider: &str, customer: &str, now: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Stores a payment. MUST change nothing and return false if the invoice has a payment with the same attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, payment: &Payment) -> Result<bool, StoreError>;
+
+    /// Stores the provider's id of a payment that has none. MUST keep an earlier one. From the commit on,
+    /// [`PaymentEvents`](crate::payment::PaymentEvents) finds it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn set_provider_id(&mut self, id: PaymentId, provider: &str, provider_id: &str) -> Result<(), StoreError>;
+
+    /// A payment.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+
+    /// A payment, for a change. MUST wait until no other transaction has it locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be locked.
+    async fn lock(&mut self, id: PaymentId) -> Result<Option<Payment>, StoreError>;
+
+    /// The payments of an invoice, by attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn of_invoice(&mut self, invoice: InvoiceId) -> Result<Vec<Payment>, StoreError>;
+
+    /// Stores the state of a payment, with the failure, the address and the credit.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn update(&mut self, payment: &Payment) -> Result<(), StoreError>;
+
+    /// At most `limit` payments that were created before `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, before: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError>;
+}
+
+/// What the owners of one workspace were told.
+#[async_trait]
+pub trait NoticeRepository: Send {
+    /// From the commit on, the owners were told of the notice with this id. Returns false, and changes nothing, if they
+    /// were before.
+    ///
+    /// MUST return true to one transaction that commits: a second transaction waits until the first has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn mark_sent(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError>;
 }
 
 /// The invoices of one workspace.

@@ -132,6 +132,8 @@ typed_ids! {
     UploadId = "upl";
     /// An invoice.
     InvoiceId = "inv";
+    /// A payment: an attempt to collect an invoice.
+    PaymentId = "pay";
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("job_schedule", &["tidegate_engine"], "when the installation's own recurring jobs are due"),
     ("kept_mail", &["tidegate_directory"], "mails to people, who may be members of many workspaces"),
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
+    ("payment_event", &["tidegate_directory"], "notifications of payment providers, before their workspace is known"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
     ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),
     ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),
@@ -49,6 +50,7 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
     ("run_key", "tidegate_engine", "to forget the keys of all workspaces after 32 days"),
     ("run_quarantine", "tidegate_engine", "to show operators what was set aside, whosever it is"),
     ("run_request", "tidegate_engine", CLAIMING),
+    ("subscription", "tidegate_engine", "to find the subscriptions of all workspaces that were not woken"),
     ("timer", "tidegate_engine", CLAIMING),
     ("usage_counter", "tidegate_directory", "to remove the counts of periods long ago; it cannot read them"),
     ("workspace_erasure", "tidegate_engine", "to find the deleted workspaces whose data is to be erased"),
@@ -62,6 +64,7 @@ pub const NOT_ERASED: &[(&str, &str)] = &[
     ("invoice_line", BOOKS),
     ("ledger_entry", BOOKS),
     ("ledger_transaction", BOOKS),
+    ("payment", BOOKS),
     ("usage_correction", "what was used may have to be paid; it names no person"),
     ("usage_counter", "what was used may have to be paid; it holds counts alone"),
 ];
@@ -94,6 +97,7 @@ pub const OTHER_LEADS: &[(&str, &str)] = &[
     ("run_quarantine_by_age", "shows operators what was set aside first"),
     ("run_quarantine_by_shard", SHARD),
     ("run_request_by_shard", SHARD),
+    ("subscription_wake", "finds the subscriptions that were not woken"),
     ("timer_due", SHARD),
     ("usage_counter_by_period", "finds the counts of periods long ago"),
 ];

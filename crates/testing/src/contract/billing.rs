@@ -1,10 +1,12 @@
 //! Obligations of stores of plans and usage.
 
+mod payments;
 mod subscriptions;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tidegate_billing::correction::UsageCorrection;
-use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, PlanVersion};
+use tidegate_billing::payment::PaymentEvents;
+use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, OverdueSubscriptions, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Addition, Allowance, EventsTx};
 use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, WorkspaceScope};
@@ -12,6 +14,7 @@ use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, Works
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
+pub use payments::*;
 pub use subscriptions::*;
 
 subject! {
@@ -20,6 +23,10 @@ subject! {
         billing: dyn UnitOfWork<dyn BillingTx> = store,
         /// Counts API calls.
         ledger: dyn CallLedger = store,
+        /// Notifications of payment providers.
+        notifications: dyn PaymentEvents = store,
+        /// Finds subscriptions that were not woken.
+        overdue: dyn OverdueSubscriptions = store,
     }
     beside {
         /// Counts events.

@@ -23,6 +23,7 @@ pub mod list_cache;
 pub mod monitoring;
 pub mod object_store;
 pub mod patterns;
+pub mod payment_provider;
 pub mod quota;
 pub mod rate_limiter;
 pub mod signal_bus;

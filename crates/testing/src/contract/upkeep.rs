@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use tidegate_billing::payment::{EventSubject, PaymentEvent, PaymentEvents};
 use tidegate_billing::{BillingTx, CallCount, CallLedger};
 use tidegate_engine::upkeep::{Expired, Upkeep};
 use tidegate_kernel::{
@@ -34,6 +35,8 @@ subject! {
         runs: dyn UnitOfWork<dyn RunsTx> = store,
         /// Stored mails.
         outbox: dyn MailOutbox = store,
+        /// Notifications of payment providers.
+        events: dyn PaymentEvents = store,
         /// Idempotency keys.
         idempotency: dyn UnitOfWork<dyn IdempotencyTx> = store,
     }
@@ -194,4 +197,24 @@ pub async fn answers_are_removed_when_their_time_is_over(subject: &Subject) {
 pub async fn partitions_are_there_ahead(subject: &Subject) {
     subject.upkeep.ensure_partitions(&system_scope()).await.expect("partitions are made");
     assert_eq!(subject.upkeep.ensure_partitions(&system_scope()).await.expect("partitions are made"), 0);
+}
+
+/// MUST forget only old notifications. One that is forgotten can be received again.
+pub async fn old_notifications_are_forgotten(subject: &Subject) {
+    let event = |name: &str| PaymentEvent {
+        provider: "upkeep".to_owned(),
+        id: format!("{name} {}", subject.ours),
+        subject: EventSubject::Payment("none".to_owned()),
+    };
+    let receive = async |name: &str, years: i64| {
+        let at = subject.years_ago(years);
+        subject.events.receive(&system_scope(), &event(name), at).await.expect("an answer")
+    };
+    assert!(receive("old", 30).await && receive("new", 28).await);
+    assert!(!receive("old", 30).await);
+    assert_eq!(subject.remove(Expired::PaymentEvents, subject.years_ago(29), 10).await, 1);
+    assert_eq!(subject.remove(Expired::PaymentEvents, subject.years_ago(29), 10).await, 0);
+    assert!(receive("old", 30).await && !receive("new", 28).await);
+    assert_eq!(subject.remove(Expired::PaymentEvents, subject.years_ago(27), 1).await, 1);
+    assert_eq!(subject.remove(Expired::PaymentEvents, subject.years_ago(27), 9).await, 1);
 }

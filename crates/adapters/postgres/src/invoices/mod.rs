@@ -1,13 +1,15 @@
-//! Invoices and the ledger on PostgreSQL.
+//! Invoices, the ledger and payments on PostgreSQL.
 
 mod invoice;
 mod ledger;
+mod payment;
 
 use tidegate_billing::Currency;
 use tidegate_kernel::StoreError;
 
 pub(crate) use invoice::PgInvoiceRepository;
 pub(crate) use ledger::PgLedgerRepository;
+pub(crate) use payment::PgPaymentRepository;
 
 /// The currency of a row.
 fn currency(code: &str) -> Result<Currency, StoreError> {

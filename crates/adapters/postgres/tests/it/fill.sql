@@ -149,8 +149,11 @@ insert into file_task (workspace_id, file_id, task, due_at)
     select workspace_id, event_id(ms, n, 8), 'purge', now() + n * interval '1 hour' from filling where n % 10 = 0;
 
 -- Invoices, one of a hundred of them open, each with a line and its transaction.
-insert into subscription (workspace_id, status, state, changed_at)
-    select distinct workspace_id, 'active', '\x7b7d'::bytea, now() from filling on conflict do nothing;
+insert into subscription (workspace_id, status, state, changed_at, wake_at)
+    select distinct workspace_id, 'active', '\x7b7d'::bytea, now(), now() + interval '1 day' from filling on conflict do nothing;
+insert into payment_customer (workspace_id, provider, customer, created_at)
+    select distinct workspace_id, 'p', 'c', now() from filling;
+insert into billing_notice (workspace_id, id, sent_at) select workspace_id, event_id(ms, n, 8), now() from filling;
 insert into invoice (workspace_id, id, number, status, currency, period_start, period_end, subtotal, tax, total, carried_forward,
         credit_applied, issued_at, due_at, paid_at)
     select workspace_id, event_id(ms, n, 8), n + 1, case when n % 100 = 0 then 'open' else 'paid' end, 'EUR', now(), now(), 100, 19,
@@ -158,6 +161,9 @@ insert into invoice (workspace_id, id, number, status, currency, period_start, p
     from filling;
 insert into invoice_line (workspace_id, invoice_id, line, description, quantity, unit_amount, amount, tax, tax_ppm, tax_inclusive, facts)
     select workspace_id, event_id(ms, n, 8), 1, 'd', 1, 100, 100, 19, 190000, false, '{"kind": "carried_forward"}' from filling;
+insert into payment (workspace_id, id, invoice_id, attempt, provider, provider_id, state, amount, currency, credited, created_at,
+        changed_at)
+    select workspace_id, event_id(ms, n, 8), event_id(ms, n, 8), 0, 'p', n::text, 'succeeded', 119, 'EUR', 0, now(), now() from filling;
 insert into ledger_transaction (workspace_id, id, at, cause, currency, invoice_id)
     select workspace_id, event_id(ms, n, 8), now(), 'invoice', 'EUR', event_id(ms, n, 8) from filling;
 -- The entries balance. To check so many one by one takes a minute.

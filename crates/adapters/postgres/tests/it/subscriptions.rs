@@ -1,11 +1,13 @@
 //! Subscriptions over time, with a clock that is set: the use cases on PostgreSQL.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::catalogue::Catalogue;
 use tidegate_billing::correction::{CorrectionError, NewCorrection, UsageCorrections};
 use tidegate_billing::invoice::{IssuedInvoice, LineKind, TaxRate};
 use tidegate_billing::ledger::Account;
-use tidegate_billing::subscription::{InvoiceTerms, NewSubscription, Status, Subscriptions};
+use tidegate_billing::subscription::{InvoiceTerms, NewSubscription, OverdueSweep, Status, Subscriptions};
 use tidegate_billing::{Billing, BillingTx, Currency, Interval};
 use tidegate_kernel::{Meter, OperatorScope, PageSize, UnitOfWork, UserId, WorkspaceScope};
 use tidegate_testing::TestDatabase;
@@ -200,6 +202,37 @@ async fn the_job_is_due_when_the_subscription_has_something_to_do() {
     let due =
         "select string_agg(run_at at time zone 'UTC' || '', ', ') from job_later where kind = 'subscription.wake'";
     assert_eq!(customer.text(due.to_owned()).await.split('.').next(), Some("2026-01-06 12:00:00"));
+}
+
+#[tokio::test]
+async fn a_subscription_whose_job_is_gone_is_woken_and_one_that_fails_keeps_none_from_it() {
+    let customer = Customer::new("2026-01-01T12:00:00Z").await;
+    customer.buy("starter").await;
+    customer.pay_newest().await;
+    let broken = format!(
+        "delete from job_later; delete from job;
+         insert into workspace_plan (workspace_id, plan, version, since) select '{0}', plan, version, since from workspace_plan;
+         insert into subscription (workspace_id, status, state, changed_at, wake_at) values ('{0}', 'active', '{{'::bytea, now(), '2026-01-15')",
+        customer.stage.scene.theirs.as_uuid()
+    );
+    customer.database.run(broken).await;
+    let scope = Arc::new(issuer().system("a test"));
+    let (store, env) = (customer.stage.store.clone(), customer.stage.scene.env.clone());
+    let sweep = OverdueSweep::new(store, customer.subscriptions.clone(), scope, env);
+    let sweep_at = async |now: &str| {
+        customer.stage.scene.clock.set(now.parse().expect("a time"));
+        let failed = sweep.run(&request_id()).await.expect("it runs");
+        assert_eq!(failed.iter().map(|(workspace, _)| *workspace).collect::<Vec<_>>(), [customer.stage.scene.theirs]);
+        (customer.invoices().await.len(), sweep.count().await.expect("they are counted"))
+    };
+    // The period ends at midnight in Berlin. It is overdue an hour later.
+    assert_eq!(sweep_at("2026-01-31T23:59:00Z").await, (1, 1));
+    customer.stage.scene.clock.set("2026-02-01T00:00:01Z".parse().expect("a time"));
+    assert_eq!(sweep.count().await.expect("they are counted"), 2);
+    assert_eq!(sweep_at("2026-02-01T00:00:01Z").await, (2, 1));
+    assert_eq!(sweep_at("2026-02-01T00:00:02Z").await, (2, 1));
+    let jobs = "select count(*) from job_later where kind = 'subscription.wake'".to_owned();
+    assert_eq!(customer.database.count(jobs).await, 1, "its job is there again");
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 mod corrections;
 mod invoices;
+mod payments;
 mod plans;
 mod subscription;
 mod usage;
+mod webhooks;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -14,6 +16,8 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(plans::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
+        .configure(payments::configure)
+        .configure(webhooks::configure)
         .configure(usage::configure)
         .configure(corrections::configure);
 }

@@ -165,7 +165,7 @@ impl SubscriptionView {
         let Subscription { sold, anchor, status, pending, open, .. } = subscription;
         let period = subscription.period().map_err(SubscriptionError::from)?;
         let (trial_end, since) = match status {
-            Status::Trialing { ends } => (Some(*ends), None),
+            Status::Trialing { ends, .. } => (Some(*ends), None),
             Status::Active => (None, None),
             Status::PastDue { since, .. } | Status::Suspended { since } | Status::Paused { since } => {
                 (None, Some(*since))

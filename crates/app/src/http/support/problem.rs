@@ -41,6 +41,7 @@ problem_types! {
     MALFORMED_BODY = 400 "malformed-body" "The body cannot be read";
     INVALID_QUERY = 400 "invalid-query" "A query parameter is not valid";
     INVALID_CURSOR = 400 "invalid-cursor" "The cursor is not valid for this list";
+    INVALID_SIGNATURE = 400 "invalid-signature" "The signature is not valid";
     UNAUTHENTICATED = 401 "unauthenticated" "A valid access token or API key is needed";
     INVALID_CREDENTIALS = 401 "invalid-credentials" "The e-mail or the password is wrong";
     INVALID_REFRESH_TOKEN = 401 "invalid-refresh-token" "The refresh token is not valid";

@@ -68,6 +68,7 @@ ids! {
     FileId "a file";
     UploadId "a presigned upload";
     InvoiceId "an invoice";
+    PaymentId "a payment";
 }
 
 texts! {
@@ -189,6 +190,8 @@ words! {
     SubscriptionStatus = std::iter::once("none").chain(tidegate_billing::subscription::Status::NAMES.iter().copied());
     /// The status of an invoice.
     InvoiceStatus = all!(tidegate_billing::invoice::InvoiceStatus);
+    /// The state of a payment.
+    PaymentState = all!(tidegate_billing::PaymentState);
     /// An account of the ledger.
     LedgerAccount = all!(tidegate_billing::ledger::Account);
     /// Why a transaction of the ledger was posted.

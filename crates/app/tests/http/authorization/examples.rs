@@ -1,9 +1,10 @@
 //! A valid request for each operation, from the examples in the OpenAPI document, which are in the handlers.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::world::Place;
+use crate::support::{WEBHOOK_SECRET, stripe_signature};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -40,6 +41,9 @@ impl Example {
         if described["requestBody"].is_null() {
             return vec![example];
         }
+        if operation == "POST /api/v1/webhooks/stripe" {
+            return vec![notification(example)];
+        }
         let bodies = bodies(described);
         assert!(
             !bodies.is_empty(),
@@ -48,6 +52,17 @@ impl Example {
         );
         bodies.into_iter().map(|body| Self { body: Some(body), ..example.clone() }).collect()
     }
+}
+
+/// A new notification of Stripe, signed at this time.
+fn notification(example: Example) -> Example {
+    let env = tidegate::system::environment();
+    let object = json!({ "id": "pi_of_nobody" });
+    let id = format!("evt_{}", env.uuid_v7().simple());
+    let body = json!({ "id": id, "type": "payment_intent.succeeded", "data": { "object": object } }).to_string();
+    let signature = stripe_signature(WEBHOOK_SECRET, env.now().timestamp(), &body);
+    let headers = vec![("stripe-signature".to_owned(), signature)];
+    Example { body: Some(("application/json".to_owned(), body)), headers, ..example }
 }
 
 /// The examples of an operation's body with their media types.

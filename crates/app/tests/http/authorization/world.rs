@@ -75,7 +75,7 @@ impl World {
 
     /// A world whose server has further flags.
     pub async fn with(flags: &[&str]) -> Self {
-        let app = TestApp::spawn_on_s3(flags).await;
+        let app = TestApp::spawn_with_everything(flags).await;
         let (owner, stranger) = (app.person("owner").await, app.person("stranger").await);
         let (admin, member, viewer) =
             (app.person("admin").await, app.person("member").await, app.person("viewer").await);

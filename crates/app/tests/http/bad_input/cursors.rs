@@ -56,6 +56,15 @@ impl Place {
             let cancel = app.post(&format!("{path}/cancel")).bearer(&owner.token);
             cancel.json(&json!({ "at": "now" })).send().await.expect(200);
         }
+        let id: WorkspaceId = workspace.parse().expect("a workspace's id");
+        let payments = format!(
+            "insert into payment (workspace_id, id, invoice_id, attempt, provider, state, amount, currency, credited,
+                 created_at, changed_at)
+             select workspace_id, gen_random_uuid(), id, 0, 'test', 'failed', 100, 'EUR', 0, now(), now()
+             from invoice where workspace_id = '{}'",
+            id.as_uuid()
+        );
+        app.database.run(payments).await;
         Self { workspace, workflow: ids.swap_remove(0) }
     }
 

@@ -4,10 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{AuditEntry, Environment, InvoiceId, NewJob, StoreError};
 
 use super::service::WakeSubscription;
-use super::{Command, InvoiceOrder, MeteredUsage, Notice, Subscription};
+use super::{Command, InvoiceOrder, MeteredUsage, Notice, Pending, Status, Subscription, state};
 use crate::catalogue::PlanVersion;
 use crate::invoice::{Invoice, InvoiceStatus, IssuedInvoice, Line, TaxRate, UsageRow, issued};
 use crate::ledger::{Account, Cause, Posting, Transaction};
+use crate::money::sum;
+use crate::notice::{OwnerNotice, SendNotice, day};
+use crate::payment::charging::enqueue_charge;
 use crate::ports::BillingTx;
 use crate::service::Billing;
 
@@ -26,6 +29,8 @@ pub(super) struct Executor {
     pub(super) billing: Billing,
     pub(super) terms: InvoiceTerms,
     pub(super) env: Environment,
+    /// Whether a payment provider collects invoices.
+    pub(super) collects: bool,
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
@@ -55,21 +60,80 @@ impl Executor {
                     tx.plan().set_run_limit(run_limit).await?;
                 }
                 Command::Notify(notice) => {
-                    tx.audit().record(AuditEntry::new(audited(notice), &subscription.sold.plan.name)).await?;
+                    if let Some(action) = audited(notice) {
+                        tx.audit().record(AuditEntry::new(action, &subscription.sold.plan.name)).await?;
+                    }
+                    let notice = self.notice(tx, subscription, notice, now).await?;
+                    self.notify(tx, notice).await?;
                 }
                 // A bank transfer cannot be collected. The customer pays when they see the notice.
-                Command::Charge(_) => {}
+                Command::Charge(_) if !self.collects => {}
+                Command::Charge(invoices) => {
+                    for invoice in invoices {
+                        enqueue_charge(tx, invoice).await?;
+                    }
+                }
             }
         }
         tx.subscription().save(subscription, now).await?;
         self.schedule(tx, subscription, now).await
     }
 
+    /// Enqueues the job that tells the owners.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the job could not be enqueued.
+    pub(super) async fn notify(&self, tx: &mut dyn BillingTx, notice: OwnerNotice) -> Result<(), StoreError> {
+        tx.jobs().enqueue(&NewJob::new(&SendNotice { id: self.env.uuid_v7(), notice })?).await.map(drop)
+    }
+
+    /// What the owners are told.
+    async fn notice(
+        &self,
+        tx: &mut dyn BillingTx,
+        subscription: &Subscription,
+        notice: Notice,
+        now: DateTime<Utc>,
+    ) -> Result<OwnerNotice, StoreError> {
+        let (sold, zone) = (&subscription.sold, subscription.anchor.zone);
+        let plan = sold.title.clone();
+        Ok(match (notice, subscription.status) {
+            (Notice::TrialEnds, Status::Trialing { ends, .. }) => {
+                let price = match &subscription.pending {
+                    Some(Pending::Change(next)) => &next.price,
+                    _ => &sold.price,
+                };
+                OwnerNotice::TrialEnds { plan, price: price.currency.amount(price.amount), ends: day(ends, zone) }
+            }
+            (Notice::PaymentFailed | Notice::PaymentRetried(_), Status::PastDue { since, retries }) => {
+                let suspended = since.checked_add_signed(state::GRACE).unwrap_or(since);
+                let amount = self.overdue(tx, subscription, now).await?;
+                OwnerNotice::PaymentLate { amount, reminder: retries, suspended: day(suspended, zone) }
+            }
+            (Notice::Cancelled, _) => OwnerNotice::Ended { plan },
+            _ => OwnerNotice::Suspended { amount: self.overdue(tx, subscription, now).await? },
+        })
+    }
+
+    /// What is to be paid of the invoices that are due.
+    async fn overdue(
+        &self,
+        tx: &mut dyn BillingTx,
+        subscription: &Subscription,
+        now: DateTime<Utc>,
+    ) -> Result<String, StoreError> {
+        let mut amounts = Vec::new();
+        for invoice in subscription.due(now) {
+            amounts.extend(tx.invoices().find(invoice).await?.map(|issued| issued.invoice.amount_due()));
+        }
+        Ok(subscription.sold.price.currency.amount(sum(amounts).map_err(internal)?))
+    }
+
     /// Enqueues the job that wakes the subscription when it has something to do, if that is after `now`.
     ///
     /// # Errors
     /// [`StoreError`] if the job could not be enqueued.
-    pub(super) async fn schedule(
+    async fn schedule(
         &self,
         tx: &mut dyn BillingTx,
         subscription: &Subscription,
@@ -117,6 +181,14 @@ impl Executor {
             self.post(tx, issued.id, cause, transaction, now).await?;
         }
         subscription.invoice_issued(issued.id, due_at, issued.invoice.paid_for_plan().map_err(internal)?);
+        if let Some(due_at) = due_at {
+            let (number, amount) = (issued.number.to_string(), currency.amount(issued.invoice.amount_due()));
+            let due = day(due_at, subscription.anchor.zone);
+            self.notify(tx, OwnerNotice::InvoiceIssued { number, amount, due }).await?;
+            if self.collects {
+                enqueue_charge(tx, issued.id).await?;
+            }
+        }
         Ok(())
     }
 
@@ -175,11 +247,13 @@ impl Executor {
     }
 }
 
-const fn audited(notice: Notice) -> &'static str {
+/// The action in the audit log; `None` if nothing has changed.
+const fn audited(notice: Notice) -> Option<&'static str> {
     match notice {
-        Notice::PaymentFailed => "subscription.payment_failed",
-        Notice::PaymentRetried(_) => "subscription.payment_retried",
-        Notice::Suspended => "subscription.suspended",
-        Notice::Cancelled => "subscription.ended",
+        Notice::TrialEnds => None,
+        Notice::PaymentFailed => Some("subscription.payment_failed"),
+        Notice::PaymentRetried(_) => Some("subscription.payment_retried"),
+        Notice::Suspended => Some("subscription.suspended"),
+        Notice::Cancelled => Some("subscription.ended"),
     }
 }

@@ -3,7 +3,7 @@
 //! [`service`] has the use cases, and [`billing`] executes their commands. The rest is pure. The caller stores the new state and executes the commands in one transaction, and calls
 //! [`Subscription::wake`] again while [`Subscription::next_wakeup`] has passed.
 //!
-//! - A trial ends in the first period. Nothing is due before.
+//! - A trial ends in the first period. Nothing is due before. The customer is reminded 3 days before the end.
 //! - A change to a plan that costs more per month takes effect at once. The rest of what was paid is credited, and the
 //!   rest of the period is charged, by the second. If the interval changes or the old plan was free, a new period
 //!   begins. Open invoices must be paid first, so that nothing is credited that was not paid.
@@ -16,8 +16,10 @@
 //!   14 days after the first failure it is suspended until the invoices are paid. No data is deleted.
 
 pub mod billing;
+mod collection;
 pub mod metering;
 pub mod order;
+pub mod overdue;
 pub mod requests;
 pub mod service;
 pub mod state;
@@ -34,6 +36,7 @@ use tidegate_kernel::{InvoiceId, Period};
 pub use billing::InvoiceTerms;
 pub use metering::MeteredUsage;
 pub use order::{Charge, InvoiceOrder};
+pub use overdue::{OverdueSweep, WakeOverdueSubscriptions};
 pub use requests::{CancelAt, Excess, Refusal};
 pub use service::{NewSubscription, SubscriptionError, Subscriptions, WakeSubscription};
 pub use state::{Pending, Status, Subscription};
@@ -58,6 +61,8 @@ pub enum Command {
 /// A message to the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
+    /// The trial ends in some days.
+    TrialEnds,
     /// A payment failed or is late for the first time.
     PaymentFailed,
     /// It is tried again: the number of the attempt, from 1.
@@ -85,7 +90,7 @@ impl Subscription {
         let mut subscription = Self {
             anchor,
             number: 0,
-            status: Status::Trialing { ends },
+            status: Status::Trialing { ends, reminded: false },
             pending: None,
             paid: None,
             metered_until: now,
@@ -107,6 +112,12 @@ impl Subscription {
     pub fn wake(&mut self, now: DateTime<Utc>) -> Result<Vec<Command>, OutOfRange> {
         let Some(at) = self.next_wakeup()?.filter(|at| *at <= now) else { return Ok(Vec::new()) };
         match self.status {
+            Status::Trialing { ends, reminded: false } => {
+                self.status = Status::Trialing { ends, reminded: true };
+                // A server that was away until the trial had ended does not remind of it.
+                let ends_in_payment = now < ends && !matches!(self.pending, Some(Pending::Cancel | Pending::Pause));
+                Ok(if ends_in_payment { vec![Command::Notify(Notice::TrialEnds)] } else { Vec::new() })
+            }
             Status::Trialing { .. } => self.end_period(at, true),
             Status::Active if self.first_due().is_some_and(|due| due <= at) => Ok(self.fail(at)),
             Status::PastDue { since, retries } if state::dunning_step(since, retries)? <= at => {

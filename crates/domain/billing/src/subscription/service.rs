@@ -20,6 +20,7 @@ use crate::error::CatalogueError;
 use crate::invoice::{InvoiceStatus, IssuedInvoice, Sold};
 use crate::ledger::{Cause, Posting};
 use crate::money::Currency;
+use crate::notice::OwnerNotice;
 use crate::ports::BillingTx;
 use crate::service::Billing;
 
@@ -106,7 +107,7 @@ impl From<OutOfRange> for SubscriptionError {
 #[derive(Clone)]
 pub struct Subscriptions {
     store: Arc<dyn UnitOfWork<dyn BillingTx>>,
-    executor: Executor,
+    pub(super) executor: Executor,
 }
 
 impl std::fmt::Debug for Subscriptions {
@@ -124,7 +125,14 @@ impl Subscriptions {
         terms: InvoiceTerms,
         env: Environment,
     ) -> Self {
-        Self { store, executor: Executor { billing, terms, env } }
+        Self { store, executor: Executor { billing, terms, env, collects: false } }
+    }
+
+    /// The same use cases with a payment provider that collects invoices.
+    #[must_use]
+    pub fn collecting(mut self) -> Self {
+        self.executor.collects = true;
+        self
     }
 
     /// The current time with the precision of stores.
@@ -243,17 +251,13 @@ impl Subscriptions {
     pub async fn wake(&self, scope: &WorkspaceScope) -> Result<(), SubscriptionError> {
         let now = self.now();
         let mut tx = self.store.begin(scope).await?;
-        // An erased workspace has no subscription and can have no plan.
-        if tx.subscription().find().await?.is_none() {
-            return Ok(());
-        }
-        let Some(mut subscription) = self.lock(&mut *tx, now).await? else { return Ok(()) };
+        let Some(mut subscription) = self.lock_existing(&mut *tx, now).await? else { return Ok(()) };
         while subscription.next_wakeup()?.is_some_and(|at| at <= now) {
             let commands = subscription.wake(now)?;
             self.executor.execute(&mut *tx, &mut subscription, commands, now).await?;
         }
         // The job of another server may have come early, by its clock.
-        self.executor.schedule(&mut *tx, &subscription, now).await?;
+        self.executor.execute(&mut *tx, &mut subscription, Vec::new(), now).await?;
         tx.commit().await?;
         self.executor.billing.forget(scope.workspace());
         Ok(())
@@ -294,6 +298,8 @@ impl Subscriptions {
         }
         let commands = subscription.payment_succeeded(invoice, now)?;
         self.executor.execute(&mut *tx, &mut subscription, commands, now).await?;
+        let (number, paid) = (found.number.to_string(), currency.amount(amount));
+        self.executor.notify(&mut *tx, OwnerNotice::PaymentReceived { number, amount: paid }).await?;
         let details = json!({ "amount": amount, "currency": currency });
         tx.audit().record(AuditEntry::new("invoice.paid", invoice).with(details)).await?;
         tx.commit().await?;
@@ -341,7 +347,11 @@ impl Subscriptions {
     }
 
     /// The subscription, locked against other changes.
-    async fn lock(&self, tx: &mut dyn BillingTx, now: DateTime<Utc>) -> Result<Option<Subscription>, StoreError> {
+    pub(super) async fn lock(
+        &self,
+        tx: &mut dyn BillingTx,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Subscription>, StoreError> {
         tx.plan().plan_or(&self.executor.billing.default_plan().id(), now).await?;
         tx.subscription().lock().await
     }

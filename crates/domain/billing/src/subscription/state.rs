@@ -16,6 +16,9 @@ pub const RETRIES: [TimeDelta; 3] = [TimeDelta::days(1), TimeDelta::days(3), Tim
 /// How long after the first failed payment the plan still counts.
 pub const GRACE: TimeDelta = TimeDelta::days(14);
 
+/// How long before its end the customer is reminded of a trial.
+pub const TRIAL_REMINDER: TimeDelta = TimeDelta::days(3);
+
 /// The status of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,6 +27,9 @@ pub enum Status {
     Trialing {
         /// When the first period begins.
         ends: DateTime<Utc>,
+        /// Whether the customer was reminded of the end.
+        #[serde(default)]
+        reminded: bool,
     },
     /// The plan counts.
     Active,
@@ -136,7 +142,10 @@ impl Subscription {
     pub fn next_wakeup(&self) -> Result<Option<DateTime<Utc>>, OutOfRange> {
         let end = || self.anchor.period(self.number).map(|period| period.end);
         Ok(match self.status {
-            Status::Trialing { ends } => Some(ends),
+            Status::Trialing { ends, reminded: false } => {
+                Some(ends.checked_sub_signed(TRIAL_REMINDER).ok_or(OutOfRange)?)
+            }
+            Status::Trialing { ends, reminded: true } => Some(ends),
             Status::Active => {
                 let end = end()?;
                 Some(self.first_due().map_or(end, |due| due.min(end)))

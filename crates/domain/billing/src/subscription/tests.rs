@@ -135,6 +135,27 @@ fn a_trial_ends_at_midnight_in_the_first_period() {
 }
 
 #[test]
+fn the_customer_is_reminded_of_a_trial_once_before_it_ends() {
+    let reminders = |customer: &Customer| customer.log.iter().filter(|entry| *entry == "TrialEnds").count();
+    let mut customer = Customer::new(starter(), "UTC", 14, at("2026-03-01T12:00:00Z"));
+    customer.pass(at("2026-03-12T23:59:59Z"));
+    assert_eq!(reminders(&customer), 0);
+    customer.pass(at("2026-03-13T00:00:00Z"));
+    customer.pass(at("2026-03-15T23:59:59Z"));
+    assert_eq!((reminders(&customer), customer.status()), (1, "trialing"));
+    customer.pass(at("2026-03-20T00:00:00Z"));
+    assert_eq!((reminders(&customer), customer.status()), (1, "active"));
+
+    let mut late = Customer::new(starter(), "UTC", 14, at("2026-03-01T12:00:00Z"));
+    late.pass(at("2026-03-17T00:00:00Z"));
+    assert_eq!((reminders(&late), late.status()), (0, "active"), "it has ended already");
+    let mut leaves = Customer::new(starter(), "UTC", 14, at("2026-03-01T12:00:00Z"));
+    leaves.subscription.cancel(CancelAt::PeriodEnd, at("2026-03-02T12:00:00Z")).unwrap();
+    leaves.pass(at("2026-03-14T00:00:00Z"));
+    assert_eq!(reminders(&leaves), 0, "nothing is charged");
+}
+
+#[test]
 fn a_cheaper_plan_waits_for_the_end_of_the_period_and_for_room() {
     let mut customer = Customer::new(professional(), "UTC", 0, at("2026-01-31T12:00:00Z"));
     customer.pay(at("2026-01-31T13:00:00Z"));

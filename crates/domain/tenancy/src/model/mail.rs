@@ -31,11 +31,101 @@ pub enum MailMessage {
         /// The limit.
         limit: i64,
     },
+    /// The trial of a subscription ends soon.
+    TrialEnds {
+        /// The workspace's name.
+        workspace: String,
+        /// The title of the plan.
+        plan: String,
+        /// The price of the first period.
+        price: String,
+        /// The day on which the first period begins.
+        ends: String,
+    },
+    /// An invoice was issued.
+    InvoiceIssued {
+        /// The workspace's name.
+        workspace: String,
+        /// The number of the invoice.
+        number: String,
+        /// What is to be paid.
+        amount: String,
+        /// The day on which payment is due.
+        due: String,
+        /// Whether a payment method of the workspace is charged.
+        charged: bool,
+        /// How to pay, in the operator's words.
+        instructions: Option<String>,
+    },
+    /// A payment failed or is late.
+    PaymentLate {
+        /// The workspace's name.
+        workspace: String,
+        /// What is to be paid.
+        amount: String,
+        /// How often the owners were told of it before.
+        reminder: u8,
+        /// The day on which the subscription is suspended.
+        suspended: String,
+        /// Whether a payment method of the workspace is charged.
+        charged: bool,
+        /// How to pay, in the operator's words.
+        instructions: Option<String>,
+    },
+    /// A payment has to be confirmed at the customer's bank.
+    PaymentAction {
+        /// The workspace's name.
+        workspace: String,
+        /// The number of the invoice.
+        number: String,
+        /// What is to be paid.
+        amount: String,
+        /// The page on which it is confirmed.
+        url: String,
+    },
+    /// The subscription is suspended.
+    SubscriptionSuspended {
+        /// The workspace's name.
+        workspace: String,
+        /// What is to be paid.
+        amount: String,
+        /// Whether a payment method of the workspace is charged.
+        charged: bool,
+        /// How to pay, in the operator's words.
+        instructions: Option<String>,
+    },
+    /// An invoice was paid.
+    PaymentReceived {
+        /// The workspace's name.
+        workspace: String,
+        /// The number of the invoice.
+        number: String,
+        /// What was paid.
+        amount: String,
+    },
+    /// The subscription has ended.
+    SubscriptionEnded {
+        /// The workspace's name.
+        workspace: String,
+        /// The title of the plan.
+        plan: String,
+    },
 }
 
 impl MailMessage {
     /// The names of all messages, which are also the file names of their texts.
-    pub const NAMES: &'static [&'static str] = &["welcome", "member_added", "quota_threshold"];
+    pub const NAMES: &'static [&'static str] = &[
+        "welcome",
+        "member_added",
+        "quota_threshold",
+        "trial_ends",
+        "invoice_issued",
+        "payment_late",
+        "payment_action",
+        "subscription_suspended",
+        "payment_received",
+        "subscription_ended",
+    ];
 
     /// The name of the message.
     #[must_use]
@@ -44,6 +134,13 @@ impl MailMessage {
             Self::Welcome => "welcome",
             Self::MemberAdded { .. } => "member_added",
             Self::QuotaThreshold { .. } => "quota_threshold",
+            Self::TrialEnds { .. } => "trial_ends",
+            Self::InvoiceIssued { .. } => "invoice_issued",
+            Self::PaymentLate { .. } => "payment_late",
+            Self::PaymentAction { .. } => "payment_action",
+            Self::SubscriptionSuspended { .. } => "subscription_suspended",
+            Self::PaymentReceived { .. } => "payment_received",
+            Self::SubscriptionEnded { .. } => "subscription_ended",
         }
     }
 }
@@ -117,7 +214,8 @@ mod tests {
         for message in [
             MailMessage::Welcome,
             MailMessage::MemberAdded { workspace: workspace.clone(), role: "viewer".to_owned() },
-            MailMessage::QuotaThreshold { workspace, meter, percent: 80, used: 8, limit: 10 },
+            MailMessage::QuotaThreshold { workspace: workspace.clone(), meter, percent: 80, used: 8, limit: 10 },
+            MailMessage::PaymentReceived { workspace, number: "INV-000001".to_owned(), amount: "1 EUR".to_owned() },
         ] {
             assert!(MailMessage::NAMES.contains(&message.name()));
             let mail = SendMail::to(&person, message);

@@ -9,9 +9,10 @@ use tidegate_billing::ledger::{Account, Cause, Posting, Transaction};
 use tidegate_billing::subscription::{Pending, Status, Subscription};
 use tidegate_billing::{BillingTx, Currency};
 use tidegate_kernel::{InvoiceId, Period, WorkspaceId};
+use uuid::Uuid;
 
 use super::Subject;
-use crate::scope::workspace_scope;
+use crate::scope::{system_scope, workspace_scope};
 
 const RATE: TaxRate = TaxRate { ppm: 77_000, inclusive: true };
 
@@ -21,7 +22,7 @@ fn sold(amount: i64) -> Sold {
 }
 
 impl Subject {
-    async fn tx(&self, workspace: WorkspaceId) -> Box<dyn BillingTx> {
+    pub(super) async fn tx(&self, workspace: WorkspaceId) -> Box<dyn BillingTx> {
         self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins")
     }
 
@@ -56,7 +57,7 @@ impl Subject {
         }
     }
 
-    async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
+    pub(super) async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
         let invoice = self.invoice(number);
         let mut tx = self.tx(workspace).await;
         tx.invoices().insert(&invoice).await.expect("an invoice is stored");
@@ -178,4 +179,61 @@ pub async fn the_ledger_has_what_was_posted(subject: &Subject) {
     let mut tx = subject.tx(subject.theirs).await;
     assert_eq!(tx.ledger().balance(Currency::EUR, Account::Receivable).await.expect("a balance"), 0);
     assert_eq!(tx.ledger().list(None, 10).await.expect("they are listed"), []);
+}
+
+async fn mark(subject: Subject, workspace: WorkspaceId, id: Uuid, commit: bool) -> bool {
+    let mut tx = subject.tx(workspace).await;
+    let marked = tx.notices().mark_sent(id, subject.env.now()).await.expect("an answer");
+    if commit {
+        tx.commit().await.expect("it commits");
+    }
+    marked
+}
+
+/// MUST return true to one transaction that commits. A notice of another workspace is another notice.
+pub async fn a_notice_is_sent_once(subject: &Subject) {
+    let id = subject.env.uuid_v7();
+    assert!(mark(subject.clone(), subject.ours, id, false).await, "what was rolled back was not sent");
+    let all: Vec<_> = (0..8).map(|_| tokio::spawn(mark(subject.clone(), subject.ours, id, true))).collect();
+    let mut sent = 0;
+    for one in all {
+        sent += u32::from(one.await.expect("no one fails"));
+    }
+    assert_eq!(sent, 1);
+    assert!(mark(subject.clone(), subject.theirs, id, true).await);
+}
+
+/// MUST find the subscriptions that have had something to do since before the time, longest first, and no deleted
+/// workspaces.
+pub async fn subscriptions_that_were_not_woken_are_found(subject: &Subject) {
+    let now = subject.env.now().trunc_subsecs(6);
+    let store = async |workspace: WorkspaceId, days: i64| {
+        let zone = "UTC".parse().expect("a time zone");
+        let start = now - TimeDelta::days(days);
+        let (subscription, _) = Subscription::start(sold(5700), zone, 0, start).expect("it starts");
+        let wakes = subscription.next_wakeup().expect("it fits").expect("a time");
+        let mut tx = subject.tx(workspace).await;
+        tx.subscription().save(&subscription, now).await.expect("it is stored");
+        tx.commit().await.expect("it commits");
+        wakes
+    };
+    // Quarters of 90 to 92 days.
+    let (first, second) = (store(subject.ours, 200).await, store(subject.theirs, 150).await);
+    let found = async |before, after| {
+        let mut known = Vec::new();
+        let mut after = after;
+        loop {
+            let page = subject.overdue.overdue(&system_scope(), before, after, 2).await.expect("they are found");
+            assert!(page.len() <= 2 && page.is_sorted());
+            let Some(last) = page.last() else { return known };
+            after = Some(*last);
+            known.extend(page.iter().copied().filter(|(_, workspace)| subject.knows(*workspace)));
+        }
+    };
+    let (ours, theirs) = ((first, subject.ours), (second, subject.theirs));
+    assert_eq!(found(now, None).await, [ours, theirs]);
+    assert_eq!(found(second, None).await, [ours]);
+    assert_eq!(found(now, Some(ours)).await, [theirs]);
+    store(subject.ours, 0).await;
+    assert_eq!(found(now, None).await, [theirs]);
 }

@@ -1,0 +1,14 @@
+drop table payment_event;
+alter table locator no force row level security;
+delete from locator where kind in ('payment', 'payment_customer');
+alter table locator force row level security;
+alter table locator drop constraint locator_kind_check;
+alter table locator add constraint locator_kind_check check (kind in ('api_key', 'slug'));
+drop policy engine_permit on subscription;
+drop policy engine_restrict on subscription;
+call tidegate_protect_erasure('subscription');
+drop index subscription_wake;
+alter table subscription drop wake_at;
+drop table billing_notice;
+drop table payment;
+drop table payment_customer;
