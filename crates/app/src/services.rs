@@ -66,7 +66,7 @@ impl Services {
     ) -> Result<(Self, Workers), StartError> {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
-        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms)?;
+        let billing = BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms);
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };

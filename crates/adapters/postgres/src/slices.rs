@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, PlanRepository, SubscriptionRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, CatalogueTx, InvoiceRepository, LedgerRepository, OperatorLog, PlanCatalogue,
+    PlanRepository, SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -26,6 +26,7 @@ use tidegate_workflows::trigger::ports::{TriggerRepository, TriggersTx};
 
 use crate::audit::PgAuditLog;
 use crate::billing::{PgPlanRepository, PgUsageRepository};
+use crate::catalogue::{PgOperatorLog, PgPlanCatalogue};
 use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
@@ -114,6 +115,7 @@ slices! {
             signing_keys: SigningKeyRepository as PgSigningKeyRepository,
             account_log: AccountLog as PgAccountLog
         }
+        CatalogueTx { catalogue: PlanCatalogue as PgPlanCatalogue, operations: OperatorLog as PgOperatorLog }
         InstallationJobsTx { queue: JobRepository as PgJobRepository, operations: InstallationLog as PgInstallationLog }
     }
 }

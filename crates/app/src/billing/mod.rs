@@ -6,8 +6,9 @@ mod wake;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_billing::error::OpenError;
 use tidegate_billing::subscription::{InvoiceTerms, Subscriptions};
-use tidegate_billing::{Billing, CallMeter, Catalogue, PlanQuota};
+use tidegate_billing::{Billing, CallMeter, Catalogue, PlanEditor, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
 
 pub(crate) use report::{UsageReport, UsageTotalsAt};
@@ -24,6 +25,8 @@ const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 pub(crate) struct BillingServices {
     /// Plans, and the usage of workspaces.
     pub(crate) plans: Billing,
+    /// What operators do with plans.
+    pub(crate) editor: PlanEditor,
     /// Subscriptions, invoices and ledgers.
     pub(crate) subscriptions: Subscriptions,
     /// What plans allow.
@@ -36,20 +39,20 @@ pub(crate) struct BillingServices {
 }
 
 impl BillingServices {
-    /// Wires billing with its plans. `default` names the plan of a new workspace, and `terms` say how invoices are written.
-    ///
-    /// # Errors
-    /// [`StartError::Setting`] if no plan has that name.
+    /// Wires billing with the plans of the program. `default` names the plan of a new workspace, and `terms` say how
+    /// invoices are written. [`BillingServices::open`] comes next.
     pub(crate) fn wire(
         platform: &Platform,
         issuer: &ScopeIssuer,
         plans: Catalogue,
         default: &str,
         terms: InvoiceTerms,
-    ) -> Result<Self, StartError> {
+    ) -> Self {
         let Platform { store, env, .. } = platform;
-        let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
-        Ok(Self {
+        let plans = Billing::new(store.clone(), issuer.system("the catalogue of plans"), plans, default, env.clone());
+        let system = issuer.system("operators change the catalogue of plans");
+        Self {
+            editor: PlanEditor::new(store.clone(), system, plans.clone(), env.clone()),
             subscriptions: Subscriptions::new(store.clone(), plans.clone(), terms, env.clone()),
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,
@@ -60,6 +63,17 @@ impl BillingServices {
                 env.clone(),
             ),
             counting: Arc::new(issuer.system("counting API calls").with_urgency(Urgency::Background)),
+        }
+    }
+
+    /// Adds the plans of the program to the catalogue in the store, and reads what is sold.
+    ///
+    /// # Errors
+    /// [`StartError`] if the store failed, or no plan has the name of the default plan.
+    pub(crate) async fn open(&self, plans: &Catalogue) -> Result<(), StartError> {
+        self.plans.open(plans).await.map_err(|error| match error {
+            OpenError::Catalogue(error) => StartError::setting(error),
+            OpenError::Store(error) => error.into(),
         })
     }
 

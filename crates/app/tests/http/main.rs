@@ -25,6 +25,7 @@ mod monitoring;
 mod object_home;
 mod outage;
 mod patterns;
+mod plans;
 mod quotas;
 mod refresh;
 mod relay;

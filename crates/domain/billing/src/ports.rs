@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{
-    AuditLog, InvoiceId, Limit, Meter, Period, StoreError, SystemScope, Transaction, WorkspaceId, WorkspaceScope,
+    AuditLog, InvoiceId, Limit, Meter, Period, RequestId, StoreError, SystemScope, Transaction, UserId, WorkspaceId,
+    WorkspaceScope,
 };
 use uuid::Uuid;
 
 use crate::alert::{NotifyQuota, QuotaAlert};
-use crate::catalogue::PlanVersion;
+use crate::catalogue::{Plan, PlanRecord, PlanVersion};
 use crate::invoice::{InvoiceNumber, IssuedInvoice};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
@@ -33,9 +34,88 @@ pub trait BillingTx: Transaction {
     fn alerts(&mut self) -> Box<dyn AlertRepository + '_>;
 }
 
+/// The slice of a store for the catalogue of plans, which belongs to no workspace.
+pub trait CatalogueTx: Transaction {
+    /// The versions of plans.
+    fn catalogue(&mut self) -> Box<dyn PlanCatalogue + '_>;
+    /// The log of the operators' acts.
+    fn operations(&mut self) -> Box<dyn OperatorLog + '_>;
+}
+
+/// The versions of all plans.
+#[async_trait]
+pub trait PlanCatalogue: Send {
+    /// The newest published version of each plan, in any order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn on_sale(&mut self) -> Result<Vec<Plan>, StoreError>;
+
+    /// At most `limit` versions after `after`, by name and version.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, after: Option<&PlanVersion>, limit: u32) -> Result<Vec<PlanRecord>, StoreError>;
+
+    /// A version; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, id: &PlanVersion) -> Result<Option<PlanRecord>, StoreError>;
+
+    /// The versions of a plan for a change, the oldest first.
+    ///
+    /// MUST wait until no other transaction has one of them locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be locked or read.
+    async fn lock(&mut self, name: &str) -> Result<Vec<PlanRecord>, StoreError>;
+
+    /// Stores a new version. MUST return false, and change nothing, if there is a version with its name and number,
+    /// also if another transaction stores it at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, record: &PlanRecord) -> Result<bool, StoreError>;
+
+    /// Stores a version in place of what it was.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn save(&mut self, record: &PlanRecord) -> Result<(), StoreError>;
+
+    /// Deletes a version.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be deleted.
+    async fn delete(&mut self, id: &PlanVersion) -> Result<(), StoreError>;
+}
+
+/// The log of what operators did to the installation.
+#[async_trait]
+pub trait OperatorLog: Send {
+    /// Records that an operator did something.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be recorded.
+    async fn record(
+        &mut self,
+        operator: UserId,
+        action: &'static str,
+        details: &serde_json::Value,
+        request_id: &RequestId,
+    ) -> Result<(), StoreError>;
+}
+
 /// The plan of one workspace.
 #[async_trait]
 pub trait PlanRepository: Send {
+    /// A version of a plan that was published; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn version(&mut self, id: &PlanVersion) -> Result<Option<Plan>, StoreError>;
+
     /// The workspace's plan. If it has none yet, stores `default` and returns it.
     ///
     /// If two transactions do this for the first time at once, MUST give both the same answer.

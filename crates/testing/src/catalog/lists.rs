@@ -11,6 +11,11 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("partition_plan", &[], "which tables are partitioned; read by one function of the owner"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
     ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),
+    (
+        "plan_version",
+        &["tidegate_api", "tidegate_directory"],
+        "the plans of the seller; every workspace buys from them",
+    ),
     ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),
     ("session", &["tidegate_directory"], "a log-in of a person"),
     ("shard", &["tidegate_engine"], "which worker owns which share of all workspaces' runs"),

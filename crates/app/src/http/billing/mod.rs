@@ -1,6 +1,8 @@
 //! Plans, subscriptions, invoices and usage.
 
+mod catalogue;
 mod invoices;
+mod plan_bodies;
 mod plans;
 mod subscription;
 mod usage;
@@ -11,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config
         .configure(plans::configure)
+        .configure(catalogue::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
         .configure(usage::configure);

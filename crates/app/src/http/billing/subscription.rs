@@ -8,6 +8,7 @@ use tidegate_billing::subscription::{
     CancelAt, NewSubscription, Pending, Refusal, Status, Subscription, SubscriptionError,
 };
 use tidegate_billing::{Currency, Interval, Plan};
+use tidegate_kernel::StoreError;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
@@ -204,7 +205,10 @@ pub async fn show_subscription(
 ) -> Result<HttpResponse, Problem> {
     match services.billing.subscriptions.get(&scope).await? {
         Some(subscription) => answer(&subscription),
-        None => Ok(HttpResponse::Ok().json(SubscriptionView::none(services.billing.plans.default_plan()))),
+        None => {
+            let plan = services.billing.plans.default_plan().await.map_err(StoreError::from)?;
+            Ok(HttpResponse::Ok().json(SubscriptionView::none(&plan)))
+        }
     }
 }
 

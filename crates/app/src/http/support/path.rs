@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use tidegate_billing::Plan;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, Type};
@@ -76,6 +77,26 @@ impl PathPart for VersionNumber {
     }
 }
 
+/// The name of a plan in a path.
+#[derive(Debug)]
+pub(crate) struct PlanName(pub(crate) String);
+
+impl FromStr for PlanName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Plan::is_name(text).then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+impl PathPart for PlanName {
+    const NAME: &'static str = "plan";
+
+    fn of_nothing() -> Self {
+        Self(String::new())
+    }
+}
+
 /// For operators. Members name their workspace by its slug too, and enter it; see `Entered`.
 impl PathPart for tidegate_kernel::WorkspaceId {
     const NAME: &'static str = "ws";
@@ -101,6 +122,7 @@ macro_rules! ids_in_paths {
             let (description, schema) = match name {
                 "ws" => ("Id or slug of the workspace", named::<schema::WorkspaceRef>(components)),
                 VersionNumber::NAME => ("The number of the version, from 1", version_number()),
+                PlanName::NAME => ("The name of the plan", named::<schema::PlanName>(components)),
                 $($name => ($description, named::<schema::$id>(components)),)*
                 _ => return None,
             };

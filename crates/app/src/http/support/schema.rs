@@ -100,6 +100,8 @@ texts! {
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .description(Some("The bytes as they are."));
+    /// The name of a plan.
+    PlanName = text("The name of a plan.", "[a-z-]{1,40}", "starter");
     /// A calendar month.
     Month = text("A calendar month in UTC.", "[0-9]{4}-(?:0[1-9]|1[0-2])", "2026-11");
     /// A kind of background work.
@@ -193,6 +195,8 @@ words! {
     PendingKind = ["change", "cancel", "pause"];
     /// When a cancellation takes effect.
     CancelAt = ["period_end", "now"];
+    /// The status of a version of a plan.
+    PlanStatus = all!(tidegate_billing::PlanStatus);
     /// The billing interval of a plan.
     PlanInterval = all!(tidegate_billing::Interval);
 }

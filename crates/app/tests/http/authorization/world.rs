@@ -118,6 +118,10 @@ impl World {
             let path = format!("{}/{file}", TestApp::files_path(&workspace));
             self.app.request(reqwest::Method::DELETE, &path).bearer(&self.owner.token).send().await.expect(200);
         }
+        if operation.ends_with("/retire") {
+            let publish = "update plan_version set status = 'published', published_at = now() where status = 'draft'";
+            app.database.run(publish.to_owned()).await;
+        }
         if operation.contains("/subscription/") {
             self.subscribe(&workspace, "free").await;
         }
@@ -218,6 +222,19 @@ impl World {
                 let path = format!("/api/v1/workspaces/{workspace}/invoices");
                 let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
                 text(&list["items"][0]["id"])
+            }
+            "plan" => {
+                // A draft: the free plan under another name.
+                let letter = |byte: u8| char::from(b'a' + byte % 26);
+                let name: String = uuid::Uuid::new_v4().as_bytes().iter().map(|byte| letter(*byte)).collect();
+                let sql = format!(
+                    "insert into plan_version (name, version, status, revision, built_in, document, created_at)
+                     select '{name}', 1, 'draft', 1, false,
+                         convert_to(replace(convert_from(document, 'UTF8'), '\"free\"', '\"{name}\"'), 'UTF8'), now()
+                     from plan_version where name = 'free'"
+                );
+                app.database.run(sql).await;
+                name
             }
             "job" => {
                 let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");

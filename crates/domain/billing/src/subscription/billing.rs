@@ -33,7 +33,8 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StoreError
 }
 
 impl Executor {
-    /// Executes `commands` and stores the subscription with the job that wakes it.
+    /// Executes `commands` and stores the subscription with the job that wakes it. `default` is the plan of a workspace
+    /// whose subscription does not count.
     ///
     /// # Errors
     /// [`StoreError`] if something could not be read or stored, or an amount does not fit. The transaction must not be
@@ -43,15 +44,16 @@ impl Executor {
         tx: &mut dyn BillingTx,
         subscription: &mut Subscription,
         commands: Vec<Command>,
+        default: &PlanVersion,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         for command in commands {
             match command {
                 Command::Invoice(order) => self.invoice(tx, subscription, &order, now).await?,
                 Command::SetPlan(plan) => {
-                    let plan = plan.unwrap_or_else(|| self.billing.default_plan().id());
+                    let plan = plan.unwrap_or_else(|| default.clone());
                     tx.plan().set(&plan, now).await?;
-                    let run_limit = self.version(&plan)?.entitlements.concurrent_runs;
+                    let run_limit = self.billing.version(tx, &plan).await?.entitlements.concurrent_runs;
                     tx.plan().set_run_limit(run_limit).await?;
                 }
                 Command::Notify(notice) => {
@@ -138,7 +140,8 @@ impl Executor {
     /// The lines for usage beyond what is included.
     async fn usage(&self, tx: &mut dyn BillingTx, order: &InvoiceOrder) -> Result<Vec<Line>, StoreError> {
         let Some((sold, _)) = &order.usage else { return Ok(Vec::new()) };
-        let entitlements = &self.version(&sold.plan)?.entitlements;
+        let plan = self.billing.version(tx, &sold.plan).await?;
+        let entitlements = &plan.entitlements;
         let mut lines = Vec::new();
         for (meter, name, months) in order.months(entitlements) {
             let asked: Vec<_> = months.iter().map(|month| (meter, *month)).collect();
@@ -147,10 +150,6 @@ impl Executor {
             lines.extend(order.usage_line(entitlements, name, rows, self.terms.rate).map_err(internal)?);
         }
         Ok(lines)
-    }
-
-    fn version(&self, id: &PlanVersion) -> Result<&crate::catalogue::Plan, StoreError> {
-        self.billing.version(id).ok_or_else(|| internal(crate::error::PlanError::Unknown(id.clone())))
     }
 }
 
