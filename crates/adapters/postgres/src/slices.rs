@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use tidegate_billing::{
     AlertRepository, BillingTx, CatalogueTx, InvoiceRepository, LedgerRepository, OperatorLog, PlanCatalogue,
-    PlanRepository, SubscriptionRepository, UsageRepository,
+    PlanRepository, PromoCatalogue, PromoRepository, SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -31,7 +31,7 @@ use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
-use crate::invoices::{PgInvoiceRepository, PgLedgerRepository};
+use crate::invoices::{PgInvoiceRepository, PgLedgerRepository, PgPromoCatalogue, PgPromoRepository};
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
@@ -92,6 +92,7 @@ slices! {
             subscription: SubscriptionRepository as PgSubscriptionRepository,
             invoices: InvoiceRepository as PgInvoiceRepository,
             ledger: LedgerRepository as PgLedgerRepository,
+            promos: PromoRepository as PgPromoRepository,
             audit: AuditLog as PgAuditLog,
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository
@@ -115,7 +116,11 @@ slices! {
             signing_keys: SigningKeyRepository as PgSigningKeyRepository,
             account_log: AccountLog as PgAccountLog
         }
-        CatalogueTx { catalogue: PlanCatalogue as PgPlanCatalogue, operations: OperatorLog as PgOperatorLog }
+        CatalogueTx {
+            catalogue: PlanCatalogue as PgPlanCatalogue,
+            promo_codes: PromoCatalogue as PgPromoCatalogue,
+            operations: OperatorLog as PgOperatorLog
+        }
         InstallationJobsTx { queue: JobRepository as PgJobRepository, operations: InstallationLog as PgInstallationLog }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_billing::error::OpenError;
+use tidegate_billing::invoice::PromoCodes;
 use tidegate_billing::subscription::{InvoiceTerms, Subscriptions};
 use tidegate_billing::{Billing, CallMeter, Catalogue, PlanEditor, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
@@ -25,6 +26,8 @@ const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 pub(crate) struct BillingServices {
     /// Plans, and the usage of workspaces.
     pub(crate) plans: Billing,
+    /// Promo codes.
+    pub(crate) promo_codes: PromoCodes,
     /// What operators do with plans.
     pub(crate) editor: PlanEditor,
     /// Subscriptions, invoices and ledgers.
@@ -52,6 +55,12 @@ impl BillingServices {
         let plans = Billing::new(store.clone(), issuer.system("the catalogue of plans"), plans, default, env.clone());
         let system = issuer.system("operators change the catalogue of plans");
         Self {
+            promo_codes: PromoCodes::new(
+                store.clone(),
+                issuer.system("operators change promo codes"),
+                plans.clone(),
+                env.clone(),
+            ),
             editor: PlanEditor::new(store.clone(), system, plans.clone(), env.clone()),
             subscriptions: Subscriptions::new(store.clone(), plans.clone(), terms, env.clone()),
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),

@@ -26,6 +26,7 @@ mod object_home;
 mod outage;
 mod patterns;
 mod plans;
+mod promo_codes;
 mod quotas;
 mod refresh;
 mod relay;

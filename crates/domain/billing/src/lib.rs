@@ -37,7 +37,8 @@ pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
 pub use ports::{
     AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, CatalogueTx, DayCount, InvoiceRepository,
-    LedgerRepository, OperatorLog, PlanCatalogue, PlanLimits, PlanRepository, SubscriptionRepository, UsageRepository,
+    LedgerRepository, OperatorLog, PlanCatalogue, PlanLimits, PlanRepository, PromoCatalogue, PromoRepository,
+    SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

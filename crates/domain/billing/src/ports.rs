@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::alert::{NotifyQuota, QuotaAlert};
 use crate::catalogue::{Plan, PlanRecord, PlanVersion};
-use crate::invoice::{InvoiceNumber, IssuedInvoice};
+use crate::invoice::{InvoiceNumber, IssuedInvoice, PromoCode, PromoRedemption};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
 use crate::quota::{Grant, GrantRequest, Returned};
@@ -28,6 +28,8 @@ pub trait BillingTx: Transaction {
     fn ledger(&mut self) -> Box<dyn LedgerRepository + '_>;
     /// The audit log of the workspace.
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
+    /// What the workspace redeems.
+    fn promos(&mut self) -> Box<dyn PromoRepository + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
     /// The alerts of the workspace.
@@ -38,6 +40,8 @@ pub trait BillingTx: Transaction {
 pub trait CatalogueTx: Transaction {
     /// The versions of plans.
     fn catalogue(&mut self) -> Box<dyn PlanCatalogue + '_>;
+    /// The promo codes of the seller.
+    fn promo_codes(&mut self) -> Box<dyn PromoCatalogue + '_>;
     /// The log of the operators' acts.
     fn operations(&mut self) -> Box<dyn OperatorLog + '_>;
 }
@@ -204,6 +208,70 @@ pub trait InvoiceRepository: Send {
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn mark_paid(&mut self, id: InvoiceId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+}
+
+/// The promo codes of the seller.
+#[async_trait]
+pub trait PromoCatalogue: Send {
+    /// At most `limit` codes after `after`, in the order of their texts.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<PromoCode>, StoreError>;
+
+    /// A code; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, code: &str) -> Result<Option<PromoCode>, StoreError>;
+
+    /// Stores a new code. MUST return false, and change nothing, if there is one with its text.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, code: &PromoCode) -> Result<bool, StoreError>;
+
+    /// Deactivates a code. MUST keep the time if it was deactivated before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn deactivate(&mut self, code: &str, at: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// The promo codes that one workspace redeems.
+#[async_trait]
+pub trait PromoRepository: Send {
+    /// A code of the seller, for its redemption; `None` if there is none.
+    ///
+    /// MUST wait until no other transaction has it locked, whosever it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be locked or read.
+    async fn lock(&mut self, code: &str) -> Result<Option<PromoCode>, StoreError>;
+
+    /// Stores how often a locked code was redeemed, and nothing else of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn save(&mut self, code: &PromoCode) -> Result<(), StoreError>;
+
+    /// Stores a redemption. MUST return false, and change nothing, if the workspace has redeemed the code before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn add(&mut self, redemption: &PromoRedemption) -> Result<bool, StoreError>;
+
+    /// The redemptions that still count, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn redeemed(&mut self) -> Result<Vec<PromoRedemption>, StoreError>;
+
+    /// These codes have taken off from one more invoice. One that counts for all of them does not change.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn use_up(&mut self, codes: &[&str]) -> Result<(), StoreError>;
 }
 
 /// The ledger of one workspace. It is append-only.

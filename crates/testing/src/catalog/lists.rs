@@ -16,6 +16,11 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
         &["tidegate_api", "tidegate_directory"],
         "the plans of the seller; every workspace buys from them",
     ),
+    (
+        "promo_code",
+        &["tidegate_api", "tidegate_directory"],
+        "the promo codes of the seller; how often all workspaces together have redeemed one is exact",
+    ),
     ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),
     ("session", &["tidegate_directory"], "a log-in of a person"),
     ("shard", &["tidegate_engine"], "which worker owns which share of all workspaces' runs"),

@@ -1,6 +1,7 @@
 //! Obligations of stores of plans and usage.
 
 mod catalogue;
+mod promo_codes;
 mod subscriptions;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +14,7 @@ use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
 pub use catalogue::*;
+pub use promo_codes::*;
 pub use subscriptions::*;
 
 subject! {

@@ -1,13 +1,15 @@
-//! Invoices and the ledger on PostgreSQL.
+//! Invoices, promo codes and the ledger on PostgreSQL.
 
 mod invoice;
 mod ledger;
+mod promo;
 
 use tidegate_billing::Currency;
 use tidegate_kernel::StoreError;
 
 pub(crate) use invoice::PgInvoiceRepository;
 pub(crate) use ledger::PgLedgerRepository;
+pub(crate) use promo::{PgPromoCatalogue, PgPromoRepository};
 
 /// The currency of a row.
 fn currency(code: &str) -> Result<Currency, StoreError> {

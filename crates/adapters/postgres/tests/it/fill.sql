@@ -148,6 +148,8 @@ insert into file_task (workspace_id, file_id, task, due_at)
 -- Invoices, one of a hundred of them open, each with a line and its transaction.
 insert into subscription (workspace_id, status, state, changed_at)
     select distinct workspace_id, 'active', '\x7b7d'::bytea, now() from filling on conflict do nothing;
+insert into promo_redemption (workspace_id, code, percent_ppm, invoices_left, redeemed_at)
+    select workspace_id, 'CODE-' || n, 1000, case when n % 100 = 0 then 3 else 0 end, now() from filling;
 insert into invoice (workspace_id, id, number, status, currency, period_start, period_end, subtotal, tax, total, carried_forward,
         credit_applied, issued_at, due_at, paid_at)
     select workspace_id, event_id(ms, n, 8), n + 1, case when n % 100 = 0 then 'open' else 'paid' end, 'EUR', now(), now(), 100, 19,

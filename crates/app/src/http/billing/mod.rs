@@ -4,6 +4,7 @@ mod catalogue;
 mod invoices;
 mod plan_bodies;
 mod plans;
+mod promo_codes;
 mod subscription;
 mod usage;
 
@@ -16,5 +17,6 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(catalogue::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
+        .configure(promo_codes::configure)
         .configure(usage::configure);
 }

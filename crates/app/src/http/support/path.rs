@@ -1,5 +1,6 @@
 //! Path parameters: extractors of ids and numbers, and their schemas in the OpenAPI document.
 
+use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use tidegate_billing::Plan;
+use tidegate_billing::invoice::PromoCode;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, Type};
@@ -97,6 +99,26 @@ impl PathPart for PlanName {
     }
 }
 
+/// The text of a promo code in a path.
+#[derive(Debug)]
+pub(crate) struct PromoCodeText(pub(crate) String);
+
+impl FromStr for PromoCodeText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(PromoCode::normalized(text)))
+    }
+}
+
+impl PathPart for PromoCodeText {
+    const NAME: &'static str = "code";
+
+    fn of_nothing() -> Self {
+        Self(String::new())
+    }
+}
+
 /// For operators. Members name their workspace by its slug too, and enter it; see `Entered`.
 impl PathPart for tidegate_kernel::WorkspaceId {
     const NAME: &'static str = "ws";
@@ -123,6 +145,7 @@ macro_rules! ids_in_paths {
                 "ws" => ("Id or slug of the workspace", named::<schema::WorkspaceRef>(components)),
                 VersionNumber::NAME => ("The number of the version, from 1", version_number()),
                 PlanName::NAME => ("The name of the plan", named::<schema::PlanName>(components)),
+                PromoCodeText::NAME => ("The promo code", named::<schema::PromoCodeText>(components)),
                 $($name => ($description, named::<schema::$id>(components)),)*
                 _ => return None,
             };

@@ -122,6 +122,9 @@ impl World {
             let publish = "update plan_version set status = 'published', published_at = now() where status = 'draft'";
             app.database.run(publish.to_owned()).await;
         }
+        if operation.ends_with("/promo-codes/redeem") {
+            self.promo_code("WELCOME").await;
+        }
         if operation.contains("/subscription/") {
             self.subscribe(&workspace, "free").await;
         }
@@ -135,6 +138,9 @@ impl World {
 
     /// Adds the resources in the path of `operation` that `place` does not have yet.
     pub async fn complete(&self, place: &mut Place, operation: &str) {
+        if operation.ends_with("/promo-codes/redeem") {
+            self.promo_code("WELCOME").await;
+        }
         for name in parameters(operation).filter(|name| *name != "ws") {
             if !place.ids.iter().any(|(known, _)| known == name) {
                 place.ids.push((name.to_owned(), self.thing(name, &place.workspace).await));
@@ -148,6 +154,14 @@ impl World {
         let answer = self.app.request(Method::PUT, &path).bearer(&self.owner.token).json(&body).send().await;
         // It may have one already.
         assert!([201, 409].contains(&answer.status.as_u16()), "{}", answer.json());
+    }
+
+    async fn promo_code(&self, code: &str) {
+        let sql = format!(
+            "insert into promo_code (code, percent_ppm, redemptions, created_at) values ('{code}', 1000, 0, now())
+             on conflict do nothing"
+        );
+        self.app.database.run(sql).await;
     }
 
     async fn publish(&self, workspace: &str, workflow: &str) {
@@ -235,6 +249,11 @@ impl World {
                 );
                 app.database.run(sql).await;
                 name
+            }
+            "code" => {
+                let code = format!("CODE-{}", uuid::Uuid::new_v4().simple()).to_uppercase();
+                self.promo_code(&code).await;
+                code
             }
             "job" => {
                 let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");

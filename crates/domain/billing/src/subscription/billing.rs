@@ -100,7 +100,9 @@ impl Executor {
         }
         let currency = subscription.sold.price.currency;
         let credit = tx.ledger().balance(currency, Account::CustomerCredit).await?.checked_neg().unwrap_or(0);
-        let invoice = Invoice::new(currency, lines, rate, &[], credit).map_err(internal)?;
+        let redeemed = tx.promos().redeemed().await?;
+        let discounts: Vec<_> = redeemed.iter().filter_map(|promo| promo.on_invoice(currency)).collect();
+        let invoice = Invoice::new(currency, lines, rate, &discounts, credit).map_err(internal)?;
         let due = invoice.amount_due() > 0;
         let due_at = if due { Some(now.checked_add_signed(self.terms.payment).unwrap_or(now)) } else { None };
         let issued = IssuedInvoice {
@@ -115,6 +117,10 @@ impl Executor {
             invoice,
         };
         tx.invoices().insert(&issued).await?;
+        let used: Vec<&str> = issued.invoice.lines.iter().filter_map(Line::promo_code).collect();
+        if !used.is_empty() {
+            tx.promos().use_up(&used).await?;
+        }
         for (cause, transaction) in issued.invoice.postings().map_err(internal)? {
             self.post(tx, issued.id, cause, transaction, now).await?;
         }

@@ -36,7 +36,7 @@ fn plan(name: &str, version: i32) -> Plan {
 }
 
 impl Subject {
-    async fn catalogue_tx(&self) -> Box<dyn CatalogueTx> {
+    pub(super) async fn catalogue_tx(&self) -> Box<dyn CatalogueTx> {
         self.catalogue.begin(&system_scope()).await.expect("a transaction begins")
     }
 

@@ -21,7 +21,7 @@ fn sold(amount: i64) -> Sold {
 }
 
 impl Subject {
-    async fn tx(&self, workspace: WorkspaceId) -> Box<dyn BillingTx> {
+    pub(super) async fn tx(&self, workspace: WorkspaceId) -> Box<dyn BillingTx> {
         self.billing.begin(&workspace_scope(workspace)).await.expect("a transaction begins")
     }
 

@@ -1,2 +1,0 @@
-drop table plan_version;
-drop function tidegate_plan_is_final();
