@@ -27,7 +27,7 @@ pub(crate) struct CheckedSettings {
     pub(crate) secret: Option<MasterSecret>,
     /// Named limits and trusted proxies.
     pub(crate) limits: LimitSettings,
-    /// The plans. The default plan is one of them.
+    /// The plans of the program.
     pub(crate) plans: Catalogue,
     /// How invoices are written.
     pub(crate) terms: InvoiceTerms,
@@ -58,7 +58,10 @@ impl CheckedSettings {
     /// [`StartError`] for the first setting that cannot be used.
     pub(crate) fn read(settings: &Settings) -> Result<Self, StartError> {
         let plans = Catalogue::built_in().map_err(StartError::setting)?;
-        plans.newest(settings.plan()).map_err(StartError::setting)?;
+        if settings.is_embedded() && !settings.data_dir.exists() {
+            // A new database has the plans of the program, and no other.
+            plans.newest(settings.plan()).map_err(StartError::setting)?;
+        }
         let allow_hosts = settings.allow_hosts.iter().map(|text| allowed_host(text)).collect::<Result<_, _>>()?;
         let outbound = GuardedHttp::new(&OutboundConfig { allow_hosts, ..OutboundConfig::default() })
             .map_err(|error| StartError::Setting(format!("calls out of workflows cannot be made: {error}")))?;

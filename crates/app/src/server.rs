@@ -129,7 +129,9 @@ impl Application {
         if !violations.is_empty() {
             return Err(StartError::Isolation(violations));
         }
+        let plans = checked.plans.clone();
         let (services, workers) = Services::wire(settings, checked, env, open.store.clone(), &secret, recorder)?;
+        services.billing.open(&plans).await?;
         if let Some(redis) = &services.platform.redis
             && let Err(error) = redis.ping().await
         {

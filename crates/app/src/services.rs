@@ -68,7 +68,7 @@ impl Services {
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
         let charged = checked.payments.provider.collects();
         let billing =
-            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, checked.payments)?;
+            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, checked.payments);
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };

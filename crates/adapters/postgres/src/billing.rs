@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use tidegate_billing::correction::UsageCorrection;
-use tidegate_billing::{CallCount, CallLedger, DayCount, PlanRepository, PlanVersion, UsageRepository};
+use tidegate_billing::{CallCount, CallLedger, DayCount, Plan, PlanRepository, PlanVersion, UsageRepository};
 use tidegate_kernel::{Limit, Meter, Period, StoreError, SystemScope, Transaction, UnknownMeter, WorkspaceId};
 use uuid::Uuid;
 
+use crate::catalogue::plan;
 use crate::engine::PLACE;
 use crate::error::store_error;
 use crate::store::PgStore;
@@ -24,6 +25,15 @@ pub(crate) struct PgPlanRepository<'c>(pub(crate) &'c mut PgTx<Tenant>);
 
 #[async_trait]
 impl PlanRepository for PgPlanRepository<'_> {
+    async fn version(&mut self, id: &PlanVersion) -> Result<Option<Plan>, StoreError> {
+        let query = sqlx::query_scalar(
+            "select document from plan_version where name = $1 and version = $2 and status <> 'draft'",
+        );
+        let query = query.bind(&id.name).bind(id.version);
+        let document: Option<Vec<u8>> = query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
+        document.map(|document| plan(&document)).transpose()
+    }
+
     async fn plan_or(&mut self, default: &PlanVersion, now: DateTime<Utc>) -> Result<PlanVersion, StoreError> {
         let workspace = self.0.workspace().as_uuid();
         let read = "select plan, version from workspace_plan where workspace_id = $1";

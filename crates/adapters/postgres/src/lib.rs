@@ -6,7 +6,8 @@
 mod audit;
 mod billing;
 mod breaker;
-pub mod check;
+pub mod catalogue;
+mod check;
 mod engine;
 mod entities;
 mod erasure;

@@ -4,8 +4,9 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, InvoiceRepository, LedgerRepository, NoticeRepository, PaymentRepository,
-    PlanRepository, SubscriptionRepository, UsageRepository,
+    AlertRepository, BillingTx, CatalogueTx, InvoiceRepository, LedgerRepository, NoticeRepository, OperatorLog,
+    PaymentRepository, PlanCatalogue, PlanRepository, PromoCatalogue, PromoRepository, SubscriptionRepository,
+    UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -26,11 +27,14 @@ use tidegate_workflows::trigger::ports::{TriggerRepository, TriggersTx};
 
 use crate::audit::PgAuditLog;
 use crate::billing::{PgPlanRepository, PgUsageRepository};
+use crate::catalogue::{PgOperatorLog, PgPlanCatalogue};
 use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
-use crate::invoices::{PgInvoiceRepository, PgLedgerRepository, PgPaymentRepository};
+use crate::invoices::{
+    PgInvoiceRepository, PgLedgerRepository, PgPaymentRepository, PgPromoCatalogue, PgPromoRepository,
+};
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
@@ -93,6 +97,7 @@ slices! {
             ledger: LedgerRepository as PgLedgerRepository,
             notices: NoticeRepository as PgNoticeRepository,
             payments: PaymentRepository as PgPaymentRepository,
+            promos: PromoRepository as PgPromoRepository,
             audit: AuditLog as PgAuditLog,
             usage: UsageRepository as PgUsageRepository,
             alerts: AlertRepository as PgAlertRepository
@@ -115,6 +120,11 @@ slices! {
             locator: Locator as PgLocator,
             signing_keys: SigningKeyRepository as PgSigningKeyRepository,
             account_log: AccountLog as PgAccountLog
+        }
+        CatalogueTx {
+            catalogue: PlanCatalogue as PgPlanCatalogue,
+            promo_codes: PromoCatalogue as PgPromoCatalogue,
+            operations: OperatorLog as PgOperatorLog
         }
         InstallationJobsTx { queue: JobRepository as PgJobRepository, operations: InstallationLog as PgInstallationLog }
     }

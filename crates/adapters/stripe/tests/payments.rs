@@ -17,7 +17,7 @@ use tidegate_kernel::{PageSize, UnitOfWork, UserId, WorkspaceScope};
 use tidegate_stripe::{Client, ClientConfig, SecretKey, Stripe};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
-use tidegate_testing::scope::{issuer, request_id, workspace_scope};
+use tidegate_testing::scope::{issuer, request_id, system_scope, workspace_scope};
 use tidegate_testing::stripe::{Card, FakeStripe, STRIPE_KEY, StripeFault};
 
 /// What is due of the first invoice: starter for a month.
@@ -45,7 +45,9 @@ impl Customer {
         let stage = Stage::on(&database).await;
         stage.scene.clock.set("2029-01-01T12:00:00Z".parse().unwrap());
         let (store, env) = (stage.store.clone(), stage.scene.env.clone());
-        let billing = Billing::new(store.clone(), Catalogue::built_in().unwrap(), "free", env.clone()).unwrap();
+        let catalogue = Catalogue::built_in().unwrap();
+        let billing = Billing::new(store.clone(), system_scope(), catalogue.clone(), "free", env.clone());
+        billing.open(&catalogue).await.unwrap();
         let rate = TaxRate { ppm: 0, inclusive: false };
         let terms = InvoiceTerms { rate, payment: TimeDelta::days(14) };
         let subscriptions = Subscriptions::new(store.clone(), billing, terms, env.clone()).collecting();

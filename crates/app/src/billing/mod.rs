@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_billing::correction::UsageCorrections;
+use tidegate_billing::error::OpenError;
+use tidegate_billing::invoice::PromoCodes;
 use tidegate_billing::payment::PaymentInbox;
 use tidegate_billing::subscription::{InvoiceTerms, OverdueSweep, Subscriptions};
-use tidegate_billing::{Billing, CallMeter, Catalogue, Payments, PlanQuota};
+use tidegate_billing::{Billing, CallMeter, Catalogue, Payments, PlanEditor, PlanQuota};
 use tidegate_kernel::{ScopeIssuer, SystemScope, Urgency};
 use tidegate_stripe::Webhooks;
 
@@ -31,6 +33,10 @@ const CALLS_WRITTEN: Duration = Duration::from_secs(1);
 pub(crate) struct BillingServices {
     /// Plans, and the usage of workspaces.
     pub(crate) plans: Billing,
+    /// Promo codes.
+    pub(crate) promo_codes: PromoCodes,
+    /// What operators do with plans.
+    pub(crate) editor: PlanEditor,
     /// Subscriptions, invoices and ledgers.
     pub(crate) subscriptions: Subscriptions,
     /// Corrections of usage.
@@ -53,11 +59,8 @@ pub(crate) struct BillingServices {
 }
 
 impl BillingServices {
-    /// Wires billing with its plans. `default` names the plan of a new workspace, `terms` say how invoices are written, and
-    /// `provider` collects them.
-    ///
-    /// # Errors
-    /// [`StartError::Setting`] if no plan has that name.
+    /// Wires billing with the plans of the program. `default` names the plan of a new workspace, `terms` say how invoices
+    /// are written, and `provider` collects them. [`BillingServices::open`] comes next.
     pub(crate) fn wire(
         platform: &Platform,
         issuer: &ScopeIssuer,
@@ -65,16 +68,24 @@ impl BillingServices {
         default: &str,
         terms: InvoiceTerms,
         provider: CheckedProvider,
-    ) -> Result<Self, StartError> {
+    ) -> Self {
         let Platform { store, env, .. } = platform;
-        let plans = Billing::new(store.clone(), plans, default, env.clone()).map_err(StartError::setting)?;
+        let plans = Billing::new(store.clone(), issuer.system("the catalogue of plans"), plans, default, env.clone());
         let subscriptions = Subscriptions::new(store.clone(), plans.clone(), terms, env.clone());
         let CheckedProvider { provider, stripe } = provider;
         let subscriptions = if provider.collects() { subscriptions.collecting() } else { subscriptions };
         let waking = issuer.system("waking overdue subscriptions").with_urgency(Urgency::Background);
         let payments = Payments::new(store.clone(), provider, subscriptions.clone(), env.clone());
         let receiving = issuer.system("notifications of payment providers");
-        Ok(Self {
+        let system = issuer.system("operators change the catalogue of plans");
+        Self {
+            promo_codes: PromoCodes::new(
+                store.clone(),
+                issuer.system("operators change promo codes"),
+                plans.clone(),
+                env.clone(),
+            ),
+            editor: PlanEditor::new(store.clone(), system, plans.clone(), env.clone()),
             inbox: PaymentInbox::new(store.clone(), payments.clone(), Arc::new(receiving), env.clone()),
             payments,
             stripe,
@@ -90,6 +101,17 @@ impl BillingServices {
                 env.clone(),
             ),
             counting: Arc::new(issuer.system("counting API calls").with_urgency(Urgency::Background)),
+        }
+    }
+
+    /// Adds the plans of the program to the catalogue in the store, and reads what is sold.
+    ///
+    /// # Errors
+    /// [`StartError`] if the store failed, or no plan has the name of the default plan.
+    pub(crate) async fn open(&self, plans: &Catalogue) -> Result<(), StartError> {
+        self.plans.open(plans).await.map_err(|error| match error {
+            OpenError::Catalogue(error) => StartError::setting(error),
+            OpenError::Store(error) => error.into(),
         })
     }
 

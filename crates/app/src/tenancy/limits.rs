@@ -21,12 +21,19 @@ pub const LOGIN: &str = "login";
 /// Registrations, per address and per account.
 pub const REGISTER: &str = "register";
 
+/// Attempts to redeem a promo code, per address and per workspace.
+pub const PROMO_CODES: &str = "promo-codes";
+
 /// Requests in a workspace, per minute.
 pub const REQUESTS: &str = "requests_per_minute";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-const DEFAULTS: &[Default] = &[Default { name: LOGIN, limit: "5/1m" }, Default { name: REGISTER, limit: "3/1h" }];
+const DEFAULTS: &[Default] = &[
+    Default { name: LOGIN, limit: "5/1m" },
+    Default { name: REGISTER, limit: "3/1h" },
+    Default { name: PROMO_CODES, limit: "10/1h" },
+];
 
 /// The names of all limits.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {

@@ -27,6 +27,8 @@ mod object_home;
 mod outage;
 mod patterns;
 mod payments;
+mod plans;
+mod promo_codes;
 mod quotas;
 mod refresh;
 mod relay;

@@ -2,7 +2,7 @@
 
 use tidegate_kernel::{Forbidden, StoreError};
 
-use crate::catalogue::PlanVersion;
+use crate::catalogue::{PlanFault, PlanVersion};
 
 /// Why a catalogue of plans is invalid.
 #[derive(Debug, thiserror::Error)]
@@ -12,17 +12,28 @@ pub enum CatalogueError {
     Unreadable(#[from] serde_json::Error),
     /// A plan contradicts itself or another plan.
     #[error("the plan {0} is not valid: {1}")]
-    Invalid(PlanVersion, &'static str),
+    Invalid(PlanVersion, PlanFault),
     /// No plan has this name.
     #[error("there is no plan {0:?}; the plans are {1}")]
     Unknown(String, String),
 }
 
+/// Why the catalogue in the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The default plan is not sold.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why the plan of a workspace could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The workspace has a plan that this program does not know.
-    #[error("the workspace has the plan {0}, which this version of Tidegate does not know")]
+    /// The workspace has a plan that is not in the catalogue.
+    #[error("the workspace has the plan {0}, which is not in the catalogue")]
     Unknown(PlanVersion),
     /// The store failed.
     #[error(transparent)]

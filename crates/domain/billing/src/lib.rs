@@ -1,6 +1,6 @@
 //! Billing: plans, subscriptions, invoices, usage, and what is allowed.
 //!
-//! - [`catalogue`] has the plans: versioned data that ships with the program. [`money`] has currencies and rounding.
+//! - [`catalogue`] has the plans: versioned data in the store. [`money`] has currencies and rounding.
 //! - [`subscription`] is the state machine of a subscription. [`calendar`] says when its periods begin.
 //! - [`invoice`] computes invoices. [`ledger`] records them with double entry.
 //! - [`payment`] collects invoices through a payment provider.
@@ -34,7 +34,8 @@ mod testing;
 pub use alert::{NotifyQuota, QuotaAlert};
 pub use calls::CallMeter;
 pub use catalogue::{
-    Catalogue, EntitlementName, Entitlements, Feature, Interval, Metered, Overage, Plan, PlanVersion, Price,
+    Catalogue, EditPlanError, EntitlementName, Entitlements, Feature, Interval, Metered, Overage, Plan, PlanEditor,
+    PlanFault, PlanRecord, PlanStatus, PlanVersion, Price,
 };
 pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, UsageQuery, limit_of};
@@ -42,9 +43,9 @@ pub use money::Currency;
 pub use notice::{OwnerNotice, SendNotice};
 pub use payment::{ChargeInvoice, FollowPayment, ManualPayments, Payment, PaymentProvider, PaymentState, Payments};
 pub use ports::{
-    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, DayCount, InvoiceRepository, LedgerRepository,
-    NoticeRepository, OverdueSubscriptions, PaymentRepository, PlanLimits, PlanRepository, SubscriptionRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, CatalogueTx, DayCount, InvoiceRepository,
+    LedgerRepository, NoticeRepository, OperatorLog, OverdueSubscriptions, PaymentRepository, PlanCatalogue,
+    PlanLimits, PlanRepository, PromoCatalogue, PromoRepository, SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

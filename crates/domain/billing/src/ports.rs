@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{
-    AuditLog, InvoiceId, Limit, Meter, PaymentId, Period, StoreError, SystemScope, Transaction, WorkspaceId,
-    WorkspaceScope,
+    AuditLog, InvoiceId, Limit, Meter, PaymentId, Period, RequestId, StoreError, SystemScope, Transaction, UserId,
+    WorkspaceId, WorkspaceScope,
 };
 use uuid::Uuid;
 
 use crate::alert::{NotifyQuota, QuotaAlert};
-use crate::catalogue::PlanVersion;
+use crate::catalogue::{Plan, PlanRecord, PlanVersion};
 use crate::correction::UsageCorrection;
-use crate::invoice::{InvoiceNumber, IssuedInvoice};
+use crate::invoice::{InvoiceNumber, IssuedInvoice, PromoCode, PromoRedemption};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
 use crate::payment::Payment;
@@ -30,6 +30,8 @@ pub trait BillingTx: Transaction {
     fn ledger(&mut self) -> Box<dyn LedgerRepository + '_>;
     /// The audit log of the workspace.
     fn audit(&mut self) -> Box<dyn AuditLog + '_>;
+    /// What the workspace redeems.
+    fn promos(&mut self) -> Box<dyn PromoRepository + '_>;
     /// The usage of the workspace.
     fn usage(&mut self) -> Box<dyn UsageRepository + '_>;
     /// The payments of the workspace.
@@ -40,9 +42,90 @@ pub trait BillingTx: Transaction {
     fn alerts(&mut self) -> Box<dyn AlertRepository + '_>;
 }
 
+/// The slice of a store for the catalogue of plans, which belongs to no workspace.
+pub trait CatalogueTx: Transaction {
+    /// The versions of plans.
+    fn catalogue(&mut self) -> Box<dyn PlanCatalogue + '_>;
+    /// The promo codes of the seller.
+    fn promo_codes(&mut self) -> Box<dyn PromoCatalogue + '_>;
+    /// The log of the operators' acts.
+    fn operations(&mut self) -> Box<dyn OperatorLog + '_>;
+}
+
+/// The versions of all plans.
+#[async_trait]
+pub trait PlanCatalogue: Send {
+    /// The newest published version of each plan, in any order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn on_sale(&mut self) -> Result<Vec<Plan>, StoreError>;
+
+    /// At most `limit` versions after `after`, by name and version.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, after: Option<&PlanVersion>, limit: u32) -> Result<Vec<PlanRecord>, StoreError>;
+
+    /// A version; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, id: &PlanVersion) -> Result<Option<PlanRecord>, StoreError>;
+
+    /// The versions of a plan for a change, the oldest first.
+    ///
+    /// MUST wait until no other transaction has one of them locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be locked or read.
+    async fn lock(&mut self, name: &str) -> Result<Vec<PlanRecord>, StoreError>;
+
+    /// Stores a new version. MUST return false, and change nothing, if there is a version with its name and number,
+    /// also if another transaction stores it at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, record: &PlanRecord) -> Result<bool, StoreError>;
+
+    /// Stores a version in place of what it was.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn save(&mut self, record: &PlanRecord) -> Result<(), StoreError>;
+
+    /// Deletes a version.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be deleted.
+    async fn delete(&mut self, id: &PlanVersion) -> Result<(), StoreError>;
+}
+
+/// The log of what operators did to the installation.
+#[async_trait]
+pub trait OperatorLog: Send {
+    /// Records that an operator did something.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be recorded.
+    async fn record(
+        &mut self,
+        operator: UserId,
+        action: &'static str,
+        details: &serde_json::Value,
+        request_id: &RequestId,
+    ) -> Result<(), StoreError>;
+}
+
 /// The plan of one workspace.
 #[async_trait]
 pub trait PlanRepository: Send {
+    /// A version of a plan that was published; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn version(&mut self, id: &PlanVersion) -> Result<Option<Plan>, StoreError>;
+
     /// The workspace's plan. If it has none yet, stores `default` and returns it.
     ///
     /// If two transactions do this for the first time at once, MUST give both the same answer.
@@ -222,6 +305,70 @@ pub trait InvoiceRepository: Send {
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn mark_paid(&mut self, id: InvoiceId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+}
+
+/// The promo codes of the seller.
+#[async_trait]
+pub trait PromoCatalogue: Send {
+    /// At most `limit` codes after `after`, in the order of their texts.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, after: Option<&str>, limit: u32) -> Result<Vec<PromoCode>, StoreError>;
+
+    /// A code; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, code: &str) -> Result<Option<PromoCode>, StoreError>;
+
+    /// Stores a new code. MUST return false, and change nothing, if there is one with its text.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, code: &PromoCode) -> Result<bool, StoreError>;
+
+    /// Deactivates a code. MUST keep the time if it was deactivated before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn deactivate(&mut self, code: &str, at: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// The promo codes that one workspace redeems.
+#[async_trait]
+pub trait PromoRepository: Send {
+    /// A code of the seller, for its redemption; `None` if there is none.
+    ///
+    /// MUST wait until no other transaction has it locked, whosever it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be locked or read.
+    async fn lock(&mut self, code: &str) -> Result<Option<PromoCode>, StoreError>;
+
+    /// Stores how often a locked code was redeemed, and nothing else of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn save(&mut self, code: &PromoCode) -> Result<(), StoreError>;
+
+    /// Stores a redemption. MUST return false, and change nothing, if the workspace has redeemed the code before.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn add(&mut self, redemption: &PromoRedemption) -> Result<bool, StoreError>;
+
+    /// The redemptions that still count, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn redeemed(&mut self) -> Result<Vec<PromoRedemption>, StoreError>;
+
+    /// These codes have taken off from one more invoice. One that counts for all of them does not change.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn use_up(&mut self, codes: &[&str]) -> Result<(), StoreError>;
 }
 
 /// The ledger of one workspace. It is append-only.

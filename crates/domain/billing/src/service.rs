@@ -1,20 +1,21 @@
 //! Use cases of billing: list plans, the plan of a workspace, its usage.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tidegate_kernel::{
-    Environment, Limit, Meter, Period, Permission, Span, StoreError, UnitOfWork, WorkspaceId, WorkspaceScope,
+    Environment, Limit, Meter, Period, Permission, Span, StoreError, SystemScope, UnitOfWork, WorkspaceId,
+    WorkspaceScope,
 };
 
-use crate::catalogue::{Catalogue, Plan, PlanVersion};
-use crate::error::{CatalogueError, PlanError, UsageError};
+use crate::catalogue::{Catalogue, Plan, PlanRecord, PlanVersion};
+use crate::error::{OpenError, PlanError, UsageError};
 use crate::meter::{Usage, UsageQuery, limit_of};
-use crate::ports::{BillingTx, PlanLimits};
+use crate::ports::{BillingTx, CatalogueTx, PlanLimits};
 
-/// The time to live of a cached plan.
+/// The time to live of what is cached: the plan of a workspace, and what is sold.
 const FRESH: TimeDelta = TimeDelta::seconds(10);
 
 /// The maximum number of cached plans. All are dropped when it is reached.
@@ -23,34 +24,131 @@ const REMEMBERED: usize = 10_000;
 /// Cached plans, and until when they are valid.
 type Remembered = HashMap<WorkspaceId, (Arc<Plan>, DateTime<Utc>)>;
 
+/// What is sold, and what was ever published.
+struct Published {
+    /// The newest published version of each plan.
+    sold: Arc<Catalogue>,
+    /// Until when `sold` is fresh.
+    until: DateTime<Utc>,
+    /// Published versions, which never change.
+    versions: HashMap<PlanVersion, Arc<Plan>>,
+}
+
 /// Plans and usage of workspaces.
 #[derive(Clone)]
 pub struct Billing {
     store: Arc<dyn UnitOfWork<dyn BillingTx>>,
-    catalogue: Arc<Catalogue>,
-    default: Arc<Plan>,
+    catalogue: Arc<dyn UnitOfWork<dyn CatalogueTx, SystemScope>>,
+    system: Arc<SystemScope>,
+    default: Arc<str>,
+    published: Arc<Mutex<Published>>,
     plans: Arc<Mutex<Remembered>>,
     env: Environment,
 }
 
 impl Billing {
-    /// A service over this store. A workspace without a plan gets the newest version of `default`.
-    ///
-    /// # Errors
-    /// [`CatalogueError::Unknown`] if the catalogue has no plan `default`.
-    pub fn new(
-        store: Arc<dyn UnitOfWork<dyn BillingTx>>,
-        catalogue: Catalogue,
-        default: &str,
-        env: Environment,
-    ) -> Result<Self, CatalogueError> {
-        let default = Arc::new(catalogue.newest(default)?.clone());
-        Ok(Self { store, catalogue: Arc::new(catalogue), default, plans: Arc::default(), env })
+    /// A service over this store. A workspace without a plan gets the newest version of `default`. Until
+    /// [`Billing::open`] it knows the plans that ship with the program.
+    #[must_use]
+    pub fn new<S>(store: Arc<S>, system: SystemScope, built_in: Catalogue, default: &str, env: Environment) -> Self
+    where
+        S: UnitOfWork<dyn BillingTx> + UnitOfWork<dyn CatalogueTx, SystemScope> + 'static,
+    {
+        let published =
+            Published { sold: Arc::new(built_in), until: DateTime::<Utc>::MIN_UTC, versions: HashMap::new() };
+        Self {
+            store: store.clone(),
+            catalogue: store,
+            system: Arc::new(system),
+            default: default.into(),
+            published: Arc::new(Mutex::new(published)),
+            plans: Arc::default(),
+            env,
+        }
     }
 
-    /// The newest version of each plan.
-    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
-        self.catalogue.current()
+    /// Adds to the store the versions of the program that are absent, and reads what is sold. A version that is there
+    /// is never changed, also if the program has another one.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the store failed, or the default plan is not sold.
+    pub async fn open(&self, built_in: &Catalogue) -> Result<(), OpenError> {
+        let now = self.env.now().trunc_subsecs(6);
+        for plan in built_in.versions() {
+            let mut tx = self.catalogue.begin(&self.system).await?;
+            let others = tx.catalogue().lock(&plan.name).await?;
+            if !others.iter().any(|other| other.plan.version == plan.version) {
+                tx.catalogue().insert(&PlanRecord::built_in(plan.clone(), &others, now)).await?;
+                tx.commit().await?;
+            }
+        }
+        self.forget_catalogue();
+        self.sold().await?.newest(&self.default)?;
+        Ok(())
+    }
+
+    /// What is sold: the newest published version of each plan, at most 10 seconds old. It opens a transaction, so it
+    /// is called before one is open.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    pub async fn sold(&self) -> Result<Arc<Catalogue>, StoreError> {
+        let now = self.env.now();
+        if let Some(sold) = self.fresh(now) {
+            return Ok(sold);
+        }
+        let sold = Catalogue::of(self.catalogue.begin(&self.system).await?.catalogue().on_sale().await?);
+        let mut published = self.published();
+        (published.sold, published.until) = (Arc::new(sold), now + FRESH);
+        Ok(Arc::clone(&published.sold))
+    }
+
+    fn fresh(&self, now: DateTime<Utc>) -> Option<Arc<Catalogue>> {
+        let published = self.published();
+        (now < published.until).then(|| Arc::clone(&published.sold))
+    }
+
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is sold again when it is needed. Call it after a change of the catalogue.
+    pub fn forget_catalogue(&self) {
+        self.published().until = DateTime::<Utc>::MIN_UTC;
+    }
+
+    /// The version of a plan that was published. It is read in the transaction if it is not cached.
+    ///
+    /// # Errors
+    /// [`PlanError`] if there is no such version, or it could not be read.
+    pub async fn version(&self, tx: &mut dyn BillingTx, id: &PlanVersion) -> Result<Arc<Plan>, PlanError> {
+        let known = self.published().versions.get(id).cloned();
+        if let Some(plan) = known {
+            return Ok(plan);
+        }
+        let plan = tx.plan().version(id).await?.map(Arc::new).ok_or_else(|| PlanError::Unknown(id.clone()))?;
+        let mut published = self.published();
+        if published.versions.len() >= REMEMBERED {
+            published.versions.clear();
+        }
+        published.versions.insert(id.clone(), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// The name of the plan of a workspace without a subscription.
+    #[must_use]
+    pub fn default_name(&self) -> &str {
+        &self.default
+    }
+
+    /// The plan of a workspace without a subscription, at most 10 seconds old.
+    ///
+    /// # Errors
+    /// [`PlanError`] if what is sold could not be read, or the default plan is not sold.
+    pub async fn default_plan(&self) -> Result<Arc<Plan>, PlanError> {
+        let sold = self.sold().await?;
+        let plan = sold.newest(&self.default).map_err(|error| StoreError::Internal(Box::new(error)))?;
+        Ok(Arc::new(plan.clone()))
     }
 
     /// The plan of the scope's workspace, at most 10 seconds old. It needs no permission beyond the scope.
@@ -62,9 +160,10 @@ impl Billing {
         if let Some(plan) = self.remembered(scope.workspace(), now) {
             return Ok(plan);
         }
+        let default = self.default_plan().await?.id();
         let mut tx = self.store.begin(scope).await?;
-        let id = tx.plan().plan_or(&self.default.id(), now).await?;
-        let plan = self.catalogue.version(&id).cloned().map(Arc::new).ok_or(PlanError::Unknown(id))?;
+        let id = tx.plan().plan_or(&default, now).await?;
+        let plan = self.version(&mut *tx, &id).await?;
         // The engine reads the limit with the runs that it claims.
         let run_limit = plan.entitlements.concurrent_runs;
         if tx.plan().run_limit().await? != run_limit {
@@ -77,26 +176,6 @@ impl Billing {
         }
         plans.insert(scope.workspace(), (Arc::clone(&plan), now + FRESH));
         Ok(plan)
-    }
-
-    /// The newest version of the plan with this name.
-    ///
-    /// # Errors
-    /// [`CatalogueError::Unknown`] if no plan has this name.
-    pub fn newest(&self, name: &str) -> Result<&Plan, CatalogueError> {
-        self.catalogue.newest(name)
-    }
-
-    /// The plan with this name and version.
-    #[must_use]
-    pub fn version(&self, id: &PlanVersion) -> Option<&Plan> {
-        self.catalogue.version(id)
-    }
-
-    /// The plan of a workspace without a subscription.
-    #[must_use]
-    pub fn default_plan(&self) -> &Plan {
-        &self.default
     }
 
     /// Reads the plan of the workspace again when it is needed. Call it after a change of the plan.
@@ -147,6 +226,6 @@ impl PlanLimits for Billing {
 
 impl std::fmt::Debug for Billing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Billing").field("default", &self.default.name).finish_non_exhaustive()
+        f.debug_struct("Billing").field("default", &self.default).finish_non_exhaustive()
     }
 }

@@ -12,6 +12,16 @@ pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("payment_event", &["tidegate_directory"], "notifications of payment providers, before their workspace is known"),
     ("person", &["tidegate_directory"], "a person may be a member of many workspaces"),
     ("person_idempotency_key", &["tidegate_directory"], "a request of a person outside a workspace"),
+    (
+        "plan_version",
+        &["tidegate_api", "tidegate_directory"],
+        "the plans of the seller; every workspace buys from them",
+    ),
+    (
+        "promo_code",
+        &["tidegate_api", "tidegate_directory"],
+        "the promo codes of the seller; how often all workspaces together have redeemed one is exact",
+    ),
     ("refresh_token", &["tidegate_directory"], "belongs to a log-in of a person"),
     ("session", &["tidegate_directory"], "a log-in of a person"),
     ("shard", &["tidegate_engine"], "which worker owns which share of all workspaces' runs"),

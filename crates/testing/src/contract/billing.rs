@@ -1,26 +1,32 @@
 //! Obligations of stores of plans and usage.
 
+mod catalogue;
 mod payments;
+mod promo_codes;
 mod subscriptions;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tidegate_billing::correction::UsageCorrection;
 use tidegate_billing::payment::PaymentEvents;
-use tidegate_billing::{BillingTx, CallCount, CallLedger, DayCount, OverdueSubscriptions, PlanVersion};
+use tidegate_billing::{BillingTx, CallCount, CallLedger, CatalogueTx, DayCount, OverdueSubscriptions, PlanVersion};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Addition, Allowance, EventsTx};
-use tidegate_kernel::{Limit, Meter, Period, Span, UnitOfWork, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{Limit, Meter, Period, Span, SystemScope, UnitOfWork, WorkspaceId, WorkspaceScope};
 
 use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
+pub use catalogue::*;
 pub use payments::*;
+pub use promo_codes::*;
 pub use subscriptions::*;
 
 subject! {
     about {
         /// Plans and usage.
         billing: dyn UnitOfWork<dyn BillingTx> = store,
+        /// The catalogue of plans.
+        catalogue: dyn UnitOfWork<dyn CatalogueTx, SystemScope> = store,
         /// Counts API calls.
         ledger: dyn CallLedger = store,
         /// Notifications of payment providers.

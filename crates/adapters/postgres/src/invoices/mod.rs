@@ -1,8 +1,9 @@
-//! Invoices, the ledger and payments on PostgreSQL.
+//! Invoices, promo codes, the ledger and payments on PostgreSQL.
 
 mod invoice;
 mod ledger;
 mod payment;
+mod promo;
 
 use tidegate_billing::Currency;
 use tidegate_kernel::StoreError;
@@ -10,6 +11,7 @@ use tidegate_kernel::StoreError;
 pub(crate) use invoice::PgInvoiceRepository;
 pub(crate) use ledger::PgLedgerRepository;
 pub(crate) use payment::PgPaymentRepository;
+pub(crate) use promo::{PgPromoCatalogue, PgPromoRepository};
 
 /// The currency of a row.
 fn currency(code: &str) -> Result<Currency, StoreError> {

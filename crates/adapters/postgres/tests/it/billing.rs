@@ -12,7 +12,8 @@ async fn usage_tells_what_was_counted_and_what_the_plan_allows() {
     let database = TestDatabase::new().await;
     let stage = Stage::on(&database).await;
     let catalogue = Catalogue::built_in().unwrap();
-    let service = Billing::new(stage.store.clone(), catalogue, "free", stage.scene.env.clone()).unwrap();
+    let service = Billing::new(stage.store.clone(), system_scope(), catalogue.clone(), "free", stage.scene.env.clone());
+    service.open(&catalogue).await.unwrap();
     let calls = CallMeter::new(stage.store.clone(), stage.scene.env.clone());
     for _ in 0..3 {
         calls.count(stage.scene.ours);

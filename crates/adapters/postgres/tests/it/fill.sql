@@ -154,6 +154,8 @@ insert into subscription (workspace_id, status, state, changed_at, wake_at)
 insert into payment_customer (workspace_id, provider, customer, created_at)
     select distinct workspace_id, 'p', 'c', now() from filling;
 insert into billing_notice (workspace_id, id, sent_at) select workspace_id, event_id(ms, n, 8), now() from filling;
+insert into promo_redemption (workspace_id, code, percent_ppm, invoices_left, redeemed_at)
+    select workspace_id, 'CODE-' || n, 1000, case when n % 100 = 0 then 3 else 0 end, now() from filling;
 insert into invoice (workspace_id, id, number, status, currency, period_start, period_end, subtotal, tax, total, carried_forward,
         credit_applied, issued_at, due_at, paid_at)
     select workspace_id, event_id(ms, n, 8), n + 1, case when n % 100 = 0 then 'open' else 'paid' end, 'EUR', now(), now(), 100, 19,

@@ -12,7 +12,7 @@ use tidegate_billing::{Billing, BillingTx, Currency, Interval};
 use tidegate_kernel::{Meter, OperatorScope, PageSize, UnitOfWork, UserId, WorkspaceScope};
 use tidegate_testing::TestDatabase;
 use tidegate_testing::contract::Stage;
-use tidegate_testing::scope::{issuer, request_id, workspace_scope};
+use tidegate_testing::scope::{issuer, request_id, system_scope, workspace_scope};
 
 struct Customer {
     database: TestDatabase,
@@ -28,8 +28,8 @@ impl Customer {
         stage.scene.clock.set(now.parse().expect("a time"));
         let env = stage.scene.env.clone();
         let catalogue = Catalogue::built_in().expect("a catalogue");
-        let billing =
-            Billing::new(stage.store.clone(), catalogue, "free", env.clone()).expect("a plan of the catalogue");
+        let billing = Billing::new(stage.store.clone(), system_scope(), catalogue.clone(), "free", env.clone());
+        billing.open(&catalogue).await.expect("the catalogue is stored");
         let rate = TaxRate { ppm: 190_000, inclusive: false };
         let terms = InvoiceTerms { rate, payment: TimeDelta::days(5) };
         let subscriptions = Subscriptions::new(stage.store.clone(), billing, terms, env);

@@ -1,9 +1,12 @@
 //! Plans, subscriptions, invoices, usage and its corrections.
 
+mod catalogue;
 mod corrections;
 mod invoices;
 mod payments;
+mod plan_bodies;
 mod plans;
+mod promo_codes;
 mod subscription;
 mod usage;
 mod webhooks;
@@ -14,10 +17,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     config
         .configure(plans::configure)
+        .configure(catalogue::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
         .configure(payments::configure)
         .configure(webhooks::configure)
+        .configure(promo_codes::configure)
         .configure(usage::configure)
         .configure(corrections::configure);
 }

@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Services;
 use crate::http::support::cursor::List;
+use crate::http::support::problem::Problem;
 use crate::http::support::schema;
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
@@ -154,7 +155,7 @@ impl From<&Plan> for PlanView {
 /// List the plans in their newest versions.
 #[utoipa::path(tag = "billing", responses((status = 200, description = "Plans", body = List<PlanView>)))]
 #[get("/plans")]
-pub async fn list_plans(services: web::Data<Services>) -> HttpResponse {
-    let items = services.billing.plans.plans().map(PlanView::from).collect();
-    HttpResponse::Ok().json(services.cursors.list(Page { items, next: None::<()> }, &"plans"))
+pub async fn list_plans(services: web::Data<Services>) -> Result<HttpResponse, Problem> {
+    let items = services.billing.plans.sold().await?.current().map(PlanView::from).collect();
+    Ok(HttpResponse::Ok().json(services.cursors.list(Page { items, next: None::<()> }, &"plans")))
 }

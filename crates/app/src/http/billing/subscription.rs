@@ -8,10 +8,12 @@ use tidegate_billing::subscription::{
     CancelAt, NewSubscription, Pending, Refusal, Status, Subscription, SubscriptionError,
 };
 use tidegate_billing::{Currency, Interval, Plan};
+use tidegate_kernel::{StoreError, WorkspaceScope};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
+use super::promo_codes::DiscountView;
 use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::Entered;
@@ -111,6 +113,8 @@ pub struct SubscriptionView {
     since: Option<DateTime<Utc>>,
     /// What happens at the end of the period or of the trial.
     pending: Option<PendingView>,
+    /// What promo codes take off of the next invoices, in their order.
+    discounts: Vec<DiscountView>,
     /// How many invoices are open.
     #[schema(minimum = 0)]
     open_invoices: usize,
@@ -157,6 +161,7 @@ impl SubscriptionView {
             trial_end: None,
             since: None,
             pending: None,
+            discounts: Vec::new(),
             open_invoices: 0,
         }
     }
@@ -185,13 +190,29 @@ impl SubscriptionView {
             trial_end,
             since,
             pending: pending.as_ref().map(PendingView::from),
+            discounts: Vec::new(),
             open_invoices: open.len(),
         })
     }
 }
 
-fn answer(subscription: &Subscription) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(SubscriptionView::of(subscription)?))
+/// The view, with the discounts of the workspace.
+async fn with_discounts(
+    services: &Services,
+    scope: &WorkspaceScope,
+    view: SubscriptionView,
+) -> Result<SubscriptionView, Problem> {
+    let redeemed = services.billing.promo_codes.redeemed(scope).await?;
+    Ok(SubscriptionView { discounts: redeemed.into_iter().map(DiscountView::from).collect(), ..view })
+}
+
+async fn answer(
+    services: &Services,
+    scope: &WorkspaceScope,
+    subscription: &Subscription,
+) -> Result<HttpResponse, Problem> {
+    let view = with_discounts(services, scope, SubscriptionView::of(subscription)?).await?;
+    Ok(HttpResponse::Ok().json(view))
 }
 
 /// Get the subscription of a workspace.
@@ -203,8 +224,12 @@ pub async fn show_subscription(
     Entered(scope): Entered,
 ) -> Result<HttpResponse, Problem> {
     match services.billing.subscriptions.get(&scope).await? {
-        Some(subscription) => answer(&subscription),
-        None => Ok(HttpResponse::Ok().json(SubscriptionView::none(services.billing.plans.default_plan()))),
+        Some(subscription) => answer(&services, &scope, &subscription).await,
+        None => {
+            let plan = services.billing.plans.default_plan().await.map_err(StoreError::from)?;
+            let view = with_discounts(&services, &scope, SubscriptionView::none(&plan)).await?;
+            Ok(HttpResponse::Ok().json(view))
+        }
     }
 }
 
@@ -230,7 +255,7 @@ pub async fn buy_subscription(
     let BuySubscription { plan, interval, currency, trial, .. } = body;
     let new = NewSubscription { plan, interval, currency, zone, trial };
     let (subscription, created) = services.billing.subscriptions.buy(&scope, new).await?;
-    let view = SubscriptionView::of(&subscription)?;
+    let view = with_discounts(&services, &scope, SubscriptionView::of(&subscription)?).await?;
     Ok(if created { HttpResponse::Created() } else { HttpResponse::Ok() }.json(view))
 }
 
@@ -248,7 +273,8 @@ pub async fn change_subscription(
     Entered(scope): Entered,
     Body(body): Body<ChangeSubscription>,
 ) -> Result<HttpResponse, Problem> {
-    answer(&services.billing.subscriptions.change(&scope, &body.plan, body.interval).await?)
+    let subscription = services.billing.subscriptions.change(&scope, &body.plan, body.interval).await?;
+    answer(&services, &scope, &subscription).await
 }
 
 /// Cancel the subscription. No data is deleted; the default plan counts afterwards.
@@ -265,7 +291,8 @@ pub async fn cancel_subscription(
         CancelWhen::PeriodEnd => CancelAt::PeriodEnd,
         CancelWhen::Now => CancelAt::Now,
     };
-    answer(&services.billing.subscriptions.cancel(&scope, at).await?)
+    let subscription = services.billing.subscriptions.cancel(&scope, at).await?;
+    answer(&services, &scope, &subscription).await
 }
 
 /// Pause the subscription at the end of the current period.
@@ -276,7 +303,8 @@ pub async fn pause_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
 ) -> Result<HttpResponse, Problem> {
-    answer(&services.billing.subscriptions.pause(&scope).await?)
+    let subscription = services.billing.subscriptions.pause(&scope).await?;
+    answer(&services, &scope, &subscription).await
 }
 
 /// Take back a pause or a pending cancellation. After a pause a new period begins.
@@ -287,7 +315,8 @@ pub async fn resume_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
 ) -> Result<HttpResponse, Problem> {
-    answer(&services.billing.subscriptions.resume(&scope).await?)
+    let subscription = services.billing.subscriptions.resume(&scope).await?;
+    answer(&services, &scope, &subscription).await
 }
 
 impl From<SubscriptionError> for Problem {

@@ -1,11 +1,14 @@
 //! Path parameters: extractors of ids and numbers, and their schemas in the OpenAPI document.
 
+use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::num::ParseIntError;
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use tidegate_billing::Plan;
+use tidegate_billing::invoice::PromoCode;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Components, ObjectBuilder, Schema, Type};
@@ -76,6 +79,46 @@ impl PathPart for VersionNumber {
     }
 }
 
+/// The name of a plan in a path.
+#[derive(Debug)]
+pub(crate) struct PlanName(pub(crate) String);
+
+impl FromStr for PlanName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Plan::is_name(text).then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+impl PathPart for PlanName {
+    const NAME: &'static str = "plan";
+
+    fn of_nothing() -> Self {
+        Self(String::new())
+    }
+}
+
+/// The text of a promo code in a path.
+#[derive(Debug)]
+pub(crate) struct PromoCodeText(pub(crate) String);
+
+impl FromStr for PromoCodeText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(PromoCode::normalized(text)))
+    }
+}
+
+impl PathPart for PromoCodeText {
+    const NAME: &'static str = "code";
+
+    fn of_nothing() -> Self {
+        Self(String::new())
+    }
+}
+
 /// For operators. Members name their workspace by its slug too, and enter it; see `Entered`.
 impl PathPart for tidegate_kernel::WorkspaceId {
     const NAME: &'static str = "ws";
@@ -101,6 +144,8 @@ macro_rules! ids_in_paths {
             let (description, schema) = match name {
                 "ws" => ("Id or slug of the workspace", named::<schema::WorkspaceRef>(components)),
                 VersionNumber::NAME => ("The number of the version, from 1", version_number()),
+                PlanName::NAME => ("The name of the plan", named::<schema::PlanName>(components)),
+                PromoCodeText::NAME => ("The promo code", named::<schema::PromoCodeText>(components)),
                 $($name => ($description, named::<schema::$id>(components)),)*
                 _ => return None,
             };

@@ -101,6 +101,10 @@ texts! {
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .description(Some("The bytes as they are."));
+    /// The name of a plan.
+    PlanName = text("The name of a plan.", "[a-z-]{1,40}", "starter");
+    /// The text of a promo code.
+    PromoCodeText = text("A promo code. Capital and small letters are the same.", "[A-Za-z0-9-]{6,40}", "SPRING-2027");
     /// A calendar month.
     Month = text("A calendar month in UTC.", "[0-9]{4}-(?:0[1-9]|1[0-2])", "2026-11");
     /// A kind of background work.
@@ -200,6 +204,8 @@ words! {
     PendingKind = ["change", "cancel", "pause"];
     /// When a cancellation takes effect.
     CancelAt = ["period_end", "now"];
+    /// The status of a version of a plan.
+    PlanStatus = all!(tidegate_billing::PlanStatus);
     /// The billing interval of a plan.
     PlanInterval = all!(tidegate_billing::Interval);
 }

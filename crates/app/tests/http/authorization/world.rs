@@ -118,6 +118,13 @@ impl World {
             let path = format!("{}/{file}", TestApp::files_path(&workspace));
             self.app.request(reqwest::Method::DELETE, &path).bearer(&self.owner.token).send().await.expect(200);
         }
+        if operation.ends_with("/retire") {
+            let publish = "update plan_version set status = 'published', published_at = now() where status = 'draft'";
+            app.database.run(publish.to_owned()).await;
+        }
+        if operation.ends_with("/promo-codes/redeem") {
+            self.promo_code("WELCOME").await;
+        }
         if operation.contains("/subscription/") {
             self.subscribe(&workspace, "free").await;
         }
@@ -131,6 +138,9 @@ impl World {
 
     /// Adds the resources in the path of `operation` that `place` does not have yet.
     pub async fn complete(&self, place: &mut Place, operation: &str) {
+        if operation.ends_with("/promo-codes/redeem") {
+            self.promo_code("WELCOME").await;
+        }
         for name in parameters(operation).filter(|name| *name != "ws") {
             if !place.ids.iter().any(|(known, _)| known == name) {
                 place.ids.push((name.to_owned(), self.thing(name, &place.workspace).await));
@@ -144,6 +154,14 @@ impl World {
         let answer = self.app.request(Method::PUT, &path).bearer(&self.owner.token).json(&body).send().await;
         // It may have one already.
         assert!([201, 409].contains(&answer.status.as_u16()), "{}", answer.json());
+    }
+
+    async fn promo_code(&self, code: &str) {
+        let sql = format!(
+            "insert into promo_code (code, percent_ppm, redemptions, created_at) values ('{code}', 1000, 0, now())
+             on conflict do nothing"
+        );
+        self.app.database.run(sql).await;
     }
 
     async fn publish(&self, workspace: &str, workflow: &str) {
@@ -218,6 +236,24 @@ impl World {
                 let path = format!("/api/v1/workspaces/{workspace}/invoices");
                 let list = app.get(&path).bearer(&self.owner.token).send().await.expect(200);
                 text(&list["items"][0]["id"])
+            }
+            "plan" => {
+                // A draft: the free plan under another name.
+                let letter = |byte: u8| char::from(b'a' + byte % 26);
+                let name: String = uuid::Uuid::new_v4().as_bytes().iter().map(|byte| letter(*byte)).collect();
+                let sql = format!(
+                    "insert into plan_version (name, version, status, revision, built_in, document, created_at)
+                     select '{name}', 1, 'draft', 1, false,
+                         convert_to(replace(convert_from(document, 'UTF8'), '\"free\"', '\"{name}\"'), 'UTF8'), now()
+                     from plan_version where name = 'free'"
+                );
+                app.database.run(sql).await;
+                name
+            }
+            "code" => {
+                let code = format!("CODE-{}", uuid::Uuid::new_v4().simple()).to_uppercase();
+                self.promo_code(&code).await;
+                code
             }
             "job" => {
                 let workspace: WorkspaceId = workspace.parse().expect("a workspace's id");

@@ -1,10 +1,11 @@
 //! What a plan allows: features, limits, and metered amounts with an overage price.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::Limit;
 
+use super::plan::{AMOUNT_RANGE, MAX_AMOUNT, PlanFault};
 use crate::money::Currency;
 
 macro_rules! names {
@@ -166,26 +167,33 @@ impl Entitlements {
         self.features.get(&feature).copied().unwrap_or(false)
     }
 
-    /// Says what is wrong with these entitlements, if the plan is sold in `currencies`.
-    pub(super) fn check(&self, currencies: &[Currency]) -> Result<(), &'static str> {
-        if !Feature::ALL.iter().all(|feature| self.features.contains_key(feature)) {
-            return Err("each feature is true or false");
+    /// What is wrong with these entitlements, if the plan is sold in `currencies`.
+    pub(super) fn faults(&self, currencies: &BTreeSet<Currency>) -> Vec<PlanFault> {
+        let mut faults = Vec::new();
+        let mut fault = |pointer: String, reason| faults.push(PlanFault { pointer, reason });
+        for feature in Feature::ALL.iter().filter(|feature| !self.features.contains_key(feature)) {
+            fault(format!("/entitlements/features/{}", feature.as_str()), "each feature is true or false");
         }
         if self.concurrent_runs == Limit::AtMost(0) {
-            return Err("at least one run runs at a time");
+            fault("/entitlements/concurrent_runs".to_owned(), "at least one run runs at a time");
         }
-        for metered in EntitlementName::ALL.iter().filter_map(|name| self.metered(*name)) {
-            let Some(overage) = &metered.overage else { continue };
-            if metered.included == Limit::Unlimited {
-                return Err("an unlimited amount has no overage price");
-            } else if overage.per < 1 {
-                return Err("an overage price is for at least one unit");
-            } else if overage.amounts.values().any(|amount| *amount < 0) {
-                return Err("an overage price is not negative");
-            } else if !overage.amounts.keys().eq(currencies.iter()) {
-                return Err("an overage price is in the currencies of the plan's prices");
+        for name in EntitlementName::ALL {
+            let Some(Metered { included, overage: Some(overage) }) = self.metered(*name) else { continue };
+            let at = format!("/entitlements/{}", name.as_str());
+            if *included == Limit::Unlimited {
+                fault(format!("{at}/overage"), "an unlimited amount has no overage price");
+            }
+            if !(1..=MAX_AMOUNT).contains(&overage.per) {
+                fault(format!("{at}/overage/per"), "an overage price is for 1 to 1,000,000,000,000 units");
+            }
+            for (currency, _) in overage.amounts.iter().filter(|(_, amount)| !(0..=MAX_AMOUNT).contains(*amount)) {
+                fault(format!("{at}/overage/amounts/{currency}"), AMOUNT_RANGE);
+            }
+            if !overage.amounts.keys().eq(currencies.iter()) {
+                let reason = "an overage price is in the currencies of the plan's prices";
+                fault(format!("{at}/overage/amounts"), reason);
             }
         }
-        Ok(())
+        faults
     }
 }

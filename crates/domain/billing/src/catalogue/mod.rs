@@ -2,21 +2,28 @@
 //!
 //! - [`plan`] has a version of a plan and its prices.
 //! - [`entitlements`] has what a plan allows.
+//! - [`version`] has drafts, publication and retirement. [`edit`] has the operators' use cases.
+//!
+//! The catalogue is in the store. The plans that ship with the program are its first versions.
 
+pub mod edit;
 pub mod entitlements;
 pub mod plan;
+pub mod version;
 
 use std::collections::BTreeSet;
 
+pub use edit::{EditPlanError, PlanEditor};
 pub use entitlements::{EntitlementName, Entitlements, Feature, Metered, Overage};
-pub use plan::{Interval, Plan, PlanVersion, Price};
+pub use plan::{Interval, Plan, PlanFault, PlanVersion, Price};
+pub use version::{PlanRecord, PlanStatus};
 
 use crate::error::CatalogueError;
 
 /// The plans that ship with the program.
 const BUILT_IN: &str = include_str!("plans.json");
 
-/// All versions of all plans.
+/// Versions of plans: those that ship with the program, or those that are sold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue(Vec<Plan>);
 
@@ -37,12 +44,28 @@ impl Catalogue {
         let plans: Vec<Plan> = serde_json::from_str(json)?;
         let mut seen = BTreeSet::new();
         for plan in &plans {
-            plan.check().map_err(|reason| CatalogueError::Invalid(plan.id(), reason))?;
+            if let Some(fault) = plan.faults().into_iter().next() {
+                return Err(CatalogueError::Invalid(plan.id(), fault));
+            }
             if !seen.insert((&plan.name, plan.version)) {
-                return Err(CatalogueError::Invalid(plan.id(), "it stands twice"));
+                let fault = PlanFault { pointer: "/version".to_owned(), reason: "it stands twice" };
+                return Err(CatalogueError::Invalid(plan.id(), fault));
             }
         }
         Ok(Self(plans))
+    }
+
+    /// The plans in the order in which they are shown: by the price per month, and those without a price last.
+    #[must_use]
+    pub fn of(mut plans: Vec<Plan>) -> Self {
+        let price = |plan: &Plan| plan.per_month().unwrap_or(i64::MAX);
+        plans.sort_by(|a, b| (price(a), &a.name, b.version).cmp(&(price(b), &b.name, a.version)));
+        Self(plans)
+    }
+
+    /// Every version.
+    pub fn versions(&self) -> impl Iterator<Item = &Plan> {
+        self.0.iter()
     }
 
     /// The newest version of each plan, in catalogue order.

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::entitlements::Entitlements;
 use crate::money::Currency;
 
+/// The largest amount of money or of units in a plan. Products of two of them fit into 128 bits, and a year of prices
+/// into 64.
+pub(super) const MAX_AMOUNT: i64 = 1_000_000_000_000;
+
+/// What [`MAX_AMOUNT`] means.
+pub(super) const AMOUNT_RANGE: &str = "an amount is from 0 to 1,000,000,000,000";
+
 /// One version of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +101,8 @@ impl Plan {
     pub const MAX_NAME: usize = 40;
     /// The longest title, in characters.
     pub const MAX_TITLE: usize = 100;
+    /// The most prices.
+    pub const MAX_PRICES: usize = 100;
 
     /// Its name and version.
     #[must_use]
@@ -107,25 +116,60 @@ impl Plan {
         self.prices.iter().copied().find(|price| price.interval == interval && price.currency == currency)
     }
 
-    /// Says what is wrong with this plan.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
-        let named = (1..=Self::MAX_NAME).contains(&self.name.len())
-            && self.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-        let options: BTreeSet<_> = self.prices.iter().map(|price| (price.currency, price.interval)).collect();
-        let currencies: BTreeSet<_> = self.prices.iter().map(|price| price.currency).collect();
-        let currencies: Vec<_> = currencies.into_iter().collect();
-        if !named {
-            Err("a name has 1 to 40 lower-case letters and dashes")
-        } else if !(1..=Self::MAX_TITLE).contains(&self.title.chars().count()) {
-            Err("a title has 1 to 100 characters")
-        } else if self.version < 1 {
-            Err("versions begin at 1")
-        } else if self.prices.iter().any(|price| price.amount < 0) {
-            Err("a price is not negative")
-        } else if options.len() < self.prices.len() {
-            Err("there is one price for an interval and a currency")
-        } else {
-            self.entitlements.check(&currencies)
+    /// What is wrong with this plan; nothing if it can be sold.
+    #[must_use]
+    pub fn faults(&self) -> Vec<PlanFault> {
+        let mut faults = Vec::new();
+        let mut fault = |pointer: &str, reason| faults.push(PlanFault { pointer: pointer.to_owned(), reason });
+        if !Self::is_name(&self.name) {
+            fault("/name", "a name has 1 to 40 lower-case letters and dashes");
         }
+        if !(1..=Self::MAX_TITLE).contains(&self.title.chars().count()) {
+            fault("/title", "a title has 1 to 100 characters");
+        }
+        if self.version < 1 {
+            fault("/version", "versions begin at 1");
+        }
+        if self.prices.len() > Self::MAX_PRICES {
+            fault("/prices", "a plan has at most 100 prices");
+        }
+        let mut options = BTreeSet::new();
+        for (index, price) in self.prices.iter().enumerate() {
+            if !(0..=MAX_AMOUNT).contains(&price.amount) {
+                fault(&format!("/prices/{index}/amount"), AMOUNT_RANGE);
+            }
+            if !options.insert((price.currency, price.interval)) {
+                fault(&format!("/prices/{index}"), "there is one price for an interval and a currency");
+            }
+        }
+        let currencies: BTreeSet<_> = self.prices.iter().map(|price| price.currency).collect();
+        faults.extend(self.entitlements.faults(&currencies));
+        faults
+    }
+
+    /// Whether this can be the name of a plan.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        (1..=Self::MAX_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    }
+
+    /// The price per month of the first price; `None` if the plan is not sold.
+    pub(super) fn per_month(&self) -> Option<i64> {
+        self.prices.first().map(|price| price.amount / i64::from(price.interval.months()))
+    }
+}
+
+/// Something that is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanFault {
+    /// The field, as a JSON pointer into the plan.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for PlanFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pointer, self.reason)
     }
 }

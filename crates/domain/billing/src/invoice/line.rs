@@ -185,6 +185,15 @@ impl Line {
         if self.rate.inclusive { self.amount.checked_sub(self.tax).ok_or(Overflow) } else { Ok(self.amount) }
     }
 
+    /// The promo code that takes off this line; `None` if it is another line.
+    #[must_use]
+    pub fn promo_code(&self) -> Option<&str> {
+        match &self.kind {
+            LineKind::Discount { code } => Some(code),
+            _ => None,
+        }
+    }
+
     /// Whether promo codes take off from this line.
     pub(super) const fn is_charge(&self) -> bool {
         matches!(self.kind, LineKind::Plan { .. } | LineKind::Proration { .. } | LineKind::Usage { .. })

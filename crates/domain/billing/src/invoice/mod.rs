@@ -1,7 +1,7 @@
 //! Invoices: lines that sum to the total, tax, discounts, credit.
 //!
 //! - [`mod@line`] has the lines, each with the facts that its amount follows from.
-//! - [`tax`] has the rule of rounding. [`promo`] has discounts. [`credit_note`] takes back what was invoiced.
+//! - [`tax`] has the rule of rounding. [`promo`] has discounts, [`promo_codes`] who makes and redeems them. [`credit_note`] takes back what was invoiced.
 //! - [`issued`] is an invoice with its number. [`number`] has the numbers of documents.
 //!
 //! An invoice is never changed after it was issued.
@@ -11,6 +11,7 @@ pub mod issued;
 pub mod line;
 pub mod number;
 pub mod promo;
+pub mod promo_codes;
 pub mod tax;
 
 #[cfg(test)]
@@ -22,7 +23,8 @@ pub use credit_note::{CreditNote, CreditNoteError};
 pub use issued::IssuedInvoice;
 pub use line::{Line, LineKind, Paid, Sold, UsageRow};
 pub use number::InvoiceNumber;
-pub use promo::{Discount, PromoCode, PromoDuration, PromoError};
+pub use promo::{Discount, PromoCode, PromoDuration, PromoError, PromoRedemption};
+pub use promo_codes::{PromoCodeError, PromoCodes};
 pub use tax::TaxRate;
 
 use crate::ledger::{Account, Cause, LedgerError, Transaction};

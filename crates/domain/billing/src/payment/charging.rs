@@ -208,10 +208,10 @@ impl Payments {
         said: &ProviderPayment,
         reads: Option<u32>,
     ) -> Result<(), PaymentJobError> {
-        let now = self.now();
+        let (now, default) = (self.now(), self.subscriptions.default().await?);
         let mut tx = self.store.begin(scope).await?;
         // A deleted workspace has no subscription any more. Its payments are recorded all the same.
-        let mut subscription = self.subscriptions.lock_existing(&mut *tx, now).await?;
+        let mut subscription = self.subscriptions.lock_existing(&mut *tx, &default, now).await?;
         let Some(mut payment) = tx.payments().lock(id).await? else { return Ok(()) };
         if payment.state.becomes(said.state) {
             payment.state = said.state;
@@ -221,10 +221,10 @@ impl Payments {
             let subscription = subscription.as_mut();
             match (said.state, subscription) {
                 (PaymentState::Succeeded, subscription) => {
-                    payment.credited = self.subscriptions.collected(&mut *tx, subscription, &payment).await?;
+                    payment.credited = self.subscriptions.collected(&mut *tx, subscription, &default, &payment).await?;
                 }
                 (PaymentState::Failed | PaymentState::RequiresAction, Some(subscription)) => {
-                    self.subscriptions.not_collected(&mut *tx, subscription, &payment).await?;
+                    self.subscriptions.not_collected(&mut *tx, subscription, &default, &payment).await?;
                 }
                 _ => {}
             }

@@ -38,7 +38,8 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> StoreError
 }
 
 impl Executor {
-    /// Executes `commands` and stores the subscription with the job that wakes it.
+    /// Executes `commands` and stores the subscription with the job that wakes it. `default` is the plan of a workspace
+    /// whose subscription does not count.
     ///
     /// # Errors
     /// [`StoreError`] if something could not be read or stored, or an amount does not fit. The transaction must not be
@@ -48,15 +49,16 @@ impl Executor {
         tx: &mut dyn BillingTx,
         subscription: &mut Subscription,
         commands: Vec<Command>,
+        default: &PlanVersion,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         for command in commands {
             match command {
                 Command::Invoice(order) => self.invoice(tx, subscription, &order, now).await?,
                 Command::SetPlan(plan) => {
-                    let plan = plan.unwrap_or_else(|| self.billing.default_plan().id());
+                    let plan = plan.unwrap_or_else(|| default.clone());
                     tx.plan().set(&plan, now).await?;
-                    let run_limit = self.version(&plan)?.entitlements.concurrent_runs;
+                    let run_limit = self.billing.version(tx, &plan).await?.entitlements.concurrent_runs;
                     tx.plan().set_run_limit(run_limit).await?;
                 }
                 Command::Notify(notice) => {
@@ -162,7 +164,9 @@ impl Executor {
         }
         let currency = subscription.sold.price.currency;
         let credit = tx.ledger().balance(currency, Account::CustomerCredit).await?.checked_neg().unwrap_or(0);
-        let invoice = Invoice::new(currency, lines, rate, &[], credit).map_err(internal)?;
+        let redeemed = tx.promos().redeemed().await?;
+        let discounts: Vec<_> = redeemed.iter().filter_map(|promo| promo.on_invoice(currency)).collect();
+        let invoice = Invoice::new(currency, lines, rate, &discounts, credit).map_err(internal)?;
         let due = invoice.amount_due() > 0;
         let due_at = if due { Some(now.checked_add_signed(self.terms.payment).unwrap_or(now)) } else { None };
         let issued = IssuedInvoice {
@@ -177,6 +181,10 @@ impl Executor {
             invoice,
         };
         tx.invoices().insert(&issued).await?;
+        let used: Vec<&str> = issued.invoice.lines.iter().filter_map(Line::promo_code).collect();
+        if !used.is_empty() {
+            tx.promos().use_up(&used).await?;
+        }
         for (cause, transaction) in issued.invoice.postings().map_err(internal)? {
             self.post(tx, issued.id, cause, transaction, now).await?;
         }
@@ -220,14 +228,15 @@ impl Executor {
         for known in &subscription.metered {
             let Some(meter) = known.meter() else { continue };
             let used = tx.usage().used(&[(meter, known.period)]).await?.first().copied().unwrap_or(0);
-            let plan = &self.version(&known.sold.plan)?.entitlements;
-            if let Some(prices) = plan.metered(known.name).filter(|_| used > known.used) {
+            let plan = self.billing.version(tx, &known.sold.plan).await?;
+            if let Some(prices) = plan.entitlements.metered(known.name).filter(|_| used > known.used) {
                 let rows = vec![UsageRow { period: known.period, used, charged: known.used }];
                 lines.extend(Line::usage(&known.sold, known.name, prices, rows, self.terms.rate).map_err(internal)?);
                 metered.push(MeteredUsage { used, ..known.clone() });
             }
         }
-        let entitlements = &self.version(&sold.plan)?.entitlements;
+        let plan = self.billing.version(tx, &sold.plan).await?;
+        let entitlements = &plan.entitlements;
         for (meter, name, months) in order.months(entitlements) {
             let asked: Vec<_> = months.iter().map(|month| (meter, *month)).collect();
             let used = tx.usage().used(&asked).await?;
@@ -240,10 +249,6 @@ impl Executor {
         }
         subscription.usage_metered(metered, now);
         Ok(lines)
-    }
-
-    fn version(&self, id: &PlanVersion) -> Result<&crate::catalogue::Plan, StoreError> {
-        self.billing.version(id).ok_or_else(|| internal(crate::error::PlanError::Unknown(id.clone())))
     }
 }
 

@@ -5,7 +5,8 @@ use serde_json::json;
 use tidegate_kernel::{AuditEntry, InvoiceId, StoreError, WorkspaceScope};
 
 use super::Subscription;
-use super::service::Subscriptions;
+use super::service::{Subscriptions, lock};
+use crate::catalogue::PlanVersion;
 use crate::invoice::InvoiceStatus;
 use crate::ledger::{Account, Cause, Transaction};
 use crate::notice::OwnerNotice;
@@ -24,10 +25,11 @@ impl Subscriptions {
     pub(crate) async fn lock_existing(
         &self,
         tx: &mut dyn BillingTx,
+        default: &PlanVersion,
         now: DateTime<Utc>,
     ) -> Result<Option<Subscription>, StoreError> {
         // An erased workspace has no subscription and can have no plan.
-        if tx.subscription().find().await?.is_none() { Ok(None) } else { self.lock(tx, now).await }
+        if tx.subscription().find().await?.is_none() { Ok(None) } else { lock(tx, default, now).await }
     }
 
     /// Records a payment whose money has arrived, and returns how much of it became the customer's credit: all of it if
@@ -39,6 +41,7 @@ impl Subscriptions {
         &self,
         tx: &mut dyn BillingTx,
         subscription: Option<&mut Subscription>,
+        default: &PlanVersion,
         payment: &Payment,
     ) -> Result<i64, StoreError> {
         let Payment { invoice, amount, currency, changed_at: now, .. } = *payment;
@@ -57,7 +60,7 @@ impl Subscriptions {
             tx.audit().record(AuditEntry::new("invoice.paid", invoice).with(details)).await?;
             if let Some(subscription) = subscription {
                 let commands = subscription.payment_succeeded(invoice, now).map_err(internal)?;
-                self.executor.execute(tx, subscription, commands, now).await?;
+                self.executor.execute(tx, subscription, commands, default, now).await?;
             }
         }
         let (number, amount) = (found.number.to_string(), currency.amount(amount));
@@ -73,6 +76,7 @@ impl Subscriptions {
         &self,
         tx: &mut dyn BillingTx,
         subscription: &mut Subscription,
+        default: &PlanVersion,
         payment: &Payment,
     ) -> Result<(), StoreError> {
         let Payment { invoice, amount, currency, changed_at: now, .. } = *payment;
@@ -82,7 +86,7 @@ impl Subscriptions {
             self.executor.notify(tx, OwnerNotice::PaymentAction { number, amount, url }).await?;
         }
         let commands = subscription.payment_failed(invoice, now);
-        self.executor.execute(tx, subscription, commands, now).await
+        self.executor.execute(tx, subscription, commands, default, now).await
     }
 
     /// Reads the plan of the workspace again when it is needed.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::billing::{Executor, InvoiceTerms};
 use super::{CancelAt, Command, Excess, Refusal, Subscription};
 use crate::calendar::OutOfRange;
-use crate::catalogue::{EntitlementName, Interval, Plan};
+use crate::catalogue::{EntitlementName, Interval, Plan, PlanVersion};
 use crate::error::CatalogueError;
 use crate::invoice::{InvoiceStatus, IssuedInvoice, Sold};
 use crate::ledger::{Cause, Posting};
@@ -159,11 +159,12 @@ impl Subscriptions {
         new: NewSubscription,
     ) -> Result<(Subscription, bool), SubscriptionError> {
         scope.require(Permission::BillingWrite)?;
-        let plan = self.executor.billing.newest(&new.plan)?;
+        let catalogue = self.executor.billing.sold().await?;
+        let plan = catalogue.newest(&new.plan)?;
         let sold = sold(plan, new.interval, new.currency)?;
-        let now = self.now();
+        let (now, default) = (self.now(), self.default().await?);
         let mut tx = self.store.begin(scope).await?;
-        let before = self.lock(&mut *tx, now).await?;
+        let before = lock(&mut *tx, &default, now).await?;
         match before {
             Some(same) if !same.is_over() && same.sold == sold && same.anchor.zone == new.zone => {
                 return Ok((same, false));
@@ -178,7 +179,7 @@ impl Subscriptions {
         }
         let trial_days = if new.trial { TRIAL_DAYS } else { 0 };
         let (mut subscription, commands) = Subscription::start(sold, new.zone, trial_days, now)?;
-        self.finish(tx, scope, &mut subscription, commands, "subscription.started", now).await?;
+        self.finish(tx, scope, &mut subscription, commands, ("subscription.started", &default), now).await?;
         Ok((subscription, true))
     }
 
@@ -193,14 +194,15 @@ impl Subscriptions {
         interval: Interval,
     ) -> Result<Subscription, SubscriptionError> {
         scope.require(Permission::BillingWrite)?;
-        let plan = self.executor.billing.newest(plan)?;
-        let now = self.now();
+        let catalogue = self.executor.billing.sold().await?;
+        let plan = catalogue.newest(plan)?;
+        let (now, default) = (self.now(), self.default().await?);
         let mut tx = self.store.begin(scope).await?;
-        let mut subscription = self.lock(&mut *tx, now).await?.ok_or(SubscriptionError::NotFound)?;
+        let mut subscription = lock(&mut *tx, &default, now).await?.ok_or(SubscriptionError::NotFound)?;
         let sold = sold(plan, interval, subscription.sold.price.currency)?;
         let excess = excess(&mut *tx, plan, now).await?;
         let commands = subscription.change(sold, excess, now)?;
-        self.finish(tx, scope, &mut subscription, commands, "subscription.changed", now).await?;
+        self.finish(tx, scope, &mut subscription, commands, ("subscription.changed", &default), now).await?;
         Ok(subscription)
     }
 
@@ -235,11 +237,11 @@ impl Subscriptions {
         ask: impl FnOnce(&mut Subscription, DateTime<Utc>) -> Result<Vec<Command>, Refusal> + Send,
     ) -> Result<Subscription, SubscriptionError> {
         scope.require(Permission::BillingWrite)?;
-        let now = self.now();
+        let (now, default) = (self.now(), self.default().await?);
         let mut tx = self.store.begin(scope).await?;
-        let mut subscription = self.lock(&mut *tx, now).await?.ok_or(SubscriptionError::NotFound)?;
+        let mut subscription = lock(&mut *tx, &default, now).await?.ok_or(SubscriptionError::NotFound)?;
         let commands = ask(&mut subscription, now)?;
-        self.finish(tx, scope, &mut subscription, commands, action, now).await?;
+        self.finish(tx, scope, &mut subscription, commands, (action, &default), now).await?;
         Ok(subscription)
     }
 
@@ -249,15 +251,15 @@ impl Subscriptions {
     /// # Errors
     /// [`StoreError`] if something could not be read or stored.
     pub async fn wake(&self, scope: &WorkspaceScope) -> Result<(), SubscriptionError> {
-        let now = self.now();
+        let (now, default) = (self.now(), self.default().await?);
         let mut tx = self.store.begin(scope).await?;
-        let Some(mut subscription) = self.lock_existing(&mut *tx, now).await? else { return Ok(()) };
+        let Some(mut subscription) = self.lock_existing(&mut *tx, &default, now).await? else { return Ok(()) };
         while subscription.next_wakeup()?.is_some_and(|at| at <= now) {
             let commands = subscription.wake(now)?;
-            self.executor.execute(&mut *tx, &mut subscription, commands, now).await?;
+            self.executor.execute(&mut *tx, &mut subscription, commands, &default, now).await?;
         }
         // The job of another server may have come early, by its clock.
-        self.executor.execute(&mut *tx, &mut subscription, Vec::new(), now).await?;
+        self.executor.execute(&mut *tx, &mut subscription, Vec::new(), &default, now).await?;
         tx.commit().await?;
         self.executor.billing.forget(scope.workspace());
         Ok(())
@@ -276,11 +278,11 @@ impl Subscriptions {
         amount: i64,
     ) -> Result<IssuedInvoice, SubscriptionError> {
         let scope = operator.enter(workspace);
-        let now = self.now();
+        let (now, default) = (self.now(), self.default().await?);
         let mut tx = self.store.begin(&scope).await?;
         // Without an invoice nothing is stored: the workspace may not exist.
         tx.invoices().find(invoice).await?.ok_or(SubscriptionError::NotFound)?;
-        let mut subscription = self.lock(&mut *tx, now).await?.ok_or(SubscriptionError::NotFound)?;
+        let mut subscription = lock(&mut *tx, &default, now).await?.ok_or(SubscriptionError::NotFound)?;
         let found = tx.invoices().find(invoice).await?.ok_or(SubscriptionError::NotFound)?;
         if found.status != InvoiceStatus::Open {
             return Err(SubscriptionError::NotOpen);
@@ -297,7 +299,7 @@ impl Subscriptions {
             self.executor.post(&mut *tx, invoice, Cause::Payment, transaction, now).await?;
         }
         let commands = subscription.payment_succeeded(invoice, now)?;
-        self.executor.execute(&mut *tx, &mut subscription, commands, now).await?;
+        self.executor.execute(&mut *tx, &mut subscription, commands, &default, now).await?;
         let (number, paid) = (found.number.to_string(), currency.amount(amount));
         self.executor.notify(&mut *tx, OwnerNotice::PaymentReceived { number, amount: paid }).await?;
         let details = json!({ "amount": amount, "currency": currency });
@@ -346,14 +348,12 @@ impl Subscriptions {
         Ok(Page::from_overfetch(rows, size, |posting| posting.id))
     }
 
-    /// The subscription, locked against other changes.
-    pub(super) async fn lock(
-        &self,
-        tx: &mut dyn BillingTx,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Subscription>, StoreError> {
-        tx.plan().plan_or(&self.executor.billing.default_plan().id(), now).await?;
-        tx.subscription().lock().await
+    /// The plan of a workspace whose subscription does not count. Ask before a transaction begins: it may read the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    pub(crate) async fn default(&self) -> Result<PlanVersion, StoreError> {
+        Ok(self.executor.billing.default_plan().await?.id())
     }
 
     /// Executes the commands, and commits with an entry in the audit log.
@@ -363,10 +363,10 @@ impl Subscriptions {
         scope: &WorkspaceScope,
         subscription: &mut Subscription,
         commands: Vec<Command>,
-        action: &'static str,
+        (action, default): (&'static str, &PlanVersion),
         now: DateTime<Utc>,
     ) -> Result<(), SubscriptionError> {
-        self.executor.execute(&mut *tx, subscription, commands, now).await?;
+        self.executor.execute(&mut *tx, subscription, commands, default, now).await?;
         let sold = &subscription.sold;
         let details = json!({
             "plan": sold.plan.name, "version": sold.plan.version, "interval": sold.price.interval.as_str(),
@@ -377,6 +377,16 @@ impl Subscriptions {
         self.executor.billing.forget(scope.workspace());
         Ok(())
     }
+}
+
+/// The subscription, locked against other changes.
+pub(super) async fn lock(
+    tx: &mut dyn BillingTx,
+    default: &PlanVersion,
+    now: DateTime<Utc>,
+) -> Result<Option<Subscription>, StoreError> {
+    tx.plan().plan_or(default, now).await?;
+    tx.subscription().lock().await
 }
 
 /// The plan at its price for this interval and currency.
