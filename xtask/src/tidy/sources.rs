@@ -23,6 +23,7 @@ const PLACES: &[(&str, &[&str])] = &[
             "crates/app/src/cli/",
             "crates/app/tests/",
             "crates/adapters/outbound-http/",
+            "crates/adapters/stripe/",
             "xtask/",
         ],
     ),

@@ -125,7 +125,7 @@ impl Monitor {
         }
         match billing.overdue.count().await {
             Ok(overdue) => {
-                metrics::gauge!("subscriptions_overdue").set(number(u64::try_from(overdue).unwrap_or(u64::MAX)))
+                metrics::gauge!("subscriptions_overdue").set(number(u64::try_from(overdue).unwrap_or(u64::MAX)));
             }
             Err(error) => tracing::debug!(%error, "overdue subscriptions cannot be counted"),
         }
