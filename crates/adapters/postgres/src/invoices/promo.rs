@@ -48,7 +48,9 @@ fn discount(ppm: Option<i32>, amount: Option<i64>, code: Option<&str>) -> Result
 }
 
 /// The columns of a discount: the share, the amount, the currency.
-fn columns(discount: Discount) -> Result<(Option<i32>, Option<i64>, Option<&'static str>), StoreError> {
+type DiscountColumns = (Option<i32>, Option<i64>, Option<&'static str>);
+
+fn columns(discount: Discount) -> Result<DiscountColumns, StoreError> {
     Ok(match discount {
         Discount::Percent(ppm) => (Some(i32::try_from(ppm).map_err(internal)?), None, None),
         Discount::Amount(currency, amount) => (None, Some(amount), Some(currency.code())),

@@ -67,7 +67,7 @@ pub struct NewPromoCode {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PromoCodeView {
     /// What a customer enters.
-    #[schema(example = "SPRING-2027")]
+    #[schema(example = "SPRING-2027", pattern = "^[A-Z0-9-]{6,40}$")]
     code: String,
     /// The share that it takes off, in parts per million; null if it takes off an amount.
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -99,7 +99,7 @@ pub struct PromoCodeView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DiscountView {
     /// The promo code.
-    #[schema(example = "SPRING-2027")]
+    #[schema(example = "SPRING-2027", pattern = "^[A-Z0-9-]{6,40}$")]
     code: String,
     /// The share that it takes off, in parts per million; null if it takes off an amount.
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -123,7 +123,7 @@ pub struct DiscountView {
 pub struct RedeemPromoCode {
     /// The code.
     #[validate(length(max = 100))]
-    #[schema(example = "SPRING-2027", max_length = 100)]
+    #[schema(example = "SPRING-2027", min_length = 0, max_length = 100)]
     code: String,
 }
 

@@ -60,7 +60,7 @@ pub async fn a_promo_code_is_stored_listed_and_deactivated(subject: &Subject) {
     assert_eq!(subject.promo_of("NO-SUCH-CODE").await, None);
     let after = one.code.clone();
     let page = subject.catalogue_tx().await.promo_codes().list(Some(&after), 1).await.expect("they are listed");
-    assert_eq!(page, [other.clone()]);
+    assert_eq!(page, std::slice::from_ref(&other));
     assert!(!subject.catalogue_tx().await.promo_codes().list(None, 1).await.expect("they are listed").is_empty());
     let first = subject.env.now().trunc_subsecs(6);
     for at in [first, first + TimeDelta::days(1)] {
