@@ -35,6 +35,7 @@ mod relay;
 mod room;
 mod runs;
 mod secrets;
+mod stripe;
 mod subscriptions;
 mod support;
 mod tenancy;

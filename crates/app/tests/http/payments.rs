@@ -10,7 +10,8 @@ use tidegate_testing::TestClock;
 use tidegate_testing::stripe::Card;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Answer, Person, TestApp, WEBHOOK_SECRET, stripe_signature as signature, text};
+use crate::stripe::{WEBHOOK_SECRET, stripe_signature as signature};
+use crate::support::{Answer, Person, TestApp, text};
 
 const WEBHOOK: &str = "/api/v1/webhooks/stripe";
 const NOW: i64 = 1_900_000_000;

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tidegate::Services;
 use tidegate::server::{Application, StopHandle};
 use tidegate::settings::Settings;
@@ -18,11 +16,12 @@ use tidegate_kernel::Environment;
 use tidegate_tenancy::Role;
 use tidegate_tenancy::error::MemberError;
 use tidegate_testing::scope::workspace_scope;
-use tidegate_testing::stripe::{FakeStripe, STRIPE_KEY};
+use tidegate_testing::stripe::FakeStripe;
 use tidegate_testing::{TestClock, TestDatabase, environment};
 
 use crate::object_home::ObjectHome;
 use crate::relay::Relay;
+use crate::stripe;
 
 /// A server on a free port with its own database. Both end when this is dropped.
 pub struct TestApp {
@@ -38,18 +37,7 @@ pub struct TestApp {
     /// The token of an operator, if there is one.
     operator: Option<String>,
     /// The payment provider of the server and of those beside it; Stripe if there is one.
-    stripe: Option<Arc<FakeStripe>>,
-}
-
-/// The secret with which the notifications of Stripe are signed.
-pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
-
-/// The signature of a notification of Stripe at this time.
-pub fn stripe_signature(secret: &str, time: i64, body: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
-    mac.update(format!("{time}.{body}").as_bytes());
-    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("t={time},v1={digits}")
+    pub(crate) stripe: Option<Arc<FakeStripe>>,
 }
 
 #[derive(Parser)]
@@ -86,28 +74,6 @@ impl TestApp {
         let url = database.url().to_owned();
         let objects = ObjectHome::s3().await;
         Self::start(database, objects, &url, flags, tidegate::system::environment(), None).await
-    }
-
-    /// A server whose object store is an S3 server and whose payment provider is like Stripe, with further flags.
-    pub async fn spawn_with_everything(flags: &[&str]) -> Self {
-        let database = Arc::new(TestDatabase::new().await);
-        let url = database.url().to_owned();
-        let (objects, stripe) = (ObjectHome::s3().await, Some(Arc::new(FakeStripe::start().await)));
-        Self::start(database, objects, &url, flags, tidegate::system::environment(), stripe).await
-    }
-
-    /// A server that uses this clock, whose payment provider is like Stripe.
-    pub async fn spawn_with_stripe_at(clock: Arc<TestClock>) -> Self {
-        let database = Arc::new(TestDatabase::new().await);
-        let url = database.url().to_owned();
-        let stripe = Some(Arc::new(FakeStripe::start().await));
-        let env = environment(clock, RandomState::new().hash_one(0));
-        Self::start(database, ObjectHome::directory(), &url, &[], env, stripe).await
-    }
-
-    /// The payment provider.
-    pub fn stripe(&self) -> &FakeStripe {
-        self.stripe.as_deref().expect("the server has a payment provider")
     }
 
     /// A server without an object store.
@@ -181,16 +147,16 @@ impl TestApp {
             .await
     }
 
-    async fn start(
+    pub(crate) async fn start(
         database: Arc<TestDatabase>,
         objects: Arc<ObjectHome>,
         url: &str,
         flags: &[&str],
         env: Environment,
-        stripe: Option<Arc<FakeStripe>>,
+        provider: Option<Arc<FakeStripe>>,
     ) -> Self {
         let further = flags;
-        let (stores, api) = (objects.flags(), stripe.as_deref().map(FakeStripe::url));
+        let (stores, api) = (objects.flags(), provider.as_deref().map(FakeStripe::url));
         let secret = "a secret for tests that is long enough";
         let fixed = [
             "tidegate",
@@ -206,20 +172,7 @@ impl TestApp {
         let plan = ["--default-plan", "unlimited"].into_iter().filter(|_| !flags.contains(&"--default-plan"));
         let secret = ["--secret", secret].into_iter().filter(|_| !flags.contains(&"--secret"));
         let flags = fixed.into_iter().chain(plan).chain(secret).chain(stores.iter().map(String::as_str));
-        let mut payments = Vec::new();
-        if let Some(api) = &api {
-            payments.extend([
-                "--payment-provider",
-                "stripe",
-                "--stripe-secret-key",
-                STRIPE_KEY,
-                "--stripe-api-url",
-                api,
-            ]);
-            payments.extend(["--stripe-webhook-secret", WEBHOOK_SECRET]);
-            payments.extend(["--payment-return-url", "https://console.example.org/billing"]);
-        }
-        let flags = flags.chain(payments).chain(further.iter().copied());
+        let flags = flags.chain(stripe::flags(api.as_deref())).chain(further.iter().copied());
         let settings = Flags::try_parse_from(flags).expect("the flags are those of `tidegate serve`").settings;
         let application = Application::build(&settings, env).await.expect("the server starts");
         let base = format!("http://{}", application.address());
@@ -231,7 +184,7 @@ impl TestApp {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client without TLS settings can be made");
-        Self { base, client, database, objects, services, server, operator: None, stripe }
+        Self { base, client, database, objects, services, server, operator: None, stripe: provider }
     }
 
     /// A request; `path` starts with a slash.

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::world::Place;
-use crate::support::{WEBHOOK_SECRET, stripe_signature};
+use crate::stripe::{WEBHOOK_SECRET, stripe_signature};
 
 /// A request.
 #[derive(Debug, Clone)]
