@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, CatalogueTx, InvoiceRepository, LedgerRepository, OperatorLog, PlanCatalogue,
-    PlanRepository, PromoCatalogue, PromoRepository, SubscriptionRepository, UsageRepository,
+    AlertRepository, BillingTx, CatalogueTx, CreditNoteRepository, InvoiceRepository, LedgerRepository, OperatorLog,
+    PlanCatalogue, PlanRepository, PromoCatalogue, PromoRepository, SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -31,7 +31,9 @@ use crate::engine::PgRunRepository;
 use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
-use crate::invoices::{PgInvoiceRepository, PgLedgerRepository, PgPromoCatalogue, PgPromoRepository};
+use crate::invoices::{
+    PgCreditNoteRepository, PgInvoiceRepository, PgLedgerRepository, PgPromoCatalogue, PgPromoRepository,
+};
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
 use crate::quota::{PgAlertRepository, PgQuotaLevels};
@@ -91,6 +93,7 @@ slices! {
             plan: PlanRepository as PgPlanRepository,
             subscription: SubscriptionRepository as PgSubscriptionRepository,
             invoices: InvoiceRepository as PgInvoiceRepository,
+            credit_notes: CreditNoteRepository as PgCreditNoteRepository,
             ledger: LedgerRepository as PgLedgerRepository,
             promos: PromoRepository as PgPromoRepository,
             audit: AuditLog as PgAuditLog,

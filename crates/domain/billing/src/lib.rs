@@ -36,9 +36,9 @@ pub use error::{CatalogueError, PlanError, UsageError};
 pub use meter::{Usage, UsageQuery, limit_of};
 pub use money::Currency;
 pub use ports::{
-    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, CatalogueTx, DayCount, InvoiceRepository,
-    LedgerRepository, OperatorLog, PlanCatalogue, PlanLimits, PlanRepository, PromoCatalogue, PromoRepository,
-    SubscriptionRepository, UsageRepository,
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, CatalogueTx, CreditNoteRepository, DayCount,
+    InvoiceRepository, LedgerRepository, OperatorLog, PlanCatalogue, PlanLimits, PlanRepository, PromoCatalogue,
+    PromoRepository, SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

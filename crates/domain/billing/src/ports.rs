@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{
-    AuditLog, InvoiceId, Limit, Meter, Period, RequestId, StoreError, SystemScope, Transaction, UserId, WorkspaceId,
-    WorkspaceScope,
+    AuditLog, CreditNoteId, InvoiceId, Limit, Meter, Period, RequestId, StoreError, SystemScope, Transaction, UserId,
+    WorkspaceId, WorkspaceScope,
 };
 use uuid::Uuid;
 
 use crate::alert::{NotifyQuota, QuotaAlert};
 use crate::catalogue::{Plan, PlanRecord, PlanVersion};
-use crate::invoice::{InvoiceNumber, IssuedInvoice, PromoCode, PromoRedemption};
+use crate::invoice::{CreditNoteNumber, InvoiceNumber, IssuedCreditNote, IssuedInvoice, PromoCode, PromoRedemption};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
 use crate::quota::{Grant, GrantRequest, Returned};
@@ -24,6 +24,8 @@ pub trait BillingTx: Transaction {
     fn subscription(&mut self) -> Box<dyn SubscriptionRepository + '_>;
     /// The invoices of the workspace.
     fn invoices(&mut self) -> Box<dyn InvoiceRepository + '_>;
+    /// The credit notes of the workspace.
+    fn credit_notes(&mut self) -> Box<dyn CreditNoteRepository + '_>;
     /// The ledger of the workspace.
     fn ledger(&mut self) -> Box<dyn LedgerRepository + '_>;
     /// The audit log of the workspace.
@@ -191,7 +193,7 @@ pub trait InvoiceRepository: Send {
     /// [`StoreError`] if it could not be stored.
     async fn insert(&mut self, invoice: &IssuedInvoice) -> Result<(), StoreError>;
 
-    /// An invoice with its lines.
+    /// An invoice with its lines, and with what credit notes have taken back.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be read.
@@ -208,6 +210,36 @@ pub trait InvoiceRepository: Send {
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn mark_paid(&mut self, id: InvoiceId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Marks an open invoice as uncollectible. MUST change nothing and return false if it is not open.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn mark_uncollectible(&mut self, id: InvoiceId) -> Result<bool, StoreError>;
+}
+
+/// The credit notes of one workspace.
+#[async_trait]
+pub trait CreditNoteRepository: Send {
+    /// The next number. Numbers are one series for all workspaces, beside that of invoices.
+    ///
+    /// MUST give each number to one committed transaction, and leave none out, as [`InvoiceRepository::next_number`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no number.
+    async fn next_number(&mut self) -> Result<CreditNoteNumber, StoreError>;
+
+    /// Stores a credit note.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored.
+    async fn insert(&mut self, note: &IssuedCreditNote) -> Result<(), StoreError>;
+
+    /// At most `limit` credit notes that were issued before `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be read.
+    async fn list(&mut self, before: Option<CreditNoteId>, limit: u32) -> Result<Vec<IssuedCreditNote>, StoreError>;
 }
 
 /// The promo codes of the seller.

@@ -132,6 +132,8 @@ typed_ids! {
     UploadId = "upl";
     /// An invoice.
     InvoiceId = "inv";
+    /// A credit note.
+    CreditNoteId = "cn";
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Obligations of stores of plans and usage.
 
 mod catalogue;
+mod credit_notes;
 mod promo_codes;
 mod subscriptions;
 
@@ -14,6 +15,7 @@ use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
 pub use catalogue::*;
+pub use credit_notes::*;
 pub use promo_codes::*;
 pub use subscriptions::*;
 

@@ -1,5 +1,6 @@
-//! Invoices, promo codes and the ledger on PostgreSQL.
+//! Invoices, credit notes, promo codes and the ledger on PostgreSQL.
 
+mod credit_note;
 mod invoice;
 mod ledger;
 mod promo;
@@ -7,6 +8,7 @@ mod promo;
 use tidegate_billing::Currency;
 use tidegate_kernel::StoreError;
 
+pub(crate) use credit_note::PgCreditNoteRepository;
 pub(crate) use invoice::PgInvoiceRepository;
 pub(crate) use ledger::PgLedgerRepository;
 pub(crate) use promo::{PgPromoCatalogue, PgPromoRepository};

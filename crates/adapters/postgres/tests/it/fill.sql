@@ -157,6 +157,8 @@ insert into invoice (workspace_id, id, number, status, currency, period_start, p
     from filling;
 insert into invoice_line (workspace_id, invoice_id, line, description, quantity, unit_amount, amount, tax, tax_ppm, tax_inclusive, facts)
     select workspace_id, event_id(ms, n, 8), 1, 'd', 1, 100, 100, 19, 190000, false, '{"kind": "carried_forward"}' from filling;
+insert into credit_note (workspace_id, id, number, invoice_id, currency, total, tax, reason, issued_at)
+    select workspace_id, event_id(ms, n, 8), n + 1, event_id(ms, n, 8), 'EUR', 10, 1, 'r', now() from filling;
 insert into ledger_transaction (workspace_id, id, at, cause, currency, invoice_id)
     select workspace_id, event_id(ms, n, 8), now(), 'invoice', 'EUR', event_id(ms, n, 8) from filling;
 -- The entries balance. To check so many one by one takes a minute.

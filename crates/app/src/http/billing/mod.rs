@@ -1,6 +1,7 @@
 //! Plans, subscriptions, invoices and usage.
 
 mod catalogue;
+mod credit_notes;
 mod invoices;
 mod plan_bodies;
 mod plans;
@@ -17,6 +18,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(catalogue::configure)
         .configure(subscription::configure)
         .configure(invoices::configure)
+        .configure(credit_notes::configure)
         .configure(promo_codes::configure)
         .configure(usage::configure);
 }

@@ -68,6 +68,7 @@ ids! {
     FileId "a file";
     UploadId "a presigned upload";
     InvoiceId "an invoice";
+    CreditNoteId "a credit note";
 }
 
 texts! {
@@ -193,6 +194,8 @@ words! {
     LedgerAccount = all!(tidegate_billing::ledger::Account);
     /// Why a transaction of the ledger was posted.
     LedgerCause = all!(tidegate_billing::ledger::Cause);
+    /// Why an invoice is written off.
+    VoidReason = ["uncollectible"];
     /// What happens at the end of the period of a subscription.
     PendingKind = ["change", "cancel", "pause"];
     /// When a cancellation takes effect.

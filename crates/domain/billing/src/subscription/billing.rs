@@ -113,6 +113,7 @@ impl Executor {
             period,
             issued_at: now,
             due_at,
+            credited: 0,
             paid_at: (!due).then_some(now),
             invoice,
         };

@@ -52,11 +52,12 @@ impl Subject {
             period,
             issued_at: now,
             due_at: Some(now + TimeDelta::days(14)),
+            credited: 0,
             paid_at: None,
         }
     }
 
-    async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
+    pub(super) async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
         let invoice = self.invoice(number);
         let mut tx = self.tx(workspace).await;
         tx.invoices().insert(&invoice).await.expect("an invoice is stored");
