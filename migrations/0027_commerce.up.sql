@@ -68,3 +68,29 @@ create index promo_redemption_in_use on promo_redemption (workspace_id, redeemed
 call tidegate_protect('promo_redemption');
 call tidegate_protect_erasure('promo_redemption');
 grant select, insert, update (invoices_left) on promo_redemption to tidegate_api;
+
+-- Credit notes have a series of numbers of their own, given as that of invoices. They are kept with the invoices.
+alter table invoice_counter add column last_credit_note bigint not null default 0 check (last_credit_note >= 0);
+grant update (last_credit_note) on invoice_counter to tidegate_api;
+
+create table credit_note (
+    workspace_id uuid not null,
+    id uuid not null,
+    number bigint not null check (number > 0),
+    invoice_id uuid not null,
+    currency text collate "C" not null check (length(currency) = 3),
+    total bigint not null check (total > 0),
+    tax bigint not null check (tax between 0 and total),
+    reason text not null,
+    issued_at timestamptz not null,
+    primary key (workspace_id, id),
+    unique (workspace_id, number),
+    foreign key (workspace_id, invoice_id) references invoice
+);
+create index credit_note_by_invoice on credit_note (workspace_id, invoice_id) include (total);
+call tidegate_protect('credit_note');
+grant select, insert on credit_note to tidegate_api;
+
+alter table ledger_transaction drop constraint ledger_transaction_cause_check,
+    add constraint ledger_transaction_cause_check
+        check (cause in ('invoice', 'credit', 'payment', 'credit_note', 'write_off'));

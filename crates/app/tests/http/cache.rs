@@ -22,6 +22,7 @@ use crate::support::{Answer, Person, TestApp, text};
 const NOT_CACHED: &[&str] = &[
     "GET /api/v1/workspaces/{ws}/events",
     "GET /api/v1/workspaces/{ws}/files",
+    "GET /api/v1/workspaces/{ws}/credit-notes",
     "GET /api/v1/workspaces/{ws}/invoices",
     "GET /api/v1/workspaces/{ws}/payments",
     "GET /api/v1/workspaces/{ws}/jobs",

@@ -9,6 +9,7 @@ mod cache;
 mod compression;
 mod conditional;
 mod cors;
+mod credit_notes;
 mod dashboards;
 mod deletion;
 mod events;

@@ -146,11 +146,15 @@ pub enum Cause {
     Credit,
     /// The customer paid an invoice.
     Payment,
+    /// A part of an invoice was taken back.
+    CreditNote,
+    /// An invoice will not be paid.
+    WriteOff,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: &'static [Self] = &[Self::Invoice, Self::Credit, Self::Payment];
+    pub const ALL: &'static [Self] = &[Self::Invoice, Self::Credit, Self::Payment, Self::CreditNote, Self::WriteOff];
 
     /// The cause with this name; `None` if there is none.
     #[must_use]
@@ -165,6 +169,8 @@ impl Cause {
             Self::Invoice => "invoice",
             Self::Credit => "credit",
             Self::Payment => "payment",
+            Self::CreditNote => "credit_note",
+            Self::WriteOff => "write_off",
         }
     }
 }

@@ -134,6 +134,8 @@ typed_ids! {
     InvoiceId = "inv";
     /// A payment: an attempt to collect an invoice.
     PaymentId = "pay";
+    /// A credit note.
+    CreditNoteId = "cn";
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub use cache::{CacheCounts, CacheFigures, CacheKey, ListCache, ListTag, Looked,
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
 pub use id::{
-    ApiKeyId, AuditId, EventId, FileId, IdError, InvoiceId, JobId, PatternId, PaymentId, RunId, SessionId,
-    SuggestionId, UploadId, UserId, WorkflowId, WorkspaceId,
+    ApiKeyId, AuditId, CreditNoteId, EventId, FileId, IdError, InvoiceId, JobId, PatternId, PaymentId, RunId,
+    SessionId, SuggestionId, UploadId, UserId, WorkflowId, WorkspaceId,
 };
 pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};
 pub use limit::Limit;

@@ -70,6 +70,7 @@ pub const SEEN_WHOLE: &[(&str, &str, &str)] = &[
 
 /// Tenant tables from which the engine may not erase the rows of deleted workspaces, and why.
 pub const NOT_ERASED: &[(&str, &str)] = &[
+    ("credit_note", BOOKS),
     ("invoice", BOOKS),
     ("invoice_line", BOOKS),
     ("ledger_entry", BOOKS),

@@ -1,6 +1,7 @@
 //! Obligations of stores of plans and usage.
 
 mod catalogue;
+mod credit_notes;
 mod payments;
 mod promo_codes;
 mod subscriptions;
@@ -17,6 +18,7 @@ use super::stage::subject;
 use crate::scope::{system_scope, workspace_scope};
 
 pub use catalogue::*;
+pub use credit_notes::*;
 pub use payments::*;
 pub use promo_codes::*;
 pub use subscriptions::*;

@@ -29,6 +29,7 @@ struct InvoiceRow {
     credit_applied: i64,
     issued_at: DateTime<Utc>,
     due_at: Option<DateTime<Utc>>,
+    credited: i64,
     paid_at: Option<DateTime<Utc>>,
 }
 
@@ -82,6 +83,7 @@ impl InvoiceRow {
             period: Period { start: self.period_start, end: self.period_end },
             issued_at: self.issued_at,
             due_at: self.due_at,
+            credited: self.credited,
             paid_at: self.paid_at,
         })
     }
@@ -178,7 +180,11 @@ impl InvoiceRepository for PgInvoiceRepository<'_> {
 
     async fn find(&mut self, id: InvoiceId) -> Result<Option<IssuedInvoice>, StoreError> {
         let workspace = self.0.workspace().as_uuid();
-        let query = sqlx::query_as("select * from invoice where workspace_id = $1 and id = $2");
+        let query = sqlx::query_as(
+            "select i.*, (select coalesce(sum(n.total), 0)::bigint from credit_note n
+                          where n.workspace_id = $1 and n.invoice_id = i.id) as credited
+             from invoice i where i.workspace_id = $1 and i.id = $2",
+        );
         let row = query.bind(workspace).bind(id.as_uuid()).fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
         Ok(self.with_lines(row.into_iter().collect()).await?.pop())
     }
@@ -186,7 +192,9 @@ impl InvoiceRepository for PgInvoiceRepository<'_> {
     async fn list(&mut self, before: Option<InvoiceId>, limit: u32) -> Result<Vec<IssuedInvoice>, StoreError> {
         let workspace = self.0.workspace().as_uuid();
         let query = sqlx::query_as(
-            "select * from invoice where workspace_id = $1 and id < $2 order by workspace_id desc, id desc limit $3",
+            "select i.*, (select coalesce(sum(n.total), 0)::bigint from credit_note n
+                          where n.workspace_id = $1 and n.invoice_id = i.id) as credited
+             from invoice i where i.workspace_id = $1 and i.id < $2 order by i.workspace_id desc, i.id desc limit $3",
         );
         let before = before.map_or(Uuid::max(), |id| id.as_uuid());
         let query = query.bind(workspace).bind(before).bind(i64::from(limit));
@@ -199,6 +207,14 @@ impl InvoiceRepository for PgInvoiceRepository<'_> {
             "update invoice set status = 'paid', paid_at = $3 where workspace_id = $1 and id = $2 and status = 'open'",
         );
         let query = query.bind(self.0.workspace().as_uuid()).bind(id.as_uuid()).bind(at);
+        Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
+    }
+
+    async fn mark_uncollectible(&mut self, id: InvoiceId) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "update invoice set status = 'uncollectible' where workspace_id = $1 and id = $2 and status = 'open'",
+        );
+        let query = query.bind(self.0.workspace().as_uuid()).bind(id.as_uuid());
         Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
     }
 }

@@ -1,5 +1,6 @@
-//! Invoices, promo codes, the ledger and payments on PostgreSQL.
+//! Invoices, credit notes, promo codes, the ledger and payments on PostgreSQL.
 
+mod credit_note;
 mod invoice;
 mod ledger;
 mod payment;
@@ -8,6 +9,7 @@ mod promo;
 use tidegate_billing::Currency;
 use tidegate_kernel::StoreError;
 
+pub(crate) use credit_note::PgCreditNoteRepository;
 pub(crate) use invoice::PgInvoiceRepository;
 pub(crate) use ledger::PgLedgerRepository;
 pub(crate) use payment::PgPaymentRepository;

@@ -166,6 +166,8 @@ insert into invoice_line (workspace_id, invoice_id, line, description, quantity,
 insert into payment (workspace_id, id, invoice_id, attempt, provider, provider_id, state, amount, currency, credited, created_at,
         changed_at)
     select workspace_id, event_id(ms, n, 8), event_id(ms, n, 8), 0, 'p', n::text, 'succeeded', 119, 'EUR', 0, now(), now() from filling;
+insert into credit_note (workspace_id, id, number, invoice_id, currency, total, tax, reason, issued_at)
+    select workspace_id, event_id(ms, n, 8), n + 1, event_id(ms, n, 8), 'EUR', 10, 1, 'r', now() from filling;
 insert into ledger_transaction (workspace_id, id, at, cause, currency, invoice_id)
     select workspace_id, event_id(ms, n, 8), now(), 'invoice', 'EUR', event_id(ms, n, 8) from filling;
 -- The entries balance. To check so many one by one takes a minute.

@@ -34,7 +34,7 @@ pub struct InvoiceView {
     /// The number. Numbers have no gaps.
     #[schema(example = "INV-000042")]
     number: String,
-    /// The status.
+    /// The status; `uncollectible` if it was written off.
     #[schema(value_type = schema::InvoiceStatus)]
     status: &'static str,
     /// The currency (ISO 4217).
@@ -59,6 +59,9 @@ pub struct InvoiceView {
     /// What is left to pay.
     #[schema(minimum = 0)]
     amount_due: i64,
+    /// How much credit notes have taken back. It became credit.
+    #[schema(minimum = 0)]
+    amount_credited: i64,
     /// When it was issued.
     issued_at: DateTime<Utc>,
     /// When payment is due; null if nothing is to be paid.
@@ -147,6 +150,7 @@ impl From<IssuedInvoice> for InvoiceView {
             total: invoice.total,
             credit_applied: invoice.credit_applied,
             amount_due: invoice.amount_due(),
+            amount_credited: issued.credited,
             lines: issued.descriptions.into_iter().zip(invoice.lines).map(InvoiceLineView::new).collect(),
             issued_at: issued.issued_at,
             due_at: issued.due_at,

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod corrections;
+mod credit_notes;
 mod invoices;
 mod payments;
 mod plan_bodies;
@@ -22,6 +23,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(invoices::configure)
         .configure(payments::configure)
         .configure(webhooks::configure)
+        .configure(credit_notes::configure)
         .configure(promo_codes::configure)
         .configure(usage::configure)
         .configure(corrections::configure);

@@ -330,7 +330,11 @@ impl From<SubscriptionError> for Problem {
             SubscriptionError::NotSold => at("/interval"),
             SubscriptionError::TrialUsed => at("/trial"),
             SubscriptionError::WrongAmount { .. } => at("/amount"),
-            SubscriptionError::Exists | SubscriptionError::NotOpen => Self::new(&CONFLICT, text),
+            SubscriptionError::CreditNote(_) => at("/amount"),
+            SubscriptionError::Exists
+            | SubscriptionError::NotOpen
+            | SubscriptionError::NotPaid
+            | SubscriptionError::Erased => Self::new(&CONFLICT, text),
             SubscriptionError::Refused(refusal) => match refusal {
                 Refusal::InvoiceOpen => Self::new(&INVOICE_OPEN, text),
                 Refusal::TooMuchUsed(_) => Self::new(&PLAN_TOO_SMALL, text),

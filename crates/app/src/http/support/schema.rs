@@ -69,6 +69,7 @@ ids! {
     UploadId "a presigned upload";
     InvoiceId "an invoice";
     PaymentId "a payment";
+    CreditNoteId "a credit note";
 }
 
 texts! {
@@ -200,6 +201,8 @@ words! {
     LedgerAccount = all!(tidegate_billing::ledger::Account);
     /// Why a transaction of the ledger was posted.
     LedgerCause = all!(tidegate_billing::ledger::Cause);
+    /// Why an invoice is written off.
+    VoidReason = ["uncollectible"];
     /// What happens at the end of the period of a subscription.
     PendingKind = ["change", "cancel", "pause"];
     /// When a cancellation takes effect.

@@ -118,6 +118,10 @@ impl World {
             let path = format!("{}/{file}", TestApp::files_path(&workspace));
             self.app.request(reqwest::Method::DELETE, &path).bearer(&self.owner.token).send().await.expect(200);
         }
+        if operation.ends_with("/{inv}/credit-notes") {
+            let pay = "update invoice set status = 'paid', paid_at = now() where status = 'open'";
+            app.database.run(pay.to_owned()).await;
+        }
         if operation.ends_with("/retire") {
             let publish = "update plan_version set status = 'published', published_at = now() where status = 'draft'";
             app.database.run(publish.to_owned()).await;

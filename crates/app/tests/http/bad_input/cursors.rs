@@ -56,20 +56,27 @@ impl Place {
             let cancel = app.post(&format!("{path}/cancel")).bearer(&owner.token);
             cancel.json(&json!({ "at": "now" })).send().await.expect(200);
         }
-        let id: WorkspaceId = workspace.parse().expect("a workspace's id");
-        let payments = format!(
-            "insert into payment (workspace_id, id, invoice_id, attempt, provider, state, amount, currency, credited,
-                 created_at, changed_at)
-             select workspace_id, gen_random_uuid(), id, 0, 'test', 'failed', 100, 'EUR', 0, now(), now()
-             from invoice where workspace_id = '{}'",
-            id.as_uuid()
-        );
-        app.database.run(payments).await;
+        books(app, workspace.parse().expect("a workspace's id")).await;
         Self { workspace, workflow: ids.swap_remove(0) }
     }
 
     fn path(&self, template: &str) -> String {
         template.replace("{ws}", &self.workspace).replace("{wf}", &self.workflow)
+    }
+}
+
+/// A payment and a credit note for each invoice, and two corrections of usage.
+async fn books(app: &TestApp, workspace: WorkspaceId) {
+    let id = workspace.as_uuid();
+    for rows in [
+        "payment (workspace_id, id, invoice_id, attempt, provider, state, amount, currency, credited, created_at, changed_at)
+             select workspace_id, gen_random_uuid(), id, 0, 'test', 'failed', 100, 'EUR', 0, now(), now() from invoice",
+        "credit_note (workspace_id, id, number, invoice_id, currency, total, tax, reason, issued_at)
+             select workspace_id, gen_random_uuid(), number, id, 'EUR', 1, 0, 'r', now() from invoice",
+        "usage_correction (workspace_id, id, reference, meter, day, asked, amount, reason, at)
+             select workspace_id, gen_random_uuid(), id::text, 'runs', now(), 1, 1, 'r', now() from invoice",
+    ] {
+        app.database.run(format!("insert into {rows} where workspace_id = '{id}'")).await;
     }
 }
 

@@ -1,6 +1,9 @@
 //! Credit notes: they take back a part of an invoice that was paid.
 
-use super::Invoice;
+use chrono::{DateTime, Utc};
+use tidegate_kernel::{CreditNoteId, InvoiceId};
+
+use super::{CreditNoteNumber, Invoice};
 use crate::ledger::{Account, LedgerError, Transaction};
 use crate::money::{Currency, Overflow, share};
 
@@ -13,6 +16,23 @@ pub struct CreditNote {
     pub total: i64,
     /// The tax in it.
     pub tax: i64,
+}
+
+/// A credit note that was issued. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCreditNote {
+    /// The id.
+    pub id: CreditNoteId,
+    /// The number.
+    pub number: CreditNoteNumber,
+    /// The invoice that it takes back a part of.
+    pub invoice: InvoiceId,
+    /// The amounts.
+    pub note: CreditNote,
+    /// Why it was written, for the customer.
+    pub reason: String,
+    /// When it was issued.
+    pub issued_at: DateTime<Utc>,
 }
 
 /// Why a credit note cannot be written.

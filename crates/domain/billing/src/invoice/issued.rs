@@ -25,6 +25,8 @@ pub struct IssuedInvoice {
     pub issued_at: DateTime<Utc>,
     /// When payment is due; `None` if nothing is to be paid.
     pub due_at: Option<DateTime<Utc>>,
+    /// What credit notes have taken back of it.
+    pub credited: i64,
     /// When it was paid.
     pub paid_at: Option<DateTime<Utc>>,
 }

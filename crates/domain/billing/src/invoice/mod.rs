@@ -19,10 +19,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-pub use credit_note::{CreditNote, CreditNoteError};
+pub use credit_note::{CreditNote, CreditNoteError, IssuedCreditNote};
 pub use issued::IssuedInvoice;
 pub use line::{Line, LineKind, Paid, Sold, UsageRow};
-pub use number::InvoiceNumber;
+pub use number::{CreditNoteNumber, InvoiceNumber};
 pub use promo::{Discount, PromoCode, PromoDuration, PromoError, PromoRedemption};
 pub use promo_codes::{PromoCodeError, PromoCodes};
 pub use tax::TaxRate;

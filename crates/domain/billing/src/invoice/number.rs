@@ -7,6 +7,16 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvoiceNumber(pub i64);
 
+/// The number of a credit note. Credit notes have a series of their own, given as that of invoices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CreditNoteNumber(pub i64);
+
+impl fmt::Display for CreditNoteNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CN-{:06}", self.0)
+    }
+}
+
 impl fmt::Display for InvoiceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "INV-{:06}", self.0)

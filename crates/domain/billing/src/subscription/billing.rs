@@ -177,6 +177,7 @@ impl Executor {
             period,
             issued_at: now,
             due_at,
+            credited: 0,
             paid_at: (!due).then_some(now),
             invoice,
         };

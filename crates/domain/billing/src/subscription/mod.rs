@@ -18,6 +18,7 @@
 pub mod billing;
 mod collection;
 pub mod metering;
+mod operations;
 pub mod order;
 pub mod overdue;
 pub mod requests;
@@ -43,7 +44,7 @@ pub use state::{Pending, Status, Subscription};
 
 use crate::calendar::{Anchor, OutOfRange};
 use crate::catalogue::PlanVersion;
-use crate::invoice::{Paid, Sold};
+use crate::invoice::{CreditNote, Paid, Sold};
 
 /// What the caller must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +162,38 @@ impl Subscription {
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// Takes notice that an invoice will not be paid. `paid` is what it would have paid for the plan: that is not credited
+    /// later. Nothing waits for the invoice any more, as after a payment.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] if a period is outside of the calendar.
+    pub fn written_off(
+        &mut self,
+        invoice: InvoiceId,
+        paid: Option<&Paid>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Command>, OutOfRange> {
+        if self.paid_as(paid).is_some() {
+            self.paid = None;
+        }
+        self.payment_succeeded(invoice, now)
+    }
+
+    /// Takes notice of a credit note on an invoice that paid `paid` for the plan: what it takes back is not credited once
+    /// more when the plan changes or ends.
+    pub fn credited(&mut self, paid: Option<&Paid>, note: &CreditNote) {
+        if let Some(own) = self.paid_as(paid) {
+            let taken = if own.rate.inclusive { note.total } else { note.total.saturating_sub(note.tax) };
+            own.amount = own.amount.saturating_sub(taken).max(0);
+        }
+    }
+
+    /// What was paid for the plan, if it was paid by the invoice that paid `paid`.
+    fn paid_as(&mut self, paid: Option<&Paid>) -> Option<&mut Paid> {
+        let of = |paid: &Paid| (paid.plan.clone(), paid.paid_for, paid.rate);
+        self.paid.as_mut().filter(|own| paid.is_some_and(|paid| of(own) == of(paid)))
     }
 
     /// Takes notice of a failed payment. An invoice that is not open changes nothing.

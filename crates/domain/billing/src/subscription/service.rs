@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidegate_kernel::{
-    AuditEntry, Environment, Forbidden, InvoiceId, JobPayload, Limit, Meter, OperatorScope, Page, PageSize, Permission,
-    StoreError, UnitOfWork, WorkspaceId, WorkspaceScope,
+    AuditEntry, Environment, Forbidden, InvoiceId, JobPayload, Limit, Meter, Page, PageSize, Permission, StoreError,
+    UnitOfWork, WorkspaceScope,
 };
 use uuid::Uuid;
 
@@ -17,10 +17,9 @@ use super::{CancelAt, Command, Excess, Refusal, Subscription};
 use crate::calendar::OutOfRange;
 use crate::catalogue::{EntitlementName, Interval, Plan, PlanVersion};
 use crate::error::CatalogueError;
-use crate::invoice::{InvoiceStatus, IssuedInvoice, Sold};
-use crate::ledger::{Cause, Posting};
+use crate::invoice::{CreditNoteError, IssuedInvoice, Sold};
+use crate::ledger::Posting;
 use crate::money::Currency;
-use crate::notice::OwnerNotice;
 use crate::ports::BillingTx;
 use crate::service::Billing;
 
@@ -81,6 +80,15 @@ pub enum SubscriptionError {
     /// The subscription does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The invoice is not paid.
+    #[error("the invoice is not paid; only what was paid is taken back")]
+    NotPaid,
+    /// More is taken back than was paid.
+    #[error(transparent)]
+    CreditNote(#[from] CreditNoteError),
+    /// The workspace is erased.
+    #[error("the workspace is erased; its invoices are kept as they are")]
+    Erased,
     /// The invoice is not open.
     #[error("the invoice is not open")]
     NotOpen,
@@ -106,7 +114,7 @@ impl From<OutOfRange> for SubscriptionError {
 /// The subscriptions of workspaces, their invoices and their ledgers.
 #[derive(Clone)]
 pub struct Subscriptions {
-    store: Arc<dyn UnitOfWork<dyn BillingTx>>,
+    pub(super) store: Arc<dyn UnitOfWork<dyn BillingTx>>,
     pub(super) executor: Executor,
 }
 
@@ -136,7 +144,7 @@ impl Subscriptions {
     }
 
     /// The current time with the precision of stores.
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         self.executor.env.now().trunc_subsecs(6)
     }
 
@@ -263,50 +271,6 @@ impl Subscriptions {
         tx.commit().await?;
         self.executor.billing.forget(scope.workspace());
         Ok(())
-    }
-
-    /// Records that a customer has paid an invoice, such as by bank transfer. The amount must be what is due.
-    ///
-    /// # Errors
-    /// [`SubscriptionError`] if there is no such invoice, it is not open, or the amount is another one.
-    pub async fn record_payment(
-        &self,
-        operator: &OperatorScope,
-        workspace: WorkspaceId,
-        invoice: InvoiceId,
-        currency: Currency,
-        amount: i64,
-    ) -> Result<IssuedInvoice, SubscriptionError> {
-        let scope = operator.enter(workspace);
-        let (now, default) = (self.now(), self.default().await?);
-        let mut tx = self.store.begin(&scope).await?;
-        // Without an invoice nothing is stored: the workspace may not exist.
-        tx.invoices().find(invoice).await?.ok_or(SubscriptionError::NotFound)?;
-        let mut subscription = lock(&mut *tx, &default, now).await?.ok_or(SubscriptionError::NotFound)?;
-        let found = tx.invoices().find(invoice).await?.ok_or(SubscriptionError::NotFound)?;
-        if found.status != InvoiceStatus::Open {
-            return Err(SubscriptionError::NotOpen);
-        }
-        let (due, owed) = (found.invoice.amount_due(), found.invoice.currency);
-        if amount != due || currency != owed {
-            return Err(SubscriptionError::WrongAmount { due, currency: owed });
-        }
-        let payment = found.invoice.payment().map_err(|error| StoreError::Internal(Box::new(error)))?;
-        if !tx.invoices().mark_paid(invoice, now).await? {
-            return Err(SubscriptionError::NotOpen);
-        }
-        if let Some(transaction) = payment {
-            self.executor.post(&mut *tx, invoice, Cause::Payment, transaction, now).await?;
-        }
-        let commands = subscription.payment_succeeded(invoice, now)?;
-        self.executor.execute(&mut *tx, &mut subscription, commands, &default, now).await?;
-        let (number, paid) = (found.number.to_string(), currency.amount(amount));
-        self.executor.notify(&mut *tx, OwnerNotice::PaymentReceived { number, amount: paid }).await?;
-        let details = json!({ "amount": amount, "currency": currency });
-        tx.audit().record(AuditEntry::new("invoice.paid", invoice).with(details)).await?;
-        tx.commit().await?;
-        self.executor.billing.forget(workspace);
-        Ok(IssuedInvoice { status: InvoiceStatus::Paid, paid_at: Some(now), ..found })
     }
 
     /// An invoice.

@@ -122,6 +122,36 @@ impl Customer {
     }
 }
 
+/// What an invoice took back or never got is not credited when the subscription ends.
+#[test]
+fn nothing_is_credited_twice_and_nothing_that_was_not_paid() {
+    let begins = at("2026-04-01T00:00:00Z");
+    let half = at("2026-04-16T00:00:00Z");
+    let credit_at_the_end = |customer: &mut Customer| {
+        let commands = customer.subscription.cancel(CancelAt::Now, half).unwrap();
+        let credits = commands.iter().filter_map(|command| match command {
+            Command::Invoice(order) => order.plan_lines(RATE).unwrap().first().map(|line| line.amount),
+            _ => None,
+        });
+        credits.sum::<i64>()
+    };
+    let mut whole = Customer::new(starter(), "UTC", 0, begins);
+    whole.pay(begins);
+    let invoice = whole.invoices[0].2.clone();
+    let paid = invoice.paid_for_plan().unwrap();
+    let (mut noted, mut other) =
+        (Customer::new(starter(), "UTC", 0, begins), Customer::new(starter(), "UTC", 0, begins));
+    assert_eq!(credit_at_the_end(&mut whole), -950);
+    noted.pay(begins);
+    let note = CreditNote::new(&invoice, 0, invoice.total).unwrap();
+    noted.subscription.credited(paid.as_ref(), &note);
+    assert_eq!(credit_at_the_end(&mut noted), 0, "the credit note took back everything");
+    let id = other.invoices[0].0;
+    assert_eq!(other.subscription.written_off(id, paid.as_ref(), half).unwrap(), []);
+    assert!(other.subscription.open.is_empty());
+    assert_eq!(credit_at_the_end(&mut other), 0, "nothing was paid");
+}
+
 #[test]
 fn a_trial_ends_at_midnight_in_the_first_period() {
     let mut customer = Customer::new(starter(), "Europe/Berlin", 14, at("2026-03-01T12:00:00Z"));

@@ -53,6 +53,7 @@ impl Subject {
             period,
             issued_at: now,
             due_at: Some(now + TimeDelta::days(14)),
+            credited: 0,
             paid_at: None,
         }
     }
