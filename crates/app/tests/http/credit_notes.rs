@@ -62,11 +62,15 @@ impl Shop {
     async fn balance(&self, account: &str) -> i64 {
         let ledger = self.get("/ledger").await;
         let mut balance = 0;
-        for transaction in ledger["items"].as_array().unwrap() {
-            let entries = transaction["entries"].as_array().unwrap();
-            assert_eq!(entries.iter().map(|entry| entry["amount"].as_i64().unwrap()).sum::<i64>(), 0, "{transaction}");
+        for transaction in ledger["items"].as_array().expect("a list") {
+            let entries = transaction["entries"].as_array().expect("a list");
+            assert_eq!(
+                entries.iter().map(|entry| entry["amount"].as_i64().expect("an amount")).sum::<i64>(),
+                0,
+                "{transaction}"
+            );
             let of_account = entries.iter().filter(|entry| entry["account"] == account);
-            balance += of_account.map(|entry| entry["amount"].as_i64().unwrap()).sum::<i64>();
+            balance += of_account.map(|entry| entry["amount"].as_i64().expect("an amount")).sum::<i64>();
         }
         balance
     }
@@ -127,9 +131,14 @@ async fn an_invoice_that_is_written_off_blocks_nothing_and_is_not_credited() {
     let changed = shop.send(Method::POST, "/subscription/change", Some(change)).await.expect(200);
     assert_eq!(changed["plan"], "professional");
     let upgrade = shop.get("/invoices").await["items"][0].clone();
-    assert_eq!(upgrade["lines"].as_array().unwrap().len(), 1, "nothing that was not paid is credited: {upgrade}");
+    assert_eq!(
+        upgrade["lines"].as_array().expect("a list").len(),
+        1,
+        "nothing that was not paid is credited: {upgrade}"
+    );
     let audit = shop.get("/audit").await;
-    let written = audit["items"].as_array().unwrap().iter().any(|entry| entry["action"] == "invoice.written_off");
+    let written =
+        audit["items"].as_array().expect("a list").iter().any(|entry| entry["action"] == "invoice.written_off");
     assert!(written, "{audit}");
 }
 

@@ -44,7 +44,7 @@ impl Shop {
     /// The plan as customers see it; null if it is not sold.
     async fn sold(&self, name: &str) -> Value {
         let plans = self.app.get("/api/v1/plans").send().await.expect(200);
-        let found = plans["items"].as_array().unwrap().iter().find(|plan| plan["name"] == name).cloned();
+        let found = plans["items"].as_array().expect("it is there").iter().find(|plan| plan["name"] == name).cloned();
         found.unwrap_or(Value::Null)
     }
 }
@@ -67,7 +67,7 @@ fn team() -> Value {
 
 /// The body that replaces a draft with this one.
 fn replacement(mut body: Value) -> Value {
-    body.as_object_mut().unwrap().remove("name");
+    body.as_object_mut().expect("it is there").remove("name");
     body
 }
 

@@ -60,8 +60,8 @@ impl Shop {
 }
 
 fn sum(invoice: &Value) -> i64 {
-    let lines = invoice["lines"].as_array().unwrap().iter();
-    lines.map(|line| line["amount"].as_i64().unwrap() + line["tax"].as_i64().unwrap()).sum()
+    let lines = invoice["lines"].as_array().expect("it is there").iter();
+    lines.map(|line| line["amount"].as_i64().expect("it is there") + line["tax"].as_i64().expect("it is there")).sum()
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 mod claims;
 mod commits;
 mod drive;
+mod handle;
 mod measures;
 mod quarantine;
 mod quota;
@@ -19,14 +20,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tidegate_kernel::{
-    Environment, Quota, Received, SignalBus, SignalStream, StoreError, SystemScope, Topic, WorkspaceId,
-};
+use tidegate_kernel::{Environment, Quota, Received, SignalStream, StoreError, SystemScope, Topic, WorkspaceId};
 use tidegate_workflows::compiled::{CompiledWorkflow, StepIndex};
 use tidegate_workflows::run::{CompiledWorkflows, StepError};
 use tidegate_workflows::step::StepType;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -45,79 +43,7 @@ use crate::ports::{ContinueTrace, EngineStore, StepHandler, StepTask};
 use crate::shards::{Owned, OwnedShards};
 use measures::{Measures, Question};
 
-/// The dependencies of an engine.
-pub struct EngineParts {
-    /// The store of runs.
-    pub store: Arc<dyn EngineStore>,
-    /// The source of compiled workflows, such as [`tidegate_workflows::run::Runs`].
-    pub workflows: Arc<dyn CompiledWorkflows>,
-    /// The handlers of steps with effects.
-    pub handlers: HandlerMap,
-    /// The bus that signals new work.
-    pub bus: Arc<dyn SignalBus>,
-    /// The waiters for the ends of runs.
-    pub endings: RunEndings,
-    /// Limits the attempts of steps; [`NoQuota`](tidegate_kernel::NoQuota) limits none.
-    pub quota: Arc<dyn Quota>,
-    /// The owned shards, shared with the job runner.
-    pub shards: OwnedShards,
-    /// Time and randomness.
-    pub env: Environment,
-    /// The proof that this may work across tenants.
-    pub scope: SystemScope,
-    /// Settings.
-    pub config: EngineConfig,
-    /// Joins a run's span to the trace in which the run was started.
-    pub continue_trace: ContinueTrace,
-}
-
-impl std::fmt::Debug for EngineParts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineParts").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-/// Starts workers.
-#[derive(Debug)]
-pub struct Engine;
-
-impl Engine {
-    /// Drives runs until `stop` is cancelled. Then it claims no more work, finishes or hands back the runs in memory,
-    /// commits them and gives its shards up. If the future is dropped earlier, it stops at once, as in a crash.
-    pub async fn run(parts: EngineParts, stop: CancellationToken) {
-        Worker::new(parts, stop).run().await;
-    }
-
-    /// Starts a worker.
-    #[must_use]
-    pub fn start(parts: EngineParts) -> EngineHandle {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(Self::run(parts, stop.clone()));
-        EngineHandle { stop, task }
-    }
-}
-
-/// A running worker. If the handle is dropped, the worker continues and can no longer be stopped.
-#[derive(Debug)]
-pub struct EngineHandle {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl EngineHandle {
-    /// Stops claiming, finishes or hands back the runs in memory, commits them and gives the shards up.
-    pub async fn shutdown(self) {
-        self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the engine's worker ended badly");
-        }
-    }
-
-    /// Stops the worker at once, as in a crash.
-    pub fn kill(self) {
-        self.task.abort();
-    }
-}
+pub use handle::{Engine, EngineHandle, EngineParts};
 
 /// A message to the worker.
 enum Message {

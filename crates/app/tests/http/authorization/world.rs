@@ -244,7 +244,7 @@ impl World {
             "plan" => {
                 // A draft: the free plan under another name.
                 let letter = |byte: u8| char::from(b'a' + byte % 26);
-                let name: String = uuid::Uuid::new_v4().as_bytes().iter().map(|byte| letter(*byte)).collect();
+                let name: String = tidegate::system::environment().random::<16>().map(letter).iter().collect();
                 let sql = format!(
                     "insert into plan_version (name, version, status, revision, built_in, document, created_at)
                      select '{name}', 1, 'draft', 1, false,
@@ -255,7 +255,7 @@ impl World {
                 name
             }
             "code" => {
-                let code = format!("CODE-{}", uuid::Uuid::new_v4().simple()).to_uppercase();
+                let code = format!("CODE-{}", tidegate::system::environment().uuid_v7().simple()).to_uppercase();
                 self.promo_code(&code).await;
                 code
             }
