@@ -19,7 +19,8 @@ use crate::transaction::{Machinery, PgTx};
 
 /// Tenant tables that are not erased in slices: usage may have to be paid for, the seller has to keep invoices and the
 /// ledger, and the workspace itself is erased last.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
+    "credit_note",
     "invoice",
     "invoice_line",
     "ledger_entry",

@@ -167,6 +167,61 @@ async fn a_plan_limits_runs_at_the_same_time() {
     assert!(with("waiting").await.len() <= 10);
 }
 
+/// A plan with two steps a month.
+fn two_steps() -> Value {
+    let features =
+        json!({ "custom_roles": false, "audit_export": false, "network_policy": false, "single_sign_on": false });
+    let unlimited = json!({ "included": null, "overage": null });
+    json!({
+        "name": "tiny", "title": "Tiny", "prices": [{ "interval": "month", "currency": "EUR", "amount": 100 }],
+        "entitlements": {
+            "features": features, "storage_bytes": null, "file_bytes": null, "workflows": null,
+            "api_calls_per_day": null, "requests_per_minute": null, "members": null, "concurrent_runs": null,
+            "events_per_month": unlimited, "runs_per_month": unlimited,
+            "steps_per_month": { "included": 2, "overage": null },
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_step_beyond_the_plan_waits_and_fails_nothing() {
+    let engine = TestApp::spawn_with(&["--default-plan", "free"]).await;
+    let operator = engine.person("Operator").await;
+    let app = engine.beside(&["--default-plan", "free", "--operator", &operator.id, "--role", "api"]).await;
+    let plans = "/api/v1/monitoring/plans";
+    app.post(plans).bearer(&operator.token).json(&two_steps()).send().await.expect(201);
+    app.post(&format!("{plans}/tiny/versions/1/publish")).bearer(&operator.token).send().await.expect(200);
+    let ada = app.person("Ada").await;
+    let base = format!("/api/v1/workspaces/{}", app.workspace(&ada, "Acme").await);
+    let buy = json!({ "plan": "tiny", "interval": "month", "currency": "EUR" });
+    app.request(Method::PUT, &format!("{base}/subscription")).bearer(&ada.token).json(&buy).send().await.expect(201);
+    let steps = ["a", "b", "c"].map(|id| json!({ "id": id, "uses": "transform", "with": { "n": 1 } }));
+    let three = json!({ "name": "three", "steps": steps });
+    let created = app.post(&format!("{base}/workflows")).bearer(&ada.token).json(&three).send().await.expect(201);
+    let workflow = format!("{base}/workflows/{}", created["id"].as_str().expect("an id"));
+    app.post(&format!("{workflow}/publish")).bearer(&ada.token).header("if-match", "*").send().await.expect(200);
+    let start = app.post(&format!("{workflow}/runs")).bearer(&ada.token).json(&json!({ "input": {} }));
+    let run = format!("{base}/runs/{}", start.send().await.expect(201)["id"].as_str().expect("an id"));
+    let waits = async {
+        loop {
+            let run = app.get(&run).bearer(&ada.token).send().await.expect(200);
+            if run["status"] == "waiting" {
+                return run;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = tokio::time::timeout(std::time::Duration::from_secs(30), waits).await.expect("the run waits");
+    let shown = |name: &str| held["steps"].as_array().expect("steps").iter().map(|step| step[name].clone()).collect();
+    let (statuses, reasons): (Vec<_>, Vec<_>) = (shown("status"), shown("waits_for"));
+    assert_eq!(statuses, ["completed", "completed", "waiting"]);
+    assert_eq!(reasons, [Value::Null, Value::Null, json!("quota")]);
+    assert!(held["steps"][2]["waits_until"].is_string() && held["steps"][2]["attempts"] == json!([]), "{held}");
+    let usage = app.get(&format!("{base}/usage?meter=steps")).bearer(&ada.token).send().await.expect(200);
+    assert_eq!((&usage[0]["used"], &usage[0]["limit"]), (&json!(2), &json!(2)));
+    app.post(&format!("{run}/cancel")).bearer(&ada.token).send().await.expect(202);
+}
+
 #[tokio::test]
 async fn the_last_events_of_the_plan_are_accepted_and_the_next_refused() {
     let app = TestApp::spawn_with(&["--default-plan", "free"]).await;

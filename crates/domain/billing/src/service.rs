@@ -79,8 +79,8 @@ impl Billing {
             let others = tx.catalogue().lock(&plan.name).await?;
             if !others.iter().any(|other| other.plan.version == plan.version) {
                 tx.catalogue().insert(&PlanRecord::built_in(plan.clone(), &others, now)).await?;
-                tx.commit().await?;
             }
+            tx.commit().await?;
         }
         self.forget_catalogue();
         self.sold().await?.newest(&self.default)?;
@@ -97,7 +97,9 @@ impl Billing {
         if let Some(sold) = self.fresh(now) {
             return Ok(sold);
         }
-        let sold = Catalogue::of(self.catalogue.begin(&self.system).await?.catalogue().on_sale().await?);
+        let mut tx = self.catalogue.begin(&self.system).await?;
+        let sold = Catalogue::of(tx.catalogue().on_sale().await?);
+        tx.commit().await?;
         let mut published = self.published();
         (published.sold, published.until) = (Arc::new(sold), now + FRESH);
         Ok(Arc::clone(&published.sold))

@@ -138,11 +138,14 @@ async fn periods_are_invoiced_with_the_usage_beyond_what_is_included() {
 async fn usage_that_is_counted_after_its_invoice_is_charged_with_the_next() {
     let customer = Customer::new("2026-01-31T15:00:00Z").await;
     customer.buy("starter").await;
+    customer.pay_newest().await;
     let (first, second) = ("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z");
     customer.counted(first, 49_000).await;
     customer.wake("2026-02-27T23:00:00Z").await;
+    customer.pay_newest().await;
     // Within what is included: no line for February.
     customer.wake("2026-03-30T22:00:00Z").await;
+    customer.pay_newest().await;
     assert_eq!(customer.invoices().await[2].invoice.subtotal, 1900);
     customer.counted(second, 2_019).await;
     assert_eq!(customer.correct("one", "2026-02-03T17:00:00Z", 1_000).await.expect("it is made"), 1_000);
@@ -150,6 +153,7 @@ async fn usage_that_is_counted_after_its_invoice_is_charged_with_the_next() {
     assert!(matches!(customer.correct("two", "2026-12-01T00:00:00Z", 1).await, Err(CorrectionError::Day)));
     assert!(matches!(customer.correct("two", first, 0).await, Err(CorrectionError::Nothing)));
     customer.wake("2026-04-29T22:00:00Z").await;
+    customer.pay_newest().await;
     let late = &customer.invoices().await[3].invoice.lines[0];
     assert_eq!((late.quantity, late.amount), (2_019, 100));
     let LineKind::Usage { rows, .. } = &late.kind else { panic!("a line for the usage") };

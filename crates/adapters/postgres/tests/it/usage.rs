@@ -54,7 +54,7 @@ async fn attempts_are_counted_once_and_within_the_plan_whoever_is_killed() {
     let busy = "select count(*) from run where workspace_id = $ws and status in ('pending', 'running')";
     let early = || {
         let soon = (env.now() + TimeDelta::seconds(20)).to_rfc3339();
-        format!("select count(*) from timer where workspace_id = $ws and due < '{soon}'")
+        format!("select count(*) from timer where workspace_id = $ws and due_at < '{soon}'")
     };
     while number(&fixture, workspace, busy).await + number(&fixture, workspace, &early()).await > 0 {
         assert!(Instant::now() < deadline, "the runs do not come to rest");

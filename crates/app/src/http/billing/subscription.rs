@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_billing::calendar::Tz;
 use tidegate_billing::subscription::{
-    CancelAt, NewSubscription, Pending, Refusal, Status, Subscription, SubscriptionError,
+    CancelAt, NewSubscription, Pending, Refusal, Standing, Status, Subscription, SubscriptionError,
 };
 use tidegate_billing::{Currency, Interval, Plan};
-use tidegate_kernel::{StoreError, WorkspaceScope};
+use tidegate_kernel::StoreError;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
@@ -196,23 +196,11 @@ impl SubscriptionView {
     }
 }
 
-/// The view, with the discounts of the workspace.
-async fn with_discounts(
-    services: &Services,
-    scope: &WorkspaceScope,
-    view: SubscriptionView,
-) -> Result<SubscriptionView, Problem> {
-    let redeemed = services.billing.promo_codes.redeemed(scope).await?;
-    Ok(SubscriptionView { discounts: redeemed.into_iter().map(DiscountView::from).collect(), ..view })
-}
-
-async fn answer(
-    services: &Services,
-    scope: &WorkspaceScope,
-    subscription: &Subscription,
-) -> Result<HttpResponse, Problem> {
-    let view = with_discounts(services, scope, SubscriptionView::of(subscription)?).await?;
-    Ok(HttpResponse::Ok().json(view))
+/// The view of a subscription, with the discounts of the workspace.
+fn view(standing: Standing) -> Result<SubscriptionView, Problem> {
+    let Standing { subscription, discounts } = standing;
+    let discounts = discounts.into_iter().map(DiscountView::from).collect();
+    Ok(SubscriptionView { discounts, ..SubscriptionView::of(&subscription)? })
 }
 
 /// Get the subscription of a workspace.
@@ -223,14 +211,17 @@ pub async fn show_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
 ) -> Result<HttpResponse, Problem> {
-    match services.billing.subscriptions.get(&scope).await? {
-        Some(subscription) => answer(&services, &scope, &subscription).await,
+    let subscription = services.billing.subscriptions.get(&scope).await?;
+    let discounts = services.billing.promo_codes.redeemed(&scope).await?;
+    let shown = match subscription {
+        Some(subscription) => view(Standing { subscription, discounts })?,
         None => {
             let plan = services.billing.plans.default_plan().await.map_err(StoreError::from)?;
-            let view = with_discounts(&services, &scope, SubscriptionView::none(&plan)).await?;
-            Ok(HttpResponse::Ok().json(view))
+            let discounts = discounts.into_iter().map(DiscountView::from).collect();
+            SubscriptionView { discounts, ..SubscriptionView::none(&plan) }
         }
-    }
+    };
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 /// Buy a subscription. The same request again changes nothing. 409 if there is another subscription: change it instead.
@@ -254,9 +245,8 @@ pub async fn buy_subscription(
     })?;
     let BuySubscription { plan, interval, currency, trial, .. } = body;
     let new = NewSubscription { plan, interval, currency, zone, trial };
-    let (subscription, created) = services.billing.subscriptions.buy(&scope, new).await?;
-    let view = with_discounts(&services, &scope, SubscriptionView::of(&subscription)?).await?;
-    Ok(if created { HttpResponse::Created() } else { HttpResponse::Ok() }.json(view))
+    let (standing, created) = services.billing.subscriptions.buy(&scope, new).await?;
+    Ok(if created { HttpResponse::Created() } else { HttpResponse::Ok() }.json(view(standing)?))
 }
 
 /// Change the plan or the interval.
@@ -273,8 +263,8 @@ pub async fn change_subscription(
     Entered(scope): Entered,
     Body(body): Body<ChangeSubscription>,
 ) -> Result<HttpResponse, Problem> {
-    let subscription = services.billing.subscriptions.change(&scope, &body.plan, body.interval).await?;
-    answer(&services, &scope, &subscription).await
+    let standing = services.billing.subscriptions.change(&scope, &body.plan, body.interval).await?;
+    Ok(HttpResponse::Ok().json(view(standing)?))
 }
 
 /// Cancel the subscription. No data is deleted; the default plan counts afterwards.
@@ -291,8 +281,8 @@ pub async fn cancel_subscription(
         CancelWhen::PeriodEnd => CancelAt::PeriodEnd,
         CancelWhen::Now => CancelAt::Now,
     };
-    let subscription = services.billing.subscriptions.cancel(&scope, at).await?;
-    answer(&services, &scope, &subscription).await
+    let standing = services.billing.subscriptions.cancel(&scope, at).await?;
+    Ok(HttpResponse::Ok().json(view(standing)?))
 }
 
 /// Pause the subscription at the end of the current period.
@@ -303,8 +293,8 @@ pub async fn pause_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
 ) -> Result<HttpResponse, Problem> {
-    let subscription = services.billing.subscriptions.pause(&scope).await?;
-    answer(&services, &scope, &subscription).await
+    let standing = services.billing.subscriptions.pause(&scope).await?;
+    Ok(HttpResponse::Ok().json(view(standing)?))
 }
 
 /// Take back a pause or a pending cancellation. After a pause a new period begins.
@@ -315,8 +305,8 @@ pub async fn resume_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
 ) -> Result<HttpResponse, Problem> {
-    let subscription = services.billing.subscriptions.resume(&scope).await?;
-    answer(&services, &scope, &subscription).await
+    let standing = services.billing.subscriptions.resume(&scope).await?;
+    Ok(HttpResponse::Ok().json(view(standing)?))
 }
 
 impl From<SubscriptionError> for Problem {

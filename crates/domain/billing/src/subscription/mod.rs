@@ -39,7 +39,7 @@ pub use metering::MeteredUsage;
 pub use order::{Charge, InvoiceOrder};
 pub use overdue::{OverdueSweep, WakeOverdueSubscriptions};
 pub use requests::{CancelAt, Excess, Refusal};
-pub use service::{NewSubscription, SubscriptionError, Subscriptions, WakeSubscription};
+pub use service::{NewSubscription, Standing, SubscriptionError, Subscriptions, WakeSubscription};
 pub use state::{Pending, Status, Subscription};
 
 use crate::calendar::{Anchor, OutOfRange};

@@ -17,7 +17,7 @@ use super::{CancelAt, Command, Excess, Refusal, Subscription};
 use crate::calendar::OutOfRange;
 use crate::catalogue::{EntitlementName, Interval, Plan, PlanVersion};
 use crate::error::CatalogueError;
-use crate::invoice::{CreditNoteError, IssuedInvoice, Sold};
+use crate::invoice::{CreditNoteError, IssuedInvoice, PromoRedemption, Sold};
 use crate::ledger::Posting;
 use crate::money::Currency;
 use crate::ports::BillingTx;
@@ -54,6 +54,15 @@ pub struct NewSubscription {
     pub zone: Tz,
     /// Whether it begins with a trial. Only the first subscription of a workspace can.
     pub trial: bool,
+}
+
+/// A subscription, and what takes off from its next invoices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// What the workspace has redeemed and not used up, in the order in which it takes off.
+    pub discounts: Vec<PromoRedemption>,
 }
 
 /// Why a request about subscriptions or invoices is refused.
@@ -165,7 +174,7 @@ impl Subscriptions {
         &self,
         scope: &WorkspaceScope,
         new: NewSubscription,
-    ) -> Result<(Subscription, bool), SubscriptionError> {
+    ) -> Result<(Standing, bool), SubscriptionError> {
         scope.require(Permission::BillingWrite)?;
         let catalogue = self.executor.billing.sold().await?;
         let plan = catalogue.newest(&new.plan)?;
@@ -175,7 +184,8 @@ impl Subscriptions {
         let before = lock(&mut *tx, &default, now).await?;
         match before {
             Some(same) if !same.is_over() && same.sold == sold && same.anchor.zone == new.zone => {
-                return Ok((same, false));
+                let discounts = tx.promos().redeemed().await?;
+                return Ok((Standing { subscription: same, discounts }, false));
             }
             Some(other) if !other.is_over() => return Err(SubscriptionError::Exists),
             Some(_) if new.trial => return Err(SubscriptionError::TrialUsed),
@@ -186,9 +196,9 @@ impl Subscriptions {
             return Err(Refusal::TooMuchUsed(excess).into());
         }
         let trial_days = if new.trial { TRIAL_DAYS } else { 0 };
-        let (mut subscription, commands) = Subscription::start(sold, new.zone, trial_days, now)?;
-        self.finish(tx, scope, &mut subscription, commands, ("subscription.started", &default), now).await?;
-        Ok((subscription, true))
+        let (subscription, commands) = Subscription::start(sold, new.zone, trial_days, now)?;
+        let done = ("subscription.started", &default);
+        Ok((self.finish(tx, scope, subscription, commands, done, now).await?, true))
     }
 
     /// Changes to the newest version of a plan: at once if it costs more per month, otherwise at the end of the period.
@@ -200,7 +210,7 @@ impl Subscriptions {
         scope: &WorkspaceScope,
         plan: &str,
         interval: Interval,
-    ) -> Result<Subscription, SubscriptionError> {
+    ) -> Result<Standing, SubscriptionError> {
         scope.require(Permission::BillingWrite)?;
         let catalogue = self.executor.billing.sold().await?;
         let plan = catalogue.newest(plan)?;
@@ -210,15 +220,14 @@ impl Subscriptions {
         let sold = sold(plan, interval, subscription.sold.price.currency)?;
         let excess = excess(&mut *tx, plan, now).await?;
         let commands = subscription.change(sold, excess, now)?;
-        self.finish(tx, scope, &mut subscription, commands, ("subscription.changed", &default), now).await?;
-        Ok(subscription)
+        self.finish(tx, scope, subscription, commands, ("subscription.changed", &default), now).await
     }
 
     /// Ends the subscription.
     ///
     /// # Errors
     /// [`SubscriptionError`] says why not.
-    pub async fn cancel(&self, scope: &WorkspaceScope, at: CancelAt) -> Result<Subscription, SubscriptionError> {
+    pub async fn cancel(&self, scope: &WorkspaceScope, at: CancelAt) -> Result<Standing, SubscriptionError> {
         self.request(scope, "subscription.cancelled", |subscription, now| subscription.cancel(at, now)).await
     }
 
@@ -226,7 +235,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// [`SubscriptionError`] says why not.
-    pub async fn pause(&self, scope: &WorkspaceScope) -> Result<Subscription, SubscriptionError> {
+    pub async fn pause(&self, scope: &WorkspaceScope) -> Result<Standing, SubscriptionError> {
         self.request(scope, "subscription.paused", |subscription, _| subscription.pause()).await
     }
 
@@ -234,7 +243,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// [`SubscriptionError`] says why not.
-    pub async fn resume(&self, scope: &WorkspaceScope) -> Result<Subscription, SubscriptionError> {
+    pub async fn resume(&self, scope: &WorkspaceScope) -> Result<Standing, SubscriptionError> {
         self.request(scope, "subscription.resumed", Subscription::resume).await
     }
 
@@ -243,14 +252,13 @@ impl Subscriptions {
         scope: &WorkspaceScope,
         action: &'static str,
         ask: impl FnOnce(&mut Subscription, DateTime<Utc>) -> Result<Vec<Command>, Refusal> + Send,
-    ) -> Result<Subscription, SubscriptionError> {
+    ) -> Result<Standing, SubscriptionError> {
         scope.require(Permission::BillingWrite)?;
         let (now, default) = (self.now(), self.default().await?);
         let mut tx = self.store.begin(scope).await?;
         let mut subscription = lock(&mut *tx, &default, now).await?.ok_or(SubscriptionError::NotFound)?;
         let commands = ask(&mut subscription, now)?;
-        self.finish(tx, scope, &mut subscription, commands, (action, &default), now).await?;
-        Ok(subscription)
+        self.finish(tx, scope, subscription, commands, (action, &default), now).await
     }
 
     /// Does what the time has come for. Does nothing if there is no subscription, it has nothing to do, or the workspace
@@ -325,21 +333,22 @@ impl Subscriptions {
         &self,
         mut tx: Box<dyn BillingTx>,
         scope: &WorkspaceScope,
-        subscription: &mut Subscription,
+        mut subscription: Subscription,
         commands: Vec<Command>,
         (action, default): (&'static str, &PlanVersion),
         now: DateTime<Utc>,
-    ) -> Result<(), SubscriptionError> {
-        self.executor.execute(&mut *tx, subscription, commands, default, now).await?;
+    ) -> Result<Standing, SubscriptionError> {
+        self.executor.execute(&mut *tx, &mut subscription, commands, default, now).await?;
         let sold = &subscription.sold;
         let details = json!({
             "plan": sold.plan.name, "version": sold.plan.version, "interval": sold.price.interval.as_str(),
             "currency": sold.price.currency, "amount": sold.price.amount, "status": subscription.status.as_str(),
         });
         tx.audit().record(AuditEntry::new(action, scope.workspace()).with(details)).await?;
+        let discounts = tx.promos().redeemed().await?;
         tx.commit().await?;
         self.executor.billing.forget(scope.workspace());
-        Ok(())
+        Ok(Standing { subscription, discounts })
     }
 }
 
