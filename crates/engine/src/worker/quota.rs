@@ -127,8 +127,9 @@ async fn reserved(
                 return Ok(Reserved { attempts, reservation, again_at });
             }
             Err(QuotaError::Exceeded(QuotaExceeded { limit, used, resets_at, .. })) => {
-                // Others may reserve at the same time, so what seems to be left may be too much too.
-                amount = limit.saturating_sub(used).min(amount / 2);
+                // Others may hold what seems to be left.
+                let left = limit.saturating_sub(used);
+                amount = if left < amount { left } else { amount / 2 };
                 again_at = resets_at.map_or(again_at, |resets_at| again_at.min(resets_at.max(now)));
             }
             Err(QuotaError::Store(error)) => return Err(error),
