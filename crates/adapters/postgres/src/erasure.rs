@@ -38,7 +38,7 @@ const KEPT: [&str; 10] = [
 /// it refers to, unless the foreign key cascades.
 const TABLES: &str = "
     with recursive tenant as (
-        select c.oid, c.relname, a.attnum
+        select c.oid
         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'workspace_id' and not a.attisdropped
         where c.relkind in ('r', 'p') and not c.relispartition and c.relnamespace = 'public'::regnamespace
           and c.relname <> all ($1)
@@ -55,12 +55,15 @@ const TABLES: &str = "
                          from unnest((i.indkey::int2[])[1:i.indnkeyatts - 1]) with ordinality u (attnum, place)
                          join pg_attribute k on k.attrelid = t.oid and k.attnum = u.attnum order by u.place)
             from pg_index i
-            where i.indrelid = t.oid and i.indkey[0] = t.attnum and i.indpred is null and i.indexprs is null
+            where i.indrelid = t.oid and i.indkey[0] = a.attnum and i.indpred is null and i.indexprs is null
               and not exists (select from unnest(i.indkey::int2[]) x join pg_attribute k on k.attrelid = t.oid and k.attnum = x
                               where not k.attnotnull)
             order by i.indisprimary desc, i.indisunique desc, i.indexrelid limit 1)
-    from tenant t
-    order by t.relname <> 'workspace_head', (select max(n) from level where level.oid = t.oid), t.relname";
+    from (select oid, max(n) as n from level group by oid) l
+    join pg_class t on t.oid = l.oid
+    join pg_attribute a on a.attrelid = t.oid and a.attname = 'workspace_id'
+    where t.relname <> all ($1)
+    order by t.relname <> 'workspace_head', l.n, t.relname";
 
 /// Locks the workspace's row for the transaction, unless another transaction holds it.
 const TAKE: &str =
