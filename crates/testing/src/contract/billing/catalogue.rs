@@ -136,6 +136,8 @@ pub async fn a_version_is_stored_once(subject: &Subject) {
     assert!(!subject.store(&other).await);
     let found = subject.catalogue_tx().await.catalogue().find(&other.plan.id()).await.expect("it is read");
     assert_eq!(found.expect("it is there").plan.title, "Number 1");
+    let versions = subject.catalogue_tx().await.catalogue().lock(&name).await.expect("it is locked");
+    assert_eq!(versions.iter().map(|version| version.plan.version).collect::<Vec<_>>(), [1]);
 }
 
 /// MUST let one transaction at a time have the versions of a plan locked.
