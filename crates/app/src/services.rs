@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
-use tidegate_use_cases::{EventsByQuota, NotifyBilling, NotifyQuotas};
+use tidegate_use_cases::{EventsByQuota, NotifyBilling, NotifyQuotas, Owners};
 
 use crate::billing::BillingServices;
 use crate::checked::CheckedSettings;
@@ -76,17 +76,12 @@ impl Services {
         let events = EventServices::wire(&platform, Arc::new(EventsByQuota::new(quota.clone())))?;
         let workflows = WorkflowServices::wire(&platform, &issuer, &events, quota.clone(), checked.outbound)?;
         let files = FileServices::wire(&platform, &issuer, &billing, checked.objects, checked.purge_files_after)?;
-        let quotas = NotifyQuotas::new(
-            platform.store.clone(),
-            tenancy.workspaces.clone(),
-            tenancy.members.clone(),
-            events.log.clone(),
-            platform.env.clone(),
-        );
+        let owners = Owners::new(tenancy.workspaces.clone(), tenancy.members.clone());
+        let quotas =
+            NotifyQuotas::new(platform.store.clone(), owners.clone(), events.log.clone(), platform.env.clone());
         let notices = NotifyBilling::new(
             platform.store.clone(),
-            tenancy.workspaces.clone(),
-            tenancy.members.clone(),
+            owners,
             settings.payment_instructions.clone(),
             charged,
             platform.env.clone(),

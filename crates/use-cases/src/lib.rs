@@ -11,6 +11,7 @@ pub mod follow_events;
 pub mod idempotency;
 pub mod notify_billing;
 pub mod notify_quota;
+pub mod owners;
 pub mod quota;
 
 pub use apply_suggestion::{AppliedSuggestion, ApplySuggestion, ApplySuggestionError, ApplySuggestionTx};
@@ -20,4 +21,5 @@ pub use follow_events::{EventTriggersTx, FollowEvents, FollowLimits, Followed, T
 pub use idempotency::{Claim, Fingerprint, IdempotencyKey, IdempotencyRepository, IdempotencyTx, KeptAnswer, Terms};
 pub use notify_billing::NotifyBilling;
 pub use notify_quota::{NotifyQuotaTx, NotifyQuotas};
+pub use owners::Owners;
 pub use quota::EventsByQuota;

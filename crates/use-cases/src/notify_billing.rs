@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use tidegate_billing::{BillingTx, OwnerNotice, SendNotice};
 use tidegate_kernel::{Environment, NewJob, StoreError, UnitOfWork, WorkspaceScope};
-use tidegate_tenancy::error::{MemberError, WorkspaceError};
-use tidegate_tenancy::service::{Members, Workspaces};
 use tidegate_tenancy::{MailMessage, SendMail};
+
+use crate::owners::Owners;
 
 /// Tells owners of notices.
 #[derive(Clone)]
 pub struct NotifyBilling {
     store: Arc<dyn UnitOfWork<dyn BillingTx>>,
-    workspaces: Arc<Workspaces>,
-    members: Arc<Members>,
+    owners: Owners,
     /// How customers pay, in the operator's words.
     instructions: Option<String>,
     /// Whether a payment provider collects invoices.
@@ -27,13 +26,12 @@ impl NotifyBilling {
     #[must_use]
     pub const fn new(
         store: Arc<dyn UnitOfWork<dyn BillingTx>>,
-        workspaces: Arc<Workspaces>,
-        members: Arc<Members>,
+        owners: Owners,
         instructions: Option<String>,
         charged: bool,
         env: Environment,
     ) -> Self {
-        Self { store, workspaces, members, instructions, charged, env }
+        Self { store, owners, instructions, charged, env }
     }
 
     /// Enqueues the mails of a notice, unless that was done before. The owners of a deleted workspace are told nothing.
@@ -41,21 +39,12 @@ impl NotifyBilling {
     /// # Errors
     /// [`StoreError`] if nobody was told.
     pub async fn notify(&self, scope: &WorkspaceScope, notice: SendNotice) -> Result<(), StoreError> {
-        let workspace = match self.workspaces.get(scope).await {
-            Ok(workspace) => workspace,
-            Err(WorkspaceError::NotFound) => return Ok(()),
-            Err(WorkspaceError::Store(error)) => return Err(error),
-            Err(error) => return Err(StoreError::Internal(Box::new(error))),
-        };
-        let owners = self.members.owners(scope).await.map_err(|error| match error {
-            MemberError::Store(error) => error,
-            error => StoreError::Internal(Box::new(error)),
-        })?;
+        let Some((workspace, owners)) = self.owners.of(scope).await? else { return Ok(()) };
         let mut tx = self.store.begin(scope).await?;
         if !tx.notices().mark_sent(notice.id, self.env.now()).await? {
             return Ok(());
         }
-        let message = self.message(workspace.name.to_string(), notice.notice);
+        let message = self.message(workspace, notice.notice);
         for owner in owners {
             tx.jobs().enqueue(&NewJob::new(&SendMail::to(&owner, message.clone()))?).await?;
         }

@@ -7,9 +7,9 @@ use tidegate_billing::{BillingTx, NotifyQuota, QuotaAlert};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Events, EventsTx, Payload};
 use tidegate_kernel::{Environment, NewJob, StoreError, UnitOfWork, WorkspaceScope};
-use tidegate_tenancy::error::{MemberError, WorkspaceError};
-use tidegate_tenancy::service::{Members, Workspaces};
 use tidegate_tenancy::{MailMessage, SendMail};
+
+use crate::owners::Owners;
 
 /// The type of the event.
 pub const THRESHOLD_EVENT: &str = "tidegate.quota.threshold";
@@ -21,8 +21,7 @@ pub trait NotifyQuotaTx: BillingTx + EventsTx {}
 #[derive(Clone)]
 pub struct NotifyQuotas {
     store: Arc<dyn UnitOfWork<dyn NotifyQuotaTx>>,
-    workspaces: Arc<Workspaces>,
-    members: Arc<Members>,
+    owners: Owners,
     events: Events,
     env: Environment,
 }
@@ -32,12 +31,11 @@ impl NotifyQuotas {
     #[must_use]
     pub fn new(
         store: Arc<dyn UnitOfWork<dyn NotifyQuotaTx>>,
-        workspaces: Arc<Workspaces>,
-        members: Arc<Members>,
+        owners: Owners,
         events: Events,
         env: Environment,
     ) -> Self {
-        Self { store, workspaces, members, events, env }
+        Self { store, owners, events, env }
     }
 
     /// Adds the event of an alert and enqueues its mails, unless that was done before. A deleted workspace is told nothing.
@@ -45,16 +43,7 @@ impl NotifyQuotas {
     /// # Errors
     /// [`StoreError`] if nobody was told.
     pub async fn notify(&self, scope: &WorkspaceScope, key: &NotifyQuota) -> Result<(), StoreError> {
-        let workspace = match self.workspaces.get(scope).await {
-            Ok(workspace) => workspace,
-            Err(WorkspaceError::NotFound) => return Ok(()),
-            Err(WorkspaceError::Store(error)) => return Err(error),
-            Err(error) => return Err(StoreError::Internal(Box::new(error))),
-        };
-        let owners = self.members.owners(scope).await.map_err(|error| match error {
-            MemberError::Store(error) => error,
-            error => StoreError::Internal(Box::new(error)),
-        })?;
+        let Some((workspace, owners)) = self.owners.of(scope).await? else { return Ok(()) };
         let mut tx = self.store.begin(scope).await?;
         let Some(alert) = tx.alerts().find(key).await? else { return Ok(()) };
         self.events.record_in(&mut *tx, &event(&alert)).await?;
@@ -63,7 +52,7 @@ impl NotifyQuotas {
         }
         for owner in owners {
             let message = MailMessage::QuotaThreshold {
-                workspace: workspace.name.to_string(),
+                workspace: workspace.clone(),
                 meter: alert.meter.as_str().replace('_', " "),
                 percent: alert.percent,
                 used: alert.used,

@@ -4,7 +4,7 @@
 //! The statements are built from names in PostgreSQL's catalog, which quotes them. So a table that a later migration
 //! adds is erased too.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -94,6 +94,19 @@ impl PgStore {
 }
 
 impl PgTx<Machinery> {
+    /// Those of the workspaces that are deleted, and when they are to be erased.
+    pub(crate) async fn erasures(
+        &mut self,
+        workspaces: impl IntoIterator<Item = Uuid>,
+    ) -> Result<HashMap<Uuid, DateTime<Utc>>, StoreError> {
+        let asked: HashSet<Uuid> = workspaces.into_iter().collect();
+        let query =
+            sqlx::query_as("select workspace_id, erase_at from workspace_erasure where workspace_id = any ($1)");
+        let query = query.bind(Vec::from_iter(asked));
+        let found: Vec<(Uuid, DateTime<Utc>)> = query.fetch_all(self.sqlx()).await.map_err(store_error)?;
+        Ok(found.into_iter().collect())
+    }
+
     async fn delete(&mut self, sql: String, workspace: WorkspaceId, rows: u32) -> Result<u64, StoreError> {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(workspace.as_uuid()).bind(i64::from(rows));
         query.execute(self.sqlx()).await.map(|done| done.rows_affected()).map_err(store_error)
@@ -108,15 +121,9 @@ impl WorkspaceErasure for PgStore {
         workspaces: &[WorkspaceId],
     ) -> Result<HashSet<WorkspaceId>, StoreError> {
         let mut tx = self.begin_machinery(scope).await?;
-        let ids: Vec<Uuid> = workspaces.iter().map(WorkspaceId::as_uuid).collect();
-        let found: Vec<Uuid> =
-            sqlx::query_scalar("select workspace_id from workspace_erasure where workspace_id = any ($1)")
-                .bind(ids)
-                .fetch_all(tx.sqlx())
-                .await
-                .map_err(store_error)?;
+        let found = tx.erasures(workspaces.iter().map(WorkspaceId::as_uuid)).await?;
         tx.commit().await?;
-        Ok(found.into_iter().map(WorkspaceId::from_uuid).collect())
+        Ok(found.into_keys().map(WorkspaceId::from_uuid).collect())
     }
 
     async fn outlook(&self, scope: &SystemScope, now: DateTime<Utc>, limit: u32) -> Result<ErasureOutlook, StoreError> {

@@ -66,12 +66,9 @@ impl NoticeRepository for PgNoticeRepository<'_> {
     }
 }
 
-/// Workspaces that are deleted are left to their erasure.
 const OVERDUE: &str = "
-    select s.wake_at, s.workspace_id from subscription s
-    where s.wake_at < $1 and (s.wake_at, s.workspace_id) > ($2, $3)
-      and not exists (select from workspace_erasure e where e.workspace_id = s.workspace_id)
-    order by s.wake_at, s.workspace_id limit $4";
+    select wake_at, workspace_id from subscription where wake_at < $1 and (wake_at, workspace_id) > ($2, $3)
+    order by wake_at, workspace_id limit $4";
 
 #[async_trait]
 impl OverdueSubscriptions for PgStore {
@@ -82,10 +79,20 @@ impl OverdueSubscriptions for PgStore {
         after: Option<(DateTime<Utc>, WorkspaceId)>,
         limit: u32,
     ) -> Result<Vec<(DateTime<Utc>, WorkspaceId)>, StoreError> {
-        let (after, workspace) = after.map_or((DateTime::UNIX_EPOCH, Uuid::nil()), |(at, id)| (at, id.as_uuid()));
+        let mut after = after.map_or((DateTime::UNIX_EPOCH, Uuid::nil()), |(at, id)| (at, id.as_uuid()));
         let mut tx = self.begin_machinery(scope).await?;
-        let query = sqlx::query_as(OVERDUE).bind(before).bind(after).bind(workspace).bind(i64::from(limit));
-        let rows: Vec<(DateTime<Utc>, Uuid)> = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
+        let rows = loop {
+            let query = sqlx::query_as(OVERDUE).bind(before).bind(after.0).bind(after.1).bind(i64::from(limit));
+            let mut rows: Vec<(DateTime<Utc>, Uuid)> = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
+            let Some(last) = rows.last().copied() else { break rows };
+            after = last;
+            // Workspaces that are deleted are left to their erasure.
+            let deleted = tx.erasures(rows.iter().map(|(_, workspace)| *workspace)).await?;
+            rows.retain(|(_, workspace)| !deleted.contains_key(workspace));
+            if !rows.is_empty() {
+                break rows;
+            }
+        };
         tx.commit().await?;
         Ok(rows.into_iter().map(|(at, id)| (at, WorkspaceId::from_uuid(id))).collect())
     }

@@ -1,49 +1,37 @@
 //! Credit notes and write-offs by operators.
 
+use std::ops::Deref;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Person, TestApp, text};
+use crate::shop::Shop;
+use crate::support::{Answer, text};
 
-/// A server with an operator and a tax rate, and a workspace that has bought Starter. Its invoice is over 2261.
-struct Shop {
-    app: TestApp,
-    operator: Person,
-    ada: Person,
-    workspace: String,
+/// A shop whose customer has bought Starter. Its invoice is over 2261.
+struct Billed {
+    shop: Shop,
     invoice: String,
 }
 
-impl Shop {
+impl Deref for Billed {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
+}
+
+impl Billed {
     async fn new() -> Self {
-        let before = TestApp::spawn_with(&["--default-plan", "free"]).await;
-        let (operator, ada) = (before.person("Operator").await, before.person("Ada").await);
-        let workspace = before.workspace(&ada, "Acme").await;
-        let flags = ["--default-plan", "free", "--operator", &operator.id, "--role", "api", "--tax-rate", "19"];
-        let app = before.beside(&flags).await;
-        let mut shop = Self { app, operator, ada, workspace, invoice: String::new() };
-        let body = json!({ "plan": "starter", "interval": "month", "currency": "EUR" });
-        shop.send(Method::PUT, "/subscription", Some(body)).await.expect(201);
-        shop.invoice = text(&shop.get("/invoices").await["items"][0]["id"]);
-        shop
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = self.app.request(method, &format!("/api/v1/workspaces/{}{path}", self.workspace));
-        let request = request.bearer(&self.ada.token);
-        match body {
-            Some(body) => request.json(&body).send().await,
-            None => request.send().await,
-        }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.send(Method::GET, path, None).await.expect(200)
+        let shop = Shop::new(&[]).await;
+        shop.buy(json!({ "plan": "starter", "interval": "month", "currency": "EUR" })).await.expect(201);
+        let invoice = text(&shop.get("/invoices").await["items"][0]["id"]);
+        Self { shop, invoice }
     }
 
     async fn operate(&self, what: &str, body: Value) -> Answer {
-        let path = format!("/api/v1/monitoring/workspaces/{}/invoices/{}/{what}", self.workspace, self.invoice);
-        self.app.post(&path).bearer(&self.operator.token).json(&body).send().await
+        self.shop.operate(&self.invoice, what, body).await
     }
 
     async fn pay(&self) -> Answer {
@@ -78,7 +66,7 @@ impl Shop {
 
 #[tokio::test]
 async fn credit_notes_take_back_what_was_paid_and_never_more() {
-    let shop = Shop::new().await;
+    let shop = Billed::new().await;
     shop.credit(500).await.expect_problem(409, "conflict");
     shop.pay().await.expect(200);
     let first = shop.credit(500).await.expect(201);
@@ -102,7 +90,7 @@ async fn credit_notes_take_back_what_was_paid_and_never_more() {
 
 #[tokio::test]
 async fn of_many_credit_notes_at_once_as_many_are_written_as_was_paid() {
-    let shop = Shop::new().await;
+    let shop = Billed::new().await;
     shop.pay().await.expect(200);
     let answers = futures::future::join_all((0..8).map(|_| shop.credit(700))).await;
     let written: Vec<_> = answers.iter().filter(|answer| answer.status == 201).map(Answer::json).collect();
@@ -115,7 +103,7 @@ async fn of_many_credit_notes_at_once_as_many_are_written_as_was_paid() {
 
 #[tokio::test]
 async fn an_invoice_that_is_written_off_blocks_nothing_and_is_not_credited() {
-    let shop = Shop::new().await;
+    let shop = Billed::new().await;
     let change = json!({ "plan": "professional", "interval": "month" });
     shop.send(Method::POST, "/subscription/change", Some(change.clone())).await.expect_problem(402, "invoice-open");
     for body in [json!({}), json!({ "reason": "because" }), json!({ "reason": "uncollectible", "more": 1 })] {
@@ -144,7 +132,7 @@ async fn an_invoice_that_is_written_off_blocks_nothing_and_is_not_credited() {
 
 #[tokio::test]
 async fn a_payment_of_a_deleted_workspace_is_recorded_until_it_is_erased() {
-    let shop = Shop::new().await;
+    let shop = Billed::new().await;
     shop.send(Method::DELETE, "", None).await;
     shop.app.get(&format!("/api/v1/workspaces/{}", shop.workspace)).bearer(&shop.ada.token).send().await.expect(404);
     let paid = shop.pay().await.expect(200);

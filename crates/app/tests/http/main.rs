@@ -36,6 +36,7 @@ mod relay;
 mod room;
 mod runs;
 mod secrets;
+mod shop;
 mod stripe;
 mod subscriptions;
 mod support;

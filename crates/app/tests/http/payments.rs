@@ -10,48 +10,29 @@ use tidegate_testing::TestClock;
 use tidegate_testing::stripe::Card;
 use tokio::time::{sleep, timeout};
 
+use crate::shop::Customer;
 use crate::stripe::{WEBHOOK_SECRET, stripe_signature as signature};
-use crate::support::{Answer, Person, TestApp, text};
+use crate::support::{Answer, TestApp, text};
 
 const WEBHOOK: &str = "/api/v1/webhooks/stripe";
 const NOW: i64 = 1_900_000_000;
-
-struct Shop {
-    app: TestApp,
-    ada: Person,
-    workspace: String,
-}
 
 fn event(id: &str, kind: &str, object: &Value) -> String {
     json!({ "id": id, "object": "event", "type": kind, "data": { "object": object } }).to_string()
 }
 
-impl Shop {
-    async fn new() -> Self {
-        let app =
-            TestApp::spawn_with_stripe_at(TestClock::at(DateTime::<Utc>::from_timestamp(NOW, 0).expect("a time")))
-                .await;
+impl Customer {
+    /// A customer of a server that charges cards through Stripe.
+    async fn with_stripe() -> Self {
+        let clock = TestClock::at(DateTime::<Utc>::from_timestamp(NOW, 0).expect("a time"));
+        let app = TestApp::spawn_with_stripe_at(clock).await;
         let ada = app.person("Ada").await;
         let workspace = app.workspace(&ada, "Acme").await;
         Self { app, ada, workspace }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = self.app.request(method, &format!("/api/v1/workspaces/{}{path}", self.workspace));
-        let request = request.bearer(&self.ada.token);
-        match body {
-            Some(body) => request.json(&body).send().await,
-            None => request.send().await,
-        }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.send(Method::GET, path, None).await.expect(200)
-    }
-
-    async fn buy(&self) {
-        let body = json!({ "plan": "starter", "interval": "month", "currency": "EUR" });
-        self.send(Method::PUT, "/subscription", Some(body)).await.expect(201);
+    async fn buy_starter(&self) {
+        self.buy(json!({ "plan": "starter", "interval": "month", "currency": "EUR" })).await.expect(201);
     }
 
     /// Enters a card as a customer does, and returns the customer.
@@ -95,7 +76,7 @@ impl Shop {
 
 #[tokio::test]
 async fn a_card_is_entered_charged_and_removed() {
-    let shop = Shop::new().await;
+    let shop = Customer::with_stripe().await;
     let none = shop.get("/payment-method").await;
     assert_eq!(none, json!({ "provider": "stripe", "method": null }));
     let customer = shop.enter(Card::Good).await;
@@ -103,7 +84,7 @@ async fn a_card_is_entered_charged_and_removed() {
     let card = json!({ "kind": "card", "brand": "visa", "last4": "4242", "expires_year": 2040, "expires_month": 12 });
     assert_eq!(shown["method"], card);
     assert!(!shown.to_string().contains("pm_") && !shown.to_string().contains(&customer));
-    shop.buy().await;
+    shop.buy_starter().await;
     shop.until_state("succeeded").await;
     let payments = shop.get("/payments").await;
     let payment = &payments["items"][0];
@@ -122,8 +103,8 @@ async fn a_card_is_entered_charged_and_removed() {
 
 #[tokio::test]
 async fn an_open_invoice_is_charged_when_a_card_was_entered() {
-    let shop = Shop::new().await;
-    shop.buy().await;
+    let shop = Customer::with_stripe().await;
+    shop.buy_starter().await;
     shop.until_quiet().await;
     let customer = shop.enter(Card::Good).await;
     let body = event("evt_set_up", "setup_intent.succeeded", &json!({ "id": "seti_1", "customer": customer }));
@@ -137,7 +118,7 @@ async fn an_open_invoice_is_charged_when_a_card_was_entered() {
 
 #[tokio::test]
 async fn a_notification_is_verified_and_stored_once() {
-    let shop = Shop::new().await;
+    let shop = Customer::with_stripe().await;
     let body = event("evt_1", "payment_intent.succeeded", &json!({ "id": "pi_of_another", "customer": "cus_1" }));
     let before = shop.app.contents().await;
     let right = signature(WEBHOOK_SECRET, NOW, &body);
@@ -175,9 +156,9 @@ async fn a_notification_is_verified_and_stored_once() {
 
 #[tokio::test]
 async fn a_notification_reaches_the_workspace_of_the_payment_alone() {
-    let shop = Shop::new().await;
+    let shop = Customer::with_stripe().await;
     shop.enter(Card::Slow).await;
-    shop.buy().await;
+    shop.buy_starter().await;
     shop.until_state("processing").await;
     let bob = shop.app.person("Bob").await;
     let elsewhere = shop.app.workspace(&bob, "Elsewhere").await;
@@ -194,9 +175,9 @@ async fn a_notification_reaches_the_workspace_of_the_payment_alone() {
 }
 
 async fn in_this_order(order: Vec<usize>) {
-    let shop = Shop::new().await;
+    let shop = Customer::with_stripe().await;
     shop.enter(Card::NeedsCustomer).await;
-    shop.buy().await;
+    shop.buy_starter().await;
     shop.until_state("requires_action").await;
     let id = text(&shop.app.stripe().intents()[0]["id"]);
     shop.app.stripe().finish(&id, true);

@@ -1,31 +1,13 @@
 //! Promo codes: operators make them, workspaces redeem them, invoices have them.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Person, TestApp, text};
+use crate::shop::Shop;
+use crate::support::{Answer, text};
 
 const CODES: &str = "/api/v1/monitoring/promo-codes";
 
-/// A server with an operator and a tax rate, and a workspace with its owner.
-struct Shop {
-    app: TestApp,
-    operator: Person,
-    ada: Person,
-    workspace: String,
-}
-
 impl Shop {
-    async fn new(further: &[&str]) -> Self {
-        let before = TestApp::spawn_with(&["--default-plan", "free"]).await;
-        let (operator, ada) = (before.person("Operator").await, before.person("Ada").await);
-        let workspace = before.workspace(&ada, "Acme").await;
-        let flags = ["--default-plan", "free", "--operator", &operator.id, "--role", "api", "--tax-rate", "19"];
-        let flags: Vec<&str> = flags.into_iter().chain(further.iter().copied()).collect();
-        let app = before.beside(&flags).await;
-        Self { app, operator, ada, workspace }
-    }
-
     async fn create(&self, body: Value) -> Answer {
         self.app.post(CODES).bearer(&self.operator.token).json(&body).send().await
     }
@@ -39,23 +21,14 @@ impl Shop {
         self.redeem_in(&self.workspace, code).await
     }
 
-    async fn get(&self, path: &str) -> Value {
-        let path = format!("/api/v1/workspaces/{}{path}", self.workspace);
-        self.app.get(&path).bearer(&self.ada.token).send().await.expect(200)
-    }
-
-    async fn buy(&self, plan: &str, currency: &str) -> Value {
-        let path = format!("/api/v1/workspaces/{}/subscription", self.workspace);
-        let body = json!({ "plan": plan, "interval": "month", "currency": currency });
-        self.app.request(Method::PUT, &path).bearer(&self.ada.token).json(&body).send().await.expect(201)
+    async fn subscribe(&self, plan: &str, currency: &str) -> Value {
+        self.buy(json!({ "plan": plan, "interval": "month", "currency": currency })).await.expect(201)
     }
 
     async fn pay_newest(&self) {
         let invoice = self.get("/invoices").await["items"][0].clone();
-        let id = text(&invoice["id"]);
-        let path = format!("/api/v1/monitoring/workspaces/{}/invoices/{id}/payment", self.workspace);
         let body = json!({ "amount": invoice["amount_due"], "currency": invoice["currency"] });
-        self.app.post(&path).bearer(&self.operator.token).json(&body).send().await.expect(200);
+        self.operate(&text(&invoice["id"]), "payment", body).await.expect(200);
     }
 }
 
@@ -74,7 +47,7 @@ async fn a_code_takes_off_from_as_many_invoices_as_it_says_across_a_change_of_th
     let before = shop.get("/subscription").await;
     assert_eq!((&before["status"], &before["discounts"][0]["code"]), (&json!("none"), &json!("SPRING-2027")));
 
-    let bought = shop.buy("starter", "EUR").await;
+    let bought = shop.subscribe("starter", "EUR").await;
     assert_eq!(bought["discounts"][0]["invoices_left"], 1);
     let first = shop.get("/invoices").await["items"][0].clone();
     let amounts = ["subtotal", "tax", "total"].map(|name| first[name].as_i64().unwrap());
@@ -121,7 +94,7 @@ async fn of_twenty_workspaces_at_once_as_many_redeem_a_code_as_can_and_each_once
 #[tokio::test]
 async fn a_code_that_cannot_be_redeemed_is_refused_and_changes_nothing() {
     let shop = Shop::new(&[]).await;
-    shop.buy("starter", "EUR").await;
+    shop.subscribe("starter", "EUR").await;
     for body in [
         json!({ "code": "DOLLARS", "amount": 500, "currency": "USD", "invoices": 1 }),
         json!({ "code": "EXPIRED", "percent_ppm": 1000, "invoices": 1, "expires_at": "2020-01-01T00:00:00Z" }),

@@ -3,50 +3,16 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Person, TestApp, text};
-
-/// A server with an operator and a tax rate, and a workspace with its owner.
-struct Shop {
-    app: TestApp,
-    operator: Person,
-    ada: Person,
-    workspace: String,
-}
+use crate::shop::Shop;
+use crate::support::{Answer, text};
 
 impl Shop {
-    async fn new() -> Self {
-        let before = TestApp::spawn_with(&["--default-plan", "free"]).await;
-        let (operator, ada) = (before.person("Operator").await, before.person("Ada").await);
-        let workspace = before.workspace(&ada, "Acme").await;
-        let flags = ["--default-plan", "free", "--operator", &operator.id, "--role", "api", "--tax-rate", "19"];
-        let app = before.beside(&flags).await;
-        Self { app, operator, ada, workspace }
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = self.app.request(method, &format!("/api/v1/workspaces/{}{path}", self.workspace));
-        let request = request.bearer(&self.ada.token);
-        match body {
-            Some(body) => request.json(&body).send().await,
-            None => request.send().await,
-        }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.send(Method::GET, path, None).await.expect(200)
-    }
-
-    async fn buy(&self, body: Value) -> Answer {
-        self.send(Method::PUT, "/subscription", Some(body)).await
-    }
-
     async fn act(&self, what: &str, body: Option<Value>) -> Answer {
         self.send(Method::POST, &format!("/subscription/{what}"), body).await
     }
 
     async fn pay(&self, invoice: &str, body: Value) -> Answer {
-        let path = format!("/api/v1/monitoring/workspaces/{}/invoices/{invoice}/payment", self.workspace);
-        self.app.post(&path).bearer(&self.operator.token).json(&body).send().await
+        self.operate(invoice, "payment", body).await
     }
 
     /// The newest invoice.
@@ -61,7 +27,7 @@ fn starter() -> Value {
 
 #[tokio::test]
 async fn a_subscription_is_bought_paid_upgraded_and_cancelled() {
-    let shop = Shop::new().await;
+    let shop = Shop::new(&[]).await;
     let none = shop.get("/subscription").await;
     assert_eq!((&none["status"], &none["plan"]), (&json!("none"), &json!("free")));
 
@@ -112,7 +78,7 @@ async fn a_subscription_is_bought_paid_upgraded_and_cancelled() {
 
 #[tokio::test]
 async fn a_refused_request_changes_nothing_and_names_the_field() {
-    let shop = Shop::new().await;
+    let shop = Shop::new(&[]).await;
     let before = shop.app.contents().await;
     for (change, status, pointer) in [
         (json!({ "plan": "gold" }), 422, "/plan"),
@@ -163,7 +129,7 @@ async fn a_refused_request_changes_nothing_and_names_the_field() {
 
 #[tokio::test]
 async fn a_plan_that_is_too_small_for_what_is_used_is_refused() {
-    let shop = Shop::new().await;
+    let shop = Shop::new(&[]).await;
     for name in ["Bea", "Cay", "Dan"] {
         let person = shop.app.person(name).await;
         shop.app.join(&shop.workspace, &person, tidegate_tenancy::Role::MEMBER).await;
@@ -180,7 +146,7 @@ async fn a_plan_that_is_too_small_for_what_is_used_is_refused() {
 
 #[tokio::test]
 async fn one_subscription_is_bought_and_one_payment_counts_however_many_are_sent_at_once() {
-    let shop = Shop::new().await;
+    let shop = Shop::new(&[]).await;
     let mut statuses: Vec<_> = futures::future::join_all((0..8).map(|_| shop.buy(starter())))
         .await
         .into_iter()
@@ -204,7 +170,7 @@ async fn one_subscription_is_bought_and_one_payment_counts_however_many_are_sent
 
 #[tokio::test]
 async fn a_trial_is_for_the_first_subscription_alone() {
-    let shop = Shop::new().await;
+    let shop = Shop::new(&[]).await;
     let mut trial = starter();
     trial["trial"] = json!(true);
     let started = shop.buy(trial.clone()).await.expect(201);
@@ -217,7 +183,7 @@ async fn a_trial_is_for_the_first_subscription_alone() {
 
 #[tokio::test]
 async fn invoices_of_another_workspace_are_not_there() {
-    let shop = Shop::new().await;
+    let shop = Shop::new(&[]).await;
     shop.buy(starter()).await.expect(201);
     let invoice = text(&shop.newest().await["id"]);
     let bob = shop.app.person("Bob").await;

@@ -10,46 +10,23 @@ use tidegate_kernel::InvoiceId;
 use uuid::Uuid;
 
 use crate::money::{Currency, Overflow, sum};
+use crate::names::names;
 
-/// An account of the seller for one customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Account {
-    /// What the customer owes by invoices. A debit balance.
-    Receivable,
-    /// What the customer has paid. A debit balance.
-    Cash,
-    /// What was sold, without tax. A credit balance.
-    Revenue,
-    /// Tax that the seller owes to the state. A credit balance.
-    Tax,
-    /// What the seller owes to the customer; invoices use it up. A credit balance.
-    CustomerCredit,
-    /// Invoices that will not be paid. A debit balance.
-    BadDebt,
-}
-
-impl Account {
-    /// Every account.
-    pub const ALL: &'static [Self] =
-        &[Self::Receivable, Self::Cash, Self::Revenue, Self::Tax, Self::CustomerCredit, Self::BadDebt];
-
-    /// The account with this name; `None` if there is none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|account| account.as_str() == name)
-    }
-
-    /// The name in the API and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Receivable => "receivable",
-            Self::Cash => "cash",
-            Self::Revenue => "revenue",
-            Self::Tax => "tax",
-            Self::CustomerCredit => "customer_credit",
-            Self::BadDebt => "bad_debt",
-        }
+names! {
+    /// An account of the seller for one customer.
+    Account {
+        /// What the customer owes by invoices. A debit balance.
+        Receivable = "receivable";
+        /// What the customer has paid. A debit balance.
+        Cash = "cash";
+        /// What was sold, without tax. A credit balance.
+        Revenue = "revenue";
+        /// Tax that the seller owes to the state. A credit balance.
+        Tax = "tax";
+        /// What the seller owes to the customer; invoices use it up. A credit balance.
+        CustomerCredit = "customer_credit";
+        /// Invoices that will not be paid. A debit balance.
+        BadDebt = "bad_debt";
     }
 }
 
@@ -137,41 +114,19 @@ impl Transaction {
     }
 }
 
-/// Why a transaction was posted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// An invoice was issued.
-    Invoice,
-    /// The customer's credit paid a part of an invoice.
-    Credit,
-    /// The customer paid an invoice.
-    Payment,
-    /// A part of an invoice was taken back.
-    CreditNote,
-    /// An invoice will not be paid.
-    WriteOff,
-}
-
-impl Cause {
-    /// Every cause.
-    pub const ALL: &'static [Self] = &[Self::Invoice, Self::Credit, Self::Payment, Self::CreditNote, Self::WriteOff];
-
-    /// The cause with this name; `None` if there is none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|cause| cause.as_str() == name)
-    }
-
-    /// The name in the API and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invoice => "invoice",
-            Self::Credit => "credit",
-            Self::Payment => "payment",
-            Self::CreditNote => "credit_note",
-            Self::WriteOff => "write_off",
-        }
+names! {
+    /// Why a transaction was posted.
+    Cause {
+        /// An invoice was issued.
+        Invoice = "invoice";
+        /// The customer's credit paid a part of an invoice.
+        Credit = "credit";
+        /// The customer paid an invoice.
+        Payment = "payment";
+        /// A part of an invoice was taken back.
+        CreditNote = "credit_note";
+        /// An invoice will not be paid.
+        WriteOff = "write_off";
     }
 }
 

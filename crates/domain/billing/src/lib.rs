@@ -22,6 +22,7 @@ pub mod invoice;
 pub mod ledger;
 pub mod meter;
 pub mod money;
+mod names;
 pub mod notice;
 pub mod payment;
 pub mod ports;

@@ -1,6 +1,6 @@
 //! The tasks of all workspaces' files.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,8 +23,6 @@ struct TaskRow {
 const DUE: &str = "
     select workspace_id, file_id, task, failures from file_task where due_at <= $1 order by due_at limit $2";
 
-const DELETED: &str = "select workspace_id, erase_at from workspace_erasure where workspace_id = any ($1)";
-
 /// The latest of the times is never now, so that a page does not come again.
 const LEAVE_TO_ERASURE: &str = "
     update file_task set due_at = greatest($3, $2 + interval '1 day') where workspace_id = $1 and due_at <= $2";
@@ -35,16 +33,18 @@ const POSTPONE: &str = "
 
 impl PgTx<Machinery> {
     /// Delays what is due in deleted workspaces until their erasure, so that it is not in the way of other tasks.
-    /// Returns those workspaces.
-    async fn leave_to_erasure(&mut self, due: &[TaskRow], now: DateTime<Utc>) -> Result<HashSet<Uuid>, StoreError> {
-        let workspaces: HashSet<Uuid> = due.iter().map(|row| row.workspace_id).collect();
-        let query = sqlx::query_as(DELETED).bind(Vec::from_iter(workspaces));
-        let deleted: Vec<(Uuid, DateTime<Utc>)> = query.fetch_all(self.sqlx()).await.map_err(store_error)?;
+    /// Returns those workspaces, and when they are to be erased.
+    async fn leave_to_erasure(
+        &mut self,
+        due: &[TaskRow],
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<Uuid, DateTime<Utc>>, StoreError> {
+        let deleted = self.erasures(due.iter().map(|row| row.workspace_id)).await?;
         for (workspace, erase_at) in &deleted {
             let update = sqlx::query(LEAVE_TO_ERASURE).bind(workspace).bind(now).bind(erase_at);
             update.execute(self.sqlx()).await.map_err(store_error)?;
         }
-        Ok(deleted.into_iter().map(|(workspace, _)| workspace).collect())
+        Ok(deleted)
     }
 }
 
@@ -57,7 +57,7 @@ impl FileTaskQueue for PgStore {
             let mut rows: Vec<TaskRow> = query.fetch_all(tx.sqlx()).await.map_err(store_error)?;
             let is_last = rows.len() < limit as usize;
             let deleted = tx.leave_to_erasure(&rows, now).await?;
-            rows.retain(|row| !deleted.contains(&row.workspace_id));
+            rows.retain(|row| !deleted.contains_key(&row.workspace_id));
             if is_last || !rows.is_empty() {
                 break rows;
             }

@@ -196,7 +196,7 @@ pub struct BusinessView {
     /// Runs started this month.
     #[schema(minimum = 0)]
     runs_this_month: u64,
-    /// Steps ended this month.
+    /// Attempts of steps that began this month.
     #[schema(minimum = 0)]
     steps_this_month: u64,
     /// API calls today. Those of the last second may be missing.

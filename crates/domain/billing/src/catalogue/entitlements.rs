@@ -7,27 +7,7 @@ use tidegate_kernel::Limit;
 
 use super::plan::{AMOUNT_RANGE, MAX_AMOUNT, PlanFault};
 use crate::money::Currency;
-
-macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal;)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)*
-        }
-
-        impl $name {
-            /// Every name, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The name in the API and in the catalogue.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
-}
+use crate::names::names;
 
 names! {
     /// A limit of a plan.
@@ -42,7 +22,7 @@ names! {
         Workflows = "workflows";
         /// Runs started per month.
         RunsPerMonth = "runs_per_month";
-        /// Steps that ended, per month.
+        /// Attempts of steps that began, per month.
         StepsPerMonth = "steps_per_month";
         /// API requests per day.
         ApiCallsPerDay = "api_calls_per_day";
@@ -93,7 +73,7 @@ pub struct Entitlements {
     pub events_per_month: Metered,
     /// Runs started per month.
     pub runs_per_month: Metered,
-    /// Steps that ended, per month.
+    /// Attempts of steps that began, per month.
     pub steps_per_month: Metered,
 }
 

@@ -6,36 +6,17 @@
 use chrono::{DateTime, Utc};
 
 use super::plan::Plan;
+use crate::names::names;
 
-/// The status of a version of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlanStatus {
-    /// It can be changed, and nobody can have it.
-    Draft,
-    /// It never changes. It is sold if it is the newest one.
-    Published,
-    /// It never changes and is not sold.
-    Retired,
-}
-
-impl PlanStatus {
-    /// Every status.
-    pub const ALL: &'static [Self] = &[Self::Draft, Self::Published, Self::Retired];
-
-    /// The status with this name; `None` if there is none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.as_str() == name)
-    }
-
-    /// The name in the API and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Published => "published",
-            Self::Retired => "retired",
-        }
+names! {
+    /// The status of a version of a plan.
+    PlanStatus {
+        /// It can be changed, and nobody can have it.
+        Draft = "draft";
+        /// It never changes. It is sold if it is the newest one.
+        Published = "published";
+        /// It never changes and is not sold.
+        Retired = "retired";
     }
 }
 

@@ -29,36 +29,17 @@ pub use tax::TaxRate;
 
 use crate::ledger::{Account, Cause, LedgerError, Transaction};
 use crate::money::{Currency, Overflow, share, sum};
+use crate::names::names;
 
-/// The status of an invoice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum InvoiceStatus {
-    /// It waits for payment.
-    Open,
-    /// It is paid, or nothing was due.
-    Paid,
-    /// It will not be paid.
-    Uncollectible,
-}
-
-impl InvoiceStatus {
-    /// Every status.
-    pub const ALL: &'static [Self] = &[Self::Open, Self::Paid, Self::Uncollectible];
-
-    /// The status with this name; `None` if there is none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|status| status.as_str() == name)
-    }
-
-    /// The name in the API and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Paid => "paid",
-            Self::Uncollectible => "uncollectible",
-        }
+names! {
+    /// The status of an invoice.
+    InvoiceStatus {
+        /// It waits for payment.
+        Open = "open";
+        /// It is paid, or nothing was due.
+        Paid = "paid";
+        /// It will not be paid.
+        Uncollectible = "uncollectible";
     }
 }
 

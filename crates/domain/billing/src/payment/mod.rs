@@ -1,9 +1,9 @@
 //! Payments: attempts to collect invoices through a payment provider.
 //!
 //! [`provider`] is the port of a provider. [`service`] has the use cases, and [`charging`] the attempts. [`inbox`] has the
-//! notifications of providers. An attempt is
-//! prepared and stored before it is charged, and a prepared payment can be charged once. So a crash at any point and a
-//! job that runs again give one charge. What the provider says is applied once: a state never goes back.
+//! notifications of providers. An attempt is prepared and stored before it is charged, and a prepared payment can be
+//! charged once. So a crash at any point and a job that runs again give one charge. What the provider says is applied
+//! once: a state never goes back.
 
 pub mod charging;
 pub mod inbox;
@@ -22,48 +22,27 @@ pub use provider::{
 pub use service::{PaymentError, Payments};
 
 use crate::money::Currency;
+use crate::names::names;
 
-/// The state of a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PaymentState {
-    /// It was not charged yet.
-    Created,
-    /// The provider has not finished it.
-    Processing,
-    /// The customer has to confirm it at their bank.
-    RequiresAction,
-    /// It was cancelled before it was charged.
-    Cancelled,
-    /// It failed.
-    Failed,
-    /// The money has arrived.
-    Succeeded,
+names! {
+    /// The state of a payment.
+    PaymentState {
+        /// It was not charged yet.
+        Created = "created";
+        /// The provider has not finished it.
+        Processing = "processing";
+        /// The customer has to confirm it at their bank.
+        RequiresAction = "requires_action";
+        /// It was cancelled before it was charged.
+        Cancelled = "cancelled";
+        /// It failed.
+        Failed = "failed";
+        /// The money has arrived.
+        Succeeded = "succeeded";
+    }
 }
 
 impl PaymentState {
-    /// Every state.
-    pub const ALL: &'static [Self] =
-        &[Self::Created, Self::Processing, Self::RequiresAction, Self::Cancelled, Self::Failed, Self::Succeeded];
-
-    /// The state with this name; `None` if there is none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|state| state.as_str() == name)
-    }
-
-    /// The name in the API and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Processing => "processing",
-            Self::RequiresAction => "requires_action",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-            Self::Succeeded => "succeeded",
-        }
-    }
-
     /// Whether the provider may still change it without a further attempt.
     #[must_use]
     pub const fn is_open(self) -> bool {

@@ -226,9 +226,10 @@ impl Executor {
     ) -> Result<Vec<Line>, StoreError> {
         let Some((sold, _)) = &order.usage else { return Ok(Vec::new()) };
         let (mut lines, mut metered) = (Vec::new(), Vec::new());
-        for known in &subscription.metered {
-            let Some(meter) = known.meter() else { continue };
-            let used = tx.usage().used(&[(meter, known.period)]).await?.first().copied().unwrap_or(0);
+        let before: Vec<_> = subscription.metered.iter().filter_map(|known| Some((known, known.meter()?))).collect();
+        let asked: Vec<_> = before.iter().map(|(known, meter)| (*meter, known.period)).collect();
+        let used = tx.usage().used(&asked).await?;
+        for ((known, _), used) in before.into_iter().zip(used) {
             let plan = self.billing.version(tx, &known.sold.plan).await?;
             if let Some(prices) = plan.entitlements.metered(known.name).filter(|_| used > known.used) {
                 let rows = vec![UsageRow { period: known.period, used, charged: known.used }];

@@ -1,7 +1,8 @@
 //! The state machine of a subscription: a state and a request or a fact give a new state and commands.
 //!
-//! [`service`] has the use cases, and [`billing`] executes their commands. The rest is pure. The caller stores the new state and executes the commands in one transaction, and calls
-//! [`Subscription::wake`] again while [`Subscription::next_wakeup`] has passed.
+//! [`service`], [`operations`] and [`collection`] have the use cases, and [`billing`] executes their commands. The rest is
+//! pure. The caller stores the new state and executes the commands in one transaction, and calls [`Subscription::wake`]
+//! again while [`Subscription::next_wakeup`] has passed.
 //!
 //! - A trial ends in the first period. Nothing is due before. The customer is reminded 3 days before the end.
 //! - A change to a plan that costs more per month takes effect at once. The rest of what was paid is credited, and the
