@@ -1,6 +1,6 @@
 //! The state machine of a subscription: a state and a request or a fact give a new state and commands.
 //!
-//! [`service`], [`operations`] and [`collection`] have the use cases, and [`billing`] executes their commands. The rest is
+//! [`service`], `operations` and `collection` have the use cases, and [`billing`] executes their commands. The rest is
 //! pure. The caller stores the new state and executes the commands in one transaction, and calls [`Subscription::wake`]
 //! again while [`Subscription::next_wakeup`] has passed.
 //!
