@@ -22,7 +22,20 @@ pub(crate) fn repository() -> &'static Path {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(repository());
+    as_from_a_shell(&mut command);
     command
+}
+
+/// Takes away what cargo says about this very program. Build scripts such as that of ring read it, so their libraries, and
+/// all that use them, would be built again at each change between `cargo xtask` and cargo alone.
+pub(crate) fn as_from_a_shell(command: &mut Command) {
+    let ours = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
+    };
+    for (name, _) in env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
 }
 
 /// The profile of tests.

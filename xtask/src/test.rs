@@ -34,5 +34,7 @@ pub(crate) fn run_with_services(words: &[String]) -> Result<(), Failure> {
     let services = Services::for_tests()?;
     let mut words = words.iter().map(OsStr::new);
     let Some(program) = words.next() else { return Ok(()) };
-    shell::pass_on(Command::new(program).args(words).envs(services.variables()))
+    let mut command = Command::new(program);
+    shell::as_from_a_shell(&mut command);
+    shell::pass_on(command.args(words).envs(services.variables()))
 }
