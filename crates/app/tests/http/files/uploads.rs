@@ -73,6 +73,8 @@ async fn a_file_that_fills_the_storage_fits_and_no_byte_more() {
     let refused = desk.upload("b.txt", "text/plain", &vec![b'a'; 600_001]).await;
     let problem = refused.expect_problem(402, "quota-exceeded");
     assert_eq!(problem["quota"]["meter"], "storage_bytes", "{problem}");
+    let before = problem["quota"]["limit"].as_i64().map(|limit| limit - 600_000);
+    assert_eq!(problem["quota"]["used"].as_i64(), before, "what the refused upload had reserved does not count");
     assert_eq!(used().await, 400_000);
     desk.uploaded(&vec![b'a'; 600_000]).await;
     assert_eq!(used().await, 1_000_000);

@@ -7,7 +7,9 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tidegate_kernel::{AuditEntry, FileId, Limit, Meter, Permission, StoreError, WorkspaceScope};
+use tidegate_kernel::{
+    AuditEntry, FileId, Limit, Meter, Permission, QuotaError, QuotaExceeded, StoreError, WorkspaceScope,
+};
 
 use super::{Files, LEASE, UploadRequest, key, uploader};
 use crate::content_type::{FIRST_BYTES, MediaType, judge};
@@ -256,7 +258,14 @@ impl Incoming<'_> {
             return Err(UploadError::GivenUp);
         }
         if missing > 0 {
-            tx.levels().take(Meter::StorageBytes, missing, self.storage).await?;
+            let taken = tx.levels().take(Meter::StorageBytes, missing, self.storage).await;
+            taken.map_err(|error| match error {
+                // What was taken for this very upload is not used by anything else.
+                QuotaError::Exceeded(exceeded) => {
+                    QuotaExceeded { used: exceeded.used - self.file.size, ..exceeded }.into()
+                }
+                error => error,
+            })?;
         }
         tx.commit().await?;
         (self.file.size, self.lease_until) = (size, lease_until);
