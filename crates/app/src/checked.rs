@@ -1,24 +1,25 @@
-//! Validated settings. Validation touches nothing: no file, socket or database is created, opened or changed before
-//! every setting has been checked.
+//! Validated settings. Validation touches nothing: no file, socket or database is created or changed, and only fonts are
+//! read, before every setting has been checked.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use tidegate_billing::Catalogue;
-use tidegate_billing::invoice::TaxRate;
+use tidegate_billing::invoice::{Party, PartyField, TaxRate};
 use tidegate_billing::subscription::InvoiceTerms;
 use tidegate_engine::upkeep::Retention;
 use tidegate_kernel::UserId;
 use tidegate_mail::SmtpMailer;
 use tidegate_object_store::Location;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
+use tidegate_pdf::PdfDocuments;
 use tidegate_redis::Redis;
 
 use crate::billing::CheckedProvider;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
-use crate::settings::Settings;
+use crate::settings::{PaymentProviderName, Settings};
 use crate::tenancy::limits::LimitSettings;
 
 /// The validated settings.
@@ -31,6 +32,8 @@ pub(crate) struct CheckedSettings {
     pub(crate) plans: Catalogue,
     /// How invoices are written.
     pub(crate) terms: InvoiceTerms,
+    /// Writes invoices as PDF.
+    pub(crate) documents: PdfDocuments,
     /// The payment provider.
     pub(crate) payments: CheckedProvider,
     /// The people who operate the installation.
@@ -57,7 +60,8 @@ impl CheckedSettings {
     /// # Errors
     /// [`StartError`] for the first setting that cannot be used.
     pub(crate) fn read(settings: &Settings) -> Result<Self, StartError> {
-        let plans = Catalogue::built_in().map_err(StartError::setting)?;
+        let further = settings.further_plans.clone();
+        let plans = Catalogue::built_in().and_then(|plans| plans.with(further)).map_err(StartError::setting)?;
         if settings.is_embedded() && !settings.data_dir.exists() {
             // A new database has the plans of the program, and no other.
             plans.newest(settings.plan()).map_err(StartError::setting)?;
@@ -71,9 +75,11 @@ impl CheckedSettings {
             limits: LimitSettings::read(&settings.rate_limits, &settings.trusted_proxies)?,
             plans,
             terms: InvoiceTerms {
+                seller: seller(settings)?,
                 rate: TaxRate { ppm: settings.tax_rate, inclusive: settings.tax_inclusive },
                 payment: span(settings.payment_terms)?,
             },
+            documents: documents(settings)?,
             payments: CheckedProvider::read(settings)?,
             operators: settings.operators.iter().map(|text| operator(text)).collect::<Result<_, _>>()?,
             redis: redis.map_err(|error| StartError::Setting(format!("REDIS_URL: {error}")))?,
@@ -111,6 +117,35 @@ fn objects(settings: &Settings) -> Result<Option<Location>, StartError> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let location = Location::parse(url, options.chain(own));
     location.map(Some).map_err(|error| StartError::Setting(format!("OBJECT_STORE_URL: {error}")))
+}
+
+/// The seller; without a name if none is set.
+fn seller(settings: &Settings) -> Result<Party, StartError> {
+    let Some(name) = &settings.seller_name else { return Ok(Party::default()) };
+    Party::new(name, &settings.seller_address, settings.seller_tax_id.as_deref()).map_err(|(field, mistake)| {
+        let flag = match field {
+            PartyField::Name => "--seller-name",
+            PartyField::Address | PartyField::Line(_) => "--seller-address",
+            PartyField::TaxId => "--seller-tax-id",
+        };
+        StartError::Setting(format!("{flag}: a text {mistake}"))
+    })
+}
+
+/// Documents with the instructions and the fonts of the settings.
+fn documents(settings: &Settings) -> Result<PdfDocuments, StartError> {
+    let instructions = settings.payment_instructions.as_ref().map(|text| match settings.payment_provider {
+        PaymentProviderName::Manual => format!("How to pay: {text}"),
+        PaymentProviderName::Stripe => {
+            format!("Your payment method is charged. Without one, pay by bank transfer: {text}")
+        }
+    });
+    settings.invoice_fonts.iter().try_fold(PdfDocuments::new(instructions), |documents, path| {
+        let refused =
+            |error: &dyn std::fmt::Display| StartError::Setting(format!("--invoice-font {}: {error}", path.display()));
+        let font = std::fs::read(path).map_err(|error| refused(&error))?;
+        documents.with_font(font).map_err(|error| refused(&error))
+    })
 }
 
 fn smtp(settings: &Settings) -> Result<Option<SmtpMailer>, StartError> {

@@ -67,8 +67,15 @@ impl Services {
         let issuer = Arc::new(ScopeIssuer::root());
         let platform = Platform::wire(env, store, checked.redis, settings.is_embedded(), settings.cache)?;
         let charged = checked.payments.provider.collects();
-        let billing =
-            BillingServices::wire(&platform, &issuer, checked.plans, settings.plan(), checked.terms, checked.payments);
+        let billing = BillingServices::wire(
+            &platform,
+            &issuer,
+            checked.plans,
+            settings.plan(),
+            checked.terms,
+            Arc::new(checked.documents),
+            checked.payments,
+        );
         let quota = &billing.quota;
         let access =
             AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tidegate_billing::Plan;
 use tidegate_workflows::definition::parse_duration;
 
 /// What a server process does.
@@ -109,6 +110,10 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_DEFAULT_PLAN")]
     pub default_plan: Option<String>,
 
+    /// Plans besides those that ship with the program. They are added to the catalogue when the server starts.
+    #[arg(skip)]
+    pub further_plans: Vec<Plan>,
+
     /// Tax on invoices in percent, such as 19 or 7.7
     #[arg(long, env = "TIDEGATE_TAX_RATE", default_value = "0", value_name = "PERCENT", value_parser = parts_per_million)]
     pub tax_rate: u32,
@@ -120,6 +125,28 @@ pub struct Settings {
     /// Time from the issue of an invoice until its payment is due
     #[arg(long, env = "TIDEGATE_PAYMENT_TERMS", default_value = "14d", value_name = "DURATION", value_parser = at_least::<1>)]
     pub payment_terms: Duration,
+
+    /// Seller on invoices: the name of the company
+    #[arg(long, env = "TIDEGATE_SELLER_NAME", value_name = "NAME")]
+    pub seller_name: Option<String>,
+
+    /// Address of the seller: its lines, with semicolons between them
+    #[arg(
+        long,
+        env = "TIDEGATE_SELLER_ADDRESS",
+        value_name = "LINES",
+        value_delimiter = ';',
+        requires = "seller_name"
+    )]
+    pub seller_address: Vec<String>,
+
+    /// Number under which tax offices know the seller
+    #[arg(long, env = "TIDEGATE_SELLER_TAX_ID", value_name = "ID", requires = "seller_name")]
+    pub seller_tax_id: Option<String>,
+
+    /// Font file for names on invoices in scripts other than Latin, Greek, Cyrillic, Hebrew and Arabic; may be repeated
+    #[arg(long = "invoice-font", env = "TIDEGATE_INVOICE_FONTS", value_name = "FILE", value_delimiter = ',')]
+    pub invoice_fonts: Vec<PathBuf>,
 
     /// Who collects payments
     #[arg(long, env = "TIDEGATE_PAYMENT_PROVIDER", value_enum, default_value = "manual")]
@@ -147,7 +174,7 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_STRIPE_API_URL", value_name = "URL", default_value = "https://api.stripe.com")]
     pub stripe_api_url: String,
 
-    /// How customers pay, as mails about invoices say it, such as the number of a bank account
+    /// How customers pay, as mails and PDFs of invoices say it, such as the number of a bank account
     #[arg(long, env = "TIDEGATE_PAYMENT_INSTRUCTIONS", value_name = "TEXT")]
     pub payment_instructions: Option<String>,
 

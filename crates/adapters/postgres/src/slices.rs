@@ -4,9 +4,9 @@
 
 use async_trait::async_trait;
 use tidegate_billing::{
-    AlertRepository, BillingTx, CatalogueTx, CreditNoteRepository, InvoiceRepository, LedgerRepository,
-    NoticeRepository, OperatorLog, PaymentRepository, PlanCatalogue, PlanRepository, PromoCatalogue, PromoRepository,
-    SubscriptionRepository, UsageRepository,
+    AlertRepository, BillingTx, CatalogueTx, CreditNoteRepository, CustomerRepository, InvoiceRepository,
+    LedgerRepository, NoticeRepository, OperatorLog, PaymentRepository, PlanCatalogue, PlanRepository, PromoCatalogue,
+    PromoRepository, SubscriptionRepository, UsageRepository,
 };
 use tidegate_engine::jobs::{InstallationJobsTx, InstallationLog, JobRepository, JobsTx};
 use tidegate_events::pattern::{DetectionTx, PatternCounters, PatternRepository, PatternsTx};
@@ -33,8 +33,8 @@ use crate::events::{PgEventConsumers, PgEventFeed, PgEventRepository};
 use crate::files::PgFileRepository;
 use crate::idempotency::PgIdempotencyRepository;
 use crate::invoices::{
-    PgCreditNoteRepository, PgInvoiceRepository, PgLedgerRepository, PgPaymentRepository, PgPromoCatalogue,
-    PgPromoRepository,
+    PgCreditNoteRepository, PgCustomerRepository, PgInvoiceRepository, PgLedgerRepository, PgPaymentRepository,
+    PgPromoCatalogue, PgPromoRepository,
 };
 use crate::jobs::{PgInstallationLog, PgJobRepository};
 use crate::patterns::{PgPatternCounters, PgPatternRepository, PgSuggestionLedger, PgSuggestionRepository};
@@ -94,6 +94,7 @@ slices! {
         BillingTx {
             plan: PlanRepository as PgPlanRepository,
             subscription: SubscriptionRepository as PgSubscriptionRepository,
+            customer: CustomerRepository as PgCustomerRepository,
             invoices: InvoiceRepository as PgInvoiceRepository,
             credit_notes: CreditNoteRepository as PgCreditNoteRepository,
             ledger: LedgerRepository as PgLedgerRepository,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use tidegate_billing::catalogue::Catalogue;
-use tidegate_billing::invoice::{InvoiceStatus, IssuedInvoice, TaxRate};
+use tidegate_billing::invoice::{InvoiceStatus, IssuedInvoice, Party, TaxRate};
 use tidegate_billing::ledger::Account;
 use tidegate_billing::payment::PaymentJobError;
 use tidegate_billing::subscription::{InvoiceTerms, NewSubscription, Status, Subscriptions};
@@ -49,7 +49,7 @@ impl Customer {
         let billing = Billing::new(store.clone(), system_scope(), catalogue.clone(), "free", env.clone());
         billing.open(&catalogue).await.unwrap();
         let rate = TaxRate { ppm: 0, inclusive: false };
-        let terms = InvoiceTerms { rate, payment: TimeDelta::days(14) };
+        let terms = InvoiceTerms { seller: Party::default(), rate, payment: TimeDelta::days(14) };
         let subscriptions = Subscriptions::new(store.clone(), billing, terms, env.clone()).collecting();
         let config = ClientConfig { key: SecretKey::new(STRIPE_KEY).unwrap(), base: server.url().parse().unwrap() };
         let provider = Stripe::new(Client::new(config).unwrap(), "https://console.example.org".parse().unwrap());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tidegate_billing::correction::UsageCorrections;
 use tidegate_billing::error::OpenError;
-use tidegate_billing::invoice::PromoCodes;
+use tidegate_billing::invoice::{BillingDetails, InvoiceDocuments, PromoCodes};
 use tidegate_billing::payment::PaymentInbox;
 use tidegate_billing::subscription::{InvoiceTerms, OverdueSweep, Subscriptions};
 use tidegate_billing::{Billing, CallMeter, Catalogue, Payments, PlanEditor, PlanQuota};
@@ -39,6 +39,10 @@ pub(crate) struct BillingServices {
     pub(crate) editor: PlanEditor,
     /// Subscriptions, invoices and ledgers.
     pub(crate) subscriptions: Subscriptions,
+    /// Whom the invoices of workspaces are for.
+    pub(crate) details: BillingDetails,
+    /// Writes invoices as PDF.
+    pub(crate) documents: Arc<dyn InvoiceDocuments>,
     /// Corrections of usage.
     pub(crate) corrections: UsageCorrections,
     /// Payment methods and payments.
@@ -60,13 +64,14 @@ pub(crate) struct BillingServices {
 
 impl BillingServices {
     /// Wires billing with the plans of the program. `default` names the plan of a new workspace, `terms` say how invoices
-    /// are written, and `provider` collects them. [`BillingServices::open`] comes next.
+    /// are written, `documents` writes them as PDF, and `provider` collects them. [`BillingServices::open`] comes next.
     pub(crate) fn wire(
         platform: &Platform,
         issuer: &ScopeIssuer,
         plans: Catalogue,
         default: &str,
         terms: InvoiceTerms,
+        documents: Arc<dyn InvoiceDocuments>,
         provider: CheckedProvider,
     ) -> Self {
         let Platform { store, env, .. } = platform;
@@ -91,6 +96,8 @@ impl BillingServices {
             stripe,
             overdue: OverdueSweep::new(store.clone(), subscriptions.clone(), Arc::new(waking), env.clone()),
             subscriptions,
+            details: BillingDetails::new(store.clone(), env.clone()),
+            documents,
             corrections: UsageCorrections::new(store.clone(), env.clone()),
             quota: Arc::new(PlanQuota::new(Arc::new(plans.clone()), store.clone(), env.clone())),
             plans,

@@ -78,5 +78,5 @@ async fn run_story(demo: &Demo, screen: &Screen, base: &str) -> Result<Login, Fa
     } else {
         screen.line(&format!("A server is up at {base}."));
     }
-    demo::run_story(base, screen).await
+    demo::run_story(base, screen, demo.url.is_none()).await
 }

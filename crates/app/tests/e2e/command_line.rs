@@ -117,6 +117,10 @@ async fn nothing_is_made_before_the_settings_and_the_port_were_looked_at() {
         (["--secret", "short"], "TIDEGATE_SECRET"),
         (["--engine-database-url", "postgres://x"], "--database-url"),
         (["--directory-database-url", "postgres://x"], "--database-url"),
+        (["--invoice-font", "/no/such/font.ttf"], "--invoice-font /no/such/font.ttf"),
+        (["--invoice-font", "/dev/null"], "it is not a font"),
+        (["--seller-name", "two\nlines"], "--seller-name"),
+        (["--seller-tax-id", "GB 1"], "--seller-name"),
         (["--log", "a=b=c"], "--log"),
     ] {
         let listen = if further[0] == "--listen" { &[][..] } else { &["--listen", "127.0.0.1:0"] };

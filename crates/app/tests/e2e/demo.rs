@@ -1,5 +1,6 @@
 //! `tidegate demo`, on the embedded PostgreSQL and against a server.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use tidegate_testing::TestDatabase;
@@ -18,9 +19,11 @@ pub fn tidegate() -> Command {
 }
 
 /// Starts a server and returns its address.
-async fn serve(database: &TestDatabase, plan: &str) -> (Child, String) {
+async fn serve(database: &TestDatabase, plan: &str, objects: Option<&Path>) -> (Child, String) {
+    let store = objects.map(|folder| format!("file://{}", folder.display()));
     let mut server = tidegate()
         .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--default-plan", plan])
+        .args(store.iter().flat_map(|url| ["--object-store-url", url.as_str()]))
         .args(["--secret", "a secret for tests that is long enough", "--database-url", database.url()])
         .stdout(Stdio::piped())
         .spawn()
@@ -31,7 +34,11 @@ async fn serve(database: &TestDatabase, plan: &str) -> (Child, String) {
 
 /// Runs the demo to its end and returns the exit code and its output.
 async fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = tidegate().arg("demo").args(arguments).output().await.expect("the demo runs");
+    output(tidegate().arg("demo").args(arguments)).await
+}
+
+async fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.output().await.expect("the demo runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -60,24 +67,44 @@ fn tells_the_whole_story(code: Option<i32>, out: &str, err: &str) {
 
 #[tokio::test]
 async fn it_tells_its_story_on_the_postgresql_that_it_brings() {
-    let (code, out, err) = demo(&["--exit"]).await;
+    let mut told = tidegate();
+    // What the environment says is not meant for the demo.
+    told.args(["demo", "--exit"]).env("OBJECT_STORE_URL", "s3://of-somebody-else").env("TIDEGATE_TAX_RATE", "nonsense");
+    let (code, out, err) = output(&mut told).await;
     tells_the_whole_story(code, &out, &err);
+    for told in [
+        "bought the plan Demo: 5.00 EUR a month",
+        "reads back byte by byte",
+        "one byte too many: 402 ",
+        "1000000 of 1000000",
+        "INV-000001, open:",
+        "5.00 EUR",
+        "as PDF it has ",
+    ] {
+        assert!(out.contains(told), "{told:?} is missing in:\n{out}");
+    }
 }
 
 #[tokio::test]
 async fn it_tells_its_story_on_a_server() {
     let database = TestDatabase::new().await;
-    let (server, url) = serve(&database, "unlimited").await;
+    let objects = tempfile::tempdir().expect("a folder");
+    let (server, url) = serve(&database, "unlimited", Some(objects.path())).await;
     let (code, out, err) = demo(&["--exit", "--url", &url]).await;
     tells_the_whole_story(code, &out, &err);
     assert!(out.contains(&format!("Using the server at {url}")), "{out}");
+    assert!(
+        out.contains("nothing is bought at a server that is not the demo's own")
+            && out.contains("reads back byte by byte"),
+        "{out}"
+    );
     drop(server);
 }
 
 #[tokio::test]
 async fn it_refuses_a_plan_that_is_too_small() {
     let database = TestDatabase::new().await;
-    let (server, url) = serve(&database, "free").await;
+    let (server, url) = serve(&database, "free", None).await;
     let (code, out, err) = demo(&["--exit", "--url", &url]).await;
     assert_eq!(code, Some(3), "{out}\n{err}");
     assert!(err.contains("--default-plan unlimited"), "{err}");

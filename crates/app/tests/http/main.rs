@@ -12,6 +12,7 @@ mod cors;
 mod credit_notes;
 mod dashboards;
 mod deletion;
+mod documents;
 mod events;
 mod files;
 mod idempotency;

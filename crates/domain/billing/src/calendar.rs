@@ -29,7 +29,7 @@ pub struct OutOfRange;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// The customer's time zone.
-    #[serde(with = "zone")]
+    #[serde(with = "zone_name")]
     pub zone: Tz,
     /// The local date on which period 0 begins.
     pub day: NaiveDate,
@@ -90,15 +90,15 @@ impl Anchor {
 }
 
 /// A time zone as its name in the IANA database. For `serde(with)`.
-mod zone {
+pub(crate) mod zone_name {
     use chrono_tz::Tz;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(zone.name())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

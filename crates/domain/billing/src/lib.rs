@@ -44,10 +44,10 @@ pub use money::Currency;
 pub use notice::{OwnerNotice, SendNotice};
 pub use payment::{ChargeInvoice, FollowPayment, ManualPayments, Payment, PaymentProvider, PaymentState, Payments};
 pub use ports::{
-    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, CatalogueTx, CreditNoteRepository, DayCount,
-    InvoiceRepository, LedgerRepository, NoticeRepository, OperatorLog, OverdueSubscriptions, PaymentRepository,
-    PlanCatalogue, PlanLimits, PlanRepository, PromoCatalogue, PromoRepository, SubscriptionRepository,
-    UsageRepository,
+    AlertRepository, BillingTx, BudgetLedger, CallCount, CallLedger, CatalogueTx, CreditNoteRepository,
+    CustomerRepository, DayCount, InvoiceRepository, LedgerRepository, NoticeRepository, OperatorLog,
+    OverdueSubscriptions, PaymentRepository, PlanCatalogue, PlanLimits, PlanRepository, PromoCatalogue,
+    PromoRepository, SubscriptionRepository, UsageRepository,
 };
 pub use quota::PlanQuota;
 pub use service::Billing;

@@ -81,7 +81,8 @@ pub const NOT_ERASED: &[(&str, &str)] = &[
 ];
 
 /// Why invoices and the ledger outlive their workspace.
-const BOOKS: &str = "the seller has to keep the books; they name no person";
+const BOOKS: &str =
+    "the seller has to keep the books; they name nobody but the customer, as the law requires of invoices";
 
 /// Why an index begins with the shard.
 const SHARD: &str = "a worker reads its shard, in the order of what is due";

@@ -67,6 +67,16 @@ impl CreditNoteRepository for PgCreditNoteRepository<'_> {
         query.execute(self.0.sqlx()).await.map(drop).map_err(store_error)
     }
 
+    async fn find(&mut self, id: CreditNoteId) -> Result<Option<IssuedCreditNote>, StoreError> {
+        let query = sqlx::query_as(
+            "select id, number, invoice_id, currency, total, tax, reason, issued_at from credit_note
+             where workspace_id = $1 and id = $2",
+        );
+        let query = query.bind(self.0.workspace().as_uuid()).bind(id.as_uuid());
+        let row: Option<NoteRow> = query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
+        row.map(NoteRow::note).transpose()
+    }
+
     async fn list(&mut self, before: Option<CreditNoteId>, limit: u32) -> Result<Vec<IssuedCreditNote>, StoreError> {
         let query = sqlx::query_as(
             "select id, number, invoice_id, currency, total, tax, reason, issued_at from credit_note

@@ -31,6 +31,7 @@ struct InvoiceRow {
     due_at: Option<DateTime<Utc>>,
     credited: i64,
     paid_at: Option<DateTime<Utc>>,
+    parties: Option<Vec<u8>>,
 }
 
 #[derive(Debug, FromRow)]
@@ -64,12 +65,14 @@ impl LineRow {
 
 impl InvoiceRow {
     fn invoice(self, lines: Vec<(String, Line)>) -> Result<IssuedInvoice, StoreError> {
+        let parties = self.parties.map(|parties| serde_json::from_slice(&parties)).transpose();
         let (descriptions, lines) = lines.into_iter().unzip();
         Ok(IssuedInvoice {
             id: InvoiceId::from_uuid(self.id),
             number: InvoiceNumber(self.number),
             status: InvoiceStatus::named(&self.status)
                 .ok_or_else(|| unknown("a status of an invoice", &self.status))?,
+            parties: parties.map_err(|error| StoreError::Internal(Box::new(error)))?,
             invoice: Invoice {
                 currency: currency(&self.currency)?,
                 lines,
@@ -153,10 +156,11 @@ impl InvoiceRepository for PgInvoiceRepository<'_> {
 
     async fn insert(&mut self, issued: &IssuedInvoice) -> Result<(), StoreError> {
         let invoice = &issued.invoice;
+        let parties = issued.parties.as_ref().map(serde_json::to_vec).transpose();
         let query = sqlx::query(
             "insert into invoice (workspace_id, id, number, status, currency, period_start, period_end, subtotal, tax, total,
-                 carried_forward, credit_applied, issued_at, due_at, paid_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                 carried_forward, credit_applied, issued_at, due_at, paid_at, parties)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         );
         let query = query
             .bind(self.0.workspace().as_uuid())
@@ -173,7 +177,8 @@ impl InvoiceRepository for PgInvoiceRepository<'_> {
             .bind(invoice.credit_applied)
             .bind(issued.issued_at)
             .bind(issued.due_at)
-            .bind(issued.paid_at);
+            .bind(issued.paid_at)
+            .bind(parties.map_err(|error| StoreError::Internal(Box::new(error)))?);
         query.execute(self.0.sqlx()).await.map_err(store_error)?;
         self.insert_lines(issued).await
     }

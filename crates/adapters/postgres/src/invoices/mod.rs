@@ -1,6 +1,7 @@
 //! Invoices, credit notes, promo codes, the ledger and payments on PostgreSQL.
 
 mod credit_note;
+mod customer;
 mod invoice;
 mod ledger;
 mod payment;
@@ -10,6 +11,7 @@ use tidegate_billing::Currency;
 use tidegate_kernel::StoreError;
 
 pub(crate) use credit_note::PgCreditNoteRepository;
+pub(crate) use customer::PgCustomerRepository;
 pub(crate) use invoice::PgInvoiceRepository;
 pub(crate) use ledger::PgLedgerRepository;
 pub(crate) use payment::PgPaymentRepository;

@@ -153,6 +153,8 @@ insert into subscription (workspace_id, status, state, changed_at, wake_at)
     select distinct workspace_id, 'active', '\x7b7d'::bytea, now(), now() + interval '1 day' from filling on conflict do nothing;
 insert into payment_customer (workspace_id, provider, customer, created_at)
     select distinct workspace_id, 'p', 'c', now() from filling;
+insert into billing_details (workspace_id, details, revision, changed_at)
+    select distinct workspace_id, '{}'::bytea, 1, now() from filling;
 insert into billing_notice (workspace_id, id, sent_at) select workspace_id, event_id(ms, n, 8), now() from filling;
 insert into promo_redemption (workspace_id, code, percent_ppm, invoices_left, redeemed_at)
     select workspace_id, 'CODE-' || n, 1000, case when n % 100 = 0 then 3 else 0 end, now() from filling;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_billing::catalogue::Catalogue;
 use tidegate_billing::correction::{CorrectionError, NewCorrection, UsageCorrections};
-use tidegate_billing::invoice::{IssuedInvoice, LineKind, TaxRate};
+use tidegate_billing::invoice::{IssuedInvoice, LineKind, Party, TaxRate};
 use tidegate_billing::ledger::Account;
 use tidegate_billing::subscription::{InvoiceTerms, NewSubscription, OverdueSweep, Status, Subscriptions};
 use tidegate_billing::{Billing, BillingTx, Currency, Interval};
@@ -31,7 +31,7 @@ impl Customer {
         let billing = Billing::new(stage.store.clone(), system_scope(), catalogue.clone(), "free", env.clone());
         billing.open(&catalogue).await.expect("the catalogue is stored");
         let rate = TaxRate { ppm: 190_000, inclusive: false };
-        let terms = InvoiceTerms { rate, payment: TimeDelta::days(5) };
+        let terms = InvoiceTerms { seller: Party::default(), rate, payment: TimeDelta::days(5) };
         let subscriptions = Subscriptions::new(stage.store.clone(), billing, terms, env);
         let scope = workspace_scope(stage.scene.ours);
         Self { database, stage, subscriptions, scope }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
+use reqwest::multipart::Form;
 use reqwest::{Client, IntoUrl, Method, RequestBuilder};
 use serde_json::Value;
 
@@ -33,7 +34,10 @@ pub(super) struct Api {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
+    /// The body as JSON; null if it is not JSON.
     pub(super) body: Value,
+    /// The body as it is.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -105,6 +109,11 @@ impl Api {
         self.wanted(Method::POST, path, |request| request.json(body)).await
     }
 
+    /// Sends a JSON body in place of what is there.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        self.wanted(Method::PUT, path, |request| request.json(body)).await
+    }
+
     /// Sends a body of JSON lines.
     pub(super) async fn post_lines(&self, path: &str, lines: &str) -> Result<Answer, Failure> {
         let lines = lines.to_owned();
@@ -114,6 +123,16 @@ impl Api {
     /// Reads `path` and returns the response whatever its status is.
     pub(super) async fn try_get(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Method::GET, path, |request| request).await
+    }
+
+    /// Sends a form and returns the response whatever its status is.
+    pub(super) async fn try_form(&self, path: &str, form: Form) -> Result<Answer, Failure> {
+        self.send(Method::POST, path, |request| request.multipart(form)).await
+    }
+
+    /// Reads `path` as it is.
+    pub(super) async fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        Ok(self.wanted(Method::GET, path, |request| request).await?.bytes)
     }
 
     async fn wanted(
@@ -147,6 +166,6 @@ impl Api {
         let response = fill(request).send().await.map_err(failed)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.map_err(failed)?;
-        Ok(Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+        Ok(Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default(), bytes: body.into() })
     }
 }

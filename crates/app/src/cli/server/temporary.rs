@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -12,6 +13,9 @@ use crate::server::{Application, StopHandle};
 use crate::settings::Settings;
 use crate::telemetry::Traces;
 use crate::{system, telemetry};
+
+/// The plan that this server sells besides the usual ones. Its limits are small enough to be reached.
+const PLAN: &str = include_str!("../../../assets/demo-plan.json");
 
 #[derive(Parser)]
 struct Flags {
@@ -37,9 +41,10 @@ impl TemporaryServer {
     /// [`Failure`] if it cannot be started.
     pub(crate) async fn start(data_dir: Option<&Path>, listen: SocketAddr, log: &str) -> Result<Self, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
-        let flags = Flags::try_parse_from(["tidegate"]);
-        let mut settings =
-            flags.map_err(|error| failed("the environment has a setting that is not valid", &error))?.settings;
+        // Without the environment: its database, object store, mail server and payment provider are not the demo's.
+        let flags = Flags::command().mut_args(|flag| flag.env(Resettable::Reset)).try_get_matches_from(["tidegate"]);
+        let flags = flags.and_then(|flags| Flags::from_arg_matches(&flags));
+        let mut settings = flags.map_err(|error| failed("the defaults cannot be read", &error))?.settings;
         let directory = match data_dir {
             Some(_) => None,
             None => Some(TempDir::new().map_err(|error| failed("cannot make a temporary directory", &error))?),
@@ -50,13 +55,9 @@ impl TemporaryServer {
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => settings.data_dir,
         };
-        settings.role = crate::settings::Role::All;
-        settings.database_url = None;
-        settings.engine_database_url = None;
-        settings.directory_database_url = None;
-        settings.redis_url = None;
-        settings.secret = None;
-        settings.default_plan = None;
+        let plan = serde_json::from_str(PLAN).map_err(|error| failed("the plan of the demo cannot be read", &error))?;
+        settings.further_plans = vec![plan];
+        settings.seller_name = Some("Tidegate demo".to_owned());
         let traces = telemetry::start(log, settings.log_format).map_err(Failure::Usage)?;
         let application = Application::build(&settings, system::environment()).await?;
         let (address, stop) = (application.address(), application.stop_handle());

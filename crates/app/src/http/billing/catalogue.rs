@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use tidegate_billing::{EditPlanError, Plan, PlanRecord, PlanVersion};
-use tidegate_workflows::model::Expected;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::plan_bodies::{NewPlanVersion, PlanVersionView, ReplacePlanVersion, prices};
@@ -28,14 +27,6 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 
 fn answer(record: PlanRecord) -> HttpResponse {
     HttpResponse::Ok().append_header(revision::etag(record.revision)).json(PlanVersionView::from(record))
-}
-
-/// The revisions that the caller has seen; `None` is any.
-fn revisions(expected: Expected) -> Option<Vec<i32>> {
-    match expected {
-        Expected::Any => None,
-        Expected::OneOf(revisions) => Some(revisions),
-    }
 }
 
 fn version(plan: InPath<PlanName>, version: InPath<VersionNumber>) -> Result<PlanVersion, Problem> {
@@ -124,7 +115,7 @@ pub async fn replace_plan_version(
     Body(body): Body<ReplacePlanVersion>,
 ) -> Result<HttpResponse, Problem> {
     let id = version(plan, number)?;
-    let expected = revisions(revision::required(&request)?);
+    let expected = revision::seen(revision::required(&request)?);
     let ReplacePlanVersion { title, prices: bodies, entitlements } = body;
     let PlanVersion { name, version } = id;
     let plan = Plan { name, version, title, prices: prices(bodies), entitlements: entitlements.into() };
@@ -142,7 +133,7 @@ pub async fn delete_plan_version(
     plan: InPath<PlanName>,
     number: InPath<VersionNumber>,
 ) -> Result<HttpResponse, Problem> {
-    let expected = revisions(revision::optional(&request));
+    let expected = revision::seen(revision::optional(&request));
     services.billing.editor.delete(&operator, &version(plan, number)?, expected.as_deref()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -160,7 +151,7 @@ pub async fn publish_plan_version(
     plan: InPath<PlanName>,
     number: InPath<VersionNumber>,
 ) -> Result<HttpResponse, Problem> {
-    let expected = revisions(revision::optional(&request));
+    let expected = revision::seen(revision::optional(&request));
     Ok(answer(services.billing.editor.publish(&operator, &version(plan, number)?, expected.as_deref()).await?))
 }
 

@@ -12,6 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
 
+use super::billing_details::PartyView;
 use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::{Entered, Operator};
@@ -40,6 +41,10 @@ pub struct InvoiceView {
     /// The currency (ISO 4217).
     #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: &'static str,
+    /// Who it is from: the seller when it was issued; null for an invoice from before this was kept.
+    seller: Option<PartyView>,
+    /// Whom it is for: the billing details when it was issued; null as the seller.
+    customer: Option<PartyView>,
     /// When the time that it is about began.
     period_start: DateTime<Utc>,
     /// When that time ends.
@@ -138,11 +143,15 @@ impl InvoiceLineView {
 impl From<IssuedInvoice> for InvoiceView {
     fn from(issued: IssuedInvoice) -> Self {
         let invoice = issued.invoice;
+        let parties = issued.parties.map(|parties| (parties.seller.into(), parties.customer.into()));
+        let (seller, customer) = parties.unzip();
         Self {
             id: issued.id,
             number: issued.number.to_string(),
             status: issued.status.as_str(),
             currency: invoice.currency.code(),
+            seller,
+            customer,
             period_start: issued.period.start,
             period_end: issued.period.end,
             subtotal: invoice.subtotal,

@@ -1,8 +1,10 @@
-//! Plans, subscriptions, invoices, usage and its corrections.
+//! Plans, subscriptions, invoices and their documents, usage and its corrections.
 
+mod billing_details;
 mod catalogue;
 mod corrections;
 mod credit_notes;
+mod documents;
 mod invoices;
 mod payments;
 mod plan_bodies;
@@ -20,6 +22,8 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .configure(plans::configure)
         .configure(catalogue::configure)
         .configure(subscription::configure)
+        .configure(billing_details::configure)
+        .configure(documents::configure)
         .configure(invoices::configure)
         .configure(payments::configure)
         .configure(webhooks::configure)

@@ -168,6 +168,7 @@ ids_in_paths! {
     "fil" FileId "Id of the file";
     "upl" UploadId "Id of the presigned upload";
     "inv" InvoiceId "Id of the invoice";
+    "note" CreditNoteId "Id of the credit note";
 }
 
 /// Adds the schema of `T` to the components and returns a reference to it.

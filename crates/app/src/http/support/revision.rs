@@ -41,6 +41,14 @@ fn expected(request: &HttpRequest) -> Option<Expected> {
     })
 }
 
+/// The revisions that the caller has seen; `None` is any.
+pub fn seen(expected: Expected) -> Option<Vec<i32>> {
+    match expected {
+        Expected::Any => None,
+        Expected::OneOf(revisions) => Some(revisions),
+    }
+}
+
 /// The problem of a resource that has another revision than the caller expects.
 pub fn stale(revision: i32) -> Problem {
     let (name, value) = etag(revision);

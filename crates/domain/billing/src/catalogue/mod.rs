@@ -41,9 +41,13 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] if the text is not such an array or a plan is invalid.
     pub fn parse(json: &str) -> Result<Self, CatalogueError> {
-        let plans: Vec<Plan> = serde_json::from_str(json)?;
+        Self(serde_json::from_str(json)?).check()
+    }
+
+    /// The catalogue, if no plan in it is invalid or stands twice.
+    fn check(self) -> Result<Self, CatalogueError> {
         let mut seen = BTreeSet::new();
-        for plan in &plans {
+        for plan in &self.0 {
             if let Some(fault) = plan.faults().into_iter().next() {
                 return Err(CatalogueError::Invalid(plan.id(), fault));
             }
@@ -52,7 +56,7 @@ impl Catalogue {
                 return Err(CatalogueError::Invalid(plan.id(), fault));
             }
         }
-        Ok(Self(plans))
+        Ok(self)
     }
 
     /// The plans in the order in which they are shown: by the price per month, and those without a price last.
@@ -61,6 +65,15 @@ impl Catalogue {
         let price = |plan: &Plan| plan.per_month().unwrap_or(i64::MAX);
         plans.sort_by(|a, b| (price(a), &a.name, b.version).cmp(&(price(b), &b.name, a.version)));
         Self(plans)
+    }
+
+    /// The same catalogue with further plans.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] if one of them is invalid, or there already.
+    pub fn with(mut self, further: Vec<Plan>) -> Result<Self, CatalogueError> {
+        self.0.extend(further);
+        self.check()
     }
 
     /// Every version.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use tidegate_kernel::{InvoiceId, Period};
 
-use super::{Invoice, InvoiceNumber, InvoiceStatus, Line, LineKind};
+use super::{Invoice, InvoiceNumber, InvoiceStatus, Line, LineKind, Parties};
 
 /// An invoice that was issued. Only its status changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct IssuedInvoice {
     pub number: InvoiceNumber,
     /// The status.
     pub status: InvoiceStatus,
+    /// Who it is from and for; `None` for an invoice from before this was kept.
+    pub parties: Option<Parties>,
     /// The amounts.
     pub invoice: Invoice,
     /// The texts of its lines, in their order.

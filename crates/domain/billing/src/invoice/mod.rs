@@ -2,14 +2,18 @@
 //!
 //! - [`mod@line`] has the lines, each with the facts that its amount follows from.
 //! - [`tax`] has the rule of rounding. [`promo`] has discounts, [`promo_codes`] who makes and redeems them. [`credit_note`] takes back what was invoiced.
-//! - [`issued`] is an invoice with its number. [`number`] has the numbers of documents.
+//! - [`issued`] is an invoice with its number. [`number`] has the numbers of documents, [`party`] who they are from and for.
+//!   [`billing_details`] lets customers say who they are. [`documents`] writes them for people.
 //!
 //! An invoice is never changed after it was issued.
 
+pub mod billing_details;
 pub mod credit_note;
+pub mod documents;
 pub mod issued;
 pub mod line;
 pub mod number;
+pub mod party;
 pub mod promo;
 pub mod promo_codes;
 pub mod tax;
@@ -19,10 +23,13 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+pub use billing_details::{BillingDetails, BillingDetailsError};
 pub use credit_note::{CreditNote, CreditNoteError, IssuedCreditNote};
+pub use documents::{DocumentError, InvoiceDocuments};
 pub use issued::IssuedInvoice;
 pub use line::{Line, LineKind, Paid, Sold, UsageRow};
 pub use number::{CreditNoteNumber, InvoiceNumber};
+pub use party::{CustomerDetails, Parties, Party, PartyField, PartyMistake};
 pub use promo::{Discount, PromoCode, PromoDuration, PromoError, PromoRedemption};
 pub use promo_codes::{PromoCodeError, PromoCodes};
 pub use tax::TaxRate;

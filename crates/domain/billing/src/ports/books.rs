@@ -5,7 +5,10 @@ use chrono::{DateTime, Utc};
 use tidegate_kernel::{CreditNoteId, InvoiceId, PaymentId, StoreError};
 use uuid::Uuid;
 
-use crate::invoice::{CreditNoteNumber, InvoiceNumber, IssuedCreditNote, IssuedInvoice, PromoCode, PromoRedemption};
+use crate::invoice::{
+    CreditNoteNumber, CustomerDetails, InvoiceNumber, IssuedCreditNote, IssuedInvoice, Party, PromoCode,
+    PromoRedemption,
+};
 use crate::ledger::{Account, Posting};
 use crate::money::Currency;
 use crate::payment::Payment;
@@ -83,6 +86,23 @@ pub trait NoticeRepository: Send {
     async fn mark_sent(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError>;
 }
 
+/// What one workspace says about itself as a customer.
+#[async_trait]
+pub trait CustomerRepository: Send {
+    /// Whom invoices are for. MUST be the name of the workspace alone, at revision 0, if it gave no details.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn details(&mut self) -> Result<CustomerDetails, StoreError>;
+
+    /// Stores the details in place of those at this revision, at the next one. MUST change nothing and return false if
+    /// they are at another revision, also if another transaction changes them at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they could not be stored.
+    async fn replace_details(&mut self, details: &Party, at: i32, now: DateTime<Utc>) -> Result<bool, StoreError>;
+}
+
 /// The invoices of one workspace.
 #[async_trait]
 pub trait InvoiceRepository: Send {
@@ -142,6 +162,12 @@ pub trait CreditNoteRepository: Send {
     /// # Errors
     /// [`StoreError`] if it could not be stored.
     async fn insert(&mut self, note: &IssuedCreditNote) -> Result<(), StoreError>;
+
+    /// A credit note.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be read.
+    async fn find(&mut self, id: CreditNoteId) -> Result<Option<IssuedCreditNote>, StoreError>;
 
     /// At most `limit` credit notes that were issued before `before`, newest first.
     ///

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use tidegate_kernel::{AuditLog, Limit, RequestId, StoreError, SystemScope, Transaction, UserId, WorkspaceId};
 
 pub use books::{
-    CreditNoteRepository, InvoiceRepository, LedgerRepository, NoticeRepository, PaymentRepository, PromoCatalogue,
-    PromoRepository,
+    CreditNoteRepository, CustomerRepository, InvoiceRepository, LedgerRepository, NoticeRepository, PaymentRepository,
+    PromoCatalogue, PromoRepository,
 };
 pub use usage::{AlertRepository, BudgetLedger, CallCount, CallLedger, DayCount, PlanLimits, UsageRepository};
 
@@ -22,6 +22,8 @@ pub trait BillingTx: Transaction {
     fn plan(&mut self) -> Box<dyn PlanRepository + '_>;
     /// The subscription of the workspace.
     fn subscription(&mut self) -> Box<dyn SubscriptionRepository + '_>;
+    /// What the workspace says about itself as a customer.
+    fn customer(&mut self) -> Box<dyn CustomerRepository + '_>;
     /// The invoices of the workspace.
     fn invoices(&mut self) -> Box<dyn InvoiceRepository + '_>;
     /// The credit notes of the workspace.

@@ -6,7 +6,7 @@ use tidegate_kernel::{AuditEntry, Environment, InvoiceId, NewJob, StoreError};
 use super::service::WakeSubscription;
 use super::{Command, InvoiceOrder, MeteredUsage, Notice, Pending, Status, Subscription, state};
 use crate::catalogue::PlanVersion;
-use crate::invoice::{Invoice, InvoiceStatus, IssuedInvoice, Line, TaxRate, UsageRow, issued};
+use crate::invoice::{Invoice, InvoiceStatus, IssuedInvoice, Line, Parties, Party, TaxRate, UsageRow, issued};
 use crate::ledger::{Account, Cause, Posting, Transaction};
 use crate::money::sum;
 use crate::notice::{OwnerNotice, SendNotice, day};
@@ -15,8 +15,10 @@ use crate::ports::BillingTx;
 use crate::service::Billing;
 
 /// How the seller writes invoices.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct InvoiceTerms {
+    /// The seller.
+    pub seller: Party,
     /// The tax rate of charges.
     pub rate: TaxRate,
     /// The time from the issue of an invoice until payment is due.
@@ -169,7 +171,9 @@ impl Executor {
         let invoice = Invoice::new(currency, lines, rate, &discounts, credit).map_err(internal)?;
         let due = invoice.amount_due() > 0;
         let due_at = if due { Some(now.checked_add_signed(self.terms.payment).unwrap_or(now)) } else { None };
+        let (seller, customer) = (self.terms.seller.clone(), tx.customer().details().await?.party);
         let issued = IssuedInvoice {
+            parties: Some(Parties { seller, customer, zone: subscription.anchor.zone }),
             id: InvoiceId::generate(&self.env),
             number: tx.invoices().next_number().await?,
             status: if due { InvoiceStatus::Open } else { InvoiceStatus::Paid },

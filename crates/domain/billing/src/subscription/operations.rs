@@ -156,6 +156,22 @@ impl Subscriptions {
         Ok(Page::from_overfetch(rows, size, |note| note.id))
     }
 
+    /// A credit note, with its invoice.
+    ///
+    /// # Errors
+    /// [`SubscriptionError`] without `billing:read`, or if there is no such credit note.
+    pub async fn credit_note(
+        &self,
+        scope: &WorkspaceScope,
+        id: CreditNoteId,
+    ) -> Result<(IssuedCreditNote, IssuedInvoice), SubscriptionError> {
+        scope.require(Permission::BillingRead)?;
+        let mut tx = self.store.begin(scope).await?;
+        let note = tx.credit_notes().find(id).await?.ok_or(SubscriptionError::NotFound)?;
+        let invoice = tx.invoices().find(note.invoice).await?.ok_or(SubscriptionError::NotFound)?;
+        Ok((note, invoice))
+    }
+
     /// Opens the books of a workspace at an invoice.
     async fn books(
         &self,

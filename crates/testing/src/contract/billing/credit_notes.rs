@@ -52,9 +52,11 @@ pub async fn credit_notes_belong_to_their_invoice(subject: &Subject) {
     assert_eq!(credited, [(other.id, 0), (first.id, 42)]);
     let [older, newer] = notes;
     assert_eq!(tx.credit_notes().list(None, 1).await.expect("they are listed"), std::slice::from_ref(&newer));
+    assert_eq!(tx.credit_notes().find(older.id).await.expect("it is read"), Some(older.clone()));
     assert_eq!(tx.credit_notes().list(Some(newer.id), 10).await.expect("they are listed"), [older]);
     drop(tx);
     let mut tx = subject.tx(subject.theirs).await;
+    assert_eq!(tx.credit_notes().find(newer.id).await.expect("it is read"), None);
     assert_eq!(tx.credit_notes().list(None, 10).await.expect("they are listed"), []);
     assert!(tx.credit_notes().insert(&subject.note(first.id, 3, 1)).await.is_err(), "an invoice of another tenant");
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{SubsecRound, TimeDelta};
 use tidegate_billing::catalogue::{Interval, PlanVersion, Price};
-use tidegate_billing::invoice::{Invoice, InvoiceNumber, InvoiceStatus, IssuedInvoice, Line, Sold, TaxRate};
+use tidegate_billing::invoice::{
+    CustomerDetails, Invoice, InvoiceNumber, InvoiceStatus, IssuedInvoice, Line, Parties, Party, Sold, TaxRate,
+};
 use tidegate_billing::ledger::{Account, Cause, Posting, Transaction};
 use tidegate_billing::subscription::{Pending, Status, Subscription};
 use tidegate_billing::{BillingTx, Currency};
@@ -19,6 +21,10 @@ const RATE: TaxRate = TaxRate { ppm: 77_000, inclusive: true };
 fn sold(amount: i64) -> Sold {
     let price = Price { interval: Interval::Quarter, currency: Currency::EUR, amount };
     Sold { plan: PlanVersion { name: "starter".into(), version: 3 }, title: "Starter".into(), price }
+}
+
+fn party(name: &str) -> Party {
+    Party { name: name.into(), address: vec!["A street 1".into(), "A town".into()], tax_id: Some("XX 1".into()) }
 }
 
 impl Subject {
@@ -49,6 +55,11 @@ impl Subject {
             number: InvoiceNumber(number),
             status: InvoiceStatus::Open,
             descriptions: vec!["the first line".into(), "the second".into()],
+            parties: Some(Parties {
+                seller: party("The seller"),
+                customer: party("The customer"),
+                zone: "Asia/Tokyo".parse().expect("a time zone"),
+            }),
             invoice,
             period,
             issued_at: now,
@@ -59,7 +70,9 @@ impl Subject {
     }
 
     pub(super) async fn insert(&self, workspace: WorkspaceId, number: i64) -> IssuedInvoice {
-        let invoice = self.invoice(number);
+        let mut invoice = self.invoice(number);
+        // As invoices from before the parties were kept.
+        invoice.parties = invoice.parties.filter(|_| number != 2);
         let mut tx = self.tx(workspace).await;
         tx.invoices().insert(&invoice).await.expect("an invoice is stored");
         tx.commit().await.expect("it commits");
@@ -127,6 +140,7 @@ pub async fn numbers_of_invoices_have_no_gaps(subject: &Subject) {
 /// An invoice is found with its lines, and marked as paid once, in its own workspace.
 pub async fn an_invoice_belongs_to_its_workspace(subject: &Subject) {
     let (first, second) = (subject.insert(subject.ours, 1).await, subject.insert(subject.ours, 2).await);
+    assert!(first.parties.is_some());
     let mut tx = subject.tx(subject.theirs).await;
     assert_eq!(tx.invoices().find(first.id).await.expect("it is read"), None);
     assert_eq!(tx.invoices().list(None, 10).await.expect("they are listed"), []);
@@ -145,6 +159,42 @@ pub async fn an_invoice_belongs_to_its_workspace(subject: &Subject) {
     assert_eq!(tx.invoices().find(first.id).await.expect("it is read"), Some(first.clone()));
     assert_eq!(tx.invoices().list(None, 1).await.expect("they are listed"), std::slice::from_ref(&second));
     assert_eq!(tx.invoices().list(Some(second.id), 10).await.expect("they are listed"), [first]);
+}
+
+/// A workspace that gave no details is its name, at revision 0. Details replace those at the revision that is named, and
+/// no others.
+pub async fn a_customer_is_who_they_say(subject: &Subject) {
+    let named = subject.tx(subject.ours).await.customer().details().await.expect("they are read");
+    assert_eq!(named.party, Party { name: named.party.name.clone(), ..Party::default() });
+    assert!(!named.party.name.is_empty() && named.revision == 0, "{named:?}");
+    let theirs = subject.tx(subject.theirs).await.customer().details().await.expect("they are read");
+    for (at, name, replaced) in [(1, "early", false), (0, "first", true), (0, "late", false), (1, "second", true)] {
+        let mut tx = subject.tx(subject.ours).await;
+        let answer = tx.customer().replace_details(&party(name), at, subject.env.now()).await.expect("an answer");
+        assert_eq!(answer, replaced, "{name}");
+        tx.commit().await.expect("it commits");
+    }
+    let details = subject.tx(subject.ours).await.customer().details().await.expect("they are read");
+    assert_eq!(details, CustomerDetails { party: party("second"), revision: 2 });
+    assert_eq!(subject.tx(subject.theirs).await.customer().details().await.expect("they are read"), theirs);
+}
+
+/// Of transactions that replace the same revision at once, one does.
+pub async fn details_are_replaced_once_at_each_revision(subject: &Subject) {
+    let replace = async |subject: Subject, at: i32| {
+        let mut tx = subject.tx(subject.ours).await;
+        let answer = tx.customer().replace_details(&party("n"), at, subject.env.now()).await.expect("an answer");
+        tx.commit().await.expect("it commits");
+        answer
+    };
+    for at in 0..3 {
+        let all: Vec<_> = (0..8).map(|_| tokio::spawn(replace(subject.clone(), at))).collect();
+        let mut replaced = 0;
+        for one in all {
+            replaced += usize::from(one.await.expect("no one fails"));
+        }
+        assert_eq!(replaced, 1, "at revision {at}");
+    }
 }
 
 /// What was posted is listed and summed by account and currency, in its own workspace.

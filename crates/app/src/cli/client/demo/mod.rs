@@ -1,5 +1,6 @@
 //! The steps of the demo and what it prints. It uses the HTTP API alone.
 
+mod paid;
 mod screen;
 mod story;
 mod visit;

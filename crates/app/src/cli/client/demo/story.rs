@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::paid::plan_file_and_invoice;
 use super::screen::Screen;
 use super::visit::Login;
 use crate::cli::Failure;
@@ -28,11 +29,12 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// The interval of polling.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Runs the demo on the server at `base`, and returns the login that it leaves there.
+/// Runs the demo on the server at `base`, and returns the login that it leaves there. `own_server` says whether the demo
+/// has started it.
 ///
 /// # Errors
 /// [`Failure`] for the first thing that did not happen as expected.
-pub(crate) async fn run_story(base: &str, screen: &Screen) -> Result<Login, Failure> {
+pub(crate) async fn run_story(base: &str, screen: &Screen, own_server: bool) -> Result<Login, Failure> {
     let unusable = |error| Failure::Failed(format!("cannot make an HTTP client: {error}"));
     let api = Api::new(base, ANSWER_WITHIN, Proxies::Ignored).map_err(unusable)?;
     let mut sample = String::new();
@@ -61,6 +63,9 @@ pub(crate) async fn run_story(base: &str, screen: &Screen) -> Result<Login, Fail
     let workflow = apply(&api, screen, &first, &suggestion).await?;
     login.subject = subject(&suggestion).unwrap_or_default().to_owned();
     let run = run(&api, screen, &first, &workflow, &suggestion).await?;
+
+    screen.chapter("A plan, a file and an invoice");
+    plan_file_and_invoice(&api, screen, &first, SAMPLE, own_server).await?;
 
     screen.chapter("Usage");
     usage(&api, screen, &first).await?;

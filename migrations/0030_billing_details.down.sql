@@ -1,0 +1,2 @@
+alter table invoice drop parties;
+drop table billing_details;
