@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Context;
 
 use crate::platform::Platform;
@@ -29,6 +30,11 @@ static UNTOLD: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct UnreadableRequests;
 
 impl<S: Subscriber> Layer<S> for UnreadableRequests {
+    /// Without a hint, all of the program would make what this layer never looks at.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::ERROR)
+    }
+
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         if metadata.target() != HTTP_READER || *metadata.level() != Level::ERROR {

@@ -6,6 +6,7 @@
 
 mod location;
 mod objects;
+mod pieces;
 mod presign;
 mod unfinished;
 mod writer;

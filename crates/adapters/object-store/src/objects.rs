@@ -9,13 +9,14 @@ use base64::Engine;
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
 use tidegate_files::object::{
     Expected, ListedObject, ObjectError, ObjectKey, ObjectPrefix, ObjectRead, ObjectStore, ObjectWriter,
     PresignedMethod, PresignedRequest, Written,
 };
 
+use crate::pieces::pieces;
 use crate::presign::Signing;
 use crate::unfinished::{Unfinished, delete_all};
 use crate::writer::PartWriter;
@@ -151,7 +152,11 @@ impl ObjectStore for Objects {
             return Err(ObjectError::Internal(format!("the store gave {:?} for {range:?}", found.range).into()));
         }
         let size = found.meta.size;
-        Ok(Some(ObjectRead { size, bytes: found.into_stream().map(|part| part.map_err(failure)).boxed() }))
+        let bytes = match found.payload {
+            GetResultPayload::File(file, _) => pieces(file, found.range),
+            GetResultPayload::Stream(parts) => parts.map(|part| part.map_err(failure)).boxed(),
+        };
+        Ok(Some(ObjectRead { size, bytes }))
     }
 
     async fn size(&self, key: &ObjectKey) -> Result<Option<u64>, ObjectError> {

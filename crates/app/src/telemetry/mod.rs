@@ -83,6 +83,19 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_asked_for_is_not_even_made() {
+        let lines = fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new(format!("info,{SPANS}=off")));
+        let slow = SlowStatements::shown_where(EnvFilter::new("info"));
+        let subscriber = Registry::default().with(lines).with(UnreadableRequests).with(slow);
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::trace_span!(target: SPANS, "request").is_disabled(), "without an exporter of traces");
+            assert!(!tracing::enabled!(target: "hyper", tracing::Level::TRACE));
+            assert!(tracing::enabled!(target: "tidegate", tracing::Level::INFO));
+            assert!(!tracing::error_span!("request").is_disabled());
+        });
+    }
+
+    #[test]
     fn a_bare_level_holds_for_everything_and_lets_the_driver_tell_no_more_than_warnings() {
         for (filter, expected) in [
             ("info", [true, true, false]),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tidegate_postgres::STATEMENT_TARGET;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -113,6 +114,11 @@ impl Visit for Statement {
 }
 
 impl<S: Subscriber> Layer<S> for SlowStatements {
+    /// Without a hint, all of the program would make what this layer never looks at.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::WARN)
+    }
+
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         if event.metadata().target() != STATEMENT_TARGET {
             return true;

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -99,7 +99,8 @@ impl Traces {
 }
 
 fn of_traces<S>() -> impl Filter<S> {
-    filter_fn(|metadata| metadata.is_span() && metadata.target() == SPANS)
+    // They have the lowest level, and the other layers want no more than theirs.
+    filter_fn(|metadata| metadata.is_span() && metadata.target() == SPANS).with_max_level_hint(LevelFilter::TRACE)
 }
 
 fn resource() -> Resource {

@@ -11,7 +11,17 @@ use crate::tenancy::limits::REQUESTS;
 
 /// What stays open when the requests of the day are used up, so that people can see why and change it: the first part of
 /// the path after the workspace.
-const ALWAYS_OPEN: &[&str] = &["usage", "subscription", "invoices", "credit-notes", "ledger", "promo-codes"];
+const ALWAYS_OPEN: &[&str] = &[
+    "usage",
+    "subscription",
+    "invoices",
+    "credit-notes",
+    "ledger",
+    "promo-codes",
+    "billing-details",
+    "payment-method",
+    "payments",
+];
 
 /// Counts a request.
 ///
