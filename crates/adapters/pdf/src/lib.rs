@@ -1,7 +1,7 @@
 //! Invoices and credit notes as PDF.
 //!
-//! - [`mod@content`] has what a document says. It knows invoices, and nothing about pages.
-//! - [`page`] arranges that on pages of A4. [`text`] turns text into glyphs: fonts, bidirectional order, lines.
+//! - `content` has what a document says. It knows invoices, and nothing about pages.
+//! - `page` arranges that on pages of A4. `text` turns text into glyphs: fonts, bidirectional order, lines.
 //!
 //! Names in Latin, Greek, Cyrillic, Hebrew and Arabic script need no other font than those of this crate
 //! (`fonts/OFL.txt`). Other scripts need a font of the operator.
