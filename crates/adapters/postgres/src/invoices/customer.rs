@@ -31,12 +31,14 @@ impl CustomerRepository for PgCustomerRepository<'_> {
 
     async fn replace_details(&mut self, details: &Party, at: i32, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let details = serde_json::to_vec(details).map_err(|error| StoreError::Internal(Box::new(error)))?;
-        let query = sqlx::query(
-            "insert into billing_details as d (workspace_id, details, revision, changed_at) values ($1, $2, $3 + 1, $4)
-             on conflict (workspace_id)
-             do update set details = excluded.details, revision = excluded.revision, changed_at = excluded.changed_at
-             where d.revision = $3",
-        );
+        // A row that somebody else inserts or changes meanwhile is waited for, and is at another revision then.
+        let query = sqlx::query(if at == 0 {
+            "insert into billing_details (workspace_id, details, revision, changed_at) values ($1, $2, $3 + 1, $4)
+             on conflict (workspace_id) do nothing"
+        } else {
+            "update billing_details set details = $2, revision = $3 + 1, changed_at = $4
+             where workspace_id = $1 and revision = $3"
+        });
         let query = query.bind(self.0.workspace().as_uuid()).bind(details).bind(at).bind(now);
         Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
     }
