@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use tidegate_billing::Currency;
+use tidegate_billing::calendar::{Tz, day, days};
 use tidegate_billing::invoice::{
     DocumentError, InvoiceStatus, IssuedCreditNote, IssuedInvoice, Line, LineKind, Parties, Party, TaxRate,
 };
@@ -74,12 +74,11 @@ impl Document {
     /// # Errors
     /// [`DocumentError`] if an amount does not fit.
     pub(crate) fn of_invoice(issued: &IssuedInvoice, instructions: Option<&str>) -> Result<Self, DocumentError> {
-        let (invoice, sides) = (&issued.invoice, Sides::of(issued));
-        let zone = sides.zone;
+        let invoice = &issued.invoice;
+        let (Parties { seller, customer, zone }, dates) = parties(issued);
         let amount = |minor| invoice.currency.amount(minor);
         let mut facts = vec![("Number", issued.number.to_string()), ("Date of issue", day(issued.issued_at, zone))];
-        let last = (issued.period.end - TimeDelta::nanoseconds(1)).max(issued.period.start);
-        facts.push(("Period", format!("{} to {}", day(issued.period.start, zone), day(last, zone))));
+        facts.push(("Period", days(issued.period, zone)));
         facts.extend(issued.due_at.map(|due| ("Due date", day(due, zone))));
         let paid = issued.paid_at.map(|at| day(at, zone)).unwrap_or_default();
         let (status, headline) = match (issued.status, issued.due_at) {
@@ -124,7 +123,7 @@ impl Document {
         if let Some(instructions) = instructions.filter(|_| due > 0) {
             remarks.push(instructions.to_owned());
         }
-        remarks.push(sides.dates);
+        remarks.push(dates);
         let texts = issued.descriptions.iter();
         Ok(Self {
             id: issued.id.to_string(),
@@ -132,8 +131,8 @@ impl Document {
             number: issued.number.to_string(),
             issued_at: issued.issued_at,
             facts,
-            seller: sides.seller,
-            customer: sides.customer,
+            seller,
+            customer,
             headline,
             rows: texts.zip(&invoice.lines).map(|(text, line)| row(text, line, invoice.currency)).collect(),
             sums,
@@ -143,7 +142,7 @@ impl Document {
 
     /// What a credit note on this invoice says.
     pub(crate) fn of_credit_note(issued: &IssuedCreditNote, invoice: &IssuedInvoice) -> Self {
-        let Sides { seller, customer, zone, dates } = Sides::of(invoice);
+        let (Parties { seller, customer, zone }, dates) = parties(invoice);
         let rates: BTreeSet<TaxRate> =
             invoice.invoice.lines.iter().map(|line| line.rate).filter(|rate| rate.ppm > 0).collect();
         let amount = |minor| issued.note.currency.amount(minor);
@@ -180,28 +179,17 @@ impl Document {
     }
 }
 
-/// The parties of a document, and what its dates are in.
-struct Sides {
-    seller: Party,
-    customer: Party,
-    zone: Tz,
-    /// Says what the dates are in.
-    dates: String,
-}
-
-impl Sides {
-    fn of(invoice: &IssuedInvoice) -> Self {
-        match invoice.parties.clone() {
-            Some(Parties { seller, customer, zone }) => {
-                Self { seller, customer, zone, dates: format!("Dates are in the time zone {}.", zone.name()) }
-            }
-            None => Self {
-                seller: Party::default(),
-                customer: Party::default(),
-                zone: Tz::UTC,
-                dates: "Dates are in UTC, those in descriptions in the customer's time zone.".to_owned(),
-            },
+/// The parties of a document, and the remark on what its dates are in.
+fn parties(invoice: &IssuedInvoice) -> (Parties, String) {
+    match invoice.parties.clone() {
+        Some(parties) => {
+            let dates = format!("Dates are in the time zone {}.", parties.zone.name());
+            (parties, dates)
         }
+        None => (
+            Parties { seller: Party::default(), customer: Party::default(), zone: Tz::UTC },
+            "Dates are in UTC, those in descriptions in the customer's time zone.".to_owned(),
+        ),
     }
 }
 
@@ -244,11 +232,6 @@ fn taxes(lines: &[Line]) -> Result<BTreeMap<TaxRate, i64>, DocumentError> {
 fn percent(rate: TaxRate) -> String {
     let digits = format!("{}.{:04}", rate.ppm / 10_000, rate.ppm % 10_000);
     format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
-}
-
-/// A day in the customer's time zone.
-fn day(at: DateTime<Utc>, zone: Tz) -> String {
-    at.with_timezone(&zone).date_naive().to_string()
 }
 
 #[cfg(test)]

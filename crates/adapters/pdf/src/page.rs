@@ -46,6 +46,16 @@ enum Mark {
     Rule(f32),
 }
 
+/// A text with its look, where it begins, and how wide it may be.
+struct Cell<'t>(&'t str, Style, f32, f32);
+
+/// Texts that stand beside each other, each with where it begins.
+struct Strip {
+    blocks: Vec<(Block, f32)>,
+    /// The height of the highest.
+    height: f32,
+}
+
 /// The pages that are filled from top to bottom.
 struct Sheets {
     typesetter: Typesetter,
@@ -100,14 +110,25 @@ fn arrange(fonts: &Fonts, document: &Document) -> (Typesetter, Vec<Vec<Mark>>) {
 }
 
 impl Sheets {
-    /// Puts texts beside each other: each with where it begins and how wide it may be. Returns the height of the highest.
-    fn beside(&mut self, texts: &[(&str, Style, f32, f32)]) -> f32 {
-        let blocks: Vec<_> =
-            texts.iter().map(|(text, style, x, width)| (self.typesetter.arrange(text, *style, *width), *x)).collect();
+    /// Arranges texts beside each other.
+    fn strip(&mut self, texts: &[Cell<'_>]) -> Strip {
+        let block = |Cell(text, style, x, width): &Cell<'_>| (self.typesetter.arrange(text, *style, *width), *x);
+        let blocks: Vec<_> = texts.iter().map(block).collect();
         let height = blocks.iter().map(|(block, _)| block.height()).fold(0.0, f32::max);
+        Strip { blocks, height }
+    }
+
+    /// Puts a strip on the page, which has room for it, and leaves `space` below it.
+    fn place(&mut self, strip: Strip, space: f32) {
         let y = self.y;
-        self.page.extend(blocks.into_iter().map(|(block, x)| Mark::Text(Box::new(block), x, y)));
-        height
+        self.page.extend(strip.blocks.into_iter().map(|(block, x)| Mark::Text(Box::new(block), x, y)));
+        self.y += strip.height + space;
+    }
+
+    /// Puts texts beside each other on the page, which has room for them, and leaves `space` below them.
+    fn beside(&mut self, texts: &[Cell<'_>], space: f32) {
+        let strip = self.strip(texts);
+        self.place(strip, space);
     }
 
     /// Begins a page if `height` does not fit on this one; whether it did.
@@ -122,24 +143,18 @@ impl Sheets {
 
     /// A paragraph from margin to margin.
     fn paragraph(&mut self, text: &str, style: Style) {
-        let block = self.typesetter.arrange(text, style, RIGHT - LEFT);
-        self.make_room(block.height());
-        let height = block.height();
-        self.page.push(Mark::Text(Box::new(block), LEFT, self.y));
-        self.y += height + 3.0;
+        let strip = self.strip(&[Cell(text, style, LEFT, RIGHT - LEFT)]);
+        self.make_room(strip.height);
+        self.place(strip, 3.0);
     }
 
     fn head(&mut self, document: &Document) {
         let half = (RIGHT - LEFT - GAP) / 2.0;
         let seller = document.seller.name.as_str();
-        let height = self.beside(&[
-            (document.title, Style::new(20.0).bold(), LEFT, half),
-            (seller, Style::new(11.0).bold().right(), LEFT + half + GAP, half),
-        ]);
-        self.y += height + 10.0;
+        let seller = Cell(seller, Style::new(11.0).bold().right(), LEFT + half + GAP, half);
+        self.beside(&[Cell(document.title, Style::new(20.0).bold(), LEFT, half), seller], 10.0);
         for (label, value) in &document.facts {
-            let height = self.beside(&[(label, BODY.bold(), LEFT, 90.0), (value, BODY, LEFT + 90.0, 300.0)]);
-            self.y += height + 1.0;
+            self.beside(&[Cell(label, BODY.bold(), LEFT, 90.0), Cell(value, BODY, LEFT + 90.0, 300.0)], 1.0);
         }
         self.y += 16.0;
     }
@@ -160,7 +175,7 @@ impl Sheets {
                 .chain(tax_id.iter().map(|id| (id.as_str(), BODY)));
             let title = std::iter::once((title, SMALL));
             for (text, style) in title.chain(texts).filter(|(text, _)| !text.is_empty()) {
-                self.y += self.beside(&[(text, style, x, width)]);
+                self.beside(&[Cell(text, style, x, width)], 0.0);
             }
             bottom = bottom.max(self.y);
         }
@@ -168,10 +183,10 @@ impl Sheets {
     }
 
     /// Columns of the lines, with these texts. Numbers end at the right edge of their column.
-    fn columns<'a>(texts: [&'a str; 5], style: Style) -> Vec<(&'a str, Style, f32, f32)> {
+    fn columns<'a>(texts: [&'a str; 5], style: Style) -> Vec<Cell<'a>> {
         let mut from = LEFT;
         let column = |(nth, (text, (_, to))): (usize, (&'a str, (&str, f32)))| {
-            let column = (text, if nth == 0 { style } else { style.right() }, from, to - from);
+            let column = Cell(text, if nth == 0 { style } else { style.right() }, from, to - from);
             from = to + GAP;
             column
         };
@@ -179,47 +194,38 @@ impl Sheets {
     }
 
     fn column_titles(&mut self) {
-        let height = self.beside(&Self::columns(COLUMNS.map(|(title, _)| title), SMALL));
-        self.y += height + 3.0;
+        self.beside(&Self::columns(COLUMNS.map(|(title, _)| title), SMALL), 3.0);
         self.page.push(Mark::Rule(self.y));
         self.y += 5.0;
     }
 
     fn row(&mut self, row: &Row) {
         let Row { description, details, quantity, unit, tax, amount } = row;
-        let texts = Self::columns([description, quantity, unit, tax, amount], BODY);
-        let heights =
-            texts.iter().map(|(text, style, _, width)| self.typesetter.arrange(text, *style, *width).height());
-        let height = heights.fold(0.0, f32::max);
-        if self.make_room(height + 6.0) {
-            self.column_titles();
-        }
-        self.beside(&texts);
-        self.y += height;
-        for detail in details {
-            let block = self.typesetter.arrange(detail, SMALL, COLUMNS[2].1 - LEFT);
-            if self.make_room(block.height()) {
+        let columns = Self::columns([description, quantity, unit, tax, amount], BODY);
+        let details = details.iter().map(|detail| vec![Cell(detail, SMALL, LEFT, COLUMNS[2].1 - LEFT)]);
+        for texts in std::iter::once(columns).chain(details) {
+            let strip = self.strip(&texts);
+            if self.make_room(strip.height) {
                 self.column_titles();
             }
-            let height = block.height();
-            self.page.push(Mark::Text(Box::new(block), LEFT, self.y));
-            self.y += height;
+            self.place(strip, 0.0);
         }
         self.y += 5.0;
     }
 
     fn sums(&mut self, document: &Document) {
-        self.make_room(16.0 * document.sums.len() as f32 + 12.0);
-        self.page.push(Mark::Rule(self.y));
-        self.y += 8.0;
+        let (label, amount) = SUMS;
+        let mut strips = Vec::new();
         for sum in &document.sums {
             let style = if sum.strong { BODY.bold() } else { BODY };
-            let (label, amount) = SUMS;
-            let height = self.beside(&[
-                (&sum.label, style, label, amount - GAP - label),
-                (&sum.amount, style.right(), amount, RIGHT - amount),
-            ]);
-            self.y += height + 3.0;
+            let amount_cell = Cell(&sum.amount, style.right(), amount, RIGHT - amount);
+            strips.push(self.strip(&[Cell(&sum.label, style, label, amount - GAP - label), amount_cell]));
+        }
+        self.make_room(strips.iter().map(|strip| strip.height + 3.0).sum::<f32>() + 8.0);
+        self.page.push(Mark::Rule(self.y));
+        self.y += 8.0;
+        for strip in strips {
+            self.place(strip, 3.0);
         }
         self.y += 14.0;
     }

@@ -89,6 +89,19 @@ impl Anchor {
     }
 }
 
+/// A day in the customer's time zone.
+#[must_use]
+pub fn day(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).date_naive().to_string()
+}
+
+/// The first and the last day of a period in the customer's time zone.
+#[must_use]
+pub fn days(period: Period, zone: Tz) -> String {
+    let last = (period.end - TimeDelta::nanoseconds(1)).max(period.start);
+    format!("{} to {}", day(period.start, zone), day(last, zone))
+}
+
 /// A time zone as its name in the IANA database. For `serde(with)`.
 pub(crate) mod zone_name {
     use chrono_tz::Tz;

@@ -1,7 +1,5 @@
 //! Notices: what the owners of a workspace are told about its subscription and its invoices, by mail.
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::JobPayload;
 use uuid::Uuid;
@@ -77,11 +75,6 @@ pub struct SendNotice {
 
 impl JobPayload for SendNotice {
     const KIND: &'static str = "subscription.notify";
-}
-
-/// A day in the customer's time zone.
-pub(crate) fn day(at: DateTime<Utc>, zone: Tz) -> String {
-    at.with_timezone(&zone).date_naive().to_string()
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 
 /// Get an invoice as PDF. It shows the status that the invoice has now.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
-    responses((status = 200, description = "The document", body = schema::Bytes, content_type = "application/pdf")))]
+    responses(
+        (status = 200, description = "The document", body = schema::Bytes, content_type = "application/pdf"),
+        (status = 304, description = "The caller has this document")))]
 #[get("/workspaces/{ws}/invoices/{inv}.pdf")]
 pub async fn invoice_pdf(
     services: web::Data<Services>,
@@ -36,7 +38,9 @@ pub async fn invoice_pdf(
 
 /// Get a credit note as PDF.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
-    responses((status = 200, description = "The document", body = schema::Bytes, content_type = "application/pdf")))]
+    responses(
+        (status = 200, description = "The document", body = schema::Bytes, content_type = "application/pdf"),
+        (status = 304, description = "The caller has this document")))]
 #[get("/workspaces/{ws}/credit-notes/{note}.pdf")]
 pub async fn credit_note_pdf(
     services: web::Data<Services>,

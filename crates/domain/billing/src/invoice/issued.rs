@@ -1,10 +1,11 @@
 //! An invoice with its number, and the texts of its lines.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tidegate_kernel::{InvoiceId, Period};
 
 use super::{Invoice, InvoiceNumber, InvoiceStatus, Line, LineKind, Parties};
+use crate::calendar::days;
 
 /// An invoice that was issued. Only its status changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +37,7 @@ pub struct IssuedInvoice {
 /// The text of a line, with dates in the customer's time zone.
 #[must_use]
 pub fn describe(line: &Line, zone: Tz) -> String {
-    let days = |period: &Period| {
-        let (first, last) = (period.start, period.end - TimeDelta::nanoseconds(1));
-        let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
-        format!("{} to {}", day(first), day(last.max(first)))
-    };
+    let days = |period: &Period| days(*period, zone);
     match &line.kind {
         LineKind::Plan { sold, period } => format!("{}, {}", sold.title, days(period)),
         LineKind::Proration { sold, rest, .. } => format!("{}, rest of the period, {}", sold.title, days(rest)),

@@ -5,11 +5,12 @@ use tidegate_kernel::{AuditEntry, Environment, InvoiceId, NewJob, StoreError};
 
 use super::service::WakeSubscription;
 use super::{Command, InvoiceOrder, MeteredUsage, Notice, Pending, Status, Subscription, state};
+use crate::calendar::day;
 use crate::catalogue::PlanVersion;
 use crate::invoice::{Invoice, InvoiceStatus, IssuedInvoice, Line, Parties, Party, TaxRate, UsageRow, issued};
 use crate::ledger::{Account, Cause, Posting, Transaction};
 use crate::money::sum;
-use crate::notice::{OwnerNotice, SendNotice, day};
+use crate::notice::{OwnerNotice, SendNotice};
 use crate::payment::charging::enqueue_charge;
 use crate::ports::BillingTx;
 use crate::service::Billing;
