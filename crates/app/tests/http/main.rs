@@ -8,6 +8,7 @@ mod bad_input;
 mod cache;
 mod compression;
 mod conditional;
+mod contents;
 mod cors;
 mod credit_notes;
 mod dashboards;

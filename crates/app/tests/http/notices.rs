@@ -1,14 +1,12 @@
 //! Mails to owners about subscriptions and invoices, with a clock that is set.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tidegate_tenancy::Role;
 use tidegate_testing::TestClock;
-use tokio::time::{sleep, timeout};
 
 use crate::support::{Person, TestApp, text};
 
@@ -35,32 +33,15 @@ impl Shop {
         let app = before.beside_at(clock.clone(), &flags).await;
         before.stop().await;
         let shop = Self { app, clock, operator, ada, workspace };
-        shop.until_quiet().await;
+        shop.app.until_quiet().await;
         shop.app.database.run("delete from kept_mail".to_owned()).await;
         shop
     }
 
-    /// Waits until no job is there that can start.
-    async fn until_quiet(&self) {
-        let waiting = "select (select count(*) from job_ready) + (select count(*) from job_lease)
-                           + (select count(*) from job_dead)";
-        let quiet = async {
-            while self.app.database.count(waiting.to_owned()).await > 0 {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), quiet).await.expect("every job ends");
-    }
-
     async fn until_mails(&self, count: i64, like: &str) {
         let sql = format!("select count(*) from kept_mail where subject like '{like}'");
-        let arrived = async {
-            while self.app.database.count(sql.clone()).await < count {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), arrived).await.unwrap_or_else(|_| panic!("no {count} mails {like:?}"));
-        self.until_quiet().await;
+        self.app.until("the mails arrive", format!("select (({sql}) >= {count})::int::bigint")).await;
+        self.app.until_quiet().await;
         assert_eq!(self.app.database.count(sql).await, count, "{like}");
     }
 

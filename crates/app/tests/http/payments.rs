@@ -1,14 +1,11 @@
 //! Payments through Stripe over HTTP, and its notifications.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tidegate_testing::TestClock;
 use tidegate_testing::stripe::Card;
-use tokio::time::{sleep, timeout};
 
 use crate::shop::Customer;
 use crate::stripe::{WEBHOOK_SECRET, stripe_signature as signature};
@@ -54,23 +51,8 @@ impl Customer {
         request.body("application/json", body.to_owned()).send().await
     }
 
-    async fn until(&self, what: &str, sql: String) {
-        let so = async {
-            while self.app.database.count(sql.clone()).await == 0 {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(30), so).await.unwrap_or_else(|_| panic!("{what}"));
-    }
-
     async fn until_state(&self, state: &str) {
-        self.until(state, format!("select count(*) from payment where state = '{state}'")).await;
-    }
-
-    async fn until_quiet(&self) {
-        let sql = "select count(*) from (select) _ where not exists (select from job_ready) and not exists (select from job_lease)
-                       and not exists (select from job_dead)";
-        self.until("every job ends", sql.to_owned()).await;
+        self.app.until(state, format!("select count(*) from payment where state = '{state}'")).await;
     }
 }
 
@@ -105,14 +87,14 @@ async fn a_card_is_entered_charged_and_removed() {
 async fn an_open_invoice_is_charged_when_a_card_was_entered() {
     let shop = Customer::with_stripe().await;
     shop.buy_starter().await;
-    shop.until_quiet().await;
+    shop.app.until_quiet().await;
     let customer = shop.enter(Card::Good).await;
     let body = event("evt_set_up", "setup_intent.succeeded", &json!({ "id": "seti_1", "customer": customer }));
     for _ in 0..3 {
         assert_eq!(shop.notify(&body).await.status, 204);
     }
     shop.until_state("succeeded").await;
-    shop.until_quiet().await;
+    shop.app.until_quiet().await;
     assert_eq!(shop.app.stripe().charges(), 1);
 }
 
@@ -147,7 +129,7 @@ async fn a_notification_is_verified_and_stored_once() {
     let sent = futures::future::join_all((0..8).map(|_| shop.notify(&body))).await;
     assert!(sent.iter().all(|answer| answer.status == 204));
     assert_eq!(shop.app.database.count("select count(*) from payment_event".to_owned()).await, 1);
-    shop.until_quiet().await;
+    shop.app.until_quiet().await;
     // Another kind of event is acknowledged and not stored.
     let other = event("evt_2", "customer.updated", &json!({ "id": "cus_1" }));
     assert_eq!(shop.notify(&other).await.status, 204);
@@ -187,7 +169,7 @@ async fn in_this_order(order: Vec<usize>) {
         assert_eq!(shop.notify(&body).await.status, 204);
     }
     shop.until_state("succeeded").await;
-    shop.until_quiet().await;
+    shop.app.until_quiet().await;
     let subscription = shop.get("/subscription").await;
     assert_eq!((&subscription["status"], &subscription["open_invoices"]), (&json!("active"), &json!(0)));
     let cash = "select coalesce(sum(amount), 0)::bigint from ledger_entry where account = 'cash'".to_owned();

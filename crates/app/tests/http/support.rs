@@ -1,6 +1,5 @@
 //! A server for one test, and a client for readable tests.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,17 +199,6 @@ impl TestApp {
     /// A POST request.
     pub fn post(&self, path: &str) -> Request {
         self.request(Method::POST, path)
-    }
-
-    /// The contents of the database, without what a server writes by itself. If two results are equal, the requests in
-    /// between changed nothing.
-    pub async fn contents(&self) -> BTreeMap<String, String> {
-        let machinery = ["shard", "worker", "usage_counter", "usage_recorder", "quota_grant", "job_schedule"];
-        // The first request in a workspace finds out its plan.
-        let assigned = ["workspace_plan", "workspace_slot"];
-        // Jobs are added with their cause and deleted when they are done.
-        let background = ["job", "job_ready", "job_later", "job_lease", "kept_mail"];
-        self.database.contents(&[&machinery[..], &assigned, &background].concat()).await
     }
 
     /// Does what is due about files, as the recurring job does.
