@@ -25,10 +25,26 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
 fn api(config: &mut ServiceConfig<'_>) {
     config
         .service(openapi::serve)
+        .service(scope("/workspaces/{ws}").configure(workspace))
+        .service(scope("/monitoring").configure(monitoring))
         .configure(tenancy::configure)
-        .configure(events::configure)
-        .configure(workflows::configure)
         .configure(billing::configure)
-        .configure(files::configure)
         .configure(operations::configure);
+}
+
+/// The operations below a workspace. actix tries routes one after another, so each kind of resource is a scope of its
+/// own, and those that are asked for most come first.
+fn workspace(config: &mut ServiceConfig<'_>) {
+    config
+        .configure(events::workspace)
+        .configure(workflows::workspace)
+        .configure(files::workspace)
+        .configure(billing::workspace)
+        .configure(tenancy::workspace)
+        .configure(operations::workspace);
+}
+
+/// The operations for operators.
+fn monitoring(config: &mut ServiceConfig<'_>) {
+    config.configure(billing::monitoring).configure(operations::monitoring);
 }

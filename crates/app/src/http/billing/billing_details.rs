@@ -13,7 +13,7 @@ use crate::http::support::caller::Entered;
 use crate::http::support::problem::{FieldError, Problem};
 use crate::http::support::revision;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config.service(show_billing_details).service(set_billing_details);
 }
 
@@ -60,7 +60,7 @@ pub struct SetBillingDetails {
 /// Get whom the next invoice is for. Without billing details that is the name of the workspace.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "The billing details", body = PartyView)))]
-#[get("/workspaces/{ws}/billing-details")]
+#[get("/billing-details")]
 pub async fn show_billing_details(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -75,7 +75,7 @@ pub async fn show_billing_details(
         "name": "Miller & Sons Ltd.", "address": ["1 High Street", "Cambridge CB2 1TN", "United Kingdom"],
         "tax_id": "GB 123 4567 89" })),
     responses((status = 200, description = "The billing details", body = PartyView)))]
-#[put("/workspaces/{ws}/billing-details")]
+#[put("/billing-details")]
 pub async fn set_billing_details(
     services: web::Data<Services>,
     request: HttpRequest,

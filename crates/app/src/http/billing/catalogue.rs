@@ -14,15 +14,15 @@ use crate::http::support::problem::{CONFLICT, FieldError, Problem};
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::revision;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
     config
         .service(list_plan_versions)
         .service(create_plan_version)
         .service(show_plan_version)
         .service(replace_plan_version)
         .service(delete_plan_version)
-        .service(publish_plan_version);
-    config.service(retire_plan_version);
+        .service(publish_plan_version)
+        .service(retire_plan_version);
 }
 
 fn answer(record: PlanRecord) -> HttpResponse {
@@ -36,7 +36,7 @@ fn version(plan: InPath<PlanName>, version: InPath<VersionNumber>) -> Result<Pla
 /// List all versions of all plans, by name and version. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Versions of plans", body = List<PlanVersionView>)))]
-#[get("/monitoring/plans")]
+#[get("/plans")]
 pub async fn list_plan_versions(
     services: web::Data<Services>,
     // The query comes first, so that every caller hears of a bad one.
@@ -63,7 +63,7 @@ pub async fn list_plan_versions(
             "runs_per_month": { "included": null, "overage": null },
             "steps_per_month": { "included": null, "overage": null } } })),
     responses((status = 201, description = "The draft", body = PlanVersionView)))]
-#[post("/monitoring/plans")]
+#[post("/plans")]
 pub async fn create_plan_version(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -80,7 +80,7 @@ pub async fn create_plan_version(
 /// Get a version of a plan. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "The version", body = PlanVersionView)))]
-#[get("/monitoring/plans/{plan}/versions/{version}")]
+#[get("/plans/{plan}/versions/{version}")]
 pub async fn show_plan_version(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -105,7 +105,7 @@ pub async fn show_plan_version(
             "runs_per_month": { "included": null, "overage": null },
             "steps_per_month": { "included": null, "overage": null } } })),
     responses((status = 200, description = "The draft", body = PlanVersionView)))]
-#[put("/monitoring/plans/{plan}/versions/{version}")]
+#[put("/plans/{plan}/versions/{version}")]
 pub async fn replace_plan_version(
     services: web::Data<Services>,
     request: HttpRequest,
@@ -125,7 +125,7 @@ pub async fn replace_plan_version(
 /// Delete a draft. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 204, description = "It is gone")))]
-#[delete("/monitoring/plans/{plan}/versions/{version}")]
+#[delete("/plans/{plan}/versions/{version}")]
 pub async fn delete_plan_version(
     services: web::Data<Services>,
     request: HttpRequest,
@@ -143,7 +143,7 @@ pub async fn delete_plan_version(
 /// Send `If-Match` to publish exactly what you have read. 409 if it was published before, or a newer version was.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "The published version", body = PlanVersionView)))]
-#[post("/monitoring/plans/{plan}/versions/{version}/publish")]
+#[post("/plans/{plan}/versions/{version}/publish")]
 pub async fn publish_plan_version(
     services: web::Data<Services>,
     request: HttpRequest,
@@ -161,7 +161,7 @@ pub async fn publish_plan_version(
 /// default plan.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "The retired version", body = PlanVersionView)))]
-#[post("/monitoring/plans/{plan}/versions/{version}/retire")]
+#[post("/plans/{plan}/versions/{version}/retire")]
 pub async fn retire_plan_version(
     services: web::Data<Services>,
     Operator(operator): Operator,

@@ -19,8 +19,12 @@ use crate::http::support::problem::{CONFLICT, FieldError, Problem};
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list_corrections).service(correct_usage);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(list_corrections);
+}
+
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
+    config.service(correct_usage);
 }
 
 /// A correction of usage. It is never changed.
@@ -84,7 +88,7 @@ pub struct CorrectUsage {
 /// List the corrections of a workspace's usage, newest first.
 #[utoipa::path(tag = "billing", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Corrections", body = List<CorrectionView>)))]
-#[get("/workspaces/{ws}/usage/corrections")]
+#[get("/usage/corrections")]
 pub async fn list_corrections(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -107,7 +111,7 @@ pub async fn list_corrections(
         "reference": "incident-17", "meter": "events", "day": "2026-01-05", "amount": 120, "reason": "Not counted before"
     })),
     responses((status = 201, description = "The correction", body = CorrectionView)))]
-#[post("/monitoring/workspaces/{ws}/usage-corrections")]
+#[post("/workspaces/{ws}/usage-corrections")]
 pub async fn correct_usage(
     services: web::Data<Services>,
     Operator(operator): Operator,

@@ -19,8 +19,12 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list_credit_notes).service(credit_invoice).service(void_invoice);
+pub(super) fn credit_notes(config: &mut ServiceConfig<'_>) {
+    config.service(list_credit_notes);
+}
+
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
+    config.service(credit_invoice).service(void_invoice);
 }
 
 /// A credit note. All amounts are minor units of the currency, such as cents.
@@ -103,7 +107,7 @@ pub(super) enum VoidReason {
 /// List the credit notes of a workspace, newest first.
 #[utoipa::path(tag = "billing", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Credit notes", body = List<CreditNoteView>)))]
-#[get("/workspaces/{ws}/credit-notes")]
+#[get("")]
 pub async fn list_credit_notes(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -121,7 +125,7 @@ pub async fn list_credit_notes(
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     request_body(content = NewCreditNote, example = json!({ "amount": 500, "reason": "An outage on 3 March" })),
     responses((status = 201, description = "The credit note", body = CreditNoteView)))]
-#[post("/monitoring/workspaces/{ws}/invoices/{inv}/credit-notes")]
+#[post("/workspaces/{ws}/invoices/{inv}/credit-notes")]
 pub async fn credit_invoice(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -139,7 +143,7 @@ pub async fn credit_invoice(
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     request_body(content = VoidInvoice, example = json!({ "reason": "uncollectible" })),
     responses((status = 200, description = "The invoice", body = InvoiceView)))]
-#[post("/monitoring/workspaces/{ws}/invoices/{inv}/void")]
+#[post("/workspaces/{ws}/invoices/{inv}/void")]
 pub async fn void_invoice(
     services: web::Data<Services>,
     Operator(operator): Operator,

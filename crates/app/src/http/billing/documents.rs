@@ -16,8 +16,12 @@ use crate::http::support::problem::Problem;
 use crate::http::support::schema;
 
 /// Before the operations of invoices: `{inv}` alone would take `.pdf` as a part of the id.
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(invoice_pdf).service(credit_note_pdf);
+pub(super) fn invoices(config: &mut ServiceConfig<'_>) {
+    config.service(invoice_pdf);
+}
+
+pub(super) fn credit_notes(config: &mut ServiceConfig<'_>) {
+    config.service(credit_note_pdf);
 }
 
 /// Get an invoice as PDF. It shows the status that the invoice has now.
@@ -25,7 +29,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
     responses(
         (status = 200, description = "The document", body = schema::Bytes, content_type = "application/pdf"),
         (status = 304, description = "The caller has this document")))]
-#[get("/workspaces/{ws}/invoices/{inv}.pdf")]
+#[get("/{inv}.pdf")]
 pub async fn invoice_pdf(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -41,7 +45,7 @@ pub async fn invoice_pdf(
     responses(
         (status = 200, description = "The document", body = schema::Bytes, content_type = "application/pdf"),
         (status = 304, description = "The caller has this document")))]
-#[get("/workspaces/{ws}/credit-notes/{note}.pdf")]
+#[get("/{note}.pdf")]
 pub async fn credit_note_pdf(
     services: web::Data<Services>,
     Entered(scope): Entered,

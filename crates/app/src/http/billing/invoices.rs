@@ -22,8 +22,16 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list_invoices).service(show_invoice).service(show_ledger).service(record_payment);
+pub(super) fn invoices(config: &mut ServiceConfig<'_>) {
+    config.service(list_invoices).service(show_invoice);
+}
+
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(show_ledger);
+}
+
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
+    config.service(record_payment);
 }
 
 /// An invoice. All amounts are minor units of the currency, such as cents.
@@ -227,7 +235,7 @@ pub struct RecordPayment {
 /// List the invoices of a workspace, newest first.
 #[utoipa::path(tag = "billing", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Invoices", body = List<InvoiceView>)))]
-#[get("/workspaces/{ws}/invoices")]
+#[get("")]
 pub async fn list_invoices(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -242,7 +250,7 @@ pub async fn list_invoices(
 /// Get an invoice.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "The invoice", body = InvoiceView)))]
-#[get("/workspaces/{ws}/invoices/{inv}")]
+#[get("/{inv}")]
 pub async fn show_invoice(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -255,7 +263,7 @@ pub async fn show_invoice(
 /// List the transactions of the ledger of a workspace, newest first.
 #[utoipa::path(tag = "billing", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Transactions", body = List<LedgerTransactionView>)))]
-#[get("/workspaces/{ws}/ledger")]
+#[get("/ledger")]
 pub async fn show_ledger(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -273,7 +281,7 @@ pub async fn show_ledger(
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     request_body(content = RecordPayment, example = json!({ "amount": 7900, "currency": "EUR" })),
     responses((status = 200, description = "The paid invoice", body = InvoiceView)))]
-#[post("/monitoring/workspaces/{ws}/invoices/{inv}/payment")]
+#[post("/workspaces/{ws}/invoices/{inv}/payment")]
 pub async fn record_payment(
     services: web::Data<Services>,
     Operator(operator): Operator,

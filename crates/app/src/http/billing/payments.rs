@@ -17,9 +17,12 @@ use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 use crate::http::support::secret::{SecretBody, secret_answer};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(set_up_payment_method).service(show_payment_method).service(remove_payment_method);
-    config.service(list_payments);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config
+        .service(set_up_payment_method)
+        .service(show_payment_method)
+        .service(remove_payment_method)
+        .service(list_payments);
 }
 
 /// A page on which the customer enters a payment method.
@@ -137,7 +140,7 @@ impl From<Payment> for PaymentView {
 /// are issued. 409 if this installation takes bank transfers only.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 201, description = "The page for the customer", body = PaymentSetUpView)))]
-#[post("/workspaces/{ws}/payment-method")]
+#[post("/payment-method")]
 pub async fn set_up_payment_method(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -149,7 +152,7 @@ pub async fn set_up_payment_method(
 /// Get the payment method that is charged.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "The payment method", body = PaymentMethodView)))]
-#[get("/workspaces/{ws}/payment-method")]
+#[get("/payment-method")]
 pub async fn show_payment_method(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -162,7 +165,7 @@ pub async fn show_payment_method(
 /// Remove the payment method. Invoices are to be paid by bank transfer then.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 204, description = "There is no payment method any more")))]
-#[delete("/workspaces/{ws}/payment-method")]
+#[delete("/payment-method")]
 pub async fn remove_payment_method(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -176,7 +179,7 @@ pub async fn remove_payment_method(
 /// These are the attempts of a payment provider. Bank transfers are in the ledger alone.
 #[utoipa::path(tag = "billing", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Payments", body = List<PaymentView>)))]
-#[get("/workspaces/{ws}/payments")]
+#[get("/payments")]
 pub async fn list_payments(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -20,12 +20,12 @@ use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::rate;
 use crate::tenancy::limits::PROMO_CODES;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config
-        .service(list_promo_codes)
-        .service(create_promo_code)
-        .service(deactivate_promo_code)
-        .service(redeem_promo_code);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(redeem_promo_code);
+}
+
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
+    config.service(list_promo_codes).service(create_promo_code).service(deactivate_promo_code);
 }
 
 /// A new promo code. It takes off a share (`percent_ppm`) or an amount (`amount` and `currency`).
@@ -194,7 +194,7 @@ impl NewPromoCode {
 /// List the promo codes, in the order of their texts. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Promo codes", body = List<PromoCodeView>)))]
-#[get("/monitoring/promo-codes")]
+#[get("/promo-codes")]
 pub async fn list_promo_codes(
     services: web::Data<Services>,
     // The query comes first, so that every caller hears of a bad one.
@@ -212,7 +212,7 @@ pub async fn list_promo_codes(
     request_body(content = NewPromoCode,
         example = json!({ "code": "SPRING-2027", "percent_ppm": 250_000, "invoices": 3, "max_redemptions": 100 })),
     responses((status = 201, description = "The promo code", body = PromoCodeView)))]
-#[post("/monitoring/promo-codes")]
+#[post("/promo-codes")]
 pub async fn create_promo_code(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -235,7 +235,7 @@ pub async fn create_promo_code(
 /// Deactivate a promo code: nobody can redeem it any more. Who has redeemed it keeps the discount. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "The promo code", body = PromoCodeView)))]
-#[post("/monitoring/promo-codes/{code}/deactivate")]
+#[post("/promo-codes/{code}/deactivate")]
 pub async fn deactivate_promo_code(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -251,7 +251,7 @@ pub async fn deactivate_promo_code(
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     request_body(content = RedeemPromoCode, example = json!({ "code": "WELCOME" })),
     responses((status = 200, description = "All discounts of the workspace", body = DiscountsView)))]
-#[post("/workspaces/{ws}/promo-codes/redeem")]
+#[post("/promo-codes/redeem")]
 pub async fn redeem_promo_code(
     request: HttpRequest,
     services: web::Data<Services>,

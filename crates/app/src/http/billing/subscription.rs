@@ -10,6 +10,7 @@ use tidegate_billing::subscription::{
 use tidegate_billing::{Currency, Interval, Plan};
 use tidegate_kernel::StoreError;
 use utoipa::ToSchema;
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
@@ -20,9 +21,16 @@ use crate::http::support::caller::Entered;
 use crate::http::support::problem::{CONFLICT, FieldError, INVOICE_OPEN, PLAN_TOO_SMALL, Problem};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(show_subscription).service(buy_subscription).service(change_subscription);
-    config.service(cancel_subscription).service(pause_subscription).service(resume_subscription);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(
+        scope("/subscription")
+            .service(show_subscription)
+            .service(buy_subscription)
+            .service(change_subscription)
+            .service(cancel_subscription)
+            .service(pause_subscription)
+            .service(resume_subscription),
+    );
 }
 
 /// A subscription to buy.
@@ -206,7 +214,7 @@ fn view(standing: Standing) -> Result<SubscriptionView, Problem> {
 /// Get the subscription of a workspace.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "The subscription", body = SubscriptionView)))]
-#[get("/workspaces/{ws}/subscription")]
+#[get("")]
 pub async fn show_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -233,7 +241,7 @@ pub async fn show_subscription(
     responses(
         (status = 201, description = "The new subscription", body = SubscriptionView),
         (status = 200, description = "The same subscription as before", body = SubscriptionView)))]
-#[put("/workspaces/{ws}/subscription")]
+#[put("")]
 pub async fn buy_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -257,7 +265,7 @@ pub async fn buy_subscription(
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     request_body(content = ChangeSubscription, example = json!({ "plan": "professional", "interval": "month" })),
     responses((status = 200, description = "The subscription", body = SubscriptionView)))]
-#[post("/workspaces/{ws}/subscription/change")]
+#[post("/change")]
 pub async fn change_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -271,7 +279,7 @@ pub async fn change_subscription(
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     request_body(content = CancelSubscription, example = json!({ "at": "period_end" })),
     responses((status = 200, description = "The subscription", body = SubscriptionView)))]
-#[post("/workspaces/{ws}/subscription/cancel")]
+#[post("/cancel")]
 pub async fn cancel_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -288,7 +296,7 @@ pub async fn cancel_subscription(
 /// Pause the subscription at the end of the current period.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "The subscription", body = SubscriptionView)))]
-#[post("/workspaces/{ws}/subscription/pause")]
+#[post("/pause")]
 pub async fn pause_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -300,7 +308,7 @@ pub async fn pause_subscription(
 /// Take back a pause or a pending cancellation. After a pause a new period begins.
 #[utoipa::path(tag = "billing", security(("bearer" = [])),
     responses((status = 200, description = "The subscription", body = SubscriptionView)))]
-#[post("/workspaces/{ws}/subscription/resume")]
+#[post("/resume")]
 pub async fn resume_subscription(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -14,7 +14,7 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config.service(show_usage);
 }
 
@@ -94,7 +94,7 @@ impl UsageParameters {
 /// about the current period of its meter.
 #[utoipa::path(tag = "billing", security(("bearer" = [])), params(UsageParameters),
     responses((status = 200, description = "One line per meter, or per meter and day", body = Vec<UsageView>)))]
-#[get("/workspaces/{ws}/usage")]
+#[get("/usage")]
 pub async fn show_usage(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -24,7 +24,7 @@ use crate::http::support::problem::{
 use crate::http::support::schema;
 use crate::{Services, measures};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn events(config: &mut ServiceConfig<'_>) {
     config.service(ingest);
 }
 
@@ -214,7 +214,7 @@ fn lines_example() -> String {
         (status = 413, description = "Over 8 MiB, or over 10,000 events"),
         (status = 415, description = "Neither a CloudEvent nor NDJSON"),
     ))]
-#[post("/workspaces/{ws}/events")]
+#[post("")]
 pub async fn ingest(
     services: web::Data<Services>,
     Entered(scope): Entered,

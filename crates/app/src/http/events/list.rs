@@ -20,7 +20,7 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, page_size, period, texts};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn events(config: &mut ServiceConfig<'_>) {
     config.service(list).service(get_one);
 }
 
@@ -135,7 +135,7 @@ impl From<StoredEvent> for EventView {
 #[utoipa::path(tag = "events", security(("bearer" = [])),
     params(EventsQuery),
     responses((status = 200, description = "Events", body = List<EventView>)))]
-#[get("/workspaces/{ws}/events")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -153,7 +153,7 @@ pub async fn list(
 /// Get an event by Tidegate's id, which patterns give as evidence.
 #[utoipa::path(tag = "events", security(("bearer" = [])),
     responses((status = 200, description = "The event", body = EventView)))]
-#[get("/workspaces/{ws}/events/{evt}")]
+#[get("/{evt}")]
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,

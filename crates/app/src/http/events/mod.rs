@@ -5,13 +5,13 @@ mod list;
 mod patterns;
 mod suggestions;
 
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-/// The operations of this area.
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+/// The operations of this area, which are below a workspace.
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config
-        .configure(ingest::configure)
-        .configure(list::configure)
-        .configure(patterns::configure)
-        .configure(suggestions::configure);
+        .service(scope("/events").configure(ingest::events).configure(list::events))
+        .configure(patterns::workspace)
+        .configure(suggestions::workspace);
 }

@@ -17,7 +17,7 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid, page_size};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config.service(list);
 }
 
@@ -129,7 +129,7 @@ pub(super) fn share(given: Option<f64>) -> Result<f64, Problem> {
     params(PatternQuery),
     responses((status = 200, description = "Patterns", body = PatternList, headers(
         ("Tidegate-Watermark" = i64, description = "The answer equals a recount of the events up to this position")))))]
-#[get("/workspaces/{ws}/patterns")]
+#[get("/patterns")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -11,6 +11,7 @@ use tidegate_events::suggestion::{
 use tidegate_kernel::{EventId, ListTag, PatternId, SuggestionId, WorkflowId};
 use tidegate_use_cases::ApplySuggestionError;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::patterns::share;
@@ -25,8 +26,8 @@ use crate::http::support::revision::etag;
 use crate::http::support::schema;
 use crate::http::workflows::WorkflowDetailsView;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(apply).service(dismiss);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(scope("/suggestions").service(list).service(apply).service(dismiss));
 }
 
 /// Filters of suggestions. A repeated parameter matches any of its values.
@@ -121,7 +122,7 @@ fn filter(query: &SuggestionQuery) -> Result<SuggestionFilter, Problem> {
     params(SuggestionQuery),
     responses((status = 200, description = "Suggestions", body = List<SuggestionView>, headers(
         ("Tidegate-Watermark" = i64, description = "The answer follows from the events up to this position")))))]
-#[get("/workspaces/{ws}/suggestions")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -142,7 +143,7 @@ pub async fn list(
 /// Create a draft of the suggested workflow with its parameters filled in. It runs once it is published.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView)))]
-#[post("/workspaces/{ws}/suggestions/{sug}/apply")]
+#[post("/{sug}/apply")]
 pub async fn apply(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -158,7 +159,7 @@ pub async fn apply(
 /// Dismiss a suggestion for good. It is never offered again.
 #[utoipa::path(tag = "suggestions", security(("bearer" = [])),
     responses((status = 200, description = "The suggestion as it is now", body = SuggestionView)))]
-#[post("/workspaces/{ws}/suggestions/{sug}/dismiss")]
+#[post("/{sug}/dismiss")]
 pub async fn dismiss(
     services: web::Data<Services>,
     Entered(scope): Entered,

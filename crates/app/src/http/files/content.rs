@@ -25,7 +25,7 @@ use crate::http::support::path::InPath;
 use crate::http::support::problem::{Problem, RANGE_NOT_SATISFIABLE};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn files(config: &mut ServiceConfig<'_>) {
     config.service(download);
 }
 
@@ -37,7 +37,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         (status = 304, description = "The caller has these bytes"),
         (status = 409, description = "The file is not uploaded, or is deleted"),
         (status = 416, description = "The range lies beyond the end")))]
-#[get("/workspaces/{ws}/files/{fil}/content")]
+#[get("/{fil}/content")]
 pub async fn download(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -22,7 +22,7 @@ use crate::http::support::query::{Query, invalid, page_size, period, texts};
 use crate::http::support::revision::{etag, optional};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn files(config: &mut ServiceConfig<'_>) {
     config.service(list).service(get_one).service(update).service(remove).service(restore);
 }
 
@@ -98,7 +98,7 @@ fn state(text: &str) -> Result<FileState, Problem> {
 #[utoipa::path(tag = "files", security(("bearer" = [])),
     params(FileQuery),
     responses((status = 200, description = "Files", body = List<FileView>)))]
-#[get("/workspaces/{ws}/files")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -124,7 +124,7 @@ pub async fn list(
 /// Get a file, without its content.
 #[utoipa::path(tag = "files", security(("bearer" = [])),
     responses((status = 200, description = "The file", body = FileView)))]
-#[get("/workspaces/{ws}/files/{fil}")]
+#[get("/{fil}")]
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -141,7 +141,7 @@ pub async fn get_one(
     responses((status = 200, description = "The file as it is now", body = FileView),
         (status = 409, description = "The file is not uploaded, or is deleted"),
         (status = 412, description = "The file has another revision")))]
-#[patch("/workspaces/{ws}/files/{fil}")]
+#[patch("/{fil}")]
 pub async fn update(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -161,7 +161,7 @@ pub async fn update(
 #[utoipa::path(tag = "files", security(("bearer" = [])),
     responses((status = 200, description = "The deleted file", body = DeletedFileView),
         (status = 409, description = "The file is not uploaded, or is deleted already")))]
-#[delete("/workspaces/{ws}/files/{fil}")]
+#[delete("/{fil}")]
 pub async fn remove(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -175,7 +175,7 @@ pub async fn remove(
 #[utoipa::path(tag = "files", security(("bearer" = [])),
     responses((status = 200, description = "The file", body = FileView),
         (status = 409, description = "The file is not deleted, or its bytes are gone")))]
-#[post("/workspaces/{ws}/files/{fil}/restore")]
+#[post("/{fil}/restore")]
 pub async fn restore(
     services: web::Data<Services>,
     Entered(scope): Entered,

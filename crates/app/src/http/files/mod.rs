@@ -9,15 +9,21 @@ mod upload;
 mod views;
 
 use tidegate_files::Files;
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Services;
 use crate::http::support::problem::{NO_OBJECT_STORE, Problem};
 
-/// The operations of this area. Paths with fixed segments come before those with an id.
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.configure(presigned::configure).configure(upload::configure);
-    config.configure(content::configure).configure(manage::configure);
+/// The operations of this area, which are below a workspace. Paths with fixed segments come before those with an id.
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(
+        scope("/files")
+            .configure(presigned::files)
+            .configure(upload::files)
+            .configure(content::files)
+            .configure(manage::files),
+    );
 }
 
 /// The use cases of files.

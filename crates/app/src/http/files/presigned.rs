@@ -24,7 +24,7 @@ use crate::http::support::revision;
 use crate::http::support::schema;
 use crate::http::support::secret::{SecretBody, secret_answer};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn files(config: &mut ServiceConfig<'_>) {
     config.service(begin).service(complete);
 }
 
@@ -80,7 +80,7 @@ impl SecretBody for PresignedView {
     responses(
         (status = 201, description = "The request to send", body = PresignedView),
         (status = 409, description = "The object store makes no presigned requests; send the file in a form")))]
-#[post("/workspaces/{ws}/files/uploads")]
+#[post("/uploads")]
 pub async fn begin(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -115,7 +115,7 @@ pub async fn begin(
     responses((status = 201, description = "The file", body = FileView),
         (status = 409, description = "Nothing was sent, or the upload is complete already"),
         (status = 410, description = "The upload has expired")))]
-#[post("/workspaces/{ws}/files/uploads/{upl}/complete")]
+#[post("/uploads/{upl}/complete")]
 pub async fn complete(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -18,7 +18,7 @@ use crate::http::support::problem::{FieldError, Problem};
 use crate::http::support::revision;
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn files(config: &mut ServiceConfig<'_>) {
     config.service(create);
 }
 
@@ -42,7 +42,7 @@ pub struct FileForm {
     request_body(content = FileForm, content_type = "multipart/form-data",
         example = json!({ "file": "hello", "metadata": { "topic": "greetings" } })),
     responses((status = 201, description = "The file", body = FileView)))]
-#[post("/workspaces/{ws}/files")]
+#[post("")]
 pub async fn create(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_engine::jobs::{INSTALLATION, Job, JobAction, JobFilter, JobQueueError};
 use tidegate_kernel::{JobId, JobStatus, WorkspaceId};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::Services;
@@ -16,8 +17,11 @@ use crate::http::support::problem::{CONFLICT, Problem};
 use crate::http::support::query::{PageQuery, Query, invalid, page_size, texts};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(redrive).service(discard);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(scope("/jobs").service(list).service(redrive).service(discard));
+}
+
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
     config.service(list_dead).service(redrive_any).service(discard_any);
 }
 
@@ -104,7 +108,7 @@ impl From<JobQueueError> for Problem {
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
     params(JobQuery),
     responses((status = 200, description = "Jobs", body = List<JobView>)))]
-#[get("/workspaces/{ws}/jobs")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -127,7 +131,7 @@ pub async fn list(
 /// Try a dead job again, with all its attempts.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
     responses((status = 202, description = "The job, which waits for its next attempt", body = JobView)))]
-#[post("/workspaces/{ws}/jobs/{job}/redrive")]
+#[post("/{job}/redrive")]
 pub async fn redrive(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -140,7 +144,7 @@ pub async fn redrive(
 /// Delete a dead job.
 #[utoipa::path(tag = "jobs", security(("bearer" = [])),
     responses((status = 204, description = "It is gone")))]
-#[post("/workspaces/{ws}/jobs/{job}/discard")]
+#[post("/{job}/discard")]
 pub async fn discard(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -153,7 +157,7 @@ pub async fn discard(
 /// List the dead jobs of all workspaces and of the installation, the longest dead first. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Dead jobs", body = List<JobView>)))]
-#[get("/monitoring/jobs")]
+#[get("/jobs")]
 pub async fn list_dead(
     services: web::Data<Services>,
     // The query comes first, so that every caller hears of a bad one.
@@ -169,7 +173,7 @@ pub async fn list_dead(
 /// Try a dead job of any workspace again, with all its attempts. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 202, description = "The job, which waits for its next attempt", body = JobView)))]
-#[post("/monitoring/jobs/{job}/redrive")]
+#[post("/jobs/{job}/redrive")]
 pub async fn redrive_any(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -182,7 +186,7 @@ pub async fn redrive_any(
 /// Delete a dead job of any workspace. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 204, description = "It is gone")))]
-#[post("/monitoring/jobs/{job}/discard")]
+#[post("/jobs/{job}/discard")]
 pub async fn discard_any(
     services: web::Data<Services>,
     Operator(operator): Operator,

@@ -12,9 +12,15 @@ pub(crate) use health::configure as health_routes;
 
 /// The operations of this area under `/api/v1`.
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config
-        .configure(jobs::configure)
-        .configure(dev::configure)
-        .configure(monitoring::configure)
-        .configure(quarantine::configure);
+    config.configure(dev::configure);
+}
+
+/// The operations of this area below a workspace.
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.configure(jobs::workspace);
+}
+
+/// The operations of this area for operators.
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
+    config.configure(jobs::monitoring).configure(monitoring::monitoring).configure(quarantine::monitoring);
 }

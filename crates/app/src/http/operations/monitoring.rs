@@ -17,7 +17,7 @@ use crate::http::support::problem::Problem;
 use crate::measures::catalogue::MetricKind;
 use crate::measures::exposition::{self, Sample};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
     config.service(metrics).service(caches).service(pools).service(business);
 }
 
@@ -238,7 +238,7 @@ impl From<PoolFigures> for PoolView {
 /// Get the metrics of the process that answers, the same as in `/metrics`. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Measurements", body = MetricsView)))]
-#[get("/monitoring/metrics")]
+#[get("/metrics")]
 pub async fn metrics(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
     let text = services.monitor.render().await;
     let view = |(metric, samples): (&'static crate::measures::catalogue::Metric, Vec<Sample>)| MetricView {
@@ -254,7 +254,7 @@ pub async fn metrics(services: web::Data<Services>, _operator: Operator) -> Resu
 /// Get the use of the caches of the process that answers. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Caches", body = CachesView)))]
-#[get("/monitoring/cache/stats")]
+#[get("/cache/stats")]
 pub async fn caches(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
     let caches = services.monitor.caches().into_iter().map(CacheView::from).collect();
     Ok(HttpResponse::Ok().json(CachesView { caches }))
@@ -263,7 +263,7 @@ pub async fn caches(services: web::Data<Services>, _operator: Operator) -> Resul
 /// Get the use of the connection pools of the process that answers. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Pools", body = PoolsView)))]
-#[get("/monitoring/database/pool")]
+#[get("/database/pool")]
 pub async fn pools(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
     let pools = services.platform.store.pools().into_iter().map(PoolView::from).collect();
     Ok(HttpResponse::Ok().json(PoolsView { pools }))
@@ -272,7 +272,7 @@ pub async fn pools(services: web::Data<Services>, _operator: Operator) -> Result
 /// Get the usage of the installation: people, workspaces, and what they have used. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 200, description = "Usage of all workspaces", body = BusinessView)))]
-#[get("/monitoring/business")]
+#[get("/business")]
 pub async fn business(services: web::Data<Services>, _operator: Operator) -> Result<HttpResponse, Problem> {
     let UsageTotalsAt { at, periods, totals } = services.billing.report.now().await?;
     Ok(HttpResponse::Ok().json(BusinessView {

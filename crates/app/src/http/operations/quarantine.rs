@@ -16,7 +16,7 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
     config.service(list).service(release).service(end);
 }
 
@@ -56,7 +56,7 @@ impl From<OperateError> for Problem {
 /// List the runs in quarantine, which the engine cannot drive, oldest first. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "Runs in quarantine", body = List<QuarantinedRunView>)))]
-#[get("/monitoring/quarantine")]
+#[get("/quarantine")]
 pub async fn list(
     services: web::Data<Services>,
     // The query comes first, so that every caller hears of a bad one.
@@ -72,7 +72,7 @@ pub async fn list(
 /// Release a run from quarantine. It continues from its last commit, and returns if it fails again. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 202, description = "The run, as it was when its release was asked for", body = QuarantinedRunView)))]
-#[post("/monitoring/quarantine/{run}/release")]
+#[post("/quarantine/{run}/release")]
 pub async fn release(
     services: web::Data<Services>,
     Operator(operator): Operator,
@@ -85,7 +85,7 @@ pub async fn release(
 /// End a run in quarantine as failed, with the code `quarantined`. For operators.
 #[utoipa::path(tag = "monitoring", security(("bearer" = [])),
     responses((status = 202, description = "The run, as it was when its end was asked for", body = QuarantinedRunView)))]
-#[post("/monitoring/quarantine/{run}/end")]
+#[post("/quarantine/{run}/end")]
 pub async fn end(
     services: web::Data<Services>,
     Operator(operator): Operator,

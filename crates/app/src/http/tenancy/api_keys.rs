@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_kernel::{ApiKeyId, ListTag, Permission, PermissionSet, UserId};
 use tidegate_tenancy::{ApiKey, ApiKeyError, Name, NewApiKey};
 use utoipa::ToSchema;
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
@@ -20,8 +21,8 @@ use crate::http::support::schema;
 use crate::http::support::secret::{SecretBody, secret_answer};
 use crate::http::support::text::{invalid_text, valid_name};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(create).service(list).service(revoke);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(scope("/api-keys").service(create).service(list).service(revoke));
 }
 
 /// A new API key.
@@ -102,7 +103,7 @@ impl SecretBody for CreatedApiKey {
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     request_body(content = CreateApiKey, example = json!({ "name": "importer", "scopes": ["events:write"] })),
     responses((status = 201, description = "The key with its secret", body = CreatedApiKey)))]
-#[post("/workspaces/{ws}/api-keys")]
+#[post("")]
 pub async fn create(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -131,7 +132,7 @@ fn scopes(texts: &[String]) -> Result<PermissionSet, Problem> {
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Keys without their secrets", body = List<ApiKeyView>)))]
-#[get("/workspaces/{ws}/api-keys")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -150,7 +151,7 @@ pub async fn list(
 /// Revoke an API key and the keys that it created. They are refused within a second.
 #[utoipa::path(tag = "api keys", security(("bearer" = [])),
     responses((status = 204, description = "Revoked")))]
-#[delete("/workspaces/{ws}/api-keys/{key}")]
+#[delete("/{key}")]
 pub async fn revoke(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -17,7 +17,7 @@ use crate::http::support::problem::Problem;
 use crate::http::support::query::{Query, invalid, page_size, period, texts};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config.service(list);
 }
 
@@ -114,7 +114,7 @@ fn actor(text: &str) -> Result<Actor, Problem> {
 #[utoipa::path(tag = "audit", security(("bearer" = [])),
     params(AuditQuery),
     responses((status = 200, description = "Entries", body = List<AuditView>)))]
-#[get("/workspaces/{ws}/audit")]
+#[get("/audit")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,

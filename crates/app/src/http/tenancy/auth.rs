@@ -10,6 +10,7 @@ use tidegate_tenancy::{
     Registration, Session, SessionError,
 };
 use utoipa::ToSchema;
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
@@ -29,14 +30,16 @@ use crate::http::support::text::{invalid_text, valid_email, valid_name};
 use crate::tenancy::limits::{LOGIN, REGISTER};
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config
-        .service(register)
-        .service(login)
-        .service(refresh)
-        .service(logout)
-        .service(me)
-        .service(sessions)
-        .service(revoke_session);
+    config.service(
+        scope("/auth")
+            .service(register)
+            .service(login)
+            .service(refresh)
+            .service(logout)
+            .service(me)
+            .service(sessions)
+            .service(revoke_session),
+    );
 }
 
 /// A registration.
@@ -164,7 +167,7 @@ pub struct SessionView {
     request_body(content = RegisterRequest,
         example = json!({ "email": "ada@example.org", "password": "an umbrella in march", "name": "Ada" })),
     responses((status = 201, description = "The person", body = User)))]
-#[post("/auth/register")]
+#[post("/register")]
 pub async fn register(
     request: HttpRequest,
     services: web::Data<Services>,
@@ -185,7 +188,7 @@ pub async fn register(
     request_body(content = LoginRequest,
         example = json!({ "email": "ada@example.org", "password": "an umbrella in march" })),
     responses((status = 200, description = "Tokens", body = Tokens)))]
-#[post("/auth/login")]
+#[post("/login")]
 pub async fn login(
     request: HttpRequest,
     services: web::Data<Services>,
@@ -210,7 +213,7 @@ pub async fn login(
     request_body(content = RefreshRequest,
         example = json!({ "refresh_token": "the one from the last log-in or refresh" })),
     responses((status = 200, description = "Tokens", body = Tokens)))]
-#[post("/auth/refresh")]
+#[post("/refresh")]
 pub async fn refresh(
     services: web::Data<Services>,
     CurrentRequest(request_id): CurrentRequest,
@@ -222,7 +225,7 @@ pub async fn refresh(
 
 /// End the session of this request.
 #[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204, description = "Ended")))]
-#[post("/auth/logout")]
+#[post("/logout")]
 pub async fn logout(services: web::Data<Services>, person: Person) -> Result<HttpResponse, Problem> {
     services.tenancy.accounts.logout(&person.live, person.scope.request_id()).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -231,7 +234,7 @@ pub async fn logout(services: web::Data<Services>, person: Person) -> Result<Htt
 /// Get the calling person.
 #[utoipa::path(tag = "auth", security(("bearer" = [])),
     responses((status = 200, description = "The person", body = User)))]
-#[get("/auth/me")]
+#[get("/me")]
 pub async fn me(person: Person) -> HttpResponse {
     HttpResponse::Ok().json(User::from(&person.live.person))
 }
@@ -239,7 +242,7 @@ pub async fn me(person: Person) -> HttpResponse {
 /// List the caller's sessions, newest first.
 #[utoipa::path(tag = "auth", security(("bearer" = [])),
     responses((status = 200, description = "At most 200", body = List<SessionView>)))]
-#[get("/auth/sessions")]
+#[get("/sessions")]
 pub async fn sessions(services: web::Data<Services>, person: Person) -> Result<HttpResponse, Problem> {
     let sessions = services.tenancy.accounts.sessions(&person.scope).await?;
     let view = |session: Session| SessionView {
@@ -257,7 +260,7 @@ pub async fn sessions(services: web::Data<Services>, person: Person) -> Result<H
 
 /// End one of the caller's sessions.
 #[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204, description = "Ended")))]
-#[delete("/auth/sessions/{session}")]
+#[delete("/sessions/{session}")]
 pub async fn revoke_session(
     services: web::Data<Services>,
     person: Person,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_kernel::{ListTag, UserId};
 use tidegate_tenancy::{Member, MemberError, Role};
 use utoipa::ToSchema;
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::{Validate, ValidationError};
 
@@ -18,8 +19,8 @@ use crate::http::support::problem::{CONFLICT, FORBIDDEN, FieldError, LAST_OWNER,
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(change_role).service(remove);
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(scope("/members").service(list).service(change_role).service(remove));
 }
 
 /// A member.
@@ -72,7 +73,7 @@ fn valid_role(text: &str) -> Result<(), ValidationError> {
 #[utoipa::path(tag = "members", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Members", body = List<MemberView>)))]
-#[get("/workspaces/{ws}/members")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -93,7 +94,7 @@ pub async fn list(
     request_body(content = UpdateMember, content_type = "application/merge-patch+json",
         example = json!({ "role": "member" })),
     responses((status = 200, description = "The member as it is now", body = MemberView)))]
-#[patch("/workspaces/{ws}/members/{user}")]
+#[patch("/{user}")]
 pub async fn change_role(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -109,7 +110,7 @@ pub async fn change_role(
 /// Remove a member with the API keys that they created, or leave the workspace.
 #[utoipa::path(tag = "members", security(("bearer" = [])),
     responses((status = 204, description = "Removed")))]
-#[delete("/workspaces/{ws}/members/{user}")]
+#[delete("/{user}")]
 pub async fn remove(
     services: web::Data<Services>,
     Entered(scope): Entered,

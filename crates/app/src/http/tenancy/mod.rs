@@ -13,12 +13,16 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 /// The operations of this area under `/api/v1`.
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+    config.configure(auth::configure).configure(workspaces::configure);
+}
+
+/// The operations of this area below a workspace.
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config
-        .configure(auth::configure)
-        .configure(workspaces::configure)
-        .configure(members::configure)
-        .configure(api_keys::configure)
-        .configure(audit::configure);
+        .configure(workspaces::workspace)
+        .configure(members::workspace)
+        .configure(api_keys::workspace)
+        .configure(audit::workspace);
 }
 
 /// The operations of this area with well-known paths.

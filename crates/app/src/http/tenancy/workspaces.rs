@@ -20,7 +20,11 @@ use crate::http::support::schema;
 use crate::http::support::text::{invalid_text, valid_name, valid_slug};
 
 pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(create).service(list).service(get_one).service(update).service(remove);
+    config.service(create).service(list);
+}
+
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(get_one).service(update).service(remove);
 }
 
 /// A new workspace.
@@ -143,7 +147,7 @@ pub async fn list(
 /// Get a workspace.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 200, description = "The workspace", body = WorkspaceView)))]
-#[get("/workspaces/{ws}")]
+#[get("")]
 pub async fn get_one(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
     let workspace = services.tenancy.workspaces.get(&scope).await?;
     Ok(HttpResponse::Ok().json(WorkspaceView::from(workspace)))
@@ -154,7 +158,7 @@ pub async fn get_one(services: web::Data<Services>, Entered(scope): Entered) -> 
     request_body(content = UpdateWorkspace, content_type = "application/merge-patch+json",
         example = json!({ "name": "Acme and sons" })),
     responses((status = 200, description = "The workspace as it is now", body = WorkspaceView)))]
-#[patch("/workspaces/{ws}")]
+#[patch("")]
 pub async fn update(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -174,7 +178,7 @@ pub async fn update(
 /// erased from `erase_at` on.
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]
-#[delete("/workspaces/{ws}")]
+#[delete("")]
 pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
     let deletion = services.tenancy.delete_workspace.delete(&scope).await?;
     Ok(HttpResponse::Accepted().json(DeletedWorkspaceView {

@@ -24,7 +24,7 @@ use crate::http::support::schema;
 use super::document::{self, DocumentBody};
 use super::views::{CheckView, WorkflowDetailsView, WorkflowView};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn workflows(config: &mut ServiceConfig<'_>) {
     config
         .service(create)
         .service(list)
@@ -62,7 +62,7 @@ pub struct Rollback {
         (Object = "application/json", example = document::json_example))),
     responses((status = 201, description = "The workflow", body = WorkflowDetailsView),
         (status = 200, description = "The document has no problems (`dry_run`)", body = CheckView)))]
-#[post("/workspaces/{ws}/workflows")]
+#[post("")]
 pub async fn create(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -87,7 +87,7 @@ fn checked(definition: Definition) -> HttpResponse {
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Workflows", body = List<WorkflowView>)))]
-#[get("/workspaces/{ws}/workflows")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -106,7 +106,7 @@ pub async fn list(
 /// Get a workflow with the document of its latest version.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     responses((status = 200, description = "The workflow", body = WorkflowDetailsView)))]
-#[get("/workspaces/{ws}/workflows/{wf}")]
+#[get("/{wf}")]
 pub async fn get_one(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -123,7 +123,7 @@ pub async fn get_one(
     request_body(content((schema::Bytes = "application/yaml", example = document::yaml_example),
         (Object = "application/json", example = document::json_example))),
     responses((status = 200, description = "The workflow with the new draft", body = WorkflowDetailsView)))]
-#[put("/workspaces/{ws}/workflows/{wf}")]
+#[put("/{wf}")]
 pub async fn draft(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -157,7 +157,7 @@ fn visible(error: DraftError) -> Result<(), Problem> {
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
-#[post("/workspaces/{ws}/workflows/{wf}/publish")]
+#[post("/{wf}/publish")]
 pub async fn publish(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -174,7 +174,7 @@ pub async fn publish(
     params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     request_body(content = Rollback, example = json!({ "version": 1 })),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
-#[post("/workspaces/{ws}/workflows/{wf}/rollback")]
+#[post("/{wf}/rollback")]
 pub async fn rollback(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -191,7 +191,7 @@ pub async fn rollback(
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses((status = 200, description = "The workflow", body = WorkflowView)))]
-#[post("/workspaces/{ws}/workflows/{wf}/unpublish")]
+#[post("/{wf}/unpublish")]
 pub async fn unpublish(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -212,7 +212,7 @@ pub async fn unpublish(
     responses((status = 204, description = "Deleted"),
         (status = 412, description = "The workflow has changed since it was read"),
         (status = 428, description = "`If-Match` is missing")))]
-#[delete("/workspaces/{ws}/workflows/{wf}")]
+#[delete("/{wf}")]
 pub async fn remove(
     services: web::Data<Services>,
     Entered(scope): Entered,

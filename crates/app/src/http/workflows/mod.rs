@@ -7,11 +7,19 @@ mod runs;
 mod versions;
 mod views;
 
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(super) use views::WorkflowDetailsView;
 
-/// The operations of this area.
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.configure(definitions::configure).configure(versions::configure).configure(runs::configure);
+/// The operations of this area, which are below a workspace.
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config
+        .service(
+            scope("/workflows")
+                .configure(definitions::workflows)
+                .configure(versions::workflows)
+                .configure(runs::workflows),
+        )
+        .configure(runs::workspace);
 }

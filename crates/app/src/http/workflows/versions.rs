@@ -13,7 +13,7 @@ use crate::http::support::path::{InPath, VersionNumber};
 use crate::http::support::problem::Problem;
 use crate::http::support::query::{PageQuery, Query, page_size};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
+pub(super) fn workflows(config: &mut ServiceConfig<'_>) {
     config.service(versions).service(version);
 }
 
@@ -21,7 +21,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     params(PageQuery),
     responses((status = 200, description = "Versions", body = List<VersionView>)))]
-#[get("/workspaces/{ws}/workflows/{wf}/versions")]
+#[get("/{wf}/versions")]
 pub async fn versions(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -49,7 +49,7 @@ pub async fn versions(
 /// Get a version of a workflow with its document.
 #[utoipa::path(tag = "workflows", security(("bearer" = [])),
     responses((status = 200, description = "The version", body = VersionDetailsView)))]
-#[get("/workspaces/{ws}/workflows/{wf}/versions/{version}")]
+#[get("/{wf}/versions/{version}")]
 pub async fn version(
     services: web::Data<Services>,
     Entered(scope): Entered,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tidegate_kernel::{RunId, WorkflowId};
 use tidegate_workflows::run::{RunFilter, RunStatus, StartRun, Started};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
@@ -26,8 +27,12 @@ use crate::http::support::schema;
 use views::{RunDetailsView, RunView};
 use waiting::{ended_within, wait};
 
-pub(super) fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(start).service(list).service(show).service(cancel);
+pub(super) fn workflows(config: &mut ServiceConfig<'_>) {
+    config.service(start);
+}
+
+pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
+    config.service(scope("/runs").service(list).service(show).service(cancel));
 }
 
 /// A run to start.
@@ -79,7 +84,7 @@ pub struct RunQuery {
     params(StartQuery),
     responses((status = 201, description = "The run was started", body = RunView),
         (status = 200, description = "The dedupe key had started this run before", body = RunView)))]
-#[post("/workspaces/{ws}/workflows/{wf}/runs")]
+#[post("/{wf}/runs")]
 pub async fn start(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -104,7 +109,7 @@ pub async fn start(
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     params(RunQuery),
     responses((status = 200, description = "Runs", body = List<RunView>)))]
-#[get("/workspaces/{ws}/runs")]
+#[get("")]
 pub async fn list(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -132,7 +137,7 @@ pub async fn list(
 /// Get a run with its steps.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     responses((status = 200, description = "The run", body = RunDetailsView)))]
-#[get("/workspaces/{ws}/runs/{run}")]
+#[get("/{run}")]
 pub async fn show(
     services: web::Data<Services>,
     Entered(scope): Entered,
@@ -145,7 +150,7 @@ pub async fn show(
 /// Request the cancellation of a run. It ends as soon as its worker hears of it; calls under way are abandoned.
 #[utoipa::path(tag = "runs", security(("bearer" = [])),
     responses((status = 202, description = "The run, as it was when it was asked to end", body = RunView)))]
-#[post("/workspaces/{ws}/runs/{run}/cancel")]
+#[post("/{run}/cancel")]
 pub async fn cancel(
     services: web::Data<Services>,
     Entered(scope): Entered,
