@@ -44,28 +44,31 @@ impl CallMeter {
         self.with(|counts| *counts.fresh.entry((workspace, day)).or_default() += 1);
     }
 
-    /// Writes all counts. Makes no query if there are none. It MUST NOT be called concurrently.
+    /// Writes the calls that were counted before this call. Those that come meanwhile wait for the next flush, so it ends
+    /// however many come. Makes no query if there are none. It MUST NOT be called concurrently.
     ///
     /// # Errors
     /// [`StoreError`] if a batch could not be written; it is kept for the next flush.
     pub async fn flush(&self, scope: &SystemScope) -> Result<(), StoreError> {
-        // First the failed batch, then the counts since.
-        loop {
-            let (batch, pending) = self.with(|counts| {
-                if counts.pending.is_empty() && !counts.fresh.is_empty() {
-                    let fresh = std::mem::take(&mut counts.fresh).into_iter();
-                    counts.pending =
-                        fresh.map(|((workspace, day), calls)| CallCount { workspace, day, calls }).collect();
-                    counts.batch += 1;
-                }
-                (counts.batch, counts.pending.clone())
-            });
-            if pending.is_empty() {
-                return Ok(());
+        // A batch that failed keeps its number, because it may have been written.
+        self.write_pending(scope).await?;
+        self.with(|counts| {
+            if !counts.fresh.is_empty() {
+                let fresh = std::mem::take(&mut counts.fresh).into_iter();
+                counts.pending = fresh.map(|((workspace, day), calls)| CallCount { workspace, day, calls }).collect();
+                counts.batch += 1;
             }
+        });
+        self.write_pending(scope).await
+    }
+
+    async fn write_pending(&self, scope: &SystemScope) -> Result<(), StoreError> {
+        let (batch, pending) = self.with(|counts| (counts.batch, counts.pending.clone()));
+        if !pending.is_empty() {
             self.ledger.record(scope, self.recorder, batch, &pending).await?;
             self.with(|counts| counts.pending.clear());
         }
+        Ok(())
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
@@ -81,6 +84,8 @@ impl std::fmt::Debug for CallMeter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{OnceLock, Weak};
+
     use async_trait::async_trait;
 
     use super::*;
@@ -115,5 +120,35 @@ mod tests {
         assert!(now(meter.flush(&scope)).is_err(), "the first batch passes, the second meets a failure");
         now(meter.flush(&scope)).unwrap();
         assert_eq!(*ledger.0.lock().unwrap(), [(1, 2), (1, 2), (2, 1), (2, 1)]);
+    }
+
+    /// Is called while a batch is written, as on a server that is never idle.
+    #[derive(Default)]
+    struct Busy(OnceLock<(Weak<CallMeter>, WorkspaceId)>, Mutex<Vec<i64>>);
+
+    #[async_trait]
+    impl CallLedger for Busy {
+        async fn record(&self, _: &SystemScope, _: Uuid, batch: i64, counts: &[CallCount]) -> Result<bool, StoreError> {
+            assert!(batch <= 2, "each flush writes one batch");
+            let (meter, workspace) = self.0.get().unwrap();
+            meter.upgrade().unwrap().count(*workspace);
+            self.1.lock().unwrap().push(counts.iter().map(|count| count.calls).sum());
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn calls_that_come_while_a_batch_is_written_wait_for_the_next_flush() {
+        let ledger = Arc::new(Busy::default());
+        let env = environment("2026-05-01T23:59:59Z");
+        let meter = Arc::new(CallMeter::new(ledger.clone(), env.clone()));
+        let workspace = WorkspaceId::generate(&env);
+        ledger.0.set((Arc::downgrade(&meter), workspace)).unwrap();
+        let scope = issuer().system("a test");
+        (0..5).for_each(|_| meter.count(workspace));
+        now(meter.flush(&scope)).unwrap();
+        assert_eq!(*ledger.1.lock().unwrap(), [5]);
+        now(meter.flush(&scope)).unwrap();
+        assert_eq!(*ledger.1.lock().unwrap(), [5, 1]);
     }
 }
