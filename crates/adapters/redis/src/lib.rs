@@ -9,6 +9,7 @@ mod away;
 mod connection;
 mod list_cache;
 mod rate_limit;
+mod shared;
 mod signal;
 
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The cache of lists across processes: the versions of tags are in Redis, the values in the memory of each process.
 //!
-//! A look-up is one script that reads the versions of its tags; no value is sent. Versions are random texts, so a tag
-//! that Redis has forgotten gets a version that no value has.
+//! A look-up is one script that reads the versions of its tags; no value is sent, and look-ups of the same tags that come
+//! while another one is under way share theirs. Versions are random texts, so a tag that Redis has forgotten gets a
+//! version that no value has.
 //!
 //! A Redis that starts again from a snapshot, or a replica that takes over, may have lost the latest versions. Neither
 //! knows the script, whose text is another one in each process. So the first answer after such a start is `NOSCRIPT`,
@@ -21,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::away::Away;
+use crate::shared::Shared;
 use crate::{Redis, RedisError, TIMEOUT};
 
 /// With `look`, returns the versions of the tags in `KEYS`, and gives one to those that have none. With `change`, gives
@@ -59,6 +61,8 @@ pub struct RedisListCache {
     made: AtomicU64,
     /// How often a node did not know the script. It is part of the versions of values.
     starts: AtomicU64,
+    /// Look-ups of the same tags share their questions.
+    lookups: Shared<(WorkspaceId, Box<[ListTag]>), (u64, Arc<str>)>,
     away: Away,
     /// The tags whose changes Redis has missed, each with the time of the last one.
     missed: Mutex<HashMap<(WorkspaceId, ListTag), Instant>>,
@@ -79,6 +83,7 @@ impl RedisListCache {
             origin,
             made: AtomicU64::new(0),
             starts: AtomicU64::new(0),
+            lookups: Shared::new(),
             away: Away::default(),
             missed: Mutex::default(),
             has_missed: Notify::new(),
@@ -153,6 +158,20 @@ impl RedisListCache {
         changed
     }
 
+    /// The versions of tags, from a question that was sent after this call.
+    async fn versions(&self, workspace: WorkspaceId, tags: &[ListTag]) -> Result<(u64, Arc<str>), RedisError> {
+        let ask = async || {
+            // Those who waited behind a question without an answer do not ask as well.
+            if self.away.is_resting() {
+                return Err(RedisError::Unavailable("it did not a moment ago".to_owned()));
+            }
+            let found = self.run("look", workspace, tags, TIMEOUT * 2).await;
+            self.note(found.as_ref().err());
+            found.map(|(starts, versions)| (starts, versions.into()))
+        };
+        self.lookups.ask((workspace, tags.into()), ask).await
+    }
+
     fn note(&self, failure: Option<&RedisError>) {
         let failure = failure.map(|error| error as &dyn std::fmt::Display);
         self.away.note(failure, "lists are read from the database", "lists are cached again");
@@ -165,9 +184,7 @@ impl ListCache for RedisListCache {
         if self.away.is_resting() || self.has_missed() {
             return None;
         }
-        let found = self.run("look", key.workspace, tags, TIMEOUT * 2).await;
-        self.note(found.as_ref().err());
-        let (starts, found) = found.ok()?;
+        let (starts, found) = self.versions(key.workspace, tags).await.ok()?;
         // The number from before the question: if a node has started meanwhile, nothing is found under these versions.
         let versions = Versions::new(&format!("{starts} {found}"));
         let value = if self.starts.load(Ordering::SeqCst) == starts { self.lists.get(key, &versions) } else { None };
