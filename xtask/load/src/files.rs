@@ -1,12 +1,15 @@
-//! A large file up and down, and many small ones at once. Beside it, the same bytes go through the same object store
-//! without a server.
+//! A large file up and down, and many small ones at once. Beside it, the same file is copied into the same object store
+//! and out of it without a server.
 
+use std::fs::File;
+use std::io::{Read, Write, repeat};
 use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use tempfile::TempDir;
 use tidegate_files::object::{Expected, ObjectKey, ObjectPrefix, ObjectStore};
 use tidegate_kernel::{FileId, RequestId, ScopeIssuer, WorkspaceId, WorkspaceScope};
 use tidegate_object_store::{Location, Objects};
@@ -31,28 +34,32 @@ pub(crate) async fn run(setting: &Setting, pid: u32, objects: &Path, bytes: u64)
     let (server, token) = (setting.server.as_str(), person.token.as_str());
     let path = format!("/api/v1/workspaces/{workspace}/files");
     let bare = Bare::open(objects)?;
-    upload(server, token, &path, SMALL.1).await?;
+    let local = Local::new(objects, bytes)?;
+    upload(server, token, &path, repeat(7), SMALL.1).await?;
     let (mut up, mut down, mut bare_up, mut bare_down) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut added, mut small, mut small_memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {
         let before = Memory::begin(pid)?;
         let began = Instant::now();
-        let file = upload(server, token, &path, bytes).await?;
+        let file = upload(server, token, &path, local.source()?, bytes).await?;
         up.push(rate(bytes, began));
+        let mut target = local.target()?;
         let began = Instant::now();
-        download(server, token, &format!("{path}/{file}/content"), bytes).await?;
+        download(server, token, &format!("{path}/{file}/content"), bytes, &mut target).await?;
         down.push(rate(bytes, began));
         added.push(before.added()?);
         let began = Instant::now();
-        let key = bare.write(bytes).await?;
+        let key = bare.write(local.source()?, bytes).await?;
         bare_up.push(rate(bytes, began));
+        let mut target = local.target()?;
         let began = Instant::now();
-        bare.read(&key).await?;
+        bare.read(&key, &mut target).await?;
         bare_down.push(rate(bytes, began));
+        drop(target);
         bare.clear().await?;
         let before = Memory::begin(pid)?;
         let began = Instant::now();
-        try_join_all((0..SMALL.0).map(|_| upload(server, token, &path, SMALL.1))).await?;
+        try_join_all((0..SMALL.0).map(|_| upload(server, token, &path, repeat(7), SMALL.1))).await?;
         small.push(rate(SMALL.1 * SMALL.0 as u64, began));
         small_memory.push(before.added()?);
     }
@@ -104,8 +111,8 @@ async fn head(stream: &mut TcpStream, expected: &str) -> Result<(String, Vec<u8>
     }
 }
 
-/// Uploads a file of so many bytes in a form, and returns its id.
-async fn upload(server: &str, token: &str, path: &str, bytes: u64) -> Result<String, Failure> {
+/// Uploads so many bytes in a form, and returns the id of the file.
+async fn upload(server: &str, token: &str, path: &str, mut from: impl Read, bytes: u64) -> Result<String, Failure> {
     let before = "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"bench.bin\"\r\n\r\n";
     let after = "\r\n--b--\r\n";
     let length = bytes + (before.len() + after.len()) as u64;
@@ -117,11 +124,12 @@ async fn upload(server: &str, token: &str, path: &str, bytes: u64) -> Result<Str
         ),
     )
     .await?;
-    let (chunk, mut left) = (vec![7; CHUNK], usize::try_from(bytes)?);
+    let (mut chunk, mut left) = (vec![0; CHUNK], usize::try_from(bytes)?);
     while left > 0 {
-        let next = left.min(CHUNK);
-        stream.write_all(chunk.get(..next).unwrap_or_default()).await?;
-        left -= next;
+        let next = chunk.get_mut(..left.min(CHUNK)).unwrap_or_default();
+        from.read_exact(next)?;
+        stream.write_all(next).await?;
+        left -= next.len();
     }
     stream.write_all(after.as_bytes()).await?;
     let (_, mut body) = head(&mut stream, "201").await?;
@@ -130,18 +138,45 @@ async fn upload(server: &str, token: &str, path: &str, bytes: u64) -> Result<Str
     Ok(file["id"].as_str().unwrap_or_default().to_owned())
 }
 
-async fn download(server: &str, token: &str, path: &str, bytes: u64) -> Result<(), Failure> {
+async fn download(server: &str, token: &str, path: &str, bytes: u64, to: &mut File) -> Result<(), Failure> {
     let head_of_request =
         format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
     let mut stream = request(server, &head_of_request).await?;
     let (_, first) = head(&mut stream, "200").await?;
+    to.write_all(&first)?;
     let (mut got, mut chunk) = (first.len() as u64, vec![0; CHUNK]);
     loop {
         match stream.read(&mut chunk).await? {
             0 if got == bytes => return Ok(()),
             0 => return Err(Failure::new(format!("{got} bytes of {bytes} came"))),
-            some => got += some as u64,
+            some => {
+                to.write_all(chunk.get(..some).unwrap_or_default())?;
+                got += some as u64;
+            }
         }
+    }
+}
+
+/// Files beside the object store: the one that is copied into it, and the one that copies out of it are written to.
+struct Local(TempDir);
+
+impl Local {
+    fn new(objects: &Path, bytes: u64) -> Result<Self, Failure> {
+        let beside = objects.parent().ok_or_else(|| Failure::new("the object store is the root directory"))?;
+        let local = Self(tempfile::tempdir_in(beside)?);
+        let mut source = File::create(local.0.path().join("source"))?;
+        std::io::copy(&mut repeat(7).take(bytes), &mut source)?;
+        source.sync_all()?;
+        Ok(local)
+    }
+
+    fn source(&self) -> Result<File, Failure> {
+        Ok(File::open(self.0.path().join("source"))?)
+    }
+
+    /// An empty file. It is gone when it is closed, so that the system does not write it to the disk later.
+    fn target(&self) -> Result<File, Failure> {
+        Ok(tempfile::tempfile_in(self.0.path())?)
     }
 }
 
@@ -160,22 +195,25 @@ impl Bare {
         Ok(Self { objects: location.open()?, scope })
     }
 
-    async fn write(&self, bytes: u64) -> Result<ObjectKey, Failure> {
+    async fn write(&self, mut from: File, bytes: u64) -> Result<ObjectKey, Failure> {
         let key = ObjectKey::file(&self.scope, FileId::from_uuid(Uuid::nil()));
         let mut writer = self.objects.writer(&key).await?;
-        let (chunk, mut left) = (Bytes::from(vec![7; CHUNK]), usize::try_from(bytes)?);
+        let mut left = usize::try_from(bytes)?;
         while left > 0 {
-            let next = left.min(CHUNK);
-            writer.write(chunk.slice(..next)).await?;
-            left -= next;
+            let mut next = vec![0; left.min(CHUNK)];
+            from.read_exact(&mut next)?;
+            left -= next.len();
+            writer.write(Bytes::from(next)).await?;
         }
         writer.finish(Expected::default()).await?;
         Ok(key)
     }
 
-    async fn read(&self, key: &ObjectKey) -> Result<(), Failure> {
-        let read = self.objects.read(key, None).await?.ok_or_else(|| Failure::new("the object is gone"))?;
-        read.bytes.try_for_each(async |_| Ok(())).await?;
+    async fn read(&self, key: &ObjectKey, to: &mut File) -> Result<(), Failure> {
+        let mut read = self.objects.read(key, None).await?.ok_or_else(|| Failure::new("the object is gone"))?;
+        while let Some(piece) = read.bytes.try_next().await? {
+            to.write_all(&piece)?;
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! [`Location`] is a checked address, and [`Objects`] the store there. Reading an address touches nothing; the first
 //! operation connects.
 
+mod hash;
 mod location;
 mod objects;
 mod pieces;

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
-use sha2::{Digest, Sha256};
 use tidegate_files::object::{Expected, ObjectError, ObjectWriter, Written};
 use tokio::task::JoinSet;
 
+use crate::hash::Hash;
 use crate::objects::{Objects, compare, failure, unavailable};
 
 /// The size of a part in bytes. S3 wants at least 5 MiB of all but the last, and some compatible servers the same size
@@ -26,17 +26,22 @@ pub(crate) struct PartWriter {
     buffer: Vec<Bytes>,
     buffered: usize,
     size: u64,
-    hash: Sha256,
+    hash: Hash,
 }
 
 impl PartWriter {
     pub(crate) fn new(objects: Objects, path: Path) -> Self {
         let parts = JoinSet::new();
-        Self { objects, path, upload: None, parts, buffer: Vec::new(), buffered: 0, size: 0, hash: Sha256::new() }
+        Self { objects, path, upload: None, parts, buffer: Vec::new(), buffered: 0, size: 0, hash: Hash::default() }
     }
 
-    /// Sends the buffered bytes as a part, as soon as fewer than [`UNDER_WAY`] are on their way.
+    /// Hashes the buffered bytes and sends them as a part, as soon as fewer than [`UNDER_WAY`] are on their way.
     async fn send(&mut self) -> Result<(), ObjectError> {
+        self.hash.add(self.buffer.clone()).await?;
+        self.send_hashed().await
+    }
+
+    async fn send_hashed(&mut self) -> Result<(), ObjectError> {
         while self.parts.len() >= UNDER_WAY {
             self.joined().await?;
         }
@@ -68,11 +73,12 @@ impl PartWriter {
     }
 
     async fn complete(&mut self, expected: Expected) -> Result<Written, ObjectError> {
-        let written = Written { size: self.size, sha256: self.hash.clone().finalize().into() };
+        self.hash.add(self.buffer.clone()).await?;
+        let written = Written { size: self.size, sha256: self.hash.finish().await? };
         compare(written, expected)?;
         if self.upload.is_some() {
             if self.buffered > 0 {
-                self.send().await?;
+                self.send_hashed().await?;
             }
             while !self.parts.is_empty() {
                 self.joined().await?;
@@ -92,7 +98,6 @@ impl PartWriter {
 #[async_trait]
 impl ObjectWriter for PartWriter {
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), ObjectError> {
-        self.hash.update(&bytes);
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
             // A full part is sent when more follows, so that an object of exactly one part is one request.
