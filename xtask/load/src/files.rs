@@ -1,30 +1,25 @@
-//! A large file up and down, and many small ones at once. Beside it, the same file is copied into the same object store
-//! and out of it without a server.
+//! A large file up and down, and many small ones at once. Beside it, the same bytes are copied into the same object store
+//! and out of it without a server, with and without a connection in between. All of them come from memory and go to
+//! memory, which is taken before it is measured.
 
-use std::fs::File;
-use std::io::{Read, Write, repeat};
+mod bare;
+
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::future::try_join_all;
-use tempfile::TempDir;
-use tidegate_files::object::{Expected, ObjectKey, ObjectPrefix, ObjectStore};
-use tidegate_kernel::{FileId, RequestId, ScopeIssuer, WorkspaceId, WorkspaceScope};
-use tidegate_object_store::{Location, Objects};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use uuid::Uuid;
 
+use self::bare::Bare;
 use crate::failure::Failure;
 use crate::measure::{Metric, Report};
 use crate::{Setting, story};
 
 /// Small files that are uploaded at once, and their length in bytes.
-const SMALL: (usize, u64) = (200, 1_000_000);
-/// The bytes of one write.
-const CHUNK: usize = 256 * 1024;
+const SMALL: (usize, usize) = (200, 1_000_000);
 const MB: f64 = 1_000_000.0;
 
 /// Runs the benchmark.
@@ -34,33 +29,44 @@ pub(crate) async fn run(setting: &Setting, pid: u32, objects: &Path, bytes: u64)
     let (server, token) = (setting.server.as_str(), person.token.as_str());
     let path = format!("/api/v1/workspaces/{workspace}/files");
     let bare = Bare::open(objects)?;
-    let local = Local::new(objects, bytes)?;
-    upload(server, token, &path, repeat(7), SMALL.1).await?;
+    let connected = bare.listen()?;
+    let source = Bytes::from(vec![7; usize::try_from(bytes)?]);
+    let mut target = vec![1; usize::try_from(bytes)?];
+    let small_source = source.slice(..SMALL.1.min(source.len()));
+    upload(server, token, &path, &small_source).await?;
     let (mut up, mut down, mut bare_up, mut bare_down) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut tcp_up, mut tcp_down) = (Vec::new(), Vec::new());
     let (mut added, mut small, mut small_memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setting.rounds {
+        settle()?;
         let before = Memory::begin(pid)?;
         let began = Instant::now();
-        let file = upload(server, token, &path, local.source()?, bytes).await?;
+        let file = upload(server, token, &path, &source).await?;
         up.push(rate(bytes, began));
-        let mut target = local.target()?;
         let began = Instant::now();
-        download(server, token, &format!("{path}/{file}/content"), bytes, &mut target).await?;
+        download(server, token, &format!("{path}/{file}/content"), &mut target).await?;
         down.push(rate(bytes, began));
         added.push(before.added()?);
+        settle()?;
         let began = Instant::now();
-        let key = bare.write(local.source()?, bytes).await?;
+        bare.write(&source).await?;
         bare_up.push(rate(bytes, began));
-        let mut target = local.target()?;
         let began = Instant::now();
-        bare.read(&key, &mut target).await?;
+        bare.read(&mut target).await?;
         bare_down.push(rate(bytes, began));
-        drop(target);
+        settle()?;
+        let began = Instant::now();
+        bare::send(connected, &source).await?;
+        tcp_up.push(rate(bytes, began));
+        let began = Instant::now();
+        bare::receive(connected, &mut target).await?;
+        tcp_down.push(rate(bytes, began));
         bare.clear().await?;
+        settle()?;
         let before = Memory::begin(pid)?;
         let began = Instant::now();
-        try_join_all((0..SMALL.0).map(|_| upload(server, token, &path, repeat(7), SMALL.1))).await?;
-        small.push(rate(SMALL.1 * SMALL.0 as u64, began));
+        try_join_all((0..SMALL.0).map(|_| upload(server, token, &path, &small_source))).await?;
+        small.push(rate((SMALL.1 * SMALL.0) as u64, began));
         small_memory.push(before.added()?);
     }
     Ok(Report {
@@ -71,14 +77,22 @@ pub(crate) async fn run(setting: &Setting, pid: u32, objects: &Path, bytes: u64)
         ),
         metrics: vec![
             Metric::share("up, share", &up, &bare_up).at_least(0.8),
+            Metric::share("up, beside TCP", &up, &tcp_up),
             Metric::new("up", "MB/s", up).beside(&bare_up),
             Metric::share("down, share", &down, &bare_down).at_least(0.8),
+            Metric::share("down, beside TCP", &down, &tcp_down),
             Metric::new("down", "MB/s", down).beside(&bare_down),
             Metric::new("memory added", "MB", added).below(64.0),
             Metric::new("200 at once", "MB/s", small),
             Metric::new("memory, 200", "MB", small_memory),
         ],
     })
+}
+
+/// Writes to the disk what the system still has to write, so that it is not measured with what follows.
+fn settle() -> Result<(), Failure> {
+    let status = Command::new("sync").status()?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("sync: {status}"))) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
@@ -111,11 +125,11 @@ async fn head(stream: &mut TcpStream, expected: &str) -> Result<(String, Vec<u8>
     }
 }
 
-/// Uploads so many bytes in a form, and returns the id of the file.
-async fn upload(server: &str, token: &str, path: &str, mut from: impl Read, bytes: u64) -> Result<String, Failure> {
+/// Uploads bytes in a form, and returns the id of the file.
+async fn upload(server: &str, token: &str, path: &str, bytes: &[u8]) -> Result<String, Failure> {
     let before = "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"bench.bin\"\r\n\r\n";
     let after = "\r\n--b--\r\n";
-    let length = bytes + (before.len() + after.len()) as u64;
+    let length = before.len() + bytes.len() + after.len();
     let mut stream = request(
         server,
         &format!(
@@ -124,13 +138,7 @@ async fn upload(server: &str, token: &str, path: &str, mut from: impl Read, byte
         ),
     )
     .await?;
-    let (mut chunk, mut left) = (vec![0; CHUNK], usize::try_from(bytes)?);
-    while left > 0 {
-        let next = chunk.get_mut(..left.min(CHUNK)).unwrap_or_default();
-        from.read_exact(next)?;
-        stream.write_all(next).await?;
-        left -= next.len();
-    }
+    stream.write_all(bytes).await?;
     stream.write_all(after.as_bytes()).await?;
     let (_, mut body) = head(&mut stream, "201").await?;
     stream.read_to_end(&mut body).await?;
@@ -138,89 +146,23 @@ async fn upload(server: &str, token: &str, path: &str, mut from: impl Read, byte
     Ok(file["id"].as_str().unwrap_or_default().to_owned())
 }
 
-async fn download(server: &str, token: &str, path: &str, bytes: u64, to: &mut File) -> Result<(), Failure> {
+/// Downloads a file of the length of `target`.
+async fn download(server: &str, token: &str, path: &str, target: &mut [u8]) -> Result<(), Failure> {
     let head_of_request =
         format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
     let mut stream = request(server, &head_of_request).await?;
     let (_, first) = head(&mut stream, "200").await?;
-    to.write_all(&first)?;
-    let (mut got, mut chunk) = (first.len() as u64, vec![0; CHUNK]);
-    loop {
-        match stream.read(&mut chunk).await? {
-            0 if got == bytes => return Ok(()),
-            0 => return Err(Failure::new(format!("{got} bytes of {bytes} came"))),
-            some => {
-                to.write_all(chunk.get(..some).unwrap_or_default())?;
-                got += some as u64;
-            }
-        }
+    let (start, rest) = target.split_at_mut_checked(first.len()).ok_or_else(too_long)?;
+    start.copy_from_slice(&first);
+    stream.read_exact(rest).await?;
+    match stream.read(&mut [0]).await? {
+        0 => Ok(()),
+        _ => Err(too_long()),
     }
 }
 
-/// Files beside the object store: the one that is copied into it, and the one that copies out of it are written to.
-struct Local(TempDir);
-
-impl Local {
-    fn new(objects: &Path, bytes: u64) -> Result<Self, Failure> {
-        let beside = objects.parent().ok_or_else(|| Failure::new("the object store is the root directory"))?;
-        let local = Self(tempfile::tempdir_in(beside)?);
-        let mut source = File::create(local.0.path().join("source"))?;
-        std::io::copy(&mut repeat(7).take(bytes), &mut source)?;
-        source.sync_all()?;
-        Ok(local)
-    }
-
-    fn source(&self) -> Result<File, Failure> {
-        Ok(File::open(self.0.path().join("source"))?)
-    }
-
-    /// An empty file. It is gone when it is closed, so that the system does not write it to the disk later.
-    fn target(&self) -> Result<File, Failure> {
-        Ok(tempfile::tempfile_in(self.0.path())?)
-    }
-}
-
-/// The object store without a server.
-struct Bare {
-    objects: Objects,
-    scope: WorkspaceScope,
-}
-
-impl Bare {
-    #[expect(clippy::disallowed_methods, reason = "it writes objects of a workspace that does not exist")]
-    fn open(directory: &Path) -> Result<Self, Failure> {
-        let location = Location::parse(&format!("file://{}", directory.display()), [])?;
-        let request_id = RequestId::new("bench").ok_or_else(|| Failure::new("a request id"))?;
-        let scope = ScopeIssuer::root().system("a benchmark").enter(WorkspaceId::from_uuid(Uuid::nil()), request_id);
-        Ok(Self { objects: location.open()?, scope })
-    }
-
-    async fn write(&self, mut from: File, bytes: u64) -> Result<ObjectKey, Failure> {
-        let key = ObjectKey::file(&self.scope, FileId::from_uuid(Uuid::nil()));
-        let mut writer = self.objects.writer(&key).await?;
-        let mut left = usize::try_from(bytes)?;
-        while left > 0 {
-            let mut next = vec![0; left.min(CHUNK)];
-            from.read_exact(&mut next)?;
-            left -= next.len();
-            writer.write(Bytes::from(next)).await?;
-        }
-        writer.finish(Expected::default()).await?;
-        Ok(key)
-    }
-
-    async fn read(&self, key: &ObjectKey, to: &mut File) -> Result<(), Failure> {
-        let mut read = self.objects.read(key, None).await?.ok_or_else(|| Failure::new("the object is gone"))?;
-        while let Some(piece) = read.bytes.try_next().await? {
-            to.write_all(&piece)?;
-        }
-        Ok(())
-    }
-
-    async fn clear(&self) -> Result<(), Failure> {
-        while self.objects.delete_some(&ObjectPrefix::workspace(&self.scope), 100).await? > 0 {}
-        Ok(())
-    }
+fn too_long() -> Failure {
+    Failure::new("more bytes came than the file has")
 }
 
 /// The memory of the server at the beginning of a measurement.

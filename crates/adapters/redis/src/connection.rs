@@ -1,9 +1,11 @@
 //! The connection of a process to Redis.
 //!
-//! All users share one connection, or in a cluster one for each node, on which requests follow each other without
-//! waiting for answers. deadpool opens it, with its timeouts. A connection that breaks is thrown away, and the next
-//! request opens another one.
+//! All tasks of a runtime share one connection, or in a cluster one for each node, on which requests follow each other
+//! without waiting for answers. Each worker of the HTTP server is a runtime with one thread, so a request and its answer
+//! wake no other thread. deadpool opens connections, with its timeouts. A connection that breaks is thrown away, and the
+//! next request opens another one.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::cluster_async::ClusterConnection;
 use deadpool_redis::redis::{self, Cmd, ErrorKind, FromRedisValue, ServerErrorKind};
 use deadpool_redis::{Config, PoolConfig, Runtime, Timeouts, cluster};
+use tokio::runtime;
 use tokio::time::timeout;
 
 use crate::address::Address;
@@ -29,10 +32,10 @@ enum Connection {
     Cluster(ClusterConnection),
 }
 
-/// The connection that is in use, with its number.
-type Current = Option<(u64, Connection)>;
+/// The connection that each runtime uses, with its number.
+type Current = HashMap<runtime::Id, (u64, Connection)>;
 
-/// Redis, or a Redis Cluster. Clones share their connection.
+/// Redis, or a Redis Cluster. Clones share their connections.
 #[derive(Clone)]
 pub struct Redis {
     address: Address,
@@ -44,7 +47,7 @@ pub struct Redis {
 
 impl Redis {
     /// Parses the address: `redis://host:6379`, or several nodes of a cluster with commas between them, or
-    /// `redis+cluster://host:6379`. The connection is opened when it is needed.
+    /// `redis+cluster://host:6379`. Connections are opened when they are needed.
     ///
     /// # Errors
     /// [`RedisError::Address`] if the address cannot be parsed.
@@ -115,20 +118,23 @@ impl Redis {
         timeout(time, exchange).await.map_err(|error| unavailable(&error))?
     }
 
-    fn shared(&self) -> Current {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn current<T>(&self, use_it: impl FnOnce(&mut Current) -> T) -> T {
+        use_it(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The connection in use, or a new one.
     async fn connection(&self) -> Result<(u64, Connection), RedisError> {
-        if let Some(shared) = self.shared() {
-            return Ok(shared);
+        let runtime = runtime::Handle::current().id();
+        let in_use = || self.current(|current| current.get(&runtime).cloned());
+        if let Some(in_use) = in_use() {
+            return Ok(in_use);
         }
         let mut last = self.connecting.lock().await;
-        if let Some(shared) = self.shared() {
-            return Ok(shared);
+        if let Some(in_use) = in_use() {
+            return Ok(in_use);
         }
         let unavailable = |error: &dyn std::fmt::Display| RedisError::Unavailable(error.to_string());
+        // The task that reads and writes a connection belongs to the runtime that opened it.
         let connection = match &self.connector {
             Connector::Single(pool) => {
                 let opened = pool.get().await.map_err(|error| unavailable(&error))?;
@@ -141,15 +147,12 @@ impl Redis {
         };
         *last += 1;
         let opened = (*last, connection);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.clone());
+        self.current(|current| current.insert(runtime, opened.clone()));
         Ok(opened)
     }
 
     /// Throws a broken connection away, unless another one has replaced it.
     fn forget(&self, number: u64) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|(shared, _)| *shared == number) {
-            *current = None;
-        }
+        self.current(|current| current.retain(|_, (in_use, _)| *in_use != number));
     }
 }

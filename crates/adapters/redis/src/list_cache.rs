@@ -18,6 +18,7 @@ use deadpool_redis::redis::{Script, cmd};
 use tidegate_in_process::LocalLists;
 use tidegate_kernel::cache::MAX_KEEP;
 use tidegate_kernel::{CacheKey, Environment, ListCache, ListTag, Looked, Versions, WorkspaceId};
+use tokio::runtime;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -61,8 +62,8 @@ pub struct RedisListCache {
     made: AtomicU64,
     /// How often a node did not know the script. It is part of the versions of values.
     starts: AtomicU64,
-    /// Look-ups of the same tags share their questions.
-    lookups: Shared<(WorkspaceId, Box<[ListTag]>), (u64, Arc<str>)>,
+    /// Look-ups of the same tags share their questions, those of each runtime apart.
+    lookups: Shared<(runtime::Id, WorkspaceId, Box<[ListTag]>), (u64, Arc<str>)>,
     away: Away,
     /// The tags whose changes Redis has missed, each with the time of the last one.
     missed: Mutex<HashMap<(WorkspaceId, ListTag), Instant>>,
@@ -169,7 +170,7 @@ impl RedisListCache {
             self.note(found.as_ref().err());
             found.map(|(starts, versions)| (starts, versions.into()))
         };
-        self.lookups.ask((workspace, tags.into()), ask).await
+        self.lookups.ask((runtime::Handle::current().id(), workspace, tags.into()), ask).await
     }
 
     fn note(&self, failure: Option<&RedisError>) {
