@@ -49,6 +49,12 @@ const RESTING: Duration = Duration::from_millis(50);
 /// The pause between attempts to announce changes that Redis has missed.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// Look-ups of the same tags share their questions, those of each runtime apart.
+type Lookup = (runtime::Id, WorkspaceId, Box<[ListTag]>);
+
+/// The versions of tags, and the number of starts that were known when they were asked for.
+type Found = (u64, Arc<str>);
+
 /// A cache of lists in an installation that shares a Redis.
 pub struct RedisListCache {
     redis: Redis,
@@ -62,8 +68,7 @@ pub struct RedisListCache {
     made: AtomicU64,
     /// How often a node did not know the script. It is part of the versions of values.
     starts: AtomicU64,
-    /// Look-ups of the same tags share their questions, those of each runtime apart.
-    lookups: Shared<(runtime::Id, WorkspaceId, Box<[ListTag]>), (u64, Arc<str>)>,
+    lookups: Shared<Lookup, Found>,
     away: Away,
     /// The tags whose changes Redis has missed, each with the time of the last one.
     missed: Mutex<HashMap<(WorkspaceId, ListTag), Instant>>,
@@ -160,7 +165,7 @@ impl RedisListCache {
     }
 
     /// The versions of tags, from a question that was sent after this call.
-    async fn versions(&self, workspace: WorkspaceId, tags: &[ListTag]) -> Result<(u64, Arc<str>), RedisError> {
+    async fn versions(&self, workspace: WorkspaceId, tags: &[ListTag]) -> Result<Found, RedisError> {
         let ask = async || {
             // Those who waited behind a question without an answer do not ask as well.
             if self.away.is_resting() {

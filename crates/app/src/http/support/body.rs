@@ -100,7 +100,7 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
         let inner = error.into_inner();
         if inner.is_data() {
             let text = inner.to_string();
-            let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
+            let detail = in_words_of_json(text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail));
             Problem::invalid(vec![FieldError {
                 line: Some(inner.line()),
                 column: Some(inner.column()),
@@ -118,6 +118,31 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
             .with_errors(fields)
     })?;
     Ok(value)
+}
+
+/// serde's reason for refusing a value, with the types of JSON instead of those of Rust.
+fn in_words_of_json(reason: &str) -> String {
+    let Some((found, expected)) = reason.rsplit_once(", expected ") else { return reason.to_owned() };
+    let found =
+        ["map", "sequence"].into_iter().zip(["object", "list"]).fold(found.to_owned(), |found, (rust, json)| {
+            found.replace(&format!("invalid type: {rust}"), &format!("invalid type: {json}"))
+        });
+    let whole = |from: i128, to: i128| format!("an integer from {from} to {to}");
+    let expected = match expected {
+        "i8" => whole(i8::MIN.into(), i8::MAX.into()),
+        "i16" => whole(i16::MIN.into(), i16::MAX.into()),
+        "i32" => whole(i32::MIN.into(), i32::MAX.into()),
+        "u8" => whole(0, u8::MAX.into()),
+        "u16" => whole(0, u16::MAX.into()),
+        "u32" => whole(0, u32::MAX.into()),
+        "u64" | "usize" => "an integer of at least 0".to_owned(),
+        "i64" | "isize" => "an integer".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        rust if rust == "a map" || rust.starts_with("struct ") => "an object".to_owned(),
+        json => json.to_owned(),
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// The problem of a body that is not JSON, or that JSON parsers understand differently.
@@ -195,6 +220,25 @@ mod tests {
         let short = errors(br#"{"name":"a"}"#);
         assert_eq!(short["errors"][0]["pointer"], "/name");
         assert_eq!(short["detail"], "give at least 2 characters");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_in_words_of_json() {
+        let detail = |bytes| errors(bytes)["errors"][0]["detail"].clone();
+        assert_eq!(
+            detail(br#"{"name":"ab","n":300}"#),
+            "invalid value: integer `300`, expected an integer from 0 to 255"
+        );
+        assert_eq!(
+            detail(br#"{"name":"ab","n":"two"}"#),
+            "invalid type: string \"two\", expected an integer from 0 to 255"
+        );
+        assert_eq!(detail(br#"{"name":{}}"#), "invalid type: object, expected a string");
+        assert_eq!(
+            in_words_of_json("invalid type: sequence, expected struct Sample"),
+            "invalid type: list, expected an object"
+        );
+        assert_eq!(in_words_of_json("missing field `name`"), "missing field `name`");
     }
 
     #[test]
