@@ -1,11 +1,14 @@
 //! Writing an object in parts.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tidegate_files::object::{Expected, ObjectError, ObjectWriter, Written};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::hash::Hash;
 use crate::objects::{Objects, compare, failure, unavailable};
@@ -15,6 +18,8 @@ use crate::objects::{Objects, compare, failure, unavailable};
 const PART: usize = 8 * 1024 * 1024;
 /// The most parts that are on their way at once. With the one that is being filled, a writer holds up to three.
 const UNDER_WAY: usize = 2;
+/// How long an upload that is given up waits for the parts that are on their way.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// A writer that sends parts while more bytes come. An object that fits into one part is written by one request.
 pub(crate) struct PartWriter {
@@ -65,7 +70,7 @@ impl PartWriter {
     }
 
     async fn give_up(&mut self) -> Result<(), ObjectError> {
-        self.parts.shutdown().await;
+        ended(&mut self.parts).await;
         match self.upload.take() {
             Some(mut upload) => upload.abort().await.map_err(failure),
             None => Ok(()),
@@ -92,6 +97,15 @@ impl PartWriter {
             self.objects.store.put(&self.path, whole).await.map_err(failure)?;
         }
         self.objects.confirm(&self.path, written).await
+    }
+}
+
+/// Waits for the parts that are on their way. A store may keep a part that arrives after its upload was aborted (S3 does),
+/// also of a request that was given up.
+async fn ended(parts: &mut JoinSet<object_store::Result<()>>) {
+    let all = async { while parts.join_next().await.is_some() {} };
+    if timeout(ARRIVAL, all).await.is_err() {
+        parts.shutdown().await;
     }
 }
 
@@ -140,7 +154,7 @@ impl Drop for PartWriter {
         // Without a runtime the process is about to end; deleting the key removes the parts then.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            parts.shutdown().await;
+            ended(&mut parts).await;
             if let Err(error) = upload.abort().await {
                 tracing::warn!(%error, "an upload that was dropped could not be aborted");
             }
