@@ -66,7 +66,7 @@ pub(crate) async fn run(setting: &Setting, pid: u32, objects: &Path, bytes: u64)
         let before = Memory::begin(pid)?;
         let began = Instant::now();
         try_join_all((0..SMALL.0).map(|_| upload(server, token, &path, &small_source))).await?;
-        small.push(rate((SMALL.1 * SMALL.0) as u64, began));
+        small.push(rate((small_source.len() * SMALL.0) as u64, began));
         small_memory.push(before.added()?);
     }
     Ok(Report {

@@ -48,10 +48,8 @@ impl Hash {
     }
 
     async fn wait(&mut self) -> Result<(), ObjectError> {
-        // It stays until its result is there, so that a caller who gives up here loses no bytes.
-        if let Some(under_way) = &mut self.under_way {
+        if let Some(under_way) = self.under_way.take() {
             self.done = under_way.await.map_err(unavailable)?;
-            self.under_way = None;
         }
         Ok(())
     }

@@ -37,10 +37,8 @@ fn read(mut file: File, range: Range<u64>) -> Reading {
     spawn_blocking(move || {
         let size = (range.end - range.start).min(PIECE);
         file.seek(SeekFrom::Start(range.start))?;
-        let mut piece = Vec::with_capacity(usize::try_from(size).unwrap_or(usize::MAX));
-        if (&mut file).take(size).read_to_end(&mut piece)? as u64 != size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let mut piece = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        file.read_exact(&mut piece)?;
         Ok((Bytes::from(piece), file))
     })
 }

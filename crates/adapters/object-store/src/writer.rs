@@ -19,7 +19,7 @@ const PART: usize = 8 * 1024 * 1024;
 /// The most parts that are on their way at once. With the one that is being filled, a writer holds up to three.
 const UNDER_WAY: usize = 2;
 /// How long an upload that is given up waits for the parts that are on their way.
-const ARRIVAL: Duration = Duration::from_secs(30);
+const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// A writer that sends parts while more bytes come. An object that fits into one part is written by one request.
 pub(crate) struct PartWriter {
@@ -70,11 +70,7 @@ impl PartWriter {
     }
 
     async fn give_up(&mut self) -> Result<(), ObjectError> {
-        ended(&mut self.parts).await;
-        match self.upload.take() {
-            Some(mut upload) => upload.abort().await.map_err(failure),
-            None => Ok(()),
-        }
+        give_up(std::mem::take(&mut self.parts), self.upload.take()).await
     }
 
     async fn complete(&mut self, expected: Expected) -> Result<Written, ObjectError> {
@@ -100,13 +96,20 @@ impl PartWriter {
     }
 }
 
-/// Waits for the parts that are on their way. A store may keep a part that arrives after its upload was aborted (S3 does),
-/// also of a request that was given up.
-async fn ended(parts: &mut JoinSet<object_store::Result<()>>) {
-    let all = async { while parts.join_next().await.is_some() {} };
-    if timeout(ARRIVAL, all).await.is_err() {
-        parts.shutdown().await;
-    }
+/// Aborts an upload when its parts have arrived: a store may keep a part that arrives after the abort, as S3 does.
+///
+/// # Errors
+/// [`ObjectError`] if parts may be left.
+async fn give_up(
+    mut parts: JoinSet<object_store::Result<()>>,
+    upload: Option<Box<dyn MultipartUpload>>,
+) -> Result<(), ObjectError> {
+    let Some(mut upload) = upload else { return Ok(()) };
+    let arrival = async { while parts.join_next().await.is_some() {} };
+    let arrived = timeout(ARRIVAL, arrival).await;
+    parts.shutdown().await;
+    upload.abort().await.map_err(failure)?;
+    arrived.map_err(unavailable)
 }
 
 #[async_trait]
@@ -149,13 +152,12 @@ impl ObjectWriter for PartWriter {
 
 impl Drop for PartWriter {
     fn drop(&mut self) {
-        let Some(mut upload) = self.upload.take() else { return };
-        let mut parts = std::mem::take(&mut self.parts);
+        let Some(upload) = self.upload.take() else { return };
+        let parts = std::mem::take(&mut self.parts);
         // Without a runtime the process is about to end; deleting the key removes the parts then.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            ended(&mut parts).await;
-            if let Err(error) = upload.abort().await {
+            if let Err(error) = give_up(parts, Some(upload)).await {
                 tracing::warn!(%error, "an upload that was dropped could not be aborted");
             }
         });

@@ -1,4 +1,4 @@
-//! The connection of a process to Redis.
+//! The connections of a process to Redis.
 //!
 //! All tasks of a runtime share one connection, or in a cluster one for each node, on which requests follow each other
 //! without waiting for answers. Each worker of the HTTP server is a runtime with one thread, so a request and its answer
@@ -6,7 +6,8 @@
 //! next request opens another one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -18,6 +19,9 @@ use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::{RedisError, TIMEOUT};
+
+/// The most connections that are being opened at once.
+const OPENING: usize = 16;
 
 /// Connects to Redis.
 #[derive(Clone)]
@@ -32,17 +36,29 @@ enum Connection {
     Cluster(ClusterConnection),
 }
 
-/// The connection that each runtime uses, with its number.
-type Current = HashMap<runtime::Id, (u64, Connection)>;
+/// The connection of a runtime.
+#[derive(Default)]
+struct Slot {
+    /// The connection in use, with its number.
+    current: Mutex<Option<(u64, Connection)>>,
+    /// Held while connecting, so that the other tasks of the runtime wait for the same connection.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn current(&self) -> MutexGuard<'_, Option<(u64, Connection)>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Redis, or a Redis Cluster. Clones share their connections.
 #[derive(Clone)]
 pub struct Redis {
     address: Address,
     connector: Connector,
-    current: Arc<Mutex<Current>>,
-    /// Held while connecting, so that the others wait for the same connection. It has the last number.
-    connecting: Arc<tokio::sync::Mutex<u64>>,
+    slots: Arc<Mutex<HashMap<runtime::Id, Arc<Slot>>>>,
+    /// The number of the last connection.
+    opened: Arc<AtomicU64>,
 }
 
 impl Redis {
@@ -56,7 +72,7 @@ impl Redis {
         let unusable = |error: &dyn std::fmt::Display| RedisError::Address(error.to_string());
         // Connections leave the pool at once. Its size bounds how many are being opened.
         let timeouts = Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
-        let pool = PoolConfig { max_size: 1, timeouts, ..PoolConfig::default() };
+        let pool = PoolConfig { max_size: OPENING, timeouts, ..PoolConfig::default() };
         let connector = if address.cluster {
             let config = cluster::Config { pool: Some(pool), ..cluster::Config::from_urls(address.nodes.clone()) };
             Connector::Cluster(config.create_pool(Some(Runtime::Tokio1)).map_err(|error| unusable(&error))?)
@@ -64,7 +80,7 @@ impl Redis {
             let config = Config { pool: Some(pool), ..Config::from_url(address.nodes.concat()) };
             Connector::Single(config.create_pool(Some(Runtime::Tokio1)).map_err(|error| unusable(&error))?)
         };
-        Ok(Self { address, connector, current: Arc::default(), connecting: Arc::default() })
+        Ok(Self { address, connector, slots: Arc::default(), opened: Arc::default() })
     }
 
     /// The nodes that the address names.
@@ -118,19 +134,18 @@ impl Redis {
         timeout(time, exchange).await.map_err(|error| unavailable(&error))?
     }
 
-    fn current<T>(&self, use_it: impl FnOnce(&mut Current) -> T) -> T {
-        use_it(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    fn slots(&self) -> MutexGuard<'_, HashMap<runtime::Id, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection in use, or a new one.
     async fn connection(&self) -> Result<(u64, Connection), RedisError> {
-        let runtime = runtime::Handle::current().id();
-        let in_use = || self.current(|current| current.get(&runtime).cloned());
-        if let Some(in_use) = in_use() {
+        let slot = Arc::clone(self.slots().entry(runtime::Handle::current().id()).or_default());
+        if let Some(in_use) = slot.current().clone() {
             return Ok(in_use);
         }
-        let mut last = self.connecting.lock().await;
-        if let Some(in_use) = in_use() {
+        let _connecting = slot.connecting.lock().await;
+        if let Some(in_use) = slot.current().clone() {
             return Ok(in_use);
         }
         let unavailable = |error: &dyn std::fmt::Display| RedisError::Unavailable(error.to_string());
@@ -145,14 +160,25 @@ impl Redis {
                 Connection::Cluster(cluster::Connection::take(opened))
             }
         };
-        *last += 1;
-        let opened = (*last, connection);
-        self.current(|current| current.insert(runtime, opened.clone()));
+        let opened = (self.opened.fetch_add(1, Ordering::Relaxed) + 1, connection);
+        *slot.current() = Some(opened.clone());
         Ok(opened)
     }
 
     /// Throws a broken connection away, unless another one has replaced it.
     fn forget(&self, number: u64) {
-        self.current(|current| current.retain(|_, (in_use, _)| *in_use != number));
+        self.forget_where(|in_use| in_use == number);
+    }
+
+    /// Throws all connections away, because another server answers at the address: the runtimes of a process must not
+    /// ask different ones.
+    pub(crate) fn reconnect(&self) {
+        self.forget_where(|_| true);
+    }
+
+    fn forget_where(&self, is_over: impl Fn(u64) -> bool) {
+        for slot in self.slots().values() {
+            slot.current().take_if(|(number, _)| is_over(*number));
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! The cache of lists across processes: the versions of tags are in Redis, the values in the memory of each process.
 //!
-//! A look-up is one script that reads the versions of its tags; no value is sent, and look-ups of the same tags that come
-//! while another one is under way share theirs. Versions are random texts, so a tag that Redis has forgotten gets a
-//! version that no value has.
+//! A look-up is one script that reads the versions of its tags; no value is sent. In each runtime, the look-ups of the
+//! same tags that come while one is under way share the next one. Versions are random texts, so a tag that Redis has
+//! forgotten gets a version that no value has.
 //!
 //! A Redis that starts again from a snapshot, or a replica that takes over, may have lost the latest versions. Neither
 //! knows the script, whose text is another one in each process. So the first answer after such a start is `NOSCRIPT`,
-//! and this process forgets all of its values then.
+//! and this process forgets all of its values then, and opens all of its connections again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,6 +152,7 @@ impl RedisListCache {
             Err(RedisError::NoScript) => {
                 // Before the script is known there: another task must not use an answer with the old number.
                 let starts = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
+                self.redis.reconnect();
                 Ok((starts, self.redis.query_within(time, &command("EVAL", &self.script)).await?))
             }
             answer => Ok((starts, answer?)),

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OnceCell;
 
+type Turns<K, T> = HashMap<K, Weak<Turn<T>>>;
+
 /// Asks each question once for all who wait for its answer, and one at a time for each key.
 ///
 /// While an answer is awaited, those who come share the next question. So nobody gets the answer to a question from
 /// before they came, and however many ask, at most one question of a key is under way.
-pub(crate) struct Shared<K, T>(Mutex<HashMap<K, Weak<Turn<T>>>>);
+pub(crate) struct Shared<K, T>(Mutex<Turns<K, T>>);
 
 /// The questions of a key.
 struct Turn<T> {
@@ -31,7 +33,24 @@ impl<T> Turn<T> {
     }
 }
 
-impl<K: Hash + Eq, T: Clone> Shared<K, T> {
+/// One of those who ask with a key. The last one to leave takes the key away.
+struct Seat<'s, K: Hash + Eq, T> {
+    turns: &'s Mutex<Turns<K, T>>,
+    key: K,
+    turn: Arc<Turn<T>>,
+}
+
+impl<K: Hash + Eq, T> Drop for Seat<'_, K, T> {
+    fn drop(&mut self) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody joins while the lock is held.
+        if Arc::strong_count(&self.turn) == 1 {
+            turns.remove(&self.key);
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, T: Clone> Shared<K, T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::default())
     }
@@ -41,7 +60,7 @@ impl<K: Hash + Eq, T: Clone> Shared<K, T> {
     /// # Errors
     /// Those of `ask`.
     pub(crate) async fn ask<E>(&self, key: K, ask: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
-        let turn = self.turn(key);
+        let Seat { turn, .. } = &self.join(key);
         let question = turn.next();
         let answer = question
             .get_or_try_init(|| async {
@@ -53,17 +72,14 @@ impl<K: Hash + Eq, T: Clone> Shared<K, T> {
         answer.cloned()
     }
 
-    fn turn(&self, key: K) -> Arc<Turn<T>> {
+    fn join(&self, key: K) -> Seat<'_, K, T> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
-            return turn;
-        }
-        if turns.len() >= 1000 {
-            turns.retain(|_, turn| turn.strong_count() > 0);
-        }
-        let turn = Arc::new(Turn { asking: tokio::sync::Mutex::default(), next: Mutex::default() });
-        turns.insert(key, Arc::downgrade(&turn));
-        turn
+        let turn = turns.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let turn = Arc::new(Turn { asking: tokio::sync::Mutex::default(), next: Mutex::default() });
+            turns.insert(key.clone(), Arc::downgrade(&turn));
+            turn
+        });
+        Seat { turns: &self.0, key, turn }
     }
 }
 
@@ -102,6 +118,7 @@ mod tests {
         assert_eq!((first, others), (Ok(0), vec![Ok(1); 10]));
         answers.add_permits(1);
         assert_eq!(ask().await, Ok(2), "an answer is not kept");
+        assert_eq!(shared.0.lock().unwrap().len(), 0, "nor is the key");
     }
 
     #[tokio::test]

@@ -32,8 +32,8 @@ fn api(config: &mut ServiceConfig<'_>) {
         .configure(operations::configure);
 }
 
-/// The operations below a workspace. actix tries routes one after another, so each kind of resource is a scope of its
-/// own, and those that are asked for most come first.
+/// The operations below a workspace. actix tries routes one after another, so a resource with several paths is a scope of
+/// its own, and those that are asked for most come first.
 fn workspace(config: &mut ServiceConfig<'_>) {
     config
         .configure(events::workspace)

@@ -1,9 +1,6 @@
 //! What the database of a server holds, for tests of requests that change nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use tokio::time::{sleep, timeout};
 
 use crate::support::TestApp;
 
@@ -20,24 +17,7 @@ impl TestApp {
         // The first request in a workspace finds out its plan.
         let assigned = ["workspace_plan", "workspace_slot"];
         // Recurring jobs come and go.
-        let background = ["job", "job_ready", "job_later", "job_lease", "kept_mail"];
+        let background = ["job", "job_ready", "job_later", "job_lease"];
         self.database.contents(&[&machinery[..], &assigned, &background].concat()).await
-    }
-
-    /// Waits until every job that can start has ended, and that no job is dead.
-    pub async fn until_quiet(&self) {
-        let quiet = "select count(*) from (select) _ where not exists (select from job_ready)
-                         and not exists (select from job_lease) and not exists (select from job_dead)";
-        self.until("every job ends", quiet.to_owned()).await;
-    }
-
-    /// Waits until the number that a query of the superuser returns is not zero.
-    pub async fn until(&self, what: &str, sql: String) {
-        let so = async {
-            while self.database.count(sql.clone()).await == 0 {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), so).await.unwrap_or_else(|_| panic!("{what}"));
     }
 }

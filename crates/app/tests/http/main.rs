@@ -47,6 +47,7 @@ mod tokens;
 mod triggers;
 mod usage;
 mod validate;
+mod waiting;
 mod workflows;
 mod workspace_deletion;
 mod workspaces;

@@ -40,7 +40,9 @@ impl Shop {
 
     async fn until_mails(&self, count: i64, like: &str) {
         let sql = format!("select count(*) from kept_mail where subject like '{like}'");
-        self.app.until("the mails arrive", format!("select (({sql}) >= {count})::int::bigint")).await;
+        self.app
+            .until(&format!("{count} mails {like:?} arrive"), format!("select (({sql}) >= {count})::int::bigint"))
+            .await;
         self.app.until_quiet().await;
         assert_eq!(self.app.database.count(sql).await, count, "{like}");
     }

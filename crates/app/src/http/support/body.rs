@@ -123,24 +123,27 @@ pub fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Problem>
 /// serde's reason for refusing a value, with the types of JSON instead of those of Rust.
 fn in_words_of_json(reason: &str) -> String {
     let Some((found, expected)) = reason.rsplit_once(", expected ") else { return reason.to_owned() };
-    let found =
-        ["map", "sequence"].into_iter().zip(["object", "list"]).fold(found.to_owned(), |found, (rust, json)| {
-            found.replace(&format!("invalid type: {rust}"), &format!("invalid type: {json}"))
-        });
     let whole = |from: i128, to: i128| format!("an integer from {from} to {to}");
     let expected = match expected {
-        "i8" => whole(i8::MIN.into(), i8::MAX.into()),
-        "i16" => whole(i16::MIN.into(), i16::MAX.into()),
         "i32" => whole(i32::MIN.into(), i32::MAX.into()),
+        "i64" => whole(i64::MIN.into(), i64::MAX.into()),
         "u8" => whole(0, u8::MAX.into()),
         "u16" => whole(0, u16::MAX.into()),
         "u32" => whole(0, u32::MAX.into()),
-        "u64" | "usize" => "an integer of at least 0".to_owned(),
-        "i64" | "isize" => "an integer".to_owned(),
-        "f32" | "f64" => "a number".to_owned(),
+        "u64" => whole(0, u64::MAX.into()),
+        "f64" => "a number".to_owned(),
         "a sequence" => "a list".to_owned(),
+        // A list with another number of elements than the struct has fields.
+        rust if rust.starts_with("struct ") && found.starts_with("invalid length") => {
+            return "invalid type: list, expected an object".to_owned();
+        }
         rust if rust == "a map" || rust.starts_with("struct ") => "an object".to_owned(),
         json => json.to_owned(),
+    };
+    let found = match found {
+        "invalid type: map" => "invalid type: object",
+        "invalid type: sequence" => "invalid type: list",
+        found => found,
     };
     format!("{found}, expected {expected}")
 }
@@ -207,6 +210,14 @@ mod tests {
         name: String,
         #[expect(dead_code, reason = "only its reading matters")]
         n: Option<u8>,
+        #[expect(dead_code, reason = "only its reading matters")]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its reading matters")]
+        amount: i64,
     }
 
     fn errors(bytes: &[u8]) -> serde_json::Value {
@@ -225,20 +236,17 @@ mod tests {
     #[test]
     fn a_value_of_another_type_is_refused_in_words_of_json() {
         let detail = |bytes| errors(bytes)["errors"][0]["detail"].clone();
-        assert_eq!(
-            detail(br#"{"name":"ab","n":300}"#),
-            "invalid value: integer `300`, expected an integer from 0 to 255"
-        );
-        assert_eq!(
-            detail(br#"{"name":"ab","n":"two"}"#),
-            "invalid type: string \"two\", expected an integer from 0 to 255"
-        );
+        let byte = "expected an integer from 0 to 255";
+        assert_eq!(detail(br#"{"name":"ab","n":300}"#), format!("invalid value: integer `300`, {byte}"));
+        assert_eq!(detail(br#"{"name":"ab","n":"two"}"#), format!("invalid type: string \"two\", {byte}"));
+        assert_eq!(detail(br#"{"name":"ab","n":[]}"#), format!("invalid type: list, {byte}"));
         assert_eq!(detail(br#"{"name":{}}"#), "invalid type: object, expected a string");
-        assert_eq!(
-            in_words_of_json("invalid type: sequence, expected struct Sample"),
-            "invalid type: list, expected an object"
-        );
-        assert_eq!(in_words_of_json("missing field `name`"), "missing field `name`");
+        assert_eq!(detail(br#"{"name":"ab","inner":7}"#), "invalid type: integer `7`, expected an object");
+        assert_eq!(detail(br#"{"name":"ab","inner":[]}"#), "invalid type: list, expected an object");
+        let large = detail(br#"{"name":"ab","inner":{"amount":9223372036854775808}}"#);
+        let amount = "expected an integer from -9223372036854775808 to 9223372036854775807";
+        assert_eq!(large, format!("invalid value: integer `9223372036854775808`, {amount}"));
+        assert_eq!(detail(br#"{}"#), "missing field `name`");
     }
 
     #[test]

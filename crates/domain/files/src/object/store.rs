@@ -107,7 +107,8 @@ pub trait ObjectWriter: Send {
     /// Adds bytes. Waits while too many parts are under way, so that memory is bounded.
     ///
     /// # Errors
-    /// [`ObjectError`] if a part could not be written. The writer MUST then be aborted or dropped.
+    /// [`ObjectError`] if a part could not be written. The writer MUST then be aborted or dropped, as after a call that was
+    /// not awaited to its end.
     async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError>;
 
     /// Completes the object and compares it with `expected` and with the length that the store reports.

@@ -208,11 +208,12 @@ impl Incoming<'_> {
     /// Gives the upload up: removes what is stored of it and gives its bytes back.
     pub async fn discard(mut self) {
         self.pending.clear();
-        if let Some(writer) = self.writer.take() {
-            // Parts that stay are removed together with the object.
-            let _ = writer.abort().await;
-        }
         // What fails here is done by the task of the file when its lease is over.
+        if let Some(writer) = self.writer.take()
+            && writer.abort().await.is_err()
+        {
+            return;
+        }
         let _ = self.files.abandon(self.scope, self.file.id).await;
     }
 
