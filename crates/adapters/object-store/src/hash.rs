@@ -38,13 +38,13 @@ impl Hash {
         Ok(())
     }
 
-    /// The hash of all bytes.
+    /// The hash of all bytes. It begins anew then.
     ///
     /// # Errors
     /// [`ObjectError::Unavailable`] if the process is about to end.
     pub(crate) async fn finish(&mut self) -> Result<[u8; 32], ObjectError> {
         self.wait().await?;
-        Ok(self.done.clone().finalize().into())
+        Ok(std::mem::take(&mut self.done).finalize().into())
     }
 
     async fn wait(&mut self) -> Result<(), ObjectError> {

@@ -96,7 +96,8 @@ impl PartWriter {
     }
 }
 
-/// Aborts an upload when its parts have arrived: a store may keep a part that arrives after the abort, as S3 does.
+/// Aborts an upload when its parts have arrived: a store may keep a part that arrives after the abort, as S3 does. If that
+/// takes too long, the upload is aborted now, and once more when the last part has arrived.
 ///
 /// # Errors
 /// [`ObjectError`] if parts may be left.
@@ -105,11 +106,21 @@ async fn give_up(
     upload: Option<Box<dyn MultipartUpload>>,
 ) -> Result<(), ObjectError> {
     let Some(mut upload) = upload else { return Ok(()) };
-    let arrival = async { while parts.join_next().await.is_some() {} };
-    let arrived = timeout(ARRIVAL, arrival).await;
-    parts.shutdown().await;
-    upload.abort().await.map_err(failure)?;
-    arrived.map_err(unavailable)
+    let arrived = timeout(ARRIVAL, arrival(&mut parts)).await;
+    let aborted = upload.abort().await.map_err(failure);
+    let Err(late) = arrived else { return aborted };
+    tokio::spawn(async move {
+        arrival(&mut parts).await;
+        if let Err(error) = upload.abort().await {
+            tracing::debug!(%error, "an upload was aborted already");
+        }
+    });
+    Err(unavailable(late))
+}
+
+/// Waits for parts to arrive or fail. The store's timeouts end each of them.
+async fn arrival(parts: &mut JoinSet<object_store::Result<()>>) {
+    while parts.join_next().await.is_some() {}
 }
 
 #[async_trait]
@@ -161,5 +172,56 @@ impl Drop for PartWriter {
                 tracing::warn!(%error, "an upload that was dropped could not be aborted");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use object_store::{PutResult, UploadPart};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// An upload that counts how often it was aborted.
+    #[derive(Debug)]
+    struct Counted(Arc<AtomicU32>);
+
+    #[async_trait]
+    impl MultipartUpload for Counted {
+        fn put_part(&mut self, _: PutPayload) -> UploadPart {
+            Box::pin(async { Ok(()) })
+        }
+
+        async fn complete(&mut self) -> object_store::Result<PutResult> {
+            Err(object_store::Error::NotImplemented { operation: "complete".into(), implementer: "a test".into() })
+        }
+
+        async fn abort(&mut self) -> object_store::Result<()> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_aborted_after_its_last_part_has_arrived() {
+        for (part, waited, is_late) in [(1, 1, false), (40, ARRIVAL.as_secs(), true)] {
+            let (aborts, mut parts) = (Arc::new(AtomicU32::new(0)), JoinSet::new());
+            let seen = Arc::clone(&aborts);
+            parts.spawn(async move {
+                sleep(Duration::from_secs(part)).await;
+                assert_eq!(seen.load(Ordering::SeqCst), u32::from(is_late), "aborts before the part arrives");
+                seen.fetch_add(100, Ordering::SeqCst);
+                Ok(())
+            });
+            let began = Instant::now();
+            let given_up = give_up(parts, Some(Box::new(Counted(Arc::clone(&aborts))))).await;
+            assert_eq!((given_up.is_err(), began.elapsed().as_secs()), (is_late, waited));
+            sleep(Duration::from_secs(60)).await;
+            let expected = if is_late { 102 } else { 101 };
+            assert_eq!(aborts.load(Ordering::SeqCst), expected, "the part arrived, and an abort came after it");
+        }
     }
 }

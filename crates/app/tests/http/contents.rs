@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::TestApp;
+use crate::waiting::QUIET;
 
 impl TestApp {
     /// The contents of the database, without what a server writes by itself. If two results are equal, the requests in
@@ -10,9 +11,9 @@ impl TestApp {
     ///
     /// The jobs of earlier requests write to many tables, so this waits until they are done, if a server does jobs.
     pub async fn contents(&self) -> BTreeMap<String, String> {
-        let done = "select count(*) from (select) _ where not exists (select from worker where seen_until >= now())
-                        or not exists (select from job_ready) and not exists (select from job_lease)";
-        self.until("the jobs of earlier requests end", done.to_owned()).await;
+        let nobody_works = "not exists (select from worker where seen_until >= now())";
+        let done = format!("select count(*) from (select) _ where {nobody_works} or {QUIET}");
+        self.until("the jobs of earlier requests end", done).await;
         let machinery = ["shard", "worker", "usage_counter", "usage_recorder", "quota_grant", "job_schedule"];
         // The first request in a workspace finds out its plan.
         let assigned = ["workspace_plan", "workspace_slot"];

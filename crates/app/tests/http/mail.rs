@@ -1,9 +1,5 @@
 //! Mails that a server sends.
 
-use std::time::Duration;
-
-use tokio::time::{sleep, timeout};
-
 use crate::support::TestApp;
 
 #[tokio::test]
@@ -13,12 +9,7 @@ async fn whoever_registers_gets_one_mail_and_whoever_is_refused_none() {
     let again = serde_json::json!({ "email": ada.email, "password": "an umbrella in march", "name": "Eve" });
     app.post("/api/v1/auth/register").json(&again).send().await.expect_problem(409, "email-taken");
     let counted = async |table: &str| app.database.count(format!("select count(*) from {table}")).await;
-    let kept = async {
-        while counted("kept_mail").await == 0 || counted("job").await > 0 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(30), kept).await.expect("the mail is kept");
+    app.until("the mail is kept", "select count(*) from kept_mail where not exists (select from job)".to_owned()).await;
     let ours = format!("kept_mail where recipient = '{}' and body_text like '%{}%'", ada.email, ada.email);
     assert_eq!((counted("kept_mail").await, counted(&ours).await), (1, 1));
 }

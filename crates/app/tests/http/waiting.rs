@@ -6,12 +6,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::TestApp;
 
+/// The condition that no job can start and none is running.
+pub const QUIET: &str = "not exists (select from job_ready) and not exists (select from job_lease)";
+
 impl TestApp {
     /// Waits until no job can start, and checks that none is dead.
     pub async fn until_quiet(&self) {
-        let quiet = "select count(*) from (select) _ where not exists (select from job_ready)
-                         and not exists (select from job_lease)";
-        self.until("no job can start", quiet.to_owned()).await;
+        self.until("no job can start", format!("select count(*) from (select) _ where {QUIET}")).await;
         assert_eq!(self.database.count("select count(*) from job_dead".to_owned()).await, 0, "a job is dead");
     }
 
