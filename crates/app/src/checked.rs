@@ -15,8 +15,10 @@ use tidegate_object_store::Location;
 use tidegate_outbound_http::{GuardedHttp, OutboundConfig};
 use tidegate_pdf::PdfDocuments;
 use tidegate_redis::Redis;
+use tidegate_tenancy::PublicUrl;
 
 use crate::billing::CheckedProvider;
+use crate::http::support::cors::exact_origin;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::{PaymentProviderName, Settings};
@@ -50,6 +52,8 @@ pub(crate) struct CheckedSettings {
     pub(crate) objects: Option<Location>,
     /// How long after its deletion a file is purged.
     pub(crate) purge_files_after: TimeDelta,
+    /// The address under which people reach the installation, if it is set.
+    pub(crate) public_url: Option<PublicUrl>,
     /// The mail server, if an address is set. It is not connected.
     pub(crate) smtp: Option<SmtpMailer>,
 }
@@ -87,6 +91,7 @@ impl CheckedSettings {
             erase_after: span(settings.erase_after)?,
             objects: objects(settings)?,
             purge_files_after: span(settings.purge_files_after)?,
+            public_url: settings.public_url.as_deref().map(public_url).transpose()?,
             smtp: smtp(settings)?,
             retention: Retention {
                 sessions: span(settings.keep_sessions)?,
@@ -146,6 +151,12 @@ fn documents(settings: &Settings) -> Result<PdfDocuments, StartError> {
         let font = std::fs::read(path).map_err(|error| refused(&error))?;
         documents.with_font(font).map_err(|error| refused(&error))
     })
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, StartError> {
+    let checked = exact_origin(text.trim_end_matches('/'));
+    checked.map_err(|advice| StartError::Setting(format!("--public-url {text:?}: {advice}")))?;
+    Ok(PublicUrl::new(text))
 }
 
 fn smtp(settings: &Settings) -> Result<Option<SmtpMailer>, StartError> {

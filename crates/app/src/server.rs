@@ -130,7 +130,11 @@ impl Application {
             return Err(StartError::Isolation(violations));
         }
         let plans = checked.plans.clone();
-        let (services, workers) = Services::wire(settings, checked, env, open.store.clone(), &secret, recorder)?;
+        if checked.public_url.is_none() && !settings.is_embedded() {
+            tracing::warn!("links in mails lead to http://{address}; set --public-url to the address that people use");
+        }
+        let (services, workers) =
+            Services::wire(settings, checked, address, env, open.store.clone(), &secret, recorder)?;
         services.billing.open(&plans).await?;
         if let Some(redis) = &services.platform.redis
             && let Err(error) = redis.ping().await
@@ -231,7 +235,7 @@ fn listen(
             .into_app()
             .configure(|config| {
                 if serves_api {
-                    config.service(documentation());
+                    config.service(documentation()).configure(http::pages);
                 }
             })
             .default_service(web::to(fallback::fallback))

@@ -1,10 +1,12 @@
 //! The services of one server by area, and the order in which the areas are wired.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tidegate_kernel::{Environment, ScopeIssuer};
 use tidegate_postgres::PgStore;
+use tidegate_tenancy::PublicUrl;
 use tidegate_use_cases::{EventsByQuota, NotifyBilling, NotifyQuotas, Owners};
 
 use crate::billing::BillingServices;
@@ -19,7 +21,7 @@ use crate::platform::Platform;
 use crate::secrets::MasterSecret;
 use crate::server::StartError;
 use crate::settings::Settings;
-use crate::tenancy::{AccessSettings, TenancyServices};
+use crate::tenancy::{AccessSettings, DEFAULT_ISSUER, TenancyServices};
 use crate::workers::Workers;
 use crate::workflows::WorkflowServices;
 
@@ -51,7 +53,7 @@ pub struct Services {
 
 impl Services {
     /// The composition root: wires the services and the background work. It creates the issuer of scopes, which only
-    /// the background work keeps.
+    /// the background work keeps. The server listens on `address`.
     ///
     /// # Errors
     /// [`StartError::Setting`] if a setting cannot be used.
@@ -59,6 +61,7 @@ impl Services {
     pub(crate) fn wire(
         settings: &Settings,
         checked: CheckedSettings,
+        address: SocketAddr,
         env: Environment,
         store: PgStore,
         secret: &MasterSecret,
@@ -77,8 +80,13 @@ impl Services {
             checked.payments,
         );
         let quota = &billing.quota;
-        let access =
-            AccessSettings { limits: checked.limits, operators: checked.operators, erase_after: checked.erase_after };
+        let access = AccessSettings {
+            limits: checked.limits,
+            operators: checked.operators,
+            erase_after: checked.erase_after,
+            issuer: checked.public_url.as_ref().map_or(DEFAULT_ISSUER, PublicUrl::as_str).to_owned(),
+            public_url: checked.public_url.unwrap_or_else(|| PublicUrl::new(&format!("http://{address}"))),
+        };
         let tenancy = TenancyServices::wire(&platform, &issuer, secret, access, quota.clone());
         let events = EventServices::wire(&platform, Arc::new(EventsByQuota::new(quota.clone())))?;
         let workflows = WorkflowServices::wire(&platform, &issuer, &events, quota.clone(), checked.outbound)?;
@@ -100,7 +108,8 @@ impl Services {
             inbox: billing.inbox.clone(),
             notices,
         };
-        let handlers = JobHandlers { quotas, files: files.tasks.clone(), billing: of_billing };
+        let links = tenancy.link_mails.clone();
+        let handlers = JobHandlers { links, quotas, files: files.tasks.clone(), billing: of_billing };
         let shards = workflows.shards.clone();
         let jobs = JobServices::wire(&platform, &issuer, shards, checked.retention, checked.smtp, handlers)?;
         let lists = Lists::new(platform.lists.clone(), platform.env.clone());

@@ -234,9 +234,14 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_PURGE_FILES_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
     pub purge_files_after: Duration,
 
+    /// Address under which people reach this installation, such as https://tidegate.example.org: links in mails lead
+    /// there; default: the address that it listens on
+    #[arg(long, env = "TIDEGATE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
     /// Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465; without it mails are
     /// stored in the database
-    #[arg(long, env = "SMTP_URL", hide_env_values = true, requires = "mail_from")]
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, requires = "mail_from", requires = "public_url")]
     pub smtp_url: Option<String>,
 
     /// Sender of mails, such as `Tidegate <no-reply@example.org>`

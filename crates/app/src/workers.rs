@@ -41,6 +41,7 @@ impl Workers {
 
     /// Writes the counts that are still in memory, after all tasks have ended.
     pub(crate) async fn finish(&self) {
+        self.services.tenancy.close().await;
         self.services.billing.close().await;
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_billing::{BillingTx, OwnerNotice, SendNotice};
-use tidegate_kernel::{Environment, NewJob, StoreError, UnitOfWork, WorkspaceScope};
+use tidegate_kernel::{Environment, StoreError, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{MailMessage, SendMail};
 
 use crate::owners::Owners;
@@ -46,7 +46,9 @@ impl NotifyBilling {
         }
         let message = self.message(workspace, notice.notice);
         for owner in owners {
-            tx.jobs().enqueue(&NewJob::new(&SendMail::to(&owner, message.clone()))?).await?;
+            if let Some(mail) = SendMail::job(&owner, message.clone())? {
+                tx.jobs().enqueue(&mail).await?;
+            }
         }
         tx.commit().await
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tidegate_billing::{BillingTx, NotifyQuota, QuotaAlert};
 use tidegate_events::cloud_event::NewEvent;
 use tidegate_events::{Events, EventsTx, Payload};
-use tidegate_kernel::{Environment, NewJob, StoreError, UnitOfWork, WorkspaceScope};
+use tidegate_kernel::{Environment, StoreError, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{MailMessage, SendMail};
 
 use crate::owners::Owners;
@@ -58,7 +58,9 @@ impl NotifyQuotas {
                 used: alert.used,
                 limit: alert.limit,
             };
-            tx.jobs().enqueue(&NewJob::new(&SendMail::to(&owner, message))?).await?;
+            if let Some(mail) = SendMail::job(&owner, message)? {
+                tx.jobs().enqueue(&mail).await?;
+            }
         }
         tx.commit().await?;
         self.events.announce(scope);

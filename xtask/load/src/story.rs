@@ -18,7 +18,7 @@ pub(crate) struct Person {
 pub(crate) async fn person(server: &str) -> Result<Person, Failure> {
     let mut client = Client::connect(server, None).await?;
     let credentials = json!({ "email": EMAIL, "password": "a bench by the quay", "name": "Bench" });
-    client.post("/auth/register", &credentials).await?.expect(201)?;
+    client.post("/auth/register", &credentials).await?.expect(202)?;
     let login = json!({ "email": credentials["email"], "password": credentials["password"] });
     let tokens = client.post("/auth/login", &login).await?.json(200)?;
     let token = text(&tokens, "access_token")?;

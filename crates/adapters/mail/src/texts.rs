@@ -18,7 +18,10 @@ macro_rules! files {
 const LANGUAGES: &[(&str, &[(&str, &str)])] = &[(
     "en",
     &files!("en":
-        "layout.html" "welcome.txt" "welcome.html" "member_added.txt" "member_added.html" "quota_threshold.txt"
+        "layout.html" "verify_email.txt" "verify_email.html" "already_registered.txt" "already_registered.html"
+        "reset_password.txt" "reset_password.html" "change_email.txt" "change_email.html" "address_in_use.txt"
+        "address_in_use.html" "email_changed.txt" "email_changed.html" "password_changed.txt" "password_changed.html"
+        "member_added.txt" "member_added.html" "quota_threshold.txt"
         "quota_threshold.html" "trial_ends.txt" "trial_ends.html" "invoice_issued.txt" "invoice_issued.html"
         "payment_late.txt" "payment_late.html" "payment_action.txt" "payment_action.html" "subscription_suspended.txt"
         "subscription_suspended.html"
@@ -47,10 +50,13 @@ impl Texts {
         Ok(Self(templates))
     }
 
-    fn render(&self, language: &str, kind: &str, mail: &SendMail) -> Result<String, MailError> {
+    fn render(&self, language: &str, kind: &str, mail: &SendMail, link: Option<&str>) -> Result<String, MailError> {
         let template = self.0.get_template(&format!("{language}/{}.{kind}", mail.message.name()));
-        let values =
-            context! { language, to => mail.to.as_str(), name => mail.name.as_str(), message => Serde(&mail.message) };
+        let (to, name, message) = (mail.to.as_str(), mail.name.as_str(), Serde(&mail.message));
+        let values = match link {
+            Some(link) => context! { language, to, name, message, link },
+            None => context! { language, to, name, message },
+        };
         template.and_then(|template| template.render(values)).map_err(|error| defect(&error))
     }
 }
@@ -68,17 +74,17 @@ fn language(asked: Option<&str>) -> &'static str {
 }
 
 impl MailTexts for Texts {
-    fn word(&self, mail: &SendMail) -> Result<Mail, MailError> {
+    fn word(&self, mail: &SendMail, link: Option<&str>) -> Result<Mail, MailError> {
         let to = Email::new(&mail.to).map_err(|error| MailError::Permanent(format!("the address: {error}")))?;
         let language = language(mail.language.as_deref());
-        let text = self.render(language, "txt", mail)?;
+        let text = self.render(language, "txt", mail, link)?;
         let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
         Ok(Mail {
             to,
             name: mail.name.clone(),
             subject: subject.trim().to_owned(),
             text: text.trim_start().to_owned(),
-            html: self.render(language, "html", mail)?,
+            html: self.render(language, "html", mail, link)?,
         })
     }
 }
@@ -109,13 +115,40 @@ mod tests {
     fn a_mail_is_worded_and_what_people_write_stays_text() {
         let texts = Texts::built_in().unwrap();
         let message = MailMessage::MemberAdded { workspace: "<b>R&D</b>".to_owned(), role: "viewer".to_owned() };
-        let worded = texts.word(&mail("Ada", message)).unwrap();
+        let worded = texts.word(&mail("Ada", message), None).unwrap();
         assert_eq!(worded.subject, "You are a member of <b>R&D</b>");
         assert!(worded.text.contains("Hello Ada") && worded.text.contains("<b>R&D</b>"), "{}", worded.text);
         assert!(worded.html.contains("&lt;b&gt;R&amp;D&lt;") && !worded.html.contains("<b>R&D"), "{}", worded.html);
         assert!(worded.html.contains("lang=\"en\"") && worded.html.trim_end().ends_with("</html>"));
-        let worded = texts.word(&mail("Ada", MailMessage::Welcome)).unwrap();
-        assert!(!worded.subject.is_empty() && worded.text.contains("ada@example.org"));
+    }
+
+    #[test]
+    fn every_message_about_an_account_has_its_link_or_fact_in_both_forms() {
+        let texts = Texts::built_in().unwrap();
+        let link = "https://tidegate.example.org/account/reset#tgl_x-_7";
+        for message in [
+            MailMessage::VerifyEmail,
+            MailMessage::AlreadyRegistered,
+            MailMessage::ResetPassword,
+            MailMessage::ChangeEmail,
+        ] {
+            let mail = mail("Ada <b>", message);
+            assert!(matches!(texts.word(&mail, None), Err(MailError::Permanent(_))), "it is not sent without its link");
+            let worded = texts.word(&mail, Some(link)).unwrap();
+            assert!(worded.text.lines().any(|line| line == link), "{}", worded.text);
+            assert!(worded.html.contains("#tgl_x-_7\"") && !worded.html.contains("Ada <b>"), "{}", worded.html);
+            assert!(worded.text.contains("ada@example.org") && worded.html.contains("ada@example.org"));
+        }
+        let address = "ada@example.net".to_owned();
+        for message in [MailMessage::AddressInUse, MailMessage::EmailChanged { address }, MailMessage::PasswordChanged]
+        {
+            let new = matches!(message, MailMessage::EmailChanged { .. });
+            let worded = texts.word(&mail("Ada", message), None).unwrap();
+            for text in [&worded.text, &worded.html] {
+                assert!(text.contains("ada@example.org"), "{text}");
+                assert_eq!(text.contains("ada@example.net"), new, "{text}");
+            }
+        }
     }
 
     #[test]
@@ -146,7 +179,7 @@ mod tests {
                 MailMessage::SubscriptionSuspended { workspace, amount, charged: false, instructions: how },
             ];
             for message in messages {
-                let worded = texts.word(&mail("Ada", message)).unwrap();
+                let worded = texts.word(&mail("Ada", message), None).unwrap();
                 for text in [&worded.text, &worded.html] {
                     assert!(text.contains("22.61 EUR") && text.contains("Acme"), "{text}");
                     assert_eq!(text.contains("IBAN DE00"), instructions.is_some(), "{text}");
@@ -161,7 +194,9 @@ mod tests {
             amount: amount.clone(),
             url: "https://bank.example/confirm?a=1".to_owned(),
         };
-        assert!(texts.word(&mail("Ada", action.clone())).unwrap().text.ends_with("https://bank.example/confirm?a=1"));
+        assert!(
+            texts.word(&mail("Ada", action.clone()), None).unwrap().text.ends_with("https://bank.example/confirm?a=1")
+        );
         for message in [
             action,
             MailMessage::TrialEnds {
@@ -173,7 +208,7 @@ mod tests {
             MailMessage::PaymentReceived { workspace: workspace.clone(), number, amount },
             MailMessage::SubscriptionEnded { workspace, plan },
         ] {
-            let worded = texts.word(&mail("Ada", message)).unwrap();
+            let worded = texts.word(&mail("Ada", message), None).unwrap();
             assert!(worded.text.contains("Acme") && worded.html.contains("Acme") && !worded.subject.is_empty());
         }
     }
@@ -188,7 +223,7 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_refused_for_good() {
         let texts = Texts::built_in().unwrap();
-        let nobody = SendMail { to: "nobody".to_owned(), ..mail("Ada", MailMessage::Welcome) };
-        assert!(matches!(texts.word(&nobody), Err(MailError::Permanent(_))));
+        let nobody = SendMail { to: "nobody".to_owned(), ..mail("Ada", MailMessage::PasswordChanged) };
+        assert!(matches!(texts.word(&nobody, None), Err(MailError::Permanent(_))));
     }
 }

@@ -82,7 +82,7 @@ async fn converse(stream: TcpStream, peer: IpAddr, inbox: Inbox) {
 fn mail() -> Mail {
     let message = MailMessage::MemberAdded { workspace: "Zürich".to_owned(), role: "viewer".to_owned() };
     let mail = SendMail { to: "ada@example.org".to_owned(), name: "Ada Ü".to_owned(), language: None, message };
-    Texts::built_in().unwrap().word(&mail).unwrap()
+    Texts::built_in().unwrap().word(&mail, None).unwrap()
 }
 
 fn mailer(port: u16, login: &str) -> SmtpMailer {

@@ -15,8 +15,9 @@ use tidegate_events::{EventConsumers, EventFeed, EventRepository, EventsTx, Feed
 use tidegate_files::{FileRepository, FilesTx};
 use tidegate_kernel::{AuditLog, PersonScope, QuotaLevels, StoreError, SystemScope, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{
-    AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, Locator, MemberRepository, PersonRepository,
-    PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository, TenancyTx, WorkspaceRepository,
+    AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, LinkRepository, Locator, MemberRepository,
+    PersonRepository, PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository, TenancyTx,
+    WorkspaceRepository,
 };
 use tidegate_use_cases::{
     ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx, IdempotencyRepository, IdempotencyTx, NotifyQuotaTx,
@@ -42,8 +43,8 @@ use crate::quota::{PgAlertRepository, PgQuotaLevels};
 use crate::store::PgStore;
 use crate::subscription::{PgNoticeRepository, PgSubscriptionRepository};
 use crate::tenancy::{
-    PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLocator, PgMemberRepository, PgPersonRepository,
-    PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
+    PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLinkRepository, PgLocator, PgMemberRepository,
+    PgPersonRepository, PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
 };
 use crate::transaction::{Directory, Person, PgTx, Tenant};
 use crate::workflows::{PgTriggerPlacements, PgTriggerRepository, PgWorkflowRepository};
@@ -120,6 +121,7 @@ slices! {
         DirectoryTx {
             people: PersonRepository as PgPersonRepository,
             sessions: SessionRepository as PgSessionRepository,
+            links: LinkRepository as PgLinkRepository,
             locator: Locator as PgLocator,
             signing_keys: SigningKeyRepository as PgSigningKeyRepository,
             account_log: AccountLog as PgAccountLog

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::client::{events, workflow};
+use self::client::{events, keys, workflow};
 use self::server::{migrate, serve};
 use crate::secrets::SecretError;
 use crate::server::StartError;
@@ -35,6 +35,9 @@ enum Command {
     /// Send events to a server
     #[command(subcommand)]
     Events(events::Events),
+    /// List and rotate the keys that sign access tokens; for operators
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Check workflow documents without a server
     #[command(subcommand)]
     Workflow(workflow::Workflow),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo::run(demo).await,
             Command::Migrate(migrate) => migrate::run(migrate).await,
             Command::Events(command) => events::run(command).await,
+            Command::Keys(command) => keys::run(command).await,
             Command::Workflow(workflow) => workflow::run(&workflow),
             Command::Openapi => {
                 print(&crate::http::openapi::json());

@@ -8,6 +8,7 @@ mod events;
 mod files;
 pub mod openapi;
 mod operations;
+mod pages;
 pub(crate) mod support;
 mod tenancy;
 mod workflows;
@@ -16,6 +17,7 @@ use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) use operations::health_routes;
+pub(crate) use pages::configure as pages;
 
 /// Registers every operation. A handler that its area does not list here is not served.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {

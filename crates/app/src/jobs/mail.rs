@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidegate_engine::jobs::{JobError, JobHandler, JobTask};
 use tidegate_kernel::{JobId, Page, PageSize, StoreError, SystemScope};
-use tidegate_tenancy::{KeptMail, Mail, MailError, MailOutbox, MailTexts, Mailer, SendMail};
+use tidegate_tenancy::{KeptMail, LinkMails, Mail, MailError, MailOutbox, MailTexts, Mailer, SendLink, SendMail};
 
 /// A mailer that stores mails in the database, for installations without a mail server.
 pub(crate) struct KeptMails {
@@ -36,19 +36,37 @@ impl Mailer for KeptMails {
     }
 }
 
-/// The job that writes mails from their texts and sends them.
+/// The jobs that write mails from their texts and send them.
+#[derive(Clone)]
 pub(crate) struct SendMails {
     pub(crate) texts: Arc<dyn MailTexts>,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) links: Arc<LinkMails>,
+}
+
+impl SendMails {
+    async fn send(&self, task: &JobTask, mail: &SendMail, link: Option<&str>) -> Result<(), JobError> {
+        let sent = async { self.mailer.send(task.id, &self.texts.word(mail, link)?).await }.await;
+        sent.map_err(|error| match error {
+            MailError::Transient(error) => JobError::Transient(error),
+            MailError::Permanent(error) => JobError::Permanent(error),
+        })
+    }
 }
 
 #[async_trait]
 impl JobHandler<SendMail> for SendMails {
     async fn run(&self, task: &JobTask, mail: SendMail) -> Result<(), JobError> {
-        let sent = async { self.mailer.send(task.id, &self.texts.word(&mail)?).await }.await;
-        sent.map_err(|error| match error {
-            MailError::Transient(error) => JobError::Transient(error),
-            MailError::Permanent(error) => JobError::Permanent(error),
-        })
+        self.send(task, &mail, None).await
+    }
+}
+
+#[async_trait]
+impl JobHandler<SendLink> for SendMails {
+    async fn run(&self, task: &JobTask, mail: SendLink) -> Result<(), JobError> {
+        let prepared = self.links.prepare(&mail).await.map_err(|error| JobError::Transient(error.to_string()))?;
+        // Nobody gets a mail if there is no such account; who asked for it is not told.
+        let Some((mail, link)) = prepared else { return Ok(()) };
+        self.send(task, &mail, link.as_deref()).await
     }
 }

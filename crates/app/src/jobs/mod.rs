@@ -14,7 +14,7 @@ use tidegate_engine::upkeep::{self, Retention, UpkeepParts};
 use tidegate_files::FileTasks;
 use tidegate_kernel::{ScopeIssuer, Urgency};
 use tidegate_mail::{SmtpMailer, Texts};
-use tidegate_tenancy::{Mailer, SendMail};
+use tidegate_tenancy::{LinkMails, Mailer, SendLink, SendMail};
 use tidegate_use_cases::NotifyQuotas;
 
 use crate::platform::Platform;
@@ -26,6 +26,8 @@ use quota::NotifyOwners;
 
 /// What the handlers of jobs call.
 pub(crate) struct JobHandlers {
+    /// Makes links in mails.
+    pub(crate) links: Arc<LinkMails>,
     /// Tells people that a limit is near.
     pub(crate) quotas: NotifyQuotas,
     /// What is to be done about files, if there is an object store.
@@ -68,7 +70,8 @@ impl JobServices {
             Some(smtp) => Arc::new(smtp),
             None => kept_mails.clone(),
         };
-        let mails = SendMails { texts: Arc::new(Texts::built_in().map_err(StartError::setting)?), mailer };
+        let texts = Arc::new(Texts::built_in().map_err(StartError::setting)?);
+        let mails = SendMails { texts, mailer, links: handlers.links.clone() };
         Ok(Self {
             queue: Arc::new(JobQueue::new(store, issuer.system("jobs of everybody, for operators"), env.clone())),
             kept_mails,
@@ -114,9 +117,10 @@ fn kinds(
     let Platform { store, env, .. } = platform;
     let scope = issuer.system("removing what is old").with_urgency(Urgency::Background);
     let upkeep = UpkeepParts { store: store.clone(), retention, scope: Arc::new(scope), env: env.clone() };
-    let JobHandlers { quotas, files, billing } = handlers;
+    let JobHandlers { links: _, quotas, files, billing } = handlers;
     let kinds = JobKinds::default()
-        .register::<SendMail>(JobOptions::default(), mails)?
+        .register::<SendMail>(JobOptions::default(), mails.clone())?
+        .register::<SendLink>(JobOptions::default(), mails)?
         .register::<NotifyQuota>(JobOptions::default(), NotifyOwners(quotas))?;
     let kinds = billing::register(kinds, billing)?;
     let kinds = files::register(kinds, files)?;

@@ -139,7 +139,11 @@ impl Caches {
                 Ok(session) => self.sessions.forget(&session).await,
                 Err(_) => self.sessions.forget_all(),
             },
-            Topic::PersonChanged => self.sessions.forget_all(),
+            // The rights of a key depend on the person who made it.
+            Topic::PersonChanged => {
+                self.sessions.forget_all();
+                self.keys.forget_all();
+            }
             // Entries are found by the digest of the key, which the signal does not have. There are few keys, and
             // revoking one is rare. A role bounds the keys of its holder.
             Topic::ApiKeyRevoked => self.keys.forget_all(),
@@ -182,8 +186,8 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tidegate_kernel::{ApiKeyId, PermissionSet};
-    use tidegate_tenancy::{Client, Email, Name, Person, Role, Session};
+    use tidegate_kernel::{ApiKeyId, Client, PermissionSet};
+    use tidegate_tenancy::{Email, Name, Person, Role, Session};
     use tokio::time::{advance, sleep};
 
     use crate::system::environment;
@@ -204,12 +208,9 @@ mod tests {
 
     fn live() -> LiveSession {
         let env = environment();
-        let (at, user) = (env.now(), UserId::generate(&env));
         let (email, name) = (Email::new("ada@example.org").unwrap(), Name::new("Ada").unwrap());
-        let person = Person { id: user, email, name, created_at: at };
-        let id = SessionId::generate(&env);
-        let client = Client::default();
-        let session = Session { id, user, created_at: at, refreshed_at: at, expires_at: at, revoked_at: None, client };
+        let person = Person::register(&env, email, name, env.now());
+        let session = Session::begin(&env, person.id, env.now(), false, Client::default());
         LiveSession { session, person }
     }
 

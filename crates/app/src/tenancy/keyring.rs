@@ -16,9 +16,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tidegate_kernel::{Environment, StoreError, SystemScope};
+use tidegate_kernel::{Environment, OperatorScope, Signal, SignalBus, StoreError, SystemScope, Topic};
 use tidegate_tenancy::{
-    ACCESS_TOKEN_LIFE, AccessClaims, Digest, Directory, InvalidToken, PreparedSigner, SigningKey, TokenSigner,
+    ACCESS_TOKEN_LIFE, AccessClaims, AccountEvent, Digest, Directory, InvalidToken, PreparedSigner, SigningKey,
+    TokenSigner,
 };
 use tokio::sync::Mutex;
 
@@ -37,11 +38,14 @@ const SIGN_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// How long a verified signature is cached. Verifying one takes longer than the rest of a small request.
 const REMEMBER: Duration = Duration::from_secs(60);
 
-const ISSUER: &str = "tidegate";
+/// The age at which the keys are read again, in case a signal about a retired key was lost.
+const STALE_AFTER: TimeDelta = TimeDelta::seconds(10);
+
 const TYPE: &str = "at+jwt";
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
+    aud: String,
     sub: String,
     sid: String,
     iat: i64,
@@ -80,18 +84,30 @@ pub struct Keyring {
     secret: [u8; 32],
     keys: RwLock<Arc<Keys>>,
     reading: Mutex<()>,
-    checked: Cache<Digest, AccessClaims>,
+    /// The claims of tokens whose signature is good, and the keys that made them.
+    checked: Cache<Digest, (AccessClaims, Arc<str>)>,
+    /// The issuer and the audience of tokens.
+    issuer: Arc<str>,
+    signals: Arc<dyn SignalBus>,
     env: Environment,
 }
 
 impl Keyring {
-    /// A keyring that reads its keys when it first needs one.
+    /// A keyring that reads its keys when it first needs one. `issuer` is the issuer and the audience of tokens.
     #[must_use]
-    pub fn new(directory: Arc<Directory>, system: SystemScope, secret: &MasterSecret, env: Environment) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        system: SystemScope,
+        secret: &MasterSecret,
+        issuer: String,
+        signals: Arc<dyn SignalBus>,
+        env: Environment,
+    ) -> Self {
         ed25519::install();
         let checked = Cache::builder().max_capacity(100_000).time_to_live(REMEMBER).build();
         let secret = secret.derive("access token signing");
-        Self { directory, system, secret, keys: RwLock::default(), reading: Mutex::default(), checked, env }
+        let (keys, reading) = (RwLock::default(), Mutex::default());
+        Self { directory, system, secret, keys, reading, checked, issuer: issuer.into(), signals, env }
     }
 
     /// The public keys as a JWK set (RFC 7517).
@@ -99,14 +115,63 @@ impl Keyring {
     /// # Errors
     /// [`StoreError`] if they cannot be read.
     pub async fn jwks(&self) -> Result<Value, StoreError> {
-        let keys = self.signing_keys().await?;
-        let mut all: Vec<&SigningKey> = keys.verifying.values().map(|(key, _)| key).collect();
-        all.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.kid.cmp(&b.kid)));
-        let key = |key: &SigningKey| {
+        let (all, _) = self.list().await?;
+        let key = |key: SigningKey| {
             let x = URL_SAFE_NO_PAD.encode(key.public_key);
             json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": key.kid, "x": x })
         };
         Ok(json!({ "keys": all.into_iter().map(key).collect::<Vec<_>>() }))
+    }
+
+    /// The keys with which this installation signs and verifies, newest first, and the id of the one that signs now.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub async fn list(&self) -> Result<(Vec<SigningKey>, Option<String>), StoreError> {
+        let keys = self.signing_keys().await?;
+        let mut all: Vec<SigningKey> = keys.verifying.values().map(|(key, _)| key.clone()).collect();
+        all.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.kid.cmp(&b.kid)));
+        Ok((all, keys.signing.as_ref().map(|(key, _)| key.kid.clone())))
+    }
+
+    /// Makes a new key, which begins to sign after [`SIGN_AFTER`]. Older keys still verify, unless `retire` is set: then
+    /// they are deleted, so that all access tokens end at once, and everybody has to refresh. Returns the new key. The log
+    /// of the operator's account has it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the keys could not be read or written.
+    pub async fn rotate(&self, operator: &OperatorScope, retire: bool) -> Result<SigningKey, StoreError> {
+        let _turn = self.reading.lock().await;
+        let now = self.env.now();
+        let mut tx = self.directory.begin(&self.system).await?;
+        tx.signing_keys().lock().await?;
+        let retired = if retire { tx.signing_keys().prune(now).await? } else { Vec::new() };
+        let key = self.make(now)?;
+        tx.signing_keys().insert(&key).await?;
+        let stored = tx.signing_keys().list().await?;
+        let details = json!({ "key": key.kid, "retired": retired });
+        let event = AccountEvent { user: operator.user(), action: "signing_key.created", details };
+        tx.account_log().record(event, operator.origin()).await?;
+        tx.commit().await?;
+        self.install(self.arrange(&stored, now));
+        tracing::info!(kid = key.kid, ?retired, "a new signing key was made");
+        self.signals.publish(Signal::new(Topic::SigningKeysChanged, &key.kid));
+        Ok(key)
+    }
+
+    /// Reads the keys again at the signals of `bus`, until the bus ends.
+    pub async fn follow(&self, bus: &dyn SignalBus) {
+        let mut signals = bus.subscribe(&[Topic::SigningKeysChanged]);
+        while signals.next().await.is_some() {
+            let _turn = self.reading.lock().await;
+            if self.current().read_at.is_none() {
+                // Nothing is cached that could be old.
+                continue;
+            }
+            if let Err(error) = self.read(self.env.now()).await {
+                tracing::warn!(%error, "the signing keys were not read again; they will be with a later request");
+            }
+        }
     }
 
     fn current(&self) -> Arc<Keys> {
@@ -150,13 +215,32 @@ impl Keyring {
         let _turn = self.reading.lock().await;
         let now = self.env.now();
         let keys = self.current();
-        if keys.read_at.is_some_and(|at| (TimeDelta::zero()..RELOAD_AT_MOST_EVERY).contains(&(now - at))) {
+        // Where no key was found, another server may be making the first one.
+        let is_recent = |at| (TimeDelta::zero()..RELOAD_AT_MOST_EVERY).contains(&(now - at));
+        if keys.read_at.is_some_and(is_recent) && !keys.verifying.is_empty() {
             return Ok(keys);
         }
+        self.read(now).await
+    }
+
+    async fn read(&self, now: DateTime<Utc>) -> Result<Arc<Keys>, StoreError> {
         let mut tx = self.directory.begin(&self.system).await?;
         let stored = tx.signing_keys().list().await?;
         tx.commit().await?;
         Ok(self.install(self.arrange(&stored, now)))
+    }
+
+    /// The keys, read again if they are older than [`STALE_AFTER`]. If they cannot be read, the old ones have to do.
+    async fn fresh(&self) -> Arc<Keys> {
+        let keys = self.current();
+        if keys.read_at.is_some_and(|at| (TimeDelta::zero()..STALE_AFTER).contains(&(self.env.now() - at))) {
+            return keys;
+        }
+        // One request reads them while the others go on.
+        match self.reading.try_lock() {
+            Ok(_turn) => self.read(self.env.now()).await.unwrap_or(keys),
+            Err(_) => keys,
+        }
     }
 
     fn install(&self, keys: Keys) -> Arc<Keys> {
@@ -191,8 +275,8 @@ impl Keyring {
     }
 }
 
-/// The keys as they were read from the database.
-struct KeysInHand(Arc<Keys>);
+/// The keys as they were read from the database, and the issuer.
+struct KeysInHand(Arc<Keys>, Arc<str>);
 
 impl PreparedSigner for KeysInHand {
     fn sign(&self, claims: &AccessClaims) -> Result<String, StoreError> {
@@ -200,7 +284,8 @@ impl PreparedSigner for KeysInHand {
         let (key, private) = signing.ok_or_else(|| StoreError::Internal("there is no key to sign with".into()))?;
         let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         let claims = Claims {
-            iss: ISSUER.to_owned(),
+            iss: self.1.to_string(),
+            aud: self.1.to_string(),
             sub: claims.user.to_string(),
             sid: claims.session.to_string(),
             iat: claims.issued_at.timestamp(),
@@ -213,12 +298,15 @@ impl PreparedSigner for KeysInHand {
 #[async_trait]
 impl TokenSigner for Keyring {
     async fn signer(&self) -> Result<Box<dyn PreparedSigner>, StoreError> {
-        Ok(Box::new(KeysInHand(self.signing_keys().await?)))
+        Ok(Box::new(KeysInHand(self.signing_keys().await?, self.issuer.clone())))
     }
 
     async fn verify(&self, token: &str) -> Result<AccessClaims, InvalidToken> {
         let digest = Digest::of(token);
-        if let Some(claims) = self.checked.get(&digest).await {
+        let mut keys = self.fresh().await;
+        if let Some((claims, kid)) = self.checked.get(&digest).await
+            && keys.verifying.contains_key(&*kid)
+        {
             return Ok(claims);
         }
         let header = decode_header(token).map_err(|_| InvalidToken::Forged)?;
@@ -226,14 +314,14 @@ impl TokenSigner for Keyring {
             return Err(InvalidToken::Forged);
         }
         let kid = header.kid.ok_or(InvalidToken::Forged)?;
-        let mut keys = self.current();
         if !keys.verifying.contains_key(&kid) {
             keys = self.reload().await?;
         }
         let (_, public) = keys.verifying.get(&kid).ok_or(InvalidToken::Forged)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.issuer]);
+        validation.set_required_spec_claims(&["aud", "exp", "iss", "sub"]);
         // The caller checks the times with its own clock.
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, public, &validation).map_err(|_| InvalidToken::Forged)?.claims;
@@ -244,7 +332,7 @@ impl TokenSigner for Keyring {
             issued_at: time(claims.iat)?,
             expires_at: time(claims.exp)?,
         };
-        self.checked.insert(digest, claims).await;
+        self.checked.insert(digest, (claims, kid.into())).await;
         Ok(claims)
     }
 }

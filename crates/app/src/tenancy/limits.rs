@@ -20,6 +20,12 @@ struct Default {
 pub const LOGIN: &str = "login";
 /// Registrations, per address and per account.
 pub const REGISTER: &str = "register";
+/// Requests for mails with links, per address and per account.
+pub const FORGOT: &str = "forgot";
+/// New passwords by links, per address.
+pub const RESET: &str = "reset";
+/// Verifications of addresses by links, per address.
+pub const VERIFY: &str = "verify";
 
 /// Attempts to redeem a promo code, per address and per workspace.
 pub const PROMO_CODES: &str = "promo-codes";
@@ -32,6 +38,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DEFAULTS: &[Default] = &[
     Default { name: LOGIN, limit: "5/1m" },
     Default { name: REGISTER, limit: "3/1h" },
+    Default { name: FORGOT, limit: "5/1h" },
+    Default { name: RESET, limit: "10/1h" },
+    Default { name: VERIFY, limit: "10/1h" },
     Default { name: PROMO_CODES, limit: "10/1h" },
 ];
 

@@ -10,11 +10,14 @@ mod passwords;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use tidegate_engine::erasure::{WorkspaceObjects, erase_when_due};
 use tidegate_kernel::{CacheFigures, Quota, RequestId, ScopeIssuer, UserId};
-use tidegate_tenancy::{AccessControl, Accounts, ApiKeys, AuditTrail, Members, StoredAccess, Workspaces};
+use tidegate_tenancy::{
+    AccessControl, Accounts, ApiKeys, AuditTrail, LinkMails, Members, PublicUrl, StoredAccess, Workspaces,
+};
 use tidegate_use_cases::DeleteWorkspace;
 
 pub use cached_access::CachedAccess;
@@ -33,7 +36,17 @@ pub(crate) struct AccessSettings {
     pub(crate) operators: HashSet<UserId>,
     /// How long after its deletion a workspace is erased.
     pub(crate) erase_after: TimeDelta,
+    /// The issuer and the audience of access tokens.
+    pub(crate) issuer: String,
+    /// The address under which people reach the installation.
+    pub(crate) public_url: PublicUrl,
 }
+
+/// The issuer of access tokens of an installation whose address is not set.
+pub(crate) const DEFAULT_ISSUER: &str = "tidegate";
+
+/// How often failed log-ins are recorded.
+const FAILURES_RECORDED: Duration = Duration::from_secs(1);
 
 /// The services of tenancy.
 #[derive(Clone)]
@@ -42,6 +55,8 @@ pub struct TenancyServices {
     pub access: Arc<AccessControl>,
     /// People's accounts and login sessions.
     pub accounts: Arc<Accounts>,
+    /// Makes links in mails.
+    pub(crate) link_mails: Arc<LinkMails>,
     /// Workspaces.
     pub workspaces: Arc<Workspaces>,
     /// Deletes workspaces.
@@ -68,9 +83,11 @@ impl TenancyServices {
         settings: AccessSettings,
         quota: Arc<dyn Quota>,
     ) -> Self {
-        let AccessSettings { limits, operators, erase_after } = settings;
+        let AccessSettings { limits, operators, erase_after, issuer: token_issuer, public_url } = settings;
         let Platform { env, store, signals, .. } = platform;
-        let keyring = Arc::new(Keyring::new(store.clone(), issuer.system("reading signing keys"), secret, env.clone()));
+        let reading = issuer.system("reading signing keys");
+        let keyring =
+            Arc::new(Keyring::new(store.clone(), reading, secret, token_issuer, signals.clone(), env.clone()));
         #[expect(clippy::expect_used, reason = "the text is a request id")]
         let lookups = RequestId::new("authentication").expect("the text is a request id");
         let stored =
@@ -102,6 +119,12 @@ impl TenancyServices {
             ),
             access,
             accounts: Arc::new(accounts),
+            link_mails: Arc::new(LinkMails::new(
+                store.clone(),
+                issuer.system("making links of mails"),
+                public_url,
+                env.clone(),
+            )),
             workspaces,
             members: Arc::new(members),
             api_keys: Arc::new(ApiKeys::new(store.clone(), signals.clone(), env.clone())),
@@ -117,14 +140,42 @@ impl TenancyServices {
         self.lookup.figures()
     }
 
-    /// Starts removing cache entries of sessions, keys and memberships when a signal says that they have changed.
+    /// Starts removing cache entries of sessions, keys and memberships when a signal says that they have changed, and
+    /// recording failed log-ins. After the server has stopped, [`TenancyServices::close`] records the last ones.
     pub(crate) fn support(&self, platform: &Platform) {
+        let (tenancy, stopping) = (self.clone(), platform.stopping.clone());
+        platform.supervisor.spawn("failed-log-ins", "failed log-ins are not in the logs of accounts", move || {
+            let (tenancy, stopping) = (tenancy.clone(), stopping.clone());
+            async move {
+                let mut seconds = tokio::time::interval(FAILURES_RECORDED);
+                while stopping.run_until_cancelled(seconds.tick()).await.is_some() {
+                    tenancy.record_failures().await;
+                }
+            }
+        });
+        let (keyring, bus) = (self.keyring.clone(), Arc::clone(&platform.signals));
+        let effect = "a retired signing key is refused within seconds, and not at once";
+        platform.supervisor.spawn_support("signing-keys", effect, move || {
+            let (keyring, bus) = (keyring.clone(), Arc::clone(&bus));
+            async move { keyring.follow(&*bus).await }
+        });
         let (lookup, bus) = (self.lookup.clone(), Arc::clone(&platform.signals));
         let effect = "what was revoked is felt within a second, and not at once";
         platform.supervisor.spawn_support("access-cache", effect, move || {
             let (lookup, bus) = (lookup.clone(), Arc::clone(&bus));
             async move { lookup.follow(&*bus).await }
         });
+    }
+
+    /// Records the last failed log-ins.
+    pub(crate) async fn close(&self) {
+        self.record_failures().await;
+    }
+
+    async fn record_failures(&self) {
+        if let Err(error) = self.accounts.record_failures().await {
+            tracing::warn!(%error, "failed log-ins were not recorded; trying again with the next ones");
+        }
     }
 
     /// Starts the erasure of deleted workspaces.

@@ -23,7 +23,7 @@ async fn whoever_tries_it_on_their_own_machine_reads_its_mails() {
     let client = reqwest::Client::new();
     let new = json!({ "email": "ada@example.org", "password": "an umbrella in march", "name": "Ada <b>" });
     let made = client.post(format!("{url}/api/v1/auth/register")).json(&new).send().await.expect("an answer");
-    assert_eq!(made.status().as_u16(), 201);
+    assert_eq!(made.status().as_u16(), 202);
     let mails = || client.get(format!("{url}/api/v1/dev/mail"));
     let first = async {
         loop {

@@ -12,18 +12,28 @@ use crate::support::Person;
 /// The body, or the session, of an operation whose example is for no one, or would end the session of the other
 /// requests.
 pub async fn of_ones_own(world: &World, operation: &str, example: &mut Example) -> Option<Person> {
-    let (person, _) = match operation {
-        "POST /api/v1/auth/login" | "POST /api/v1/auth/refresh" | "POST /api/v1/auth/logout" => {
-            world.logged_in_again().await
-        }
+    let path = operation.split_once("/api/v1/auth/")?.1;
+    let purpose = match path {
+        "verify" => "verify_email",
+        "reset" => "reset_password",
+        "email/confirm" => "change_email",
+        _ => "",
+    };
+    let (person, _) = match path {
+        "login" | "refresh" | "logout" => world.logged_in_again().await,
+        "verify" | "reset" | "email/confirm" | "password" | "sessions" => world.somebody().await,
         _ => return None,
     };
-    let body = match operation {
-        "POST /api/v1/auth/login" => Some(json!({ "email": person.email, "password": "an umbrella in march" })),
-        "POST /api/v1/auth/refresh" => Some(json!({ "refresh_token": person.refresh_token })),
+    let body = match path {
+        "login" => Some(json!({ "email": person.email, "password": "an umbrella in march" })),
+        "refresh" => Some(json!({ "refresh_token": person.refresh_token })),
+        "verify" | "email/confirm" => Some(json!({ "token": world.link(&person, purpose).await })),
+        "reset" => Some(json!({ "token": world.link(&person, purpose).await, "password": "an umbrella in april" })),
         _ => None,
     };
-    example.body = body.map(|body| ("application/json".to_owned(), body.to_string()));
+    if let Some(body) = body {
+        example.body = Some(("application/json".to_owned(), body.to_string()));
+    }
     Some(person)
 }
 

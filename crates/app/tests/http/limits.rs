@@ -49,7 +49,7 @@ async fn registrations_are_limited_by_default() {
         let body = json!({ "email": format!("p{n}@example.org"), "password": "an umbrella in march", "name": "P" });
         let answer = app.post("/api/v1/auth/register").json(&body).send().await;
         if n < 3 {
-            answer.expect(201);
+            answer.expect(202);
         } else {
             answer.expect_problem(429, "rate-limited");
         }

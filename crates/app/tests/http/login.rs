@@ -8,8 +8,7 @@ use serde_json::json;
 use tidegate::tenancy::{Argon2Hasher, Keyring};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_tenancy::{
-    Accounts, Client, Email, HashError, LoginError, Name, Password, PasswordHash, PasswordHasher, Registration,
-    Verification,
+    Accounts, Email, HashError, LoginError, Name, Password, PasswordHash, PasswordHasher, Registration, Verification,
 };
 use tidegate_testing::scope::{request_id, system_scope};
 use tidegate_testing::{TestDatabase, test_environment};
@@ -59,15 +58,16 @@ async fn a_failed_log_in_hashes_once_whether_the_address_is_known_or_not() {
     let (database, env) = (TestDatabase::new().await, test_environment());
     let store = Arc::new(database.store(env.clone()).await);
     let secret = tidegate::secrets::MasterSecret::new("a secret for tests that is long enough").expect("a secret");
-    let keyring = Arc::new(Keyring::new(store.clone(), system_scope(), &secret, env.clone()));
+    let signals = Arc::new(InProcessSignalBus::new());
+    let issuer = "tidegate".to_owned();
+    let keyring = Arc::new(Keyring::new(store.clone(), system_scope(), &secret, issuer, signals.clone(), env.clone()));
     let inner = Argon2Hasher::new(env.clone());
     let hasher = Arc::new(Counting { inner, hashed: AtomicUsize::new(0), verified: AtomicUsize::new(0) });
-    let signals = Arc::new(InProcessSignalBus::new());
     let accounts = Accounts::new(store, system_scope(), hasher.clone(), keyring, signals, env);
     let [ada, bob] = ["ada@example.org", "bob@example.org"].map(|text| Email::new(text).expect("an address"));
     let password = Password::new("an umbrella in march".to_owned());
     let new = Registration { email: ada.clone(), password, name: Name::new("Ada").expect("a name") };
-    accounts.register(new, &request_id()).await.expect("an account");
+    accounts.register(new, &request_id().into()).await.expect("an account");
     // An old hash is renewed, but not if the password is wrong.
     let old = "$argon2id$v=19$m=64,t=1,p=1$c2FsdCBhbmQgcGVwcGVyIQ$pzYKXGO1UxfMo8Ktcqv9NFGuzoPNIVIZEiLXYqWT4gw";
     for outdated in [false, true] {
@@ -79,7 +79,7 @@ async fn a_failed_log_in_hashes_once_whether_the_address_is_known_or_not() {
             hasher.hashed.store(0, Ordering::SeqCst);
             hasher.verified.store(0, Ordering::SeqCst);
             let wrong = Password::new("an umbrella in april".to_owned());
-            let refused = accounts.login(email, &wrong, Client::default(), &request_id()).await;
+            let refused = accounts.login(email, &wrong, false, &request_id().into()).await;
             assert!(matches!(refused, Err(LoginError::Refused)), "{refused:?}");
             let counts = (hasher.hashed.load(Ordering::SeqCst), hasher.verified.load(Ordering::SeqCst));
             assert_eq!(counts, (0, 1), "{email}, outdated: {outdated}");

@@ -1,6 +1,7 @@
 //! The API over HTTP, against a server with a database of its own. There is one file per resource.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
+mod accounts;
 mod after_commit;
 mod api_keys;
 mod authorization;
@@ -28,8 +29,10 @@ mod monitoring;
 mod notices;
 mod object_home;
 mod outage;
+mod outbox;
 mod patterns;
 mod payments;
+mod people;
 mod plans;
 mod promo_codes;
 mod quotas;

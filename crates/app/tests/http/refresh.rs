@@ -11,7 +11,7 @@ use tidegate::tenancy::Argon2Hasher;
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::StoreError;
 use tidegate_tenancy::{
-    AccessClaims, Accounts, Client, Email, InvalidToken, Name, Password, PreparedSigner, REFRESH_GRACE, RefreshError,
+    AccessClaims, Accounts, Email, InvalidToken, Name, Password, PreparedSigner, REFRESH_GRACE, RefreshError,
     Registration, TokenSigner,
 };
 use tidegate_testing::scope::{request_id, system_scope};
@@ -161,20 +161,20 @@ async fn a_token_that_could_not_be_signed_uses_nothing_up() {
     let accounts = Accounts::new(store, system_scope(), hasher, Arc::new(signer.clone()), signals, env);
     let (email, password) = (Email::new("ada@example.org").unwrap(), Password::new("an umbrella in march".to_owned()));
     let new = Registration { email: email.clone(), password: password.clone(), name: Name::new("Ada").unwrap() };
-    accounts.register(new, &request_id()).await.unwrap();
-    let first = accounts.login(&email, &password, Client::default(), &request_id()).await.unwrap();
+    accounts.register(new, &request_id().into()).await.unwrap();
+    let first = accounts.login(&email, &password, false, &request_id().into()).await.unwrap();
     let before = database.contents(&[]).await;
     for step in [1, 2] {
         signer.fail_at(step);
-        let failed = accounts.refresh(first.refresh.expose(), &request_id()).await;
+        let failed = accounts.refresh(first.refresh.expose(), &request_id().into()).await;
         assert!(matches!(failed, Err(RefreshError::Store(_))), "{failed:?}");
-        assert!(accounts.login(&email, &password, Client::default(), &request_id()).await.is_err());
+        assert!(accounts.login(&email, &password, false, &request_id().into()).await.is_err());
         assert_eq!(database.contents(&[]).await, before, "step {step}");
     }
     signer.fail_at(0);
-    let second = accounts.refresh(first.refresh.expose(), &request_id()).await.unwrap();
+    let second = accounts.refresh(first.refresh.expose(), &request_id().into()).await.unwrap();
     signer.fail_at(2);
-    assert!(accounts.refresh(second.refresh.expose(), &request_id()).await.is_err());
+    assert!(accounts.refresh(second.refresh.expose(), &request_id().into()).await.is_err());
     signer.fail_at(0);
-    accounts.refresh(second.refresh.expose(), &request_id()).await.unwrap();
+    accounts.refresh(second.refresh.expose(), &request_id().into()).await.unwrap();
 }

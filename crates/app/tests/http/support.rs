@@ -12,13 +12,11 @@ use tidegate::Services;
 use tidegate::server::{Application, StopHandle};
 use tidegate::settings::Settings;
 use tidegate_kernel::Environment;
-use tidegate_tenancy::Role;
-use tidegate_tenancy::error::MemberError;
-use tidegate_testing::scope::workspace_scope;
 use tidegate_testing::stripe::FakeStripe;
 use tidegate_testing::{TestClock, TestDatabase, environment};
 
 use crate::object_home::ObjectHome;
+pub use crate::people::Person;
 use crate::relay::Relay;
 use crate::stripe;
 
@@ -31,7 +29,7 @@ pub struct TestApp {
     pub database: Arc<TestDatabase>,
     /// The object store of the server, which servers beside it share.
     pub objects: Arc<ObjectHome>,
-    services: Services,
+    pub(crate) services: Services,
     server: StopHandle,
     /// The token of an operator, if there is one.
     operator: Option<String>,
@@ -92,9 +90,14 @@ impl TestApp {
         Self { operator: Some(operator.token), ..app }
     }
 
+    /// The token of the operator.
+    pub fn operator(&self) -> &str {
+        self.operator.as_deref().expect("somebody operates the server")
+    }
+
     /// The health of each component of a server with an operator.
     pub async fn detailed_health(&self) -> Value {
-        let token = self.operator.as_deref().expect("somebody operates the server");
+        let token = self.operator();
         self.get("/health/detailed").bearer(token).send().await.expect(200)
     }
 
@@ -166,7 +169,7 @@ impl TestApp {
             "--max-connections",
             "4",
             "--rate-limit",
-            "login=off,register=off,promo-codes=off",
+            "login=off,register=off,promo-codes=off,forgot=off,reset=off,verify=off",
         ];
         let plan = ["--default-plan", "unlimited"].into_iter().filter(|_| !flags.contains(&"--default-plan"));
         let secret = ["--secret", secret].into_iter().filter(|_| !flags.contains(&"--secret"));
@@ -213,64 +216,11 @@ impl TestApp {
     }
 }
 
-/// The password of all people in tests.
-const PASSWORD: &str = "an umbrella in march";
-
-/// A person who is logged in.
-pub struct Person {
-    /// `usr_…`.
-    pub id: String,
-    /// The email address.
-    pub email: String,
-    /// The access token.
-    pub token: String,
-    /// The refresh token.
-    pub refresh_token: String,
-}
-
 impl TestApp {
-    /// Registers a person and logs them in.
-    pub async fn person(&self, name: &str) -> Person {
-        let email = format!("{}@example.org", name.to_lowercase());
-        let new = json!({ "email": email, "password": PASSWORD, "name": name });
-        let user = self.post("/api/v1/auth/register").json(&new).send().await.expect(201);
-        self.log_in(&email, &text(&user["id"])).await
-    }
-
-    /// Logs a person in again.
-    pub async fn log_in(&self, email: &str, id: &str) -> Person {
-        let login = json!({ "email": email, "password": PASSWORD });
-        let tokens = self.post("/api/v1/auth/login").json(&login).send().await.expect(200);
-        Person {
-            id: id.to_owned(),
-            email: email.to_owned(),
-            token: text(&tokens["access_token"]),
-            refresh_token: text(&tokens["refresh_token"]),
-        }
-    }
-
     /// Creates a workspace and returns its id.
     pub async fn workspace(&self, owner: &Person, name: &str) -> String {
         let new = json!({ "name": name });
         text(&self.post("/api/v1/workspaces").bearer(&owner.token).json(&new).send().await.expect(201)["id"])
-    }
-
-    /// Adds a member, as an accepted invitation would.
-    pub async fn join(&self, workspace: &str, person: &Person, role: Role) {
-        let scope = workspace_scope(workspace.parse().expect("a workspace's id"));
-        let members = &self.services.tenancy.members;
-        members.add(&scope, person.id.parse().expect("a person's id"), role).await.expect("a new member is added");
-    }
-
-    /// Adds a member unless the plan does not allow it, and returns whether the person is one now.
-    pub async fn try_join(&self, workspace: &str, person: &Person) -> bool {
-        let scope = workspace_scope(workspace.parse().expect("a workspace's id"));
-        let user = person.id.parse().expect("a person's id");
-        match self.services.tenancy.members.add(&scope, user, Role::MEMBER).await {
-            Ok(()) => true,
-            Err(MemberError::QuotaExceeded(_)) => false,
-            Err(error) => panic!("{error}"),
-        }
     }
 
     /// What the workspace has used of a meter.

@@ -11,6 +11,7 @@ pub mod job;
 pub mod json;
 pub mod limit;
 pub mod name;
+pub mod origin;
 pub mod page;
 pub mod permission;
 pub mod position;
@@ -31,6 +32,7 @@ pub use id::{
 };
 pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};
 pub use limit::Limit;
+pub use origin::{Client, Origin, RequestId};
 pub use page::{Page, PageSize};
 pub use permission::{Permission, PermissionSet};
 pub use position::Position;
@@ -38,7 +40,7 @@ pub use quota::{
     Meter, NoQuota, Period, Quota, QuotaError, QuotaExceeded, QuotaLevels, Reservation, Span, UnknownMeter,
 };
 pub use rate_limit::{Decision, RateKey, RateLimit, RateLimiter};
-pub use scope::{Actor, OperatorScope, PersonScope, RequestId, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
+pub use scope::{Actor, OperatorScope, PersonScope, ScopeIssuer, SystemScope, Urgency, WorkspaceScope};
 pub use signal::{Payload, Received, Signal, SignalBus, SignalStream, Topic};
 pub use trace::TraceContext;
 pub use unit_of_work::{Transaction, UnitOfWork};

@@ -149,6 +149,12 @@ impl PermissionSet {
         Self(self.0 & other.0)
     }
 
+    /// The permissions that are in this set and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// One bit for each permission. The bits of a permission may be others in another release.
     #[must_use]
     pub const fn bits(self) -> u128 {

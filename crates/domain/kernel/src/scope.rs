@@ -4,39 +4,11 @@
 //! built, cloned, defaulted or deserialized. It comes from a [`ScopeIssuer`]. A program has one issuer, which is
 //! created where the program is wired together and held by its access layer.
 
-use std::fmt;
-
 use crate::error::Forbidden;
 use crate::id::{ApiKeyId, UserId, WorkspaceId};
+use crate::origin::{Origin, RequestId};
 use crate::permission::{Permission, PermissionSet};
 use crate::trace::TraceContext;
-
-/// The id of the request that caused a change: 1 to 64 of the characters `A` to `Z`, `a` to `z`, `0` to `9`, `-`, `_`,
-/// `.`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(String);
-
-impl RequestId {
-    /// The id, or `None` if the text is empty, is longer than 64 characters or has any other character.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-        fits.then(|| Self(text.to_owned()))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The actor of a request or a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,27 +46,28 @@ impl ScopeIssuer {
 
     /// A scope for `actor` in `workspace`. The caller MUST have checked membership or the key first.
     #[must_use]
-    pub const fn workspace(
+    pub fn workspace(
         &self,
         workspace: WorkspaceId,
         actor: Actor,
         permissions: PermissionSet,
-        request_id: RequestId,
+        origin: impl Into<Origin>,
     ) -> WorkspaceScope {
-        WorkspaceScope { workspace, actor, permissions, request_id, urgency: Urgency::Request, trace: None }
+        let origin = origin.into();
+        WorkspaceScope { workspace, actor, permissions, origin, urgency: Urgency::Request, trace: None }
     }
 
     /// A scope for a person's own data across workspaces. The caller MUST have authenticated the person.
     #[must_use]
-    pub const fn person(&self, user: UserId, request_id: RequestId) -> PersonScope {
-        PersonScope { user, request_id }
+    pub fn person(&self, user: UserId, origin: impl Into<Origin>) -> PersonScope {
+        PersonScope { user, origin: origin.into() }
     }
 
     /// A scope for an operator of the installation. The caller MUST have authenticated the person and MUST have found
     /// them among the operators that the installation's settings name.
     #[must_use]
-    pub const fn operator(&self, user: UserId, request_id: RequestId) -> OperatorScope {
-        OperatorScope { user, request_id }
+    pub fn operator(&self, user: UserId, origin: impl Into<Origin>) -> OperatorScope {
+        OperatorScope { user, origin: origin.into() }
     }
 
     /// A scope for work across tenants, with the urgency of a request; see [`SystemScope::with_urgency`].
@@ -110,7 +83,7 @@ pub struct WorkspaceScope {
     workspace: WorkspaceId,
     actor: Actor,
     permissions: PermissionSet,
-    request_id: RequestId,
+    origin: Origin,
     urgency: Urgency,
     trace: Option<TraceContext>,
 }
@@ -155,7 +128,13 @@ impl WorkspaceScope {
     /// The id of the request that this work is part of.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
-        &self.request_id
+        &self.origin.request_id
+    }
+
+    /// The request that this work is part of, and the program that sent it.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Checks one permission. Every service method starts with this check.
@@ -171,7 +150,7 @@ impl WorkspaceScope {
 #[derive(Debug)]
 pub struct PersonScope {
     user: UserId,
-    request_id: RequestId,
+    origin: Origin,
 }
 
 impl PersonScope {
@@ -184,7 +163,13 @@ impl PersonScope {
     /// The id of the request that this work is part of.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
-        &self.request_id
+        &self.origin.request_id
+    }
+
+    /// The request that this work is part of, and the program that sent it.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 }
 
@@ -192,7 +177,7 @@ impl PersonScope {
 #[derive(Debug)]
 pub struct OperatorScope {
     user: UserId,
-    request_id: RequestId,
+    origin: Origin,
 }
 
 impl OperatorScope {
@@ -205,7 +190,13 @@ impl OperatorScope {
     /// The id of the request that this work is part of.
     #[must_use]
     pub const fn request_id(&self) -> &RequestId {
-        &self.request_id
+        &self.origin.request_id
+    }
+
+    /// The request that this work is part of, and the program that sent it.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// A scope in which the operator performs the requested action on one tenant's run, and nothing else. It has no
@@ -216,7 +207,7 @@ impl OperatorScope {
             workspace,
             actor: Actor::Person(self.user),
             permissions: PermissionSet::EMPTY,
-            request_id: self.request_id.clone(),
+            origin: self.origin.clone(),
             urgency: Urgency::Request,
             trace: None,
         }
@@ -254,21 +245,8 @@ impl SystemScope {
 
     /// A scope in which Tidegate itself runs one tenant's logic, with every permission.
     #[must_use]
-    pub fn enter(&self, workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
+    pub fn enter(&self, workspace: WorkspaceId, origin: impl Into<Origin>) -> WorkspaceScope {
         let (actor, permissions) = (Actor::System, PermissionSet::ALL);
-        WorkspaceScope { workspace, actor, permissions, request_id, urgency: self.urgency, trace: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_id_cannot_carry_a_line_break_into_a_log() {
-        assert!(RequestId::new("a-B_9.z").is_some());
-        for bad in ["", "a\nb", "a b", "ä", &"x".repeat(65)] {
-            assert_eq!(RequestId::new(bad), None, "{bad:?}");
-        }
+        WorkspaceScope { workspace, actor, permissions, origin: origin.into(), urgency: self.urgency, trace: None }
     }
 }

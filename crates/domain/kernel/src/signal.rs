@@ -20,6 +20,8 @@ pub enum Topic {
     MembershipChanged,
     /// A person's own data changed; payload: the person.
     PersonChanged,
+    /// The keys that sign access tokens changed; payload: the new key.
+    SigningKeysChanged,
     /// A workspace was renamed or deleted; payload: the workspace.
     WorkspaceChanged,
     /// New events were committed in a workspace; payload: the workspace.
@@ -42,6 +44,7 @@ impl Topic {
         Self::ApiKeyRevoked,
         Self::MembershipChanged,
         Self::PersonChanged,
+        Self::SigningKeysChanged,
         Self::WorkspaceChanged,
         Self::EventsIngested,
         Self::WorkReady,
@@ -58,6 +61,7 @@ impl Topic {
             Self::ApiKeyRevoked => "api-key-revoked",
             Self::MembershipChanged => "membership-changed",
             Self::PersonChanged => "person-changed",
+            Self::SigningKeysChanged => "signing-keys-changed",
             Self::WorkspaceChanged => "workspace-changed",
             Self::EventsIngested => "events-ingested",
             Self::WorkReady => "work-ready",

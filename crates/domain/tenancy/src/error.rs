@@ -8,15 +8,63 @@ use crate::ports::HashError;
 /// Why a registration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// An account with this address exists.
-    #[error("the e-mail address is taken")]
-    EmailTaken,
     /// The password is too weak.
     #[error("the password {0}")]
     WeakPassword(InvalidText),
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a link of a mail could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It has expired, was used or never existed, or it was sent to an address that the account no longer has.
+    #[error("the link is not valid")]
+    Invalid,
+    /// Another account has the address by now.
+    #[error("another account has the address")]
+    EmailTaken,
+    /// The new password is too weak.
+    #[error("the password {0}")]
+    WeakPassword(InvalidText),
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an operation that needs the password of a logged-in person failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The current password is wrong.
+    #[error("the current password is wrong")]
+    Wrong,
+    /// The new password is too weak.
+    #[error("the password {0}")]
+    Weak(InvalidText),
+    /// The password could not be checked or hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an account could not be deactivated or reactivated.
+#[derive(Debug, thiserror::Error)]
+pub enum DeactivateError {
+    /// There is no such account.
+    #[error("there is no such account")]
+    NotFound,
+    /// It is the operator's own.
+    #[error("an operator cannot deactivate their own account")]
+    Own,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,6 +5,7 @@
 pub const WITHOUT_WORKSPACE: &[(&str, &[&str], &str)] = &[
     ("_sqlx_migrations", &[], "the migrator's own record"),
     ("account_event", &["tidegate_directory"], "what a person did outside a workspace"),
+    ("account_link", &["tidegate_directory"], "a link in a mail to a person"),
     ("invoice_counter", &["tidegate_api"], "the numbers of invoices are one series of the seller"),
     ("job_schedule", &["tidegate_engine"], "when the installation's own recurring jobs are due"),
     ("kept_mail", &["tidegate_directory"], "mails to people, who may be members of many workspaces"),

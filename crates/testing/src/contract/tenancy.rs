@@ -1,5 +1,6 @@
 //! Obligations of stores of tenancy: the directory, what a person owns, and what belongs to a workspace.
 
+mod accounts;
 mod directory;
 mod idempotency;
 mod keys;
@@ -8,16 +9,17 @@ mod members;
 mod workspaces;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tidegate_kernel::{ApiKeyId, PermissionSet, PersonScope, SessionId, UnitOfWork, UserId, WorkspaceId};
+use tidegate_kernel::{ApiKeyId, Client, PermissionSet, PersonScope, UnitOfWork, UserId, WorkspaceId};
 use tidegate_tenancy::{
-    ApiKey, ApiKeySecret, Client, Digest, Directory, DirectoryTx, Email, MailOutbox, Membership, Name, PasswordHash,
-    Person, PersonTx, Personal, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
+    ApiKey, ApiKeySecret, Digest, Directory, DirectoryTx, Email, MailOutbox, Membership, Name, PasswordHash, Person,
+    PersonTx, Personal, Registered, Role, Session, Slug, Tenancy, TenancyTx, Workspace,
 };
 use tidegate_use_cases::IdempotencyTx;
 
 use super::stage::subject;
 use crate::scope::{person_scope, system_scope, workspace_scope};
 
+pub use accounts::*;
 pub use directory::*;
 pub use idempotency::*;
 pub use keys::*;
@@ -77,32 +79,20 @@ impl Subject {
     async fn person(&self, address: &str) -> Person {
         let person = self.unknown(address);
         let mut tx = self.directory().await;
-        assert!(tx.people().insert(&person, &hash("first")).await.expect("a person is added"));
+        assert_eq!(tx.people().insert(&person, &hash("first")).await.expect("a person is added"), Registered::New);
         tx.commit().await.expect("it commits");
         person
     }
 
     /// A person who is not in the directory yet.
     fn unknown(&self, address: &str) -> Person {
-        Person {
-            id: UserId::generate(&self.env),
-            email: Email::new(&self.own(address)).expect("an address"),
-            name: name("Ada"),
-            created_at: self.now(),
-        }
+        let email = Email::new(&self.own(address)).expect("an address");
+        Person::register(&self.env, email, name("Ada"), self.now())
     }
 
     fn session(&self, user: UserId) -> Session {
-        let now = self.now();
-        Session {
-            id: SessionId::generate(&self.env),
-            user,
-            created_at: now,
-            refreshed_at: now,
-            expires_at: Session::extended(now, now),
-            revoked_at: None,
-            client: Client { address: "192.0.2.1".parse().ok(), user_agent: Some("a browser".to_owned()) },
-        }
+        let client = Client { address: "192.0.2.1".parse().ok(), user_agent: Some("a browser".to_owned()) };
+        Session::begin(&self.env, user, self.now(), false, client)
     }
 
     fn new_workspace(&self, slug: &str) -> Workspace {
@@ -148,5 +138,5 @@ fn name(text: &str) -> Name {
 }
 
 fn hash(text: &str) -> PasswordHash {
-    PasswordHash::from_phc(text.to_owned())
+    PasswordHash::new(text.to_owned())
 }

@@ -7,11 +7,11 @@ use tidegate_billing::payment::{EventSubject, PaymentEvent, PaymentEvents};
 use tidegate_billing::{BillingTx, CallCount, CallLedger};
 use tidegate_engine::upkeep::{Expired, Upkeep};
 use tidegate_kernel::{
-    Actor, JobId, Meter, PermissionSet, RunId, SessionId, Span, UnitOfWork, UserId, WorkflowId, WorkspaceId,
+    Actor, Client, JobId, Meter, PermissionSet, RunId, Span, UnitOfWork, UserId, WorkflowId, WorkspaceId,
 };
 use tidegate_tenancy::{
-    AccountEvent, Client, Digest, Directory, DirectoryTx, Email, Mail, MailOutbox, Name, PasswordHash, Person, Session,
-    TokenState,
+    AccountEvent, Digest, Directory, DirectoryTx, Email, Mail, MailOutbox, Name, PasswordHash, Person, Registered,
+    Session, TokenState,
 };
 use tidegate_use_cases::{Claim, Fingerprint, IdempotencyKey, IdempotencyTx, Terms};
 use tidegate_workflows::run::ports::RunsTx;
@@ -66,26 +66,18 @@ impl Subject {
 pub async fn ended_sessions_are_removed(subject: &Subject) {
     let old = subject.years_ago(10);
     let own = |text: &str| format!("{}-{text}", subject.ours.as_uuid().simple());
-    let person = Person {
-        id: UserId::generate(&subject.env),
-        email: Email::new(&own("ada@example.org")).expect("an address"),
-        name: Name::new("Ada").expect("a name"),
-        created_at: old,
-    };
+    let (email, name) = (Email::new(&own("ada@example.org")), Name::new("Ada"));
+    let person = Person::register(&subject.env, email.expect("an address"), name.expect("a name"), old);
     let session = |expires_at, revoked_at| Session {
-        id: SessionId::generate(&subject.env),
-        user: person.id,
-        created_at: old,
-        refreshed_at: old,
         expires_at,
         revoked_at,
-        client: Client { address: None, user_agent: None },
+        ..Session::begin(&subject.env, person.id, old, false, Client::default())
     };
     let later = old + TimeDelta::days(90);
     let sessions = [("expired", session(old, None)), ("revoked", session(later, None)), ("live", session(later, None))];
     let mut tx = subject.begin_directory().await;
-    let hash = PasswordHash::from_phc("first".to_owned());
-    assert!(tx.people().insert(&person, &hash).await.expect("a person is added"));
+    let hash = PasswordHash::new("first".to_owned());
+    assert_eq!(tx.people().insert(&person, &hash).await.expect("a person is added"), Registered::New);
     for (name, session) in &sessions {
         tx.sessions().insert(session, &Digest::of(&own(name))).await.expect("a session is added");
     }
@@ -108,7 +100,7 @@ pub async fn old_account_events_are_removed(subject: &Subject) {
         subject.clock.set(subject.years_ago(years));
         let mut tx = subject.begin_directory().await;
         let event = AccountEvent { user: UserId::generate(&subject.env), action: "test", details: json!({}) };
-        tx.account_log().record(event, &request_id()).await.expect("it is recorded");
+        tx.account_log().record(event, &request_id().into()).await.expect("it is recorded");
         tx.commit().await.expect("it commits");
     }
     let before = subject.years_ago(11) - TimeDelta::days(1);

@@ -121,6 +121,14 @@ impl TestDatabase {
         count
     }
 
+    /// The texts that a query of the superuser returns.
+    pub async fn texts(&self, sql: String) -> Vec<String> {
+        let mut admin = self.admin().await;
+        let texts = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut admin).await.expect("the query runs");
+        admin.close().await.expect("PostgreSQL closes a connection");
+        texts
+    }
+
     /// The contents of every table, as a row count and a digest, except the tables in `without`. If two results are
     /// equal, nothing was changed in between.
     pub async fn contents(&self, without: &[&str]) -> BTreeMap<String, String> {

@@ -4,6 +4,7 @@
 mod account_log;
 mod api_key;
 mod audit_trail;
+mod links;
 mod member;
 mod outbox;
 mod people;
@@ -15,6 +16,7 @@ mod workspace;
 pub(crate) use account_log::PgAccountLog;
 pub(crate) use api_key::PgApiKeyRepository;
 pub(crate) use audit_trail::PgAuditTrailRepository;
+pub(crate) use links::PgLinkRepository;
 pub(crate) use member::PgMemberRepository;
 pub(crate) use people::PgPersonRepository;
 pub(crate) use personal::PgPersonalRepository;

@@ -1,11 +1,11 @@
 //! Login sessions and their refresh tokens.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tidegate_kernel::{SessionId, StoreError, UserId};
-use tidegate_tenancy::{
-    Client, Digest, LiveSession, Session, SessionRepository, Succession, SuccessorSalt, TokenState,
-};
+use tidegate_kernel::{Client, SessionId, StoreError, UserId};
+use tidegate_tenancy::{Digest, LiveSession, Session, SessionRepository, Succession, SuccessorSalt, TokenState};
 use uuid::Uuid;
 
 use super::people::PersonRow;
@@ -20,8 +20,10 @@ struct SessionRow {
     refreshed_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     revoked_at: Option<DateTime<Utc>>,
+    remember: bool,
     address: Option<String>,
     user_agent: Option<String>,
+    last_address: Option<String>,
 }
 
 impl From<SessionRow> for Session {
@@ -33,10 +35,9 @@ impl From<SessionRow> for Session {
             refreshed_at: row.refreshed_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
-            client: Client {
-                address: row.address.and_then(|address| address.parse().ok()),
-                user_agent: row.user_agent,
-            },
+            remember: row.remember,
+            client: Client { address: address(row.address), user_agent: row.user_agent },
+            last_address: address(row.last_address),
         }
     }
 }
@@ -47,6 +48,10 @@ struct LiveRow {
     session: SessionRow,
     #[sqlx(flatten)]
     person: PersonRow,
+}
+
+fn address(text: Option<String>) -> Option<IpAddr> {
+    text.and_then(|text| text.parse().ok())
 }
 
 fn salt_of(bytes: Vec<u8>) -> Result<SuccessorSalt, StoreError> {
@@ -61,9 +66,10 @@ impl SessionRepository for PgSessionRepository<'_> {
     async fn insert(&mut self, session: &Session, token: &Digest) -> Result<(), StoreError> {
         sqlx::query(
             "with family as (
-                insert into session (id, user_id, created_at, refreshed_at, expires_at, revoked_at, address, user_agent)
-                values ($1, $2, $3, $4, $5, $6, $7, $8))
-             insert into refresh_token (digest, session_id) values ($9, $1)",
+                insert into session (id, user_id, created_at, refreshed_at, expires_at, revoked_at, remember, address,
+                    user_agent, last_address)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10))
+             insert into refresh_token (digest, session_id) values ($11, $1)",
         )
         .bind(session.id.as_uuid())
         .bind(session.user.as_uuid())
@@ -71,8 +77,10 @@ impl SessionRepository for PgSessionRepository<'_> {
         .bind(session.refreshed_at)
         .bind(session.expires_at)
         .bind(session.revoked_at)
+        .bind(session.remember)
         .bind(session.client.address.map(|address| address.to_string()))
         .bind(session.client.user_agent.as_deref())
+        .bind(session.last_address.map(|address| address.to_string()))
         .bind(token.as_bytes().as_slice())
         .execute(self.0.sqlx())
         .await
@@ -83,9 +91,10 @@ impl SessionRepository for PgSessionRepository<'_> {
     async fn find_live(&mut self, id: SessionId, now: DateTime<Utc>) -> Result<Option<LiveSession>, StoreError> {
         let row: Option<LiveRow> = sqlx::query_as(
             "select s.id as session_id, s.user_id, s.created_at as session_created_at, s.refreshed_at, s.expires_at,
-                s.revoked_at, s.address, s.user_agent, p.id, p.email, p.name, p.created_at
+                s.revoked_at, s.remember, s.address, s.user_agent, s.last_address, p.id, p.email, p.email_verified_at,
+                p.name, p.language, p.time_zone, p.notify_usage, p.notify_billing, p.created_at, p.deactivated_at
              from session s join person p on p.id = s.user_id
-             where s.id = $1 and s.revoked_at is null and s.expires_at > $2",
+             where s.id = $1 and s.revoked_at is null and s.expires_at > $2 and p.deactivated_at is null",
         )
         .bind(id.as_uuid())
         .bind(now)
@@ -100,7 +109,7 @@ impl SessionRepository for PgSessionRepository<'_> {
         // it has done, and no two wait for each other.
         let row: Option<SessionRow> = sqlx::query_as(
             "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
-                address, user_agent
+                remember, address, user_agent, last_address
              from session where id = (select session_id from refresh_token where digest = $1) for no key update",
         )
         .bind(token.as_bytes().as_slice())
@@ -146,7 +155,7 @@ impl SessionRepository for PgSessionRepository<'_> {
         token: &Digest,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "with family as (update session set refreshed_at = $5, expires_at = $6 where id = $1),
+            "with family as (update session set refreshed_at = $5, expires_at = $6, last_address = $7 where id = $1),
              predecessor as (update refresh_token set successor_salt = $3 where digest = $2 and session_id = $1)
              insert into refresh_token (digest, session_id) values ($4, $1)",
         )
@@ -156,6 +165,7 @@ impl SessionRepository for PgSessionRepository<'_> {
         .bind(token.as_bytes().as_slice())
         .bind(session.refreshed_at)
         .bind(session.expires_at)
+        .bind(session.last_address.map(|address| address.to_string()))
         .execute(self.0.sqlx())
         .await
         .map(drop)
@@ -172,10 +182,29 @@ impl SessionRepository for PgSessionRepository<'_> {
         Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
     }
 
+    async fn revoke_all(
+        &mut self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "update session set revoked_at = $3
+             where user_id = $1 and id is distinct from $2 and revoked_at is null and expires_at > $3 returning id",
+        )
+        .bind(user.as_uuid())
+        .bind(except.map(|except| except.as_uuid()))
+        .bind(now)
+        .fetch_all(self.0.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(ids.into_iter().map(SessionId::from_uuid).collect())
+    }
+
     async fn list_live(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<Session>, StoreError> {
         let rows: Vec<SessionRow> = sqlx::query_as(
             "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
-                address, user_agent
+                remember, address, user_agent, last_address
              from session where user_id = $1 and revoked_at is null and expires_at > $2 order by id desc limit 200",
         )
         .bind(user.as_uuid())

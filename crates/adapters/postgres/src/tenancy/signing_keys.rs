@@ -66,12 +66,11 @@ impl SigningKeyRepository for PgSigningKeyRepository<'_> {
             .map_err(store_error)
     }
 
-    async fn prune(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query("delete from signing_key where created_at < $1")
+    async fn prune(&mut self, before: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("delete from signing_key where created_at < $1 returning kid")
             .bind(before)
-            .execute(self.0.sqlx())
+            .fetch_all(self.0.sqlx())
             .await
-            .map(drop)
             .map_err(store_error)
     }
 }

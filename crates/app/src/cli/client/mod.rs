@@ -5,4 +5,5 @@
 mod api;
 pub(super) mod demo;
 pub(super) mod events;
+pub(super) mod keys;
 pub(super) mod workflow;

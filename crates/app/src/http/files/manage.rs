@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tidegate_files::{FileChange, FileFilter, FileName, FileState};
 use tidegate_kernel::{Actor, FileId};
@@ -13,7 +13,7 @@ use validator::Validate;
 use super::problems::name_problem;
 use super::views::FileView;
 use crate::Services;
-use crate::http::support::body::Body;
+use crate::http::support::body::{Body, not_null};
 use crate::http::support::caller::Entered;
 use crate::http::support::cursor::List;
 use crate::http::support::path::InPath;
@@ -65,11 +65,6 @@ pub struct UpdateFile {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = Object, required = false)]
     metadata: Option<Map<String, Value>>,
-}
-
-/// Refuses null: in a merge patch it removes a member, and these members cannot be removed.
-fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// A deleted file.

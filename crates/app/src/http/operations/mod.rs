@@ -1,10 +1,13 @@
-//! Operating an installation: health, metrics, background jobs, runs in quarantine, and stored mails.
+//! Operating an installation: health, metrics, background jobs, runs in quarantine, people's accounts, signing keys, and
+//! stored mails.
 
 mod dev;
 mod health;
 mod jobs;
 mod monitoring;
+mod people;
 mod quarantine;
+mod signing_keys;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -22,5 +25,10 @@ pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
 
 /// The operations of this area for operators.
 pub(super) fn monitoring(config: &mut ServiceConfig<'_>) {
-    config.configure(jobs::monitoring).configure(monitoring::monitoring).configure(quarantine::monitoring);
+    config
+        .configure(jobs::monitoring)
+        .configure(monitoring::monitoring)
+        .configure(quarantine::monitoring)
+        .configure(people::monitoring)
+        .configure(signing_keys::monitoring);
 }

@@ -8,6 +8,7 @@ use actix_web::http::Method;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use tidegate_kernel::json::{self, JsonProblem, JsonProblemKind, WholeNumbers};
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
@@ -39,6 +40,18 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
             parse(&bytes.await?).map(Self)
         })
     }
+}
+
+/// Refuses null: in a merge patch it removes a member, and a member that is read with this cannot be removed.
+pub fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Reads null in a merge patch as the removal of a member: `Some(None)`.
+pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// The media type of the request's body, in lower case and without parameters; `None` if it is missing, repeated, or

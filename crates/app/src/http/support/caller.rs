@@ -1,6 +1,6 @@
 //! Extractors that authenticate a request and open its scope.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 
@@ -8,9 +8,9 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use std::sync::Arc;
-use tidegate_kernel::{OperatorScope, PersonScope, RequestId, WorkspaceScope};
+use tidegate_kernel::{Client, OperatorScope, Origin, PersonScope, WorkspaceScope};
 use tidegate_tenancy::{
-    AuthenticateError, Client, EnterError, LiveSession, NotAPerson, OperatorError, Principal, WorkspaceRef,
+    AuthenticateError, EnterError, LiveSession, NotAPerson, OperatorError, Principal, WorkspaceRef,
 };
 
 use super::envelope::CurrentRequest;
@@ -24,9 +24,13 @@ use crate::telemetry::traces;
 pub struct Caller {
     /// The person or the API key.
     pub principal: Principal,
-    /// The id of the request.
-    pub request_id: RequestId,
+    /// The request, and the program that sent it.
+    pub origin: Origin,
 }
+
+/// The request, and the program that sent it.
+#[derive(Debug)]
+pub struct RequestOrigin(pub Origin);
 
 /// A caller with a scope in the workspace of the path (`{ws}`). 401 if it is not authenticated, 404 if it does not
 /// belong there.
@@ -70,16 +74,30 @@ fn unauthenticated(detail: &str) -> Problem {
     Problem::new(&UNAUTHENTICATED, detail).with_header(WWW_AUTHENTICATE, challenge)
 }
 
+impl FromRequest for RequestOrigin {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let current = CurrentRequest::from_request(request, payload).into_inner();
+        let origin = services(request).and_then(|services| {
+            let CurrentRequest(request_id) = current?;
+            Ok(Self(Origin { request_id, client: client(request, &services) }))
+        });
+        ready(origin)
+    }
+}
+
 impl FromRequest for Caller {
     type Error = Problem;
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let parts = (services(request), bearer(request), CurrentRequest::from_request(request, payload).into_inner());
+        let parts = (services(request), bearer(request), RequestOrigin::from_request(request, payload).into_inner());
         Box::pin(async move {
-            let (services, bearer, CurrentRequest(request_id)) = (parts.0?, parts.1?, parts.2?);
+            let (services, bearer, RequestOrigin(origin)) = (parts.0?, parts.1?, parts.2?);
             let principal = services.tenancy.access.authenticate(&bearer).await?;
-            Ok(Self { principal, request_id })
+            Ok(Self { principal, origin })
         })
     }
 }
@@ -96,7 +114,7 @@ impl FromRequest for Entered {
             let named = request.match_info().get("ws").unwrap_or_default();
             let workspace = WorkspaceRef::parse(named).map_err(|_| Problem::not_found())?;
             let services = services(&request)?;
-            let scope = services.tenancy.access.enter(&caller.principal, &workspace, caller.request_id).await?;
+            let scope = services.tenancy.access.enter(&caller.principal, &workspace, caller.origin).await?;
             let scope = scope.with_trace(traces::current());
             tracing::Span::current().record("workspace_id", tracing::field::display(scope.workspace()));
             request.extensions_mut().insert(scope.workspace());
@@ -114,8 +132,8 @@ impl FromRequest for Person {
         let caller = Caller::from_request(request, payload);
         let services = services(request);
         Box::pin(async move {
-            let Caller { principal, request_id } = caller.await?;
-            let scope = services?.tenancy.access.person(&principal, request_id)?;
+            let Caller { principal, origin } = caller.await?;
+            let scope = services?.tenancy.access.person(&principal, origin)?;
             match principal {
                 Principal::Person(live) => Ok(Self { live, scope }),
                 Principal::ApiKey(_) => Err(NotAPerson.into()),
@@ -132,8 +150,8 @@ impl FromRequest for Operator {
         let caller = Caller::from_request(request, payload);
         let services = services(request);
         Box::pin(async move {
-            let Caller { principal, request_id } = caller.await?;
-            Ok(Self(services?.tenancy.access.operator(&principal, request_id)?))
+            let Caller { principal, origin } = caller.await?;
+            Ok(Self(services?.tenancy.access.operator(&principal, origin)?))
         })
     }
 }
@@ -146,7 +164,7 @@ pub fn client_address(request: &HttpRequest, services: &Services) -> Option<IpAd
 }
 
 /// The address and the user agent of the program that sent a request.
-pub fn client(request: &HttpRequest, services: &Services) -> Client {
+fn client(request: &HttpRequest, services: &Services) -> Client {
     let user_agent = request.headers().get(actix_web::http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     Client {
         address: client_address(request, services),

@@ -28,6 +28,21 @@ const REMEMBERED: usize = 7200;
 const EXPOSED: [HeaderName; 10] =
     [ALLOW, ETAG, REPLAYED, LOCATION, RATE_LIMIT, RATE_LIMIT_POLICY, RETRY_AFTER, POSITION, WATERMARK, REQUEST_ID];
 
+/// Checks that a text is an origin exactly as browsers send it.
+///
+/// # Errors
+/// What to write instead.
+pub(crate) fn exact_origin(text: &str) -> Result<(), String> {
+    // A host may contain `*`, but whoever writes that means a wildcard, and wildcards are not supported.
+    let url = reqwest::Url::parse(text).ok().filter(|_| !text.contains('*'));
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    match url.map(|url| url.origin().ascii_serialization()) {
+        Some(origin) if origin == *text => Ok(()),
+        Some(origin) => Err(format!("browsers would send `{origin}`")),
+        None => Err("an origin is a scheme, a host and perhaps a port, such as `https://console.example.org`".into()),
+    }
+}
+
 /// The origins whose pages may call the API.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Vec<String>);
@@ -39,17 +54,7 @@ impl Origins {
     /// A sentence about the first origin that no browser would send.
     pub fn new(origins: &[String]) -> Result<Self, String> {
         for text in origins {
-            // A host may contain `*`, but whoever writes that means a wildcard, and wildcards are not supported.
-            let url = reqwest::Url::parse(text).ok().filter(|_| !text.contains('*'));
-            let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
-            let advice = match url.map(|url| url.origin().ascii_serialization()) {
-                Some(origin) if origin == *text => continue,
-                Some(origin) => format!("browsers would send `{origin}`"),
-                None => {
-                    "an origin is a scheme, a host and perhaps a port, such as `https://console.example.org`".into()
-                }
-            };
-            return Err(format!("--cors-origin {text:?}: {advice}"));
+            exact_origin(text).map_err(|advice| format!("--cors-origin {text:?}: {advice}"))?;
         }
         Ok(Self(origins.to_vec()))
     }

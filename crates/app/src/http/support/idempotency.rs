@@ -127,10 +127,10 @@ async fn owner(request: &mut ServiceRequest) -> Result<Option<Owner>, Problem> {
     let services = request.app_data::<web::Data<Services>>().cloned().ok_or_else(Problem::internal)?;
     let access = &services.tenancy.access;
     let Some(named) = parts.first() else {
-        return Ok(access.person(&caller.principal, caller.request_id).ok().map(Owner::Person));
+        return Ok(access.person(&caller.principal, caller.origin).ok().map(Owner::Person));
     };
     let Ok(workspace) = WorkspaceRef::parse(named) else { return Ok(None) };
-    Ok(access.enter(&caller.principal, &workspace, caller.request_id).await.ok().map(Owner::Workspace))
+    Ok(access.enter(&caller.principal, &workspace, caller.origin).await.ok().map(Owner::Workspace))
 }
 
 fn key(request: &HttpRequest) -> Result<IdempotencyKey, Problem> {

@@ -7,7 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use tidegate_kernel::{Forbidden, Meter, QuotaExceeded, RequestId, StoreError};
+use tidegate_kernel::{Forbidden, Meter, Permission, QuotaExceeded, RequestId, StoreError};
 use tidegate_postgres::DatabaseAway;
 use utoipa::ToSchema;
 
@@ -42,6 +42,7 @@ problem_types! {
     INVALID_QUERY = 400 "invalid-query" "A query parameter is not valid";
     INVALID_CURSOR = 400 "invalid-cursor" "The cursor is not valid for this list";
     INVALID_SIGNATURE = 400 "invalid-signature" "The signature is not valid";
+    INVALID_LINK = 400 "invalid-link" "The link of the mail is not valid";
     UNAUTHENTICATED = 401 "unauthenticated" "A valid access token or API key is needed";
     INVALID_CREDENTIALS = 401 "invalid-credentials" "The e-mail or the password is wrong";
     INVALID_REFRESH_TOKEN = 401 "invalid-refresh-token" "The refresh token is not valid";
@@ -252,7 +253,11 @@ impl ResponseError for Problem {
 
 impl From<Forbidden> for Problem {
     fn from(error: Forbidden) -> Self {
-        Self::new(&FORBIDDEN, format!("This needs the permission `{}`.", error.0))
+        let also = match error.0 {
+            Permission::BillingWrite => ", and a verified e-mail address",
+            _ => "",
+        };
+        Self::new(&FORBIDDEN, format!("This needs the permission `{}`{also}.", error.0))
     }
 }
 

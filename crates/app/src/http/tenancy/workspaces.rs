@@ -3,7 +3,7 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tidegate_kernel::WorkspaceId;
 use tidegate_tenancy::{Name, Slug, Workspace, WorkspaceChange, WorkspaceError};
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use crate::Services;
-use crate::http::support::body::Body;
+use crate::http::support::body::{Body, not_null};
 use crate::http::support::caller::{Entered, Person};
 use crate::http::support::cursor::List;
 use crate::http::support::problem::{Problem, SLUG_TAKEN};
@@ -55,11 +55,6 @@ pub struct UpdateWorkspace {
     #[validate(custom(function = "valid_slug"))]
     #[schema(value_type = schema::Slug, required = false)]
     slug: Option<String>,
-}
-
-/// Refuses null: in a merge patch it removes a member, and these members cannot be removed.
-fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
 }
 
 /// A workspace.

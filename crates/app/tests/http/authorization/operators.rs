@@ -44,6 +44,11 @@ impl Fixture {
         if operation.contains("{run}") {
             self.set_aside(place.id("run").parse().expect("a run's id")).await;
         }
+        if operation.ends_with("/reactivate") {
+            let user: UserId = place.id("user").parse().expect("a person's id");
+            let sql = format!("update person set deactivated_at = now() where id = '{}'", user.as_uuid());
+            self.world.app.database.run(sql).await;
+        }
         place
     }
 

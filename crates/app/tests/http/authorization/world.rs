@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate_kernel::{CreditNoteId, InvoiceId, JobId, WorkspaceId};
+use tidegate_kernel::{CreditNoteId, InvoiceId, JobId, UserId, WorkspaceId};
 use tidegate_tenancy::Role;
 
 use super::examples::Example;
@@ -57,6 +57,8 @@ pub struct World {
     admin: Person,
     member: Person,
     viewer: Person,
+    /// The hash of the password that everybody has.
+    password_hash: String,
 }
 
 /// A new workspace with the resources that an operation needs.
@@ -81,7 +83,8 @@ impl World {
             (app.person("admin").await, app.person("member").await, app.person("viewer").await);
         app.workspace(&stranger, "Elsewhere").await;
         let document = app.get("/api/v1/openapi.json").send().await.expect(200);
-        Self { app, document, owner, stranger, admin, member, viewer }
+        let password_hash = app.database.texts("select password_hash from person limit 1".to_owned()).await.remove(0);
+        Self { app, document, owner, stranger, admin, member, viewer, password_hash }
     }
 
     /// The example of `operation` at `place`.
@@ -286,9 +289,33 @@ impl World {
         self.app.database.count(format!("select count(*) from audit_entry where workspace_id = '{workspace}'")).await
     }
 
+    /// A new person, twice because nobody else is needed.
+    pub async fn somebody(&self) -> (Person, Person) {
+        let name = format!("somebody-{}", tidegate::system::environment().uuid_v7().simple());
+        let person = self.app.person(&name).await;
+        let again = self.app.log_in(&person.email, &person.id).await;
+        (person, again)
+    }
+
+    /// The token of a link for a person.
+    pub async fn link(&self, person: &Person, purpose: &str) -> String {
+        let token = format!("tgl_{}", tidegate::system::environment().uuid_v7().simple());
+        let user: UserId = person.id.parse().expect("a person's id");
+        let sql = format!(
+            "insert into account_link (digest, user_id, purpose, address, created_at, expires_at)
+             values (sha256('{token}'), '{}', '{purpose}', '{}', now(), now() + interval '1 hour')",
+            user.as_uuid(),
+            person.email
+        );
+        self.app.database.run(sql).await;
+        token
+    }
+
     /// New logins of the person who owns the resources, and of the other one.
     pub async fn logged_in_again(&self) -> (Person, Person) {
         let (owner, stranger) = (&self.owner, &self.stranger);
+        // One of the operations changes the password.
+        self.app.database.run(format!("update person set password_hash = '{}'", self.password_hash)).await;
         (self.app.log_in(&owner.email, &owner.id).await, self.app.log_in(&stranger.email, &stranger.id).await)
     }
 

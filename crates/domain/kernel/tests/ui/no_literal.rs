@@ -1,7 +1,7 @@
-use tidegate_kernel::{Actor, PermissionSet, RequestId, WorkspaceId, WorkspaceScope};
+use tidegate_kernel::{Actor, Origin, PermissionSet, WorkspaceId, WorkspaceScope};
 
-fn forge(workspace: WorkspaceId, request_id: RequestId) -> WorkspaceScope {
-    WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::ALL, request_id }
+fn forge(workspace: WorkspaceId, origin: Origin) -> WorkspaceScope {
+    WorkspaceScope { workspace, actor: Actor::System, permissions: PermissionSet::ALL, origin }
 }
 
 fn main() {

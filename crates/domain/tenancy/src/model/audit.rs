@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tidegate_kernel::Actor;
+use tidegate_kernel::{Actor, Origin};
 use uuid::Uuid;
 
 /// One entry: actor, action, resource, time and request.
@@ -37,4 +37,19 @@ pub struct AuditFilter {
     pub from: Option<DateTime<Utc>>,
     /// Only entries before this time.
     pub to: Option<DateTime<Utc>>,
+}
+
+/// An entry in the log of a person's account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountRecord {
+    /// The entry's id, a UUIDv7; entries are listed by it.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// The action, as `resource.verb`.
+    pub action: String,
+    /// What was changed, as far as it is safe to keep.
+    pub details: Value,
+    /// Where the request came from.
+    pub origin: Origin,
 }

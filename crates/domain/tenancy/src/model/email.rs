@@ -3,14 +3,22 @@
 use std::fmt;
 
 use email_address::{EmailAddress, Error, Options};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use tidegate_kernel::name::presentable;
 
 use crate::model::text::InvalidText;
 
-/// An e-mail address (RFC 5321, section 4.1.2, and RFC 6531 for letters of other scripts), in lower case and without
-/// surrounding white space. Addresses that differ only in case are the same account.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Email(String);
+/// An e-mail address (RFC 5321, section 4.1.2, and RFC 6531 for letters of other scripts), as its owner wrote it.
+///
+/// Addresses are compared without regard to case and in Normalization Form KC: two that differ only in that are the same
+/// account. A character with a compatibility mapping, such as the Kelvin sign or a full-width letter, is refused in a
+/// new address and never folded in a lookup. So nobody can reach or imitate the account of `k…` with the Kelvin sign.
+/// `ß` and `ss` stay different, as they are in mailboxes.
+#[derive(Debug, Clone)]
+pub struct Email {
+    typed: String,
+    key: String,
+}
 
 impl Email {
     /// The maximum length (RFC 5321, section 4.5.3.1.3, without the angle brackets).
@@ -21,9 +29,16 @@ impl Email {
     /// # Errors
     /// [`InvalidText`] with the first mistake in the address.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        let email = text.trim().to_lowercase();
-        check(&email).map_err(InvalidText)?;
-        Ok(Self(email))
+        let typed = text.trim();
+        if typed.len() > Self::MAX_LEN {
+            return Err(InvalidText("must have at most 254 bytes"));
+        }
+        if has_variants(typed) {
+            return Err(InvalidText(VARIANT));
+        }
+        let key = fold(typed);
+        check(&key).map_err(InvalidText)?;
+        Ok(Self { typed: typed.to_owned(), key })
     }
 
     /// An address for a lookup or from the store. It is not validated, because the rule for new addresses may have
@@ -31,28 +46,58 @@ impl Email {
     #[must_use]
     pub fn given(text: &str) -> Self {
         // No address contains NUL, and a store cannot be queried for it.
-        Self(text.trim().to_lowercase().replace('\0', "\u{fffd}"))
+        let typed = text.trim().replace('\0', "\u{fffd}");
+        let key = if has_variants(&typed) { typed.clone() } else { fold(&typed) };
+        Self { typed, key }
     }
 
-    /// The address.
+    /// The address as it was written, to which mail is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.typed
+    }
+
+    /// The form in which addresses are compared.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The part before the last `@`.
     #[must_use]
     pub fn local_part(&self) -> &str {
-        self.0.rsplit_once('@').map_or(self.0.as_str(), |(local, _)| local)
+        self.typed.rsplit_once('@').map_or(self.typed.as_str(), |(local, _)| local)
     }
 }
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Email {}
 
 impl fmt::Display for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.typed)
     }
 }
 
+/// Whether a character has a compatibility mapping or is a singleton: by itself it is not in Normalization Form KC.
+fn has_variants(text: &str) -> bool {
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    text.chars().any(|c| !c.is_ascii() && !nfkc.is_normalized(c.encode_utf8(&mut [0; 4])))
+}
+
+/// The text in Normalization Form KC and in lower case, with one form of the final sigma. That is the simple case folding
+/// of Unicode for all characters without variants, except that `ß` is kept.
+fn fold(text: &str) -> String {
+    let lower: String = text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect();
+    ComposingNormalizerBorrowed::new_nfkc().normalize(&lower).into_owned()
+}
+
+const VARIANT: &str = "has a character that is a variant of another, such as a full-width letter; write the usual one";
 const EXPECTED_AT: &str = "must have an @ between the mailbox and the domain";
 const LOCAL_CHARACTER: &str = "has a character before the @ that has to stand between quotation marks";
 const DOMAIN_CHARACTER: &str = "has a character after the @ that no domain has";
@@ -121,8 +166,12 @@ mod tests {
 
     #[test]
     fn one_address_has_one_spelling() {
-        for (typed, kept) in [
+        for (typed, key) in [
             (" Ada@Example.ORG ", "ada@example.org"),
+            ("ZOE\u{308}@Example.org", "zoë@example.org"),
+            ("ΟΔΟΣ@example.org", "οδοσ@example.org"),
+            ("οδος@example.org", "οδοσ@example.org"),
+            ("STRAẞE@example.org", "straße@example.org"),
             ("ada+tag@mail.example.co.uk", "ada+tag@mail.example.co.uk"),
             ("o'brien@example.org", "o'brien@example.org"),
             ("\"ada l\"@example.org", "\"ada l\"@example.org"),
@@ -134,11 +183,22 @@ mod tests {
             ("a@1.2.example", "a@1.2.example"),
         ] {
             let email = Email::new(typed).unwrap_or_else(|error| panic!("{typed}: {error}"));
-            assert_eq!(email.as_str(), kept);
-            assert_eq!(Email::new(kept).unwrap(), email, "what is stored reads back");
+            assert_eq!((email.as_str(), email.key()), (typed.trim(), key));
+            assert_eq!(Email::new(key).unwrap(), email, "what is stored reads back");
             assert_eq!(Email::given(typed), email);
         }
+        assert_ne!(Email::new("straße@example.org"), Email::new("strasse@example.org"));
+        assert_ne!(Email::new("ı@example.org"), Email::new("i@example.org"));
         assert_eq!(Email::new("\"a@b\"@example.org").unwrap().local_part(), "\"a@b\"");
+    }
+
+    #[test]
+    fn a_variant_of_a_letter_reaches_nobody() {
+        let kate = Email::new("kate@example.org").unwrap();
+        for variant in ["\u{212a}ate@example.org", "ｋate@example.org", "kate@ｅxample.org", "𝐤ate@example.org"] {
+            assert_eq!(Email::new(variant), Err(InvalidText(VARIANT)), "{variant}");
+            assert_ne!(Email::given(variant), kate, "{variant}");
+        }
     }
 
     #[test]
@@ -174,7 +234,7 @@ mod tests {
             ("ada@exa_mple.org", "no domain has"),
             ("ada@exa!mple.org", "no domain has"),
             ("ada@xn--a.example", "no domain has"),
-            ("ada@ｅxample.org", "as it is registered"),
+            ("ada@bücher。example", "as it is registered"),
             (&format!("{long_mailbox}@example.org"), "64 bytes before"),
             (&format!("ada@{long_part}.org"), "63 characters"),
             (&format!("ada@{}org", "b.".repeat(130)), "254 bytes"),

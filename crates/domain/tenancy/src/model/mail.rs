@@ -1,7 +1,7 @@
 //! Mails to people: their messages and their final form.
 
 use serde::{Deserialize, Serialize};
-use tidegate_kernel::{JobPayload, NewJob, StoreError};
+use tidegate_kernel::{JobPayload, NewJob, StoreError, UserId};
 
 use super::{Email, Name, Person, Role};
 
@@ -9,8 +9,23 @@ use super::{Email, Name, Person, Role};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
 pub enum MailMessage {
-    /// Sent after an account was created with this address.
-    Welcome,
+    /// A link verifies the address, with which an account was created.
+    VerifyEmail,
+    /// Somebody tried to create an account with the address of this one. A link sets a new password.
+    AlreadyRegistered,
+    /// A link sets a new password.
+    ResetPassword,
+    /// A link makes this address the address of the account.
+    ChangeEmail,
+    /// Somebody tried to make this address the address of another account.
+    AddressInUse,
+    /// Sent to the old address after the address of the account has changed.
+    EmailChanged {
+        /// The new address.
+        address: String,
+    },
+    /// The password has changed.
+    PasswordChanged,
     /// The person has become a member of a workspace.
     MemberAdded {
         /// The workspace's name.
@@ -115,7 +130,13 @@ pub enum MailMessage {
 impl MailMessage {
     /// The names of all messages, which are also the file names of their texts.
     pub const NAMES: &'static [&'static str] = &[
-        "welcome",
+        "verify_email",
+        "already_registered",
+        "reset_password",
+        "change_email",
+        "address_in_use",
+        "email_changed",
+        "password_changed",
         "member_added",
         "quota_threshold",
         "trial_ends",
@@ -131,7 +152,13 @@ impl MailMessage {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Welcome => "welcome",
+            Self::VerifyEmail => "verify_email",
+            Self::AlreadyRegistered => "already_registered",
+            Self::ResetPassword => "reset_password",
+            Self::ChangeEmail => "change_email",
+            Self::AddressInUse => "address_in_use",
+            Self::EmailChanged { .. } => "email_changed",
+            Self::PasswordChanged => "password_changed",
             Self::MemberAdded { .. } => "member_added",
             Self::QuotaThreshold { .. } => "quota_threshold",
             Self::TrialEnds { .. } => "trial_ends",
@@ -141,6 +168,18 @@ impl MailMessage {
             Self::SubscriptionSuspended { .. } => "subscription_suspended",
             Self::PaymentReceived { .. } => "payment_received",
             Self::SubscriptionEnded { .. } => "subscription_ended",
+        }
+    }
+
+    /// Whether the person wants such a mail. What concerns the account or a failed payment is always sent.
+    #[must_use]
+    pub const fn is_wanted_by(&self, person: &Person) -> bool {
+        match self {
+            Self::QuotaThreshold { .. } => person.notifications.usage,
+            Self::TrialEnds { .. } | Self::InvoiceIssued { .. } | Self::PaymentReceived { .. } => {
+                person.notifications.billing
+            }
+            _ => true,
         }
     }
 }
@@ -164,18 +203,23 @@ impl JobPayload for SendMail {
 }
 
 impl SendMail {
-    /// A mail to a person.
+    /// A mail to a person, in the person's language.
     #[must_use]
     pub fn to(person: &Person, message: MailMessage) -> Self {
-        Self { to: person.email.to_string(), name: person.name.to_string(), language: None, message }
+        Self {
+            to: person.email.to_string(),
+            name: person.name.to_string(),
+            language: person.language.as_ref().map(ToString::to_string),
+            message,
+        }
     }
 
-    /// The mail to a person who has created an account.
+    /// The job that sends a mail to a person; `None` if the person does not want it.
     ///
     /// # Errors
     /// [`StoreError::Internal`] if the job cannot be serialized as JSON, which is a defect of the program.
-    pub fn welcome(person: &Person) -> Result<NewJob, StoreError> {
-        NewJob::new(&Self::to(person, MailMessage::Welcome))
+    pub fn job(person: &Person, message: MailMessage) -> Result<Option<NewJob>, StoreError> {
+        message.is_wanted_by(person).then(|| NewJob::new(&Self::to(person, message))).transpose()
     }
 
     /// The mail to a person who has become a member.
@@ -186,6 +230,45 @@ impl SendMail {
         let message = MailMessage::MemberAdded { workspace: workspace.to_string(), role: role.name().to_owned() };
         NewJob::new(&Self::to(person, message))
     }
+}
+
+/// The payload of the job that makes a link and sends it. The secret of the link is made by the job, so that it is in no
+/// queue. Whether an account exists is looked up by the job, too: the request that asks for the link takes the same time
+/// in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum SendLink {
+    /// Verifies the address of a new account.
+    Registration {
+        /// The person.
+        user: UserId,
+    },
+    /// Tells the owner of a taken address that somebody tried to register with it.
+    TakenAddress {
+        /// The address that was given.
+        address: String,
+    },
+    /// Verifies the address of the account that has this address, unless it is verified.
+    Verification {
+        /// The address that was given.
+        address: String,
+    },
+    /// Sets a new password for the account that has this address, if there is one.
+    ForgottenPassword {
+        /// The address that was given.
+        address: String,
+    },
+    /// Makes this address the person's address.
+    NewAddress {
+        /// The person.
+        user: UserId,
+        /// The new address.
+        address: String,
+    },
+}
+
+impl JobPayload for SendLink {
+    const KIND: &'static str = "mail.link";
 }
 
 /// A rendered mail.
@@ -208,11 +291,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_person_chooses_mails_that_are_not_about_the_account_or_a_failed_payment() {
+        let person = Person {
+            notifications: super::super::Notifications { usage: false, billing: false },
+            ..crate::model::testing::person()
+        };
+        let [workspace, number, amount] = ["Acme", "INV-000001", "1 EUR"].map(str::to_owned);
+        let paid = MailMessage::PaymentReceived { workspace: workspace.clone(), number, amount: amount.clone() };
+        let late = MailMessage::SubscriptionSuspended { workspace, amount, charged: false, instructions: None };
+        for (message, wanted) in [(MailMessage::PasswordChanged, true), (paid, false), (late, true)] {
+            assert_eq!(message.is_wanted_by(&person), wanted, "{message:?}");
+            assert_eq!(SendMail::job(&person, message).unwrap().is_some(), wanted);
+        }
+    }
+
+    #[test]
     fn a_job_reads_back_and_names_its_message() {
         let person = crate::model::testing::person();
         let (workspace, meter) = ("Acme".to_owned(), "events".to_owned());
         for message in [
-            MailMessage::Welcome,
+            MailMessage::VerifyEmail,
             MailMessage::MemberAdded { workspace: workspace.clone(), role: "viewer".to_owned() },
             MailMessage::QuotaThreshold { workspace: workspace.clone(), meter, percent: 80, used: 8, limit: 10 },
             MailMessage::PaymentReceived { workspace, number: "INV-000001".to_owned(), amount: "1 EUR".to_owned() },

@@ -1,27 +1,33 @@
 //! The types of tenancy: plain data with validation, without IO.
 
-mod account;
 mod api_key;
 mod audit;
 mod email;
+mod link;
 mod mail;
 mod member;
+mod password;
+mod person;
 mod role;
 mod secret;
+mod session;
 mod text;
 mod workspace;
 
-pub use account::{ACCESS_TOKEN_LIFE, FAMILY_LIFE, REFRESH_GRACE, REFRESH_TOKEN_LIFE};
-pub use account::{
-    AccessClaims, Client, LiveSession, LoginTokens, Password, PasswordHash, Person, Session, SigningKey,
-};
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
-pub use audit::{AuditFilter, AuditRecord};
+pub use audit::{AccountRecord, AuditFilter, AuditRecord};
 pub use email::Email;
-pub use mail::{Mail, MailMessage, SendMail};
+pub use link::{Link, LinkPurpose, LinkToken, UnknownPurpose};
+pub use mail::{Mail, MailMessage, SendLink, SendMail};
 pub use member::{Member, Membership};
+pub use password::{Password, PasswordHash};
+pub use person::{Language, Notifications, Person, ProfileChange, TimeZone};
 pub use role::{Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
+pub use session::{
+    ACCESS_TOKEN_LIFE, AccessClaims, CLOCK_LEEWAY, FAMILY_LIFE, LiveSession, LoginTokens, REFRESH_GRACE,
+    REFRESH_TOKEN_LIFE, REMEMBERED_FAMILY_LIFE, REMEMBERED_TOKEN_LIFE, Session, SigningKey,
+};
 pub use text::{InvalidText, Name, Slug};
 pub use workspace::{Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};
 
@@ -54,12 +60,8 @@ pub(crate) mod testing {
 
     /// A sample person.
     pub(crate) fn person() -> super::Person {
-        super::Person {
-            id: tidegate_kernel::UserId::generate(&environment()),
-            email: super::Email::new("ada@example.org").unwrap(),
-            name: super::Name::new("Ada").unwrap(),
-            created_at: DateTime::UNIX_EPOCH,
-        }
+        let (email, name) = (super::Email::new("ada@example.org").unwrap(), super::Name::new("Ada").unwrap());
+        super::Person::register(&environment(), email, name, DateTime::UNIX_EPOCH)
     }
 
     pub(crate) fn environment() -> Environment {

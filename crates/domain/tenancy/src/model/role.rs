@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use tidegate_kernel::{Permission, PermissionSet};
 
+use crate::model::person::Person;
+
 /// A named set of permissions that a member has in a workspace.
 ///
 /// Roles are compared by their permissions ([`PermissionSet::contains_all`]); they have no other ranking.
@@ -76,6 +78,14 @@ impl Role {
     #[must_use]
     pub const fn permissions(&self) -> PermissionSet {
         self.permissions
+    }
+
+    /// The permissions of a person with the role. Without a verified address nobody may buy anything: the free plan has to
+    /// do.
+    #[must_use]
+    pub fn permissions_for(&self, person: &Person) -> PermissionSet {
+        const BUYING: PermissionSet = PermissionSet::of(&[Permission::BillingWrite]);
+        if person.is_verified() { self.permissions } else { self.permissions.without(BUYING) }
     }
 
     /// Whether this is the owner role. A workspace always has at least one member with it.

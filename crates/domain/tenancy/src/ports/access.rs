@@ -17,7 +17,8 @@ pub trait AccessLookup: Send + Sync {
     /// The session, if it is neither revoked nor expired.
     async fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>, StoreError>;
 
-    /// The grant of the key with this digest, if it is neither revoked nor expired and its creator is still a member.
+    /// The grant of the key with this digest, if it is neither revoked nor expired, and its creator is still
+    /// a member with an active account.
     async fn api_key(&self, digest: &Digest) -> Result<Option<KeyGrant>, StoreError>;
 
     /// The person's membership; `None` if there is none or the workspace does not exist.

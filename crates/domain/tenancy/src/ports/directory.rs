@@ -5,10 +5,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{
-    ApiKeyId, RequestId, SessionId, StoreError, SystemScope, Transaction, UnitOfWork, UserId, WorkspaceId,
+    ApiKeyId, Origin, SessionId, StoreError, SystemScope, Transaction, UnitOfWork, UserId, WorkspaceId,
 };
+use uuid::Uuid;
 
-use crate::model::{Digest, Email, LiveSession, PasswordHash, Person, Session, SigningKey, Slug, SuccessorSalt};
+use crate::model::{
+    AccountRecord, Digest, Email, Link, LinkPurpose, LiveSession, PasswordHash, Person, Session, SigningKey, Slug,
+    SuccessorSalt,
+};
 
 /// Opens units of work on the directory.
 pub type Directory = dyn UnitOfWork<dyn DirectoryTx, SystemScope>;
@@ -19,6 +23,8 @@ pub trait DirectoryTx: Transaction {
     fn people(&mut self) -> Box<dyn PersonRepository + '_>;
     /// Log-in sessions.
     fn sessions(&mut self) -> Box<dyn SessionRepository + '_>;
+    /// Links in mails to people.
+    fn links(&mut self) -> Box<dyn LinkRepository + '_>;
     /// The workspaces of keys and slugs.
     fn locator(&mut self) -> Box<dyn Locator + '_>;
     /// The keys that sign access tokens.
@@ -27,14 +33,23 @@ pub trait DirectoryTx: Transaction {
     fn account_log(&mut self) -> Box<dyn AccountLog + '_>;
 }
 
+/// The result of adding a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// The person was added.
+    New,
+    /// The address is taken, by this person. `None` if that person is being added at this moment.
+    Taken(Option<UserId>),
+}
+
 /// People and their passwords.
 #[async_trait]
 pub trait PersonRepository: Send {
-    /// Adds a person. Returns `false`, and changes nothing, if the e-mail address is taken.
+    /// Adds a person, unless the e-mail address is taken.
     ///
     /// If two transactions add the same address at once, MUST let exactly one succeed. MUST leave both transactions
-    /// usable.
-    async fn insert(&mut self, person: &Person, hash: &PasswordHash) -> Result<bool, StoreError>;
+    /// usable. MUST make the same queries whether the address is taken or not.
+    async fn insert(&mut self, person: &Person, hash: &PasswordHash) -> Result<Registered, StoreError>;
 
     /// The people with these ids, in any order. Unknown ids are left out.
     async fn find(&mut self, ids: &[UserId]) -> Result<Vec<Person>, StoreError>;
@@ -42,8 +57,46 @@ pub trait PersonRepository: Send {
     /// The person with this address, and the hash of the person's password.
     async fn credentials(&mut self, email: &Email) -> Result<Option<(Person, PasswordHash)>, StoreError>;
 
+    /// The person with this id, and the hash of the person's password. Locks the person until the transaction ends.
+    async fn lock(&mut self, user: UserId) -> Result<Option<(Person, PasswordHash)>, StoreError>;
+
+    /// Writes what the person can change: the address and when it was verified, the name, and the settings.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if another person has the address.
+    async fn update(&mut self, person: &Person) -> Result<(), StoreError>;
+
+    /// Replaces the password's hash.
+    async fn set_password(&mut self, user: UserId, hash: &PasswordHash) -> Result<(), StoreError>;
+
     /// Replaces the hash if it is still `old`. A hash that was changed meanwhile is kept.
     async fn rehash(&mut self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<(), StoreError>;
+
+    /// Deactivates or reactivates an account. The sessions of a deactivated one are not live.
+    async fn set_active(&mut self, user: UserId, active: bool, now: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// Links in mails to people.
+#[async_trait]
+pub trait LinkRepository: Send {
+    /// Adds a link. Of the person's older links for the same purpose, MUST keep only the four newest.
+    async fn insert(&mut self, link: &Link, token: &Digest) -> Result<(), StoreError>;
+
+    /// The link with this token, without using it.
+    async fn find(&mut self, token: &Digest, purpose: LinkPurpose) -> Result<Option<Link>, StoreError>;
+
+    /// Uses a link: deletes it and all other links of the person for the same purpose. Returns `None` if there is no such
+    /// link. Locks the person until the transaction ends.
+    ///
+    /// For any number of calls with links of one person and purpose, also concurrent ones, MUST return a link to exactly
+    /// one whose transaction commits.
+    async fn take(&mut self, token: &Digest, purpose: LinkPurpose) -> Result<Option<Link>, StoreError>;
+
+    /// Deletes the person's links for these purposes.
+    async fn void(&mut self, user: UserId, purposes: &[LinkPurpose]) -> Result<(), StoreError>;
+
+    /// Deletes links that expired before `now`.
+    async fn prune(&mut self, now: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
 /// The state of a presented refresh token.
@@ -75,7 +128,7 @@ pub trait SessionRepository: Send {
     /// Adds a session whose current token is `token`.
     async fn insert(&mut self, session: &Session, token: &Digest) -> Result<(), StoreError>;
 
-    /// The session with its person, if it is neither revoked nor expired at `now`.
+    /// The session with its person, if it is neither revoked nor expired at `now` and the account is active.
     async fn find_live(&mut self, id: SessionId, now: DateTime<Utc>) -> Result<Option<LiveSession>, StoreError>;
 
     /// Uses a refresh token. Returns `None` if it was never issued.
@@ -97,6 +150,14 @@ pub trait SessionRepository: Send {
 
     /// Revokes the session. Returns `false` if it was already revoked or belongs to another person.
     async fn revoke(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Revokes the person's live sessions except `except`. Returns their ids.
+    async fn revoke_all(
+        &mut self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionId>, StoreError>;
 
     /// The person's live sessions, newest first, at most 200.
     async fn list_live(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<Session>, StoreError>;
@@ -135,8 +196,8 @@ pub trait SigningKeyRepository: Send {
     /// Locks out other calls of [`Self::lock`] until the transaction ends.
     async fn lock(&mut self) -> Result<(), StoreError>;
 
-    /// Deletes keys that were created before `before`.
-    async fn prune(&mut self, before: DateTime<Utc>) -> Result<(), StoreError>;
+    /// Deletes keys that were created before `before`. Returns their ids.
+    async fn prune(&mut self, before: DateTime<Utc>) -> Result<Vec<String>, StoreError>;
 }
 
 /// An event in the log of a person's account.
@@ -150,9 +211,26 @@ pub struct AccountEvent {
     pub details: Value,
 }
 
+/// A log-in that failed because of its password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedLogIn {
+    /// The account.
+    pub user: UserId,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
 /// The log of changes to accounts: the audit log for everything that belongs to no workspace.
 #[async_trait]
 pub trait AccountLog: Send {
     /// Records `event`. MUST commit or roll back together with the rest of the transaction.
-    async fn record(&mut self, event: AccountEvent, request_id: &RequestId) -> Result<(), StoreError>;
+    async fn record(&mut self, event: AccountEvent, origin: &Origin) -> Result<(), StoreError>;
+
+    /// Records failed log-ins.
+    async fn record_failures(&mut self, failures: &[FailedLogIn]) -> Result<(), StoreError>;
+
+    /// Entries about the person's account, newest first, before the entry `before`; at most `limit`.
+    async fn list(&mut self, user: UserId, before: Option<Uuid>, limit: u32) -> Result<Vec<AccountRecord>, StoreError>;
 }

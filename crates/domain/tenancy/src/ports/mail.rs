@@ -30,11 +30,11 @@ pub trait Mailer: Send + Sync {
 /// Renders mails.
 pub trait MailTexts: Send + Sync {
     /// Renders the mail in the person's language, or in the installation's language if there is no text in the
-    /// person's.
+    /// person's. `link` is the address of the page that the mail leads to, if it leads to one.
     ///
     /// # Errors
     /// [`MailError::Permanent`] if the address is not valid or the texts have a defect.
-    fn word(&self, mail: &SendMail) -> Result<Mail, MailError>;
+    fn word(&self, mail: &SendMail, link: Option<&str>) -> Result<Mail, MailError>;
 }
 
 /// A mail that was stored instead of sent.

@@ -8,8 +8,8 @@ mod workspace;
 
 pub use access::{AccessLookup, PersonTx, Personal, PersonalRepository};
 pub use directory::{
-    AccountEvent, AccountLog, Directory, DirectoryTx, Located, Locator, PersonRepository, SessionRepository,
-    SigningKeyRepository, Succession, TokenState,
+    AccountEvent, AccountLog, Directory, DirectoryTx, FailedLogIn, LinkRepository, Located, Locator, PersonRepository,
+    Registered, SessionRepository, SigningKeyRepository, Succession, TokenState,
 };
 pub use mail::{KeptMail, MailError, MailOutbox, MailTexts, Mailer};
 pub use security::{HashError, InvalidToken, PasswordHasher, PreparedSigner, TokenSigner, Verification};

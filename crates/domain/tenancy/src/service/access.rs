@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_kernel::{
-    Actor, Environment, OperatorScope, PersonScope, RequestId, ScopeIssuer, UserId, WorkspaceId, WorkspaceScope,
+    Actor, Environment, OperatorScope, Origin, PersonScope, ScopeIssuer, UserId, WorkspaceId, WorkspaceScope,
 };
 
 use crate::error::{AuthenticateError, EnterError, NotAPerson, OperatorError};
-use crate::model::{ApiKeySecret, KeyGrant, LiveSession, Role, WorkspaceRef};
+use crate::model::{ApiKeySecret, CLOCK_LEEWAY, KeyGrant, LiveSession, Role, WorkspaceRef};
 use crate::ports::{AccessLookup, InvalidToken, TokenSigner};
 
 /// The authenticated caller of a request.
@@ -75,7 +75,8 @@ impl AccessControl {
             InvalidToken::Forged => AuthenticateError::Refused,
             InvalidToken::Store(error) => AuthenticateError::Store(error),
         })?;
-        if self.env.now() >= claims.expires_at {
+        let now = self.env.now();
+        if now >= claims.expires_at + CLOCK_LEEWAY || now < claims.issued_at - CLOCK_LEEWAY {
             return Err(AuthenticateError::Refused);
         }
         let live = self.lookup.session(claims.session).await?.ok_or(AuthenticateError::Refused)?;
@@ -94,21 +95,21 @@ impl AccessControl {
         &self,
         principal: &Principal,
         workspace: &WorkspaceRef,
-        request_id: RequestId,
+        origin: Origin,
     ) -> Result<WorkspaceScope, EnterError> {
         match principal {
             Principal::Person(live) => {
                 let membership = self.lookup.membership(live.person.id, workspace).await?;
                 let membership = membership.ok_or(EnterError::NotFound)?;
-                let permissions = membership.role.permissions();
-                Ok(self.issuer.workspace(membership.workspace, principal.actor(), permissions, request_id))
+                let permissions = membership.role.permissions_for(&live.person);
+                Ok(self.issuer.workspace(membership.workspace, principal.actor(), permissions, origin))
             }
             Principal::ApiKey(grant) => {
                 let located = self.lookup.locate(workspace).await?;
                 if located != Some(grant.workspace) {
                     return Err(EnterError::NotFound);
                 }
-                Ok(self.issuer.workspace(grant.workspace, principal.actor(), grant.permissions, request_id))
+                Ok(self.issuer.workspace(grant.workspace, principal.actor(), grant.permissions, origin))
             }
         }
     }
@@ -117,9 +118,9 @@ impl AccessControl {
     ///
     /// # Errors
     /// [`NotAPerson`] if the caller uses an API key.
-    pub fn person(&self, principal: &Principal, request_id: RequestId) -> Result<PersonScope, NotAPerson> {
+    pub fn person(&self, principal: &Principal, origin: Origin) -> Result<PersonScope, NotAPerson> {
         match principal {
-            Principal::Person(live) => Ok(self.issuer.person(live.person.id, request_id)),
+            Principal::Person(live) => Ok(self.issuer.person(live.person.id, origin)),
             Principal::ApiKey(_) => Err(NotAPerson),
         }
     }
@@ -129,10 +130,10 @@ impl AccessControl {
     /// # Errors
     /// [`OperatorError::NotAPerson`] if the caller uses an API key. [`OperatorError::NotFound`] if the settings do not
     /// name the person as an operator.
-    pub fn operator(&self, principal: &Principal, request_id: RequestId) -> Result<OperatorScope, OperatorError> {
+    pub fn operator(&self, principal: &Principal, origin: Origin) -> Result<OperatorScope, OperatorError> {
         match principal {
             Principal::Person(live) if self.operators.contains(&live.person.id) => {
-                Ok(self.issuer.operator(live.person.id, request_id))
+                Ok(self.issuer.operator(live.person.id, origin))
             }
             Principal::Person(_) => Err(OperatorError::NotFound),
             Principal::ApiKey(_) => Err(NotAPerson.into()),
@@ -142,6 +143,6 @@ impl AccessControl {
     /// The scope in which a person creates a workspace.
     pub(crate) fn founder(&self, scope: &PersonScope, workspace: WorkspaceId) -> WorkspaceScope {
         let actor = Actor::Person(scope.user());
-        self.issuer.workspace(workspace, actor, Role::OWNER.permissions(), scope.request_id().clone())
+        self.issuer.workspace(workspace, actor, Role::OWNER.permissions(), scope.origin().clone())
     }
 }

@@ -7,10 +7,10 @@ use tidegate_kernel::{
     Actor, Environment, PermissionSet, RequestId, ScopeIssuer, SessionId, StoreError, SystemScope, UserId, WorkspaceId,
 };
 
-use crate::model::{Digest, KeyGrant, LiveSession, Membership, WorkspaceRef};
+use crate::model::{Digest, KeyGrant, LiveSession, Membership, Person, WorkspaceRef};
 use crate::ports::{AccessLookup, Directory, Personal, Tenancy};
 
-/// Answers from the store. Each lookup uses one or two transactions, one after the other.
+/// Answers from the store. Each lookup uses up to three transactions, one after the other.
 pub struct StoredAccess {
     issuer: Arc<ScopeIssuer>,
     system: SystemScope,
@@ -64,10 +64,15 @@ impl AccessLookup for StoredAccess {
         }
         tx.api_keys().touch(key.id, now).await?;
         tx.commit().await?;
+
+        let mut tx = self.directory.begin(&self.system).await?;
+        let person = tx.people().find(&[key.created_by]).await?.pop();
+        tx.commit().await?;
+        let Some(person) = person.filter(Person::is_active) else { return Ok(None) };
         Ok(Some(KeyGrant {
             key: key.id,
             workspace: located.workspace,
-            permissions: key.scopes.intersection(creator.role.permissions()),
+            permissions: key.scopes.intersection(creator.role.permissions_for(&person)),
             expires_at: key.expires_at,
         }))
     }

@@ -1,6 +1,8 @@
 //! Password hashes with argon2id, on blocking threads and only a few at once: each takes 19 MiB and tens of
 //! milliseconds.
 
+mod foreign;
+
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use async_trait::async_trait;
+use foreign::ForeignHash;
 use tidegate_kernel::Environment;
 use tidegate_tenancy::{HashError, Password, PasswordHash, PasswordHasher, Verification};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -171,13 +174,15 @@ impl PasswordHasher for Argon2Hasher {
         let (password, salt) = (password.clone(), self.env.random::<16>());
         self.in_turn(move |blocks| {
             let hash = hashed(blocks, password.expose().as_bytes(), &salt)?;
-            Ok(PasswordHash::from_phc(hash.to_string()))
+            Ok(PasswordHash::new(hash.to_string()))
         })
         .await
     }
 
     async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, HashError> {
-        let stored = hash.map(|hash| phc::PasswordHash::new(hash.as_phc())).transpose().map_err(internal)?;
+        let foreign = hash.map(|hash| ForeignHash::read(hash.as_str())).transpose()?.flatten();
+        let stored = hash.filter(|_| foreign.is_none()).map(|hash| phc::PasswordHash::new(hash.as_str()));
+        let stored = stored.transpose().map_err(internal)?;
         let (password, salt, decoy) = (password.clone(), self.env.random::<16>(), self.decoy.clone());
         self.in_turn(move |blocks| {
             // Without an account, the same work is done on a hash that fits no password.
@@ -187,6 +192,12 @@ impl PasswordHasher for Argon2Hasher {
             let text = password.expose().as_bytes();
             let fits = text.len() <= Password::MAX_LEN;
             let text = text.get(..Password::MAX_LEN).unwrap_or(text);
+            if let Some(foreign) = foreign
+                && fits
+                && foreign.fits(text)?
+            {
+                return Ok(Verification::Outdated);
+            }
             // The outputs are compared in constant time.
             let right = Some(output(blocks, text, hash)?) == hash.hash && stored.is_some() && fits;
             let current = is_current(hash);
@@ -218,7 +229,7 @@ mod tests {
     async fn a_password_is_known_again_and_another_is_not() {
         let hasher = Argon2Hasher::new(environment());
         let hash = hasher.hash(&password("an umbrella in march")).await.unwrap();
-        assert!(hash.as_phc().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_phc());
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
         let verify = async |text: &str, hash| hasher.verify(&password(text), hash).await.unwrap();
         assert_eq!(verify("an umbrella in march", Some(&hash)).await, Verification::Right);
         assert_eq!(verify("an umbrella in april", Some(&hash)).await, Verification::Wrong);
@@ -231,7 +242,7 @@ mod tests {
         let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
         let hash = argon2::PasswordHasher::hash_password_with_salt(&weak, b"an umbrella in march", b"salt and pepper!");
         let hash: phc::PasswordHash = hash.unwrap();
-        let hash = PasswordHash::from_phc(hash.to_string());
+        let hash = PasswordHash::new(hash.to_string());
         let hasher = Argon2Hasher::new(environment());
         let verified = hasher.verify(&password("an umbrella in march"), Some(&hash)).await.unwrap();
         assert_eq!(verified, Verification::Outdated);
@@ -243,7 +254,7 @@ mod tests {
     async fn a_hash_is_what_others_make_of_it() {
         let hasher = Argon2Hasher::new(environment());
         let hash = hasher.hash(&password("an umbrella in march")).await.unwrap();
-        let hash = phc::PasswordHash::new(hash.as_phc()).unwrap();
+        let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
         let check = |text: &[u8]| argon2::PasswordVerifier::verify_password(&Argon2::default(), text, &hash);
         assert!(check(b"an umbrella in march").is_ok() && check(b"an umbrella in april").is_err());
     }

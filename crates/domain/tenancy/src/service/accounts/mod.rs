@@ -1,0 +1,71 @@
+//! Accounts of people: registration, log-in, sessions, passwords, addresses, and what people set for themselves.
+
+mod activation;
+mod failures;
+mod links;
+mod log_in;
+mod passwords;
+mod profile;
+mod registration;
+mod sessions;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate_kernel::{Environment, Origin, SessionId, Signal, SignalBus, StoreError, SystemScope, Topic, UserId};
+
+pub use failures::FailedLogIns;
+pub use links::{LinkMails, PublicUrl};
+pub use registration::Registration;
+
+use crate::ports::{AccountEvent, Directory, DirectoryTx, PasswordHasher, TokenSigner};
+
+/// Accounts and log-in sessions of people.
+pub struct Accounts {
+    directory: Arc<Directory>,
+    system: SystemScope,
+    hasher: Arc<dyn PasswordHasher>,
+    tokens: Arc<dyn TokenSigner>,
+    signals: Arc<dyn SignalBus>,
+    failures: FailedLogIns,
+    env: Environment,
+}
+
+impl Accounts {
+    /// Accounts in `directory`, which `system` opens.
+    #[must_use]
+    pub fn new(
+        directory: Arc<Directory>,
+        system: SystemScope,
+        hasher: Arc<dyn PasswordHasher>,
+        tokens: Arc<dyn TokenSigner>,
+        signals: Arc<dyn SignalBus>,
+        env: Environment,
+    ) -> Self {
+        Self { directory, system, hasher, tokens, signals, failures: FailedLogIns::default(), env }
+    }
+
+    async fn begin(&self) -> Result<Box<dyn DirectoryTx>, StoreError> {
+        self.directory.begin(&self.system).await
+    }
+
+    /// Makes every server forget the person's data and sessions that it has cached.
+    fn announce(&self, user: UserId) {
+        self.signals.publish(Signal::new(Topic::PersonChanged, &user));
+    }
+
+    fn announce_end(&self, session: SessionId) {
+        self.signals.publish(Signal::new(Topic::SessionRevoked, &session));
+    }
+}
+
+/// Records an event in the log of a person's account.
+async fn record(
+    tx: &mut dyn DirectoryTx,
+    user: UserId,
+    action: &'static str,
+    details: Value,
+    origin: &Origin,
+) -> Result<(), StoreError> {
+    tx.account_log().record(AccountEvent { user, action, details }, origin).await
+}

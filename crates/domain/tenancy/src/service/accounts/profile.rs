@@ -1,0 +1,98 @@
+//! What people change about themselves, and the log of their account.
+
+use serde_json::json;
+use tidegate_kernel::{NewJob, Origin, PersonScope, StoreError};
+use uuid::Uuid;
+
+use super::{Accounts, record};
+use crate::error::{LinkError, PasswordError};
+use crate::model::{
+    AccountRecord, Email, LinkPurpose, LinkToken, MailMessage, Password, Person, ProfileChange, SendLink, SendMail,
+};
+use crate::service::now;
+
+impl Accounts {
+    /// Changes what a person has set for themselves.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn update_profile(&self, scope: &PersonScope, change: ProfileChange) -> Result<Person, StoreError> {
+        let fields = change.fields();
+        let mut tx = self.begin().await?;
+        let (person, _) = tx.people().lock(scope.user()).await?.ok_or_else(gone)?;
+        let person = change.apply(person);
+        tx.people().update(&person).await?;
+        record(&mut *tx, person.id, "account.updated", json!({ "fields": fields }), scope.origin()).await?;
+        tx.commit().await?;
+        self.announce(person.id);
+        Ok(person)
+    }
+
+    /// Asks for a mail to a new address of the person, with a link that makes it the address of the account. Whether
+    /// another account has the address shows nowhere.
+    ///
+    /// # Errors
+    /// [`PasswordError::Wrong`] if the password is wrong.
+    pub async fn change_email(
+        &self,
+        scope: &PersonScope,
+        person: &Person,
+        password: &Password,
+        address: &Email,
+    ) -> Result<(), PasswordError> {
+        self.prove(person, password).await?;
+        let mail = SendLink::NewAddress { user: person.id, address: address.to_string() };
+        let mut tx = self.begin().await?;
+        record(&mut *tx, person.id, "account.email_change_requested", json!({}), scope.origin()).await?;
+        tx.jobs().enqueue(&NewJob::new(&mail)?).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes the address to which a link was sent the address of the account. The old address gets a mail, links that
+    /// were sent to it are void, and all sessions end.
+    ///
+    /// # Errors
+    /// [`LinkError::Invalid`] if the link has expired or was used, and [`LinkError::EmailTaken`] if another account has
+    /// the address by now.
+    pub async fn confirm_email(&self, token: &str, origin: &Origin) -> Result<Person, LinkError> {
+        let at = now(&self.env);
+        let mut tx = self.begin().await?;
+        let link = tx.links().take(&LinkToken::presented(token).digest(), LinkPurpose::ChangeEmail).await?;
+        let link = link.filter(|link| at < link.expires_at).ok_or(LinkError::Invalid)?;
+        let (before, _) = tx.people().lock(link.user).await?.ok_or(LinkError::Invalid)?;
+        let person = Person { email: link.address, email_verified_at: Some(at), ..before.clone() };
+        tx.people().update(&person).await.map_err(|error| match error {
+            StoreError::Conflict(_) => LinkError::EmailTaken,
+            error => error.into(),
+        })?;
+        tx.links().void(person.id, &LinkPurpose::ALL).await?;
+        tx.sessions().revoke_all(person.id, None, at).await?;
+        record(&mut *tx, person.id, "account.email_changed", json!({}), origin).await?;
+        let message = MailMessage::EmailChanged { address: person.email.to_string() };
+        tx.jobs().enqueue(&NewJob::new(&SendMail::to(&before, message))?).await?;
+        tx.commit().await?;
+        self.announce(person.id);
+        Ok(person)
+    }
+
+    /// The log of the person's account, newest first, before the entry `before`; at most `limit` entries.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store failed.
+    pub async fn log(
+        &self,
+        scope: &PersonScope,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        let mut tx = self.begin().await?;
+        let records = tx.account_log().list(scope.user(), before, limit).await?;
+        tx.commit().await?;
+        Ok(records)
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Internal("the person of a live session does not exist".into())
+}
