@@ -29,7 +29,11 @@ pub enum SecretError {
 
 /// The secret that all keys are derived from. Servers that share a database share it.
 #[derive(Clone)]
-pub struct MasterSecret(Vec<u8>);
+pub struct MasterSecret {
+    current: Vec<u8>,
+    /// Those before a change, newest first.
+    previous: Vec<Vec<u8>>,
+}
 
 impl MasterSecret {
     /// A secret from the settings.
@@ -38,7 +42,10 @@ impl MasterSecret {
     /// [`SecretError::TooShort`] if it has fewer than 32 bytes.
     pub fn new(secret: &str) -> Result<Self, SecretError> {
         let secret = secret.trim().as_bytes().to_vec();
-        if secret.len() < MINIMUM { Err(SecretError::TooShort(secret.len())) } else { Ok(Self(secret)) }
+        if secret.len() < MINIMUM {
+            return Err(SecretError::TooShort(secret.len()));
+        }
+        Ok(Self { current: secret, previous: Vec::new() })
     }
 
     /// The secret in `directory`. The first start creates it, readable by its owner alone.
@@ -60,11 +67,26 @@ impl MasterSecret {
         Self::new(&std::fs::read_to_string(&path).map_err(failed)?)
     }
 
+    /// The same secret, with those that it has replaced: what was sealed with them can still be opened.
+    ///
+    /// # Errors
+    /// [`SecretError::TooShort`] if one of them has fewer than 32 bytes.
+    pub fn with_previous(self, previous: &[String]) -> Result<Self, SecretError> {
+        let previous = previous.iter().map(|text| Self::new(text).map(|secret| secret.current));
+        Ok(Self { previous: previous.collect::<Result<_, _>>()?, ..self })
+    }
+
+    /// The keys for one purpose of this secret and of those that it has replaced.
+    pub(crate) fn derive_all(&self, purpose: &str) -> Vec<[u8; 32]> {
+        let secrets = std::iter::once(&self.current).chain(&self.previous);
+        secrets.map(|secret| keyed_digest(secret, &[purpose.as_bytes()])).collect()
+    }
+
     /// Derives a 32-byte key for one purpose: HMAC-SHA-256 (RFC 2104) of the purpose under the secret. A key reveals
     /// nothing about the keys for other purposes or about the secret.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        keyed_digest(&self.0, &[purpose.as_bytes()])
+        keyed_digest(&self.current, &[purpose.as_bytes()])
     }
 }
 

@@ -122,6 +122,7 @@ impl Application {
             Some(secret) => secret,
             None => MasterSecret::in_directory(&settings.data_dir, &env)?,
         };
+        let secret = secret.with_previous(&settings.previous_secrets)?;
         // The recorder must exist before anything records a metric.
         let recorder = measures::recorder();
         let open = OpenStore::open(settings, &env).await?;

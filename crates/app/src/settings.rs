@@ -106,6 +106,10 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
 
+    /// Secrets that TIDEGATE_SECRET has replaced: what was sealed with them, such as second factors, can still be opened
+    #[arg(long = "previous-secret", env = "TIDEGATE_PREVIOUS_SECRETS", hide_env_values = true, value_delimiter = ',')]
+    pub previous_secrets: Vec<String>,
+
     /// Plan of a new workspace; default: unlimited when embedded, free with a PostgreSQL server
     #[arg(long, env = "TIDEGATE_DEFAULT_PLAN")]
     pub default_plan: Option<String>,
@@ -234,7 +238,7 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_PURGE_FILES_AFTER", default_value = "30d", value_name = "DURATION", value_parser = erase_after)]
     pub purge_files_after: Duration,
 
-    /// Address under which people reach this installation, such as https://tidegate.example.org: links in mails lead
+    /// Address under which people reach this installation, such as `https://tidegate.example.org`: links in mails lead
     /// there; default: the address that it listens on
     #[arg(long, env = "TIDEGATE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,

@@ -21,6 +21,7 @@ const LANGUAGES: &[(&str, &[(&str, &str)])] = &[(
         "layout.html" "verify_email.txt" "verify_email.html" "already_registered.txt" "already_registered.html"
         "reset_password.txt" "reset_password.html" "change_email.txt" "change_email.html" "address_in_use.txt"
         "address_in_use.html" "email_changed.txt" "email_changed.html" "password_changed.txt" "password_changed.html"
+        "second_factor_added.txt" "second_factor_added.html" "second_factor_removed.txt" "second_factor_removed.html"
         "member_added.txt" "member_added.html" "quota_threshold.txt"
         "quota_threshold.html" "trial_ends.txt" "trial_ends.html" "invoice_issued.txt" "invoice_issued.html"
         "payment_late.txt" "payment_late.html" "payment_action.txt" "payment_action.html" "subscription_suspended.txt"

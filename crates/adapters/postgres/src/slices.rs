@@ -15,9 +15,9 @@ use tidegate_events::{EventConsumers, EventFeed, EventRepository, EventsTx, Feed
 use tidegate_files::{FileRepository, FilesTx};
 use tidegate_kernel::{AuditLog, PersonScope, QuotaLevels, StoreError, SystemScope, UnitOfWork, WorkspaceScope};
 use tidegate_tenancy::{
-    AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, LinkRepository, Locator, MemberRepository,
-    PersonRepository, PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository, TenancyTx,
-    WorkspaceRepository,
+    AccountLog, ApiKeyRepository, AuditTrailRepository, DirectoryTx, FactorRepository, LinkRepository, Locator,
+    MemberRepository, PersonRepository, PersonTx, PersonalRepository, SessionRepository, SigningKeyRepository,
+    TenancyTx, WorkspaceRepository,
 };
 use tidegate_use_cases::{
     ApplySuggestionTx, DeleteWorkspaceTx, EventTriggersTx, IdempotencyRepository, IdempotencyTx, NotifyQuotaTx,
@@ -43,8 +43,9 @@ use crate::quota::{PgAlertRepository, PgQuotaLevels};
 use crate::store::PgStore;
 use crate::subscription::{PgNoticeRepository, PgSubscriptionRepository};
 use crate::tenancy::{
-    PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgLinkRepository, PgLocator, PgMemberRepository,
-    PgPersonRepository, PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository, PgWorkspaceRepository,
+    PgAccountLog, PgApiKeyRepository, PgAuditTrailRepository, PgFactorRepository, PgLinkRepository, PgLocator,
+    PgMemberRepository, PgPersonRepository, PgPersonalRepository, PgSessionRepository, PgSigningKeyRepository,
+    PgWorkspaceRepository,
 };
 use crate::transaction::{Directory, Person, PgTx, Tenant};
 use crate::workflows::{PgTriggerPlacements, PgTriggerRepository, PgWorkflowRepository};
@@ -121,6 +122,7 @@ slices! {
         DirectoryTx {
             people: PersonRepository as PgPersonRepository,
             sessions: SessionRepository as PgSessionRepository,
+            factors: FactorRepository as PgFactorRepository,
             links: LinkRepository as PgLinkRepository,
             locator: Locator as PgLocator,
             signing_keys: SigningKeyRepository as PgSigningKeyRepository,

@@ -134,7 +134,7 @@ impl Keyring {
         Ok((all, keys.signing.as_ref().map(|(key, _)| key.kid.clone())))
     }
 
-    /// Makes a new key, which begins to sign after [`SIGN_AFTER`]. Older keys still verify, unless `retire` is set: then
+    /// Makes a new key, which begins to sign after some seconds, when every server knows it. Older keys still verify, unless `retire` is set: then
     /// they are deleted, so that all access tokens end at once, and everybody has to refresh. Returns the new key. The log
     /// of the operator's account has it.
     ///

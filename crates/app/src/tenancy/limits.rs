@@ -24,6 +24,8 @@ pub const REGISTER: &str = "register";
 pub const FORGOT: &str = "forgot";
 /// New passwords by links, per address.
 pub const RESET: &str = "reset";
+/// Second factors, and proofs for a step-up, per address and per account.
+pub const SECOND_FACTOR: &str = "second-factor";
 /// Verifications of addresses by links, per address.
 pub const VERIFY: &str = "verify";
 
@@ -41,6 +43,7 @@ const DEFAULTS: &[Default] = &[
     Default { name: FORGOT, limit: "5/1h" },
     Default { name: RESET, limit: "10/1h" },
     Default { name: VERIFY, limit: "10/1h" },
+    Default { name: SECOND_FACTOR, limit: "10/1h" },
     Default { name: PROMO_CODES, limit: "10/1h" },
 ];
 

@@ -7,6 +7,7 @@ mod erasure;
 mod keyring;
 pub mod limits;
 mod passwords;
+mod vault;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tidegate_use_cases::DeleteWorkspace;
 pub use cached_access::CachedAccess;
 pub use keyring::Keyring;
 pub use passwords::Argon2Hasher;
+pub use vault::RingVault;
 
 use crate::platform::Platform;
 use crate::secrets::MasterSecret;
@@ -101,6 +103,7 @@ impl TenancyServices {
             issuer.system("logging people in"),
             hasher,
             keyring.clone(),
+            Arc::new(RingVault::new(secret, env.clone())),
             signals.clone(),
             env.clone(),
         );

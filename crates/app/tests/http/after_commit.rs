@@ -21,9 +21,11 @@ pub async fn of_ones_own(world: &World, operation: &str, example: &mut Example) 
     };
     let (person, _) = match path {
         "login" | "refresh" | "logout" => world.logged_in_again().await,
-        "verify" | "reset" | "email/confirm" | "password" | "sessions" => world.somebody().await,
+        "verify" | "reset" | "email/confirm" | "password" | "sessions" | "challenge" => world.somebody().await,
+        "factors/totp/confirm" | "factors/recovery-codes" => world.somebody().await,
         _ => return None,
     };
+    world.prepare_factor(path, example, &person).await;
     let body = match path {
         "login" => Some(json!({ "email": person.email, "password": "an umbrella in march" })),
         "refresh" => Some(json!({ "refresh_token": person.refresh_token })),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use serde_json::json;
-use tidegate::tenancy::{Argon2Hasher, Keyring};
+use tidegate::tenancy::{Argon2Hasher, Keyring, RingVault};
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_tenancy::{
     Accounts, Email, HashError, LoginError, Name, Password, PasswordHash, PasswordHasher, Registration, Verification,
@@ -63,7 +63,8 @@ async fn a_failed_log_in_hashes_once_whether_the_address_is_known_or_not() {
     let keyring = Arc::new(Keyring::new(store.clone(), system_scope(), &secret, issuer, signals.clone(), env.clone()));
     let inner = Argon2Hasher::new(env.clone());
     let hasher = Arc::new(Counting { inner, hashed: AtomicUsize::new(0), verified: AtomicUsize::new(0) });
-    let accounts = Accounts::new(store, system_scope(), hasher.clone(), keyring, signals, env);
+    let vault = Arc::new(RingVault::new(&secret, env.clone()));
+    let accounts = Accounts::new(store, system_scope(), hasher.clone(), keyring, vault, signals, env);
     let [ada, bob] = ["ada@example.org", "bob@example.org"].map(|text| Email::new(text).expect("an address"));
     let password = Password::new("an umbrella in march".to_owned());
     let new = Registration { email: ada.clone(), password, name: Name::new("Ada").expect("a name") };

@@ -40,6 +40,7 @@ mod refresh;
 mod relay;
 mod room;
 mod runs;
+mod second_factor;
 mod secrets;
 mod shop;
 mod stripe;

@@ -21,7 +21,7 @@ impl TestApp {
     /// The token of the newest link to this page in the mails to an address.
     pub async fn token(&self, recipient: &str, page: &str) -> String {
         let links = self.links(recipient).await;
-        let tokens = links.iter().filter_map(|link| link.split_once(&format!("/account/{page}#")));
-        tokens.last().unwrap_or_else(|| panic!("no link to {page} in {links:?}")).1.to_owned()
+        let mut tokens = links.iter().filter_map(|link| link.split_once(&format!("/account/{page}#")));
+        tokens.next_back().unwrap_or_else(|| panic!("no link to {page} in {links:?}")).1.to_owned()
     }
 }

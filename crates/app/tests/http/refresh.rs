@@ -11,7 +11,7 @@ use tidegate::tenancy::Argon2Hasher;
 use tidegate_in_process::InProcessSignalBus;
 use tidegate_kernel::StoreError;
 use tidegate_tenancy::{
-    AccessClaims, Accounts, Email, InvalidToken, Name, Password, PreparedSigner, REFRESH_GRACE, RefreshError,
+    AccessClaims, Accounts, Email, InvalidToken, LogIn, Name, Password, PreparedSigner, REFRESH_GRACE, RefreshError,
     Registration, TokenSigner,
 };
 use tidegate_testing::scope::{request_id, system_scope};
@@ -158,11 +158,15 @@ async fn a_token_that_could_not_be_signed_uses_nothing_up() {
     let (store, signer) = (Arc::new(database.store(env.clone()).await), Unsteady::default());
     let hasher = Arc::new(Argon2Hasher::new(env.clone()));
     let signals = Arc::new(InProcessSignalBus::new());
-    let accounts = Accounts::new(store, system_scope(), hasher, Arc::new(signer.clone()), signals, env);
+    let secret = tidegate::secrets::MasterSecret::new("a secret for tests that is long enough").unwrap();
+    let vault = Arc::new(tidegate::tenancy::RingVault::new(&secret, env.clone()));
+    let accounts = Accounts::new(store, system_scope(), hasher, Arc::new(signer.clone()), vault, signals, env);
     let (email, password) = (Email::new("ada@example.org").unwrap(), Password::new("an umbrella in march".to_owned()));
     let new = Registration { email: email.clone(), password: password.clone(), name: Name::new("Ada").unwrap() };
     accounts.register(new, &request_id().into()).await.unwrap();
-    let first = accounts.login(&email, &password, false, &request_id().into()).await.unwrap();
+    let LogIn::Done(first) = accounts.login(&email, &password, false, &request_id().into()).await.unwrap() else {
+        panic!("there is no second factor");
+    };
     let before = database.contents(&[]).await;
     for step in [1, 2] {
         signer.fail_at(step);

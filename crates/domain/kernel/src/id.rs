@@ -110,6 +110,8 @@ typed_ids! {
     WorkspaceId = "ws";
     /// A stored log-in: one family of refresh tokens.
     SessionId = "ses";
+    /// A second factor of a person.
+    FactorId = "fac";
     /// An API key.
     ApiKeyId = "key";
     /// An entry of the audit log.

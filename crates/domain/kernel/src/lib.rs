@@ -27,7 +27,7 @@ pub use cache::{CacheCounts, CacheFigures, CacheKey, ListCache, ListTag, Looked,
 pub use clock::{Clock, Entropy, Environment};
 pub use error::{Forbidden, StoreError};
 pub use id::{
-    ApiKeyId, AuditId, CreditNoteId, EventId, FileId, IdError, InvoiceId, JobId, PatternId, PaymentId, RunId,
+    ApiKeyId, AuditId, CreditNoteId, EventId, FactorId, FileId, IdError, InvoiceId, JobId, PatternId, PaymentId, RunId,
     SessionId, SuggestionId, UploadId, UserId, WorkflowId, WorkspaceId,
 };
 pub use job::{Enqueued, JobPayload, JobPriority, JobStatus, Jobs, NewJob};

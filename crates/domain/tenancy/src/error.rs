@@ -70,6 +70,60 @@ pub enum DeactivateError {
     Store(#[from] StoreError),
 }
 
+/// Why an operation on a second factor failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FactorError {
+    /// The person has no such factor, or it is confirmed already.
+    #[error("there is no such factor")]
+    NotFound,
+    /// The code is wrong or was used before.
+    #[error("the code is wrong or was used before")]
+    WrongCode,
+    /// The person has too many factors.
+    #[error("there are too many factors; remove one first")]
+    TooMany,
+    /// The person has no second factor, so there is nothing to recover.
+    #[error("there is no second factor")]
+    NoFactors,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a second factor did not finish a log-in.
+#[derive(Debug, thiserror::Error)]
+pub enum ChallengeError {
+    /// The challenge is over or never was.
+    #[error("the log-in has to begin again")]
+    Invalid,
+    /// The code is wrong or was used before.
+    #[error("the code is wrong or was used before")]
+    WrongCode,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a person has not proven again who they are.
+#[derive(Debug, thiserror::Error)]
+pub enum StepUpError {
+    /// They have not done so within the last minutes.
+    #[error("this needs a log-in or a step-up within the last five minutes")]
+    Required,
+    /// The password or code is wrong, or the code was used before.
+    #[error("the password or code is wrong")]
+    Wrong,
+    /// The person has a second factor, so the password alone is not enough.
+    #[error("a code of the second factor is needed")]
+    CodeNeeded,
+    /// The password could not be checked.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a log-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {

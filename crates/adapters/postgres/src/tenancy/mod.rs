@@ -4,6 +4,7 @@
 mod account_log;
 mod api_key;
 mod audit_trail;
+mod factors;
 mod links;
 mod member;
 mod outbox;
@@ -16,6 +17,7 @@ mod workspace;
 pub(crate) use account_log::PgAccountLog;
 pub(crate) use api_key::PgApiKeyRepository;
 pub(crate) use audit_trail::PgAuditTrailRepository;
+pub(crate) use factors::PgFactorRepository;
 pub(crate) use links::PgLinkRepository;
 pub(crate) use member::PgMemberRepository;
 pub(crate) use people::PgPersonRepository;

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{Client, SessionId, StoreError, UserId};
-use tidegate_tenancy::{Digest, LiveSession, Session, SessionRepository, Succession, SuccessorSalt, TokenState};
+use tidegate_tenancy::{
+    AuthMethod, Digest, LiveSession, Session, SessionRepository, Succession, SuccessorSalt, TokenState,
+};
 use uuid::Uuid;
 
 use super::people::PersonRow;
@@ -20,6 +22,8 @@ struct SessionRow {
     refreshed_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     revoked_at: Option<DateTime<Utc>>,
+    methods: Vec<String>,
+    authenticated_at: DateTime<Utc>,
     remember: bool,
     address: Option<String>,
     user_agent: Option<String>,
@@ -35,6 +39,9 @@ impl From<SessionRow> for Session {
             refreshed_at: row.refreshed_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            // A method of a newer release is none that this one could ask for.
+            methods: row.methods.iter().filter_map(|method| method.parse().ok()).collect(),
+            authenticated_at: row.authenticated_at,
             remember: row.remember,
             client: Client { address: address(row.address), user_agent: row.user_agent },
             last_address: address(row.last_address),
@@ -54,6 +61,10 @@ fn address(text: Option<String>) -> Option<IpAddr> {
     text.and_then(|text| text.parse().ok())
 }
 
+fn names(methods: &[AuthMethod]) -> Vec<&'static str> {
+    methods.iter().map(|method| method.as_str()).collect()
+}
+
 fn salt_of(bytes: Vec<u8>) -> Result<SuccessorSalt, StoreError> {
     bytes.try_into().map_err(|_| StoreError::Internal("the salt of a refresh token does not have 32 bytes".into()))
 }
@@ -67,8 +78,8 @@ impl SessionRepository for PgSessionRepository<'_> {
         sqlx::query(
             "with family as (
                 insert into session (id, user_id, created_at, refreshed_at, expires_at, revoked_at, remember, address,
-                    user_agent, last_address)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10))
+                    user_agent, last_address, methods, authenticated_at)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13))
              insert into refresh_token (digest, session_id) values ($11, $1)",
         )
         .bind(session.id.as_uuid())
@@ -82,6 +93,8 @@ impl SessionRepository for PgSessionRepository<'_> {
         .bind(session.client.user_agent.as_deref())
         .bind(session.last_address.map(|address| address.to_string()))
         .bind(token.as_bytes().as_slice())
+        .bind(names(&session.methods))
+        .bind(session.authenticated_at)
         .execute(self.0.sqlx())
         .await
         .map(drop)
@@ -91,7 +104,7 @@ impl SessionRepository for PgSessionRepository<'_> {
     async fn find_live(&mut self, id: SessionId, now: DateTime<Utc>) -> Result<Option<LiveSession>, StoreError> {
         let row: Option<LiveRow> = sqlx::query_as(
             "select s.id as session_id, s.user_id, s.created_at as session_created_at, s.refreshed_at, s.expires_at,
-                s.revoked_at, s.remember, s.address, s.user_agent, s.last_address, p.id, p.email, p.email_verified_at,
+                s.revoked_at, s.methods, s.authenticated_at, s.remember, s.address, s.user_agent, s.last_address, p.id, p.email, p.email_verified_at,
                 p.name, p.language, p.time_zone, p.notify_usage, p.notify_billing, p.created_at, p.deactivated_at
              from session s join person p on p.id = s.user_id
              where s.id = $1 and s.revoked_at is null and s.expires_at > $2 and p.deactivated_at is null",
@@ -109,7 +122,7 @@ impl SessionRepository for PgSessionRepository<'_> {
         // it has done, and no two wait for each other.
         let row: Option<SessionRow> = sqlx::query_as(
             "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
-                remember, address, user_agent, last_address
+                methods, authenticated_at, remember, address, user_agent, last_address
              from session where id = (select session_id from refresh_token where digest = $1) for no key update",
         )
         .bind(token.as_bytes().as_slice())
@@ -172,6 +185,22 @@ impl SessionRepository for PgSessionRepository<'_> {
         .map_err(store_error)
     }
 
+    async fn authenticated(
+        &mut self,
+        id: SessionId,
+        methods: &[AuthMethod],
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query("update session set methods = $2, authenticated_at = $3 where id = $1")
+            .bind(id.as_uuid())
+            .bind(names(methods))
+            .bind(at)
+            .execute(self.0.sqlx())
+            .await
+            .map(drop)
+            .map_err(store_error)
+    }
+
     async fn revoke(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "update session set revoked_at = $3 where id = $2 and user_id = $1 and revoked_at is null and expires_at > $3",
@@ -204,7 +233,7 @@ impl SessionRepository for PgSessionRepository<'_> {
     async fn list_live(&mut self, user: UserId, now: DateTime<Utc>) -> Result<Vec<Session>, StoreError> {
         let rows: Vec<SessionRow> = sqlx::query_as(
             "select id as session_id, user_id, created_at as session_created_at, refreshed_at, expires_at, revoked_at,
-                remember, address, user_agent, last_address
+                methods, authenticated_at, remember, address, user_agent, last_address
              from session where user_id = $1 and revoked_at is null and expires_at > $2 order by id desc limit 200",
         )
         .bind(user.as_uuid())

@@ -9,7 +9,7 @@ use validator::Validate;
 
 use crate::Services;
 use crate::http::support::body::Body;
-use crate::http::support::caller::Operator;
+use crate::http::support::caller::{Operator, RecentCaller};
 use crate::http::support::cursor::List;
 use crate::http::support::problem::Problem;
 
@@ -61,6 +61,7 @@ pub async fn list_signing_keys(services: web::Data<Services>, _: Operator) -> Re
 pub async fn rotate_signing_keys(
     services: web::Data<Services>,
     Operator(operator): Operator,
+    _: RecentCaller,
     Body(body): Body<RotateKeys>,
 ) -> Result<HttpResponse, Problem> {
     let key = services.tenancy.keyring.rotate(&operator, body.retire_others).await?;

@@ -48,6 +48,15 @@ pub struct Person {
     pub scope: PersonScope,
 }
 
+/// A person who has proven who they are within the last minutes, for what cannot be undone. 401 `step-up-required` for
+/// others.
+#[derive(Debug)]
+pub struct Recent(pub Person);
+
+/// A caller who, if it is a person, has proven who they are within the last minutes. An API key has no more to prove.
+#[derive(Debug)]
+pub struct RecentCaller;
+
 /// A person who is an operator of the installation. 403 for an API key, 404 for everybody else.
 #[derive(Debug)]
 pub struct Operator(pub OperatorScope);
@@ -138,6 +147,36 @@ impl FromRequest for Person {
                 Principal::Person(live) => Ok(Self { live, scope }),
                 Principal::ApiKey(_) => Err(NotAPerson.into()),
             }
+        })
+    }
+}
+
+impl FromRequest for Recent {
+    type Error = Problem;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let parts = (services(request), Person::from_request(request, payload));
+        Box::pin(async move {
+            let (services, person) = (parts.0?, parts.1.await?);
+            services.tenancy.accounts.require_recent(&person.live).await?;
+            Ok(Self(person))
+        })
+    }
+}
+
+impl FromRequest for RecentCaller {
+    type Error = Problem;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let parts = (services(request), Caller::from_request(request, payload));
+        Box::pin(async move {
+            let (services, caller) = (parts.0?, parts.1.await?);
+            if let Principal::Person(live) = &caller.principal {
+                services.tenancy.accounts.require_recent(live).await?;
+            }
+            Ok(Self)
         })
     }
 }

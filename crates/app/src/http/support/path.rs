@@ -159,6 +159,7 @@ macro_rules! ids_in_paths {
 ids_in_paths! {
     "user" UserId "Id of the person";
     "session" SessionId "Id of the session";
+    "factor" FactorId "Id of the second factor";
     "key" ApiKeyId "Id of the API key";
     "evt" EventId "The event's `event_id`";
     "sug" SuggestionId "Id of the suggestion";

@@ -46,6 +46,10 @@ problem_types! {
     UNAUTHENTICATED = 401 "unauthenticated" "A valid access token or API key is needed";
     INVALID_CREDENTIALS = 401 "invalid-credentials" "The e-mail or the password is wrong";
     INVALID_REFRESH_TOKEN = 401 "invalid-refresh-token" "The refresh token is not valid";
+    SECOND_FACTOR_REQUIRED = 401 "second-factor-required" "A second factor is needed";
+    INVALID_CHALLENGE = 401 "invalid-challenge" "The log-in has to begin again";
+    INVALID_CODE = 401 "invalid-code" "The code is wrong";
+    STEP_UP_REQUIRED = 401 "step-up-required" "You have to prove again who you are";
     REFRESH_REUSED = 401 "refresh-reused" "The refresh token was used before";
     INVOICE_OPEN = 402 "invoice-open" "An invoice must be paid first";
     QUOTA_EXCEEDED = 402 "quota-exceeded" "The plan's quota is used up";
@@ -116,13 +120,14 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     quota: Option<Box<QuotaView>>,
+    challenge: Option<Box<ChallengeView>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of this kind; `detail` says what happened this time and what to change.
     pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), quota: None, headers: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), quota: None, challenge: None, headers: Vec::new() }
     }
 
     /// The response for everything that the caller may not see, whether it exists or not.
@@ -162,6 +167,13 @@ impl Problem {
         self
     }
 
+    /// The same problem with the challenge that goes on with a log-in.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: ChallengeView) -> Self {
+        self.challenge = Some(Box::new(challenge));
+        self
+    }
+
     /// The body, with the id of the request.
     pub(crate) fn body(&self, request_id: Option<&RequestId>) -> ProblemBody {
         ProblemBody {
@@ -173,6 +185,7 @@ impl Problem {
             request_id: request_id.map(|id| id.as_str().to_owned()),
             errors: self.errors.clone(),
             quota: self.quota.as_deref().copied(),
+            challenge: self.challenge.as_deref().cloned(),
         }
     }
 }
@@ -203,6 +216,21 @@ pub struct ProblemBody {
     /// The limit that refused it, for the codes `quota-exceeded`, `daily-quota-exceeded` and `rate-limited`.
     #[serde(skip_serializing_if = "Option::is_none")]
     quota: Option<QuotaView>,
+    /// How a log-in goes on, for the code `second-factor-required`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    challenge: Option<ChallengeView>,
+}
+
+/// How a log-in goes on.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ProblemChallenge)]
+pub struct ChallengeView {
+    /// The secret to send with the code.
+    pub(crate) challenge: String,
+    /// The kinds of factors that the person has; a recovery code is always possible.
+    pub(crate) factors: Vec<&'static str>,
+    /// Seconds until the log-in has to begin again.
+    pub(crate) expires_in: i64,
 }
 
 /// A limit that refused a request.

@@ -57,6 +57,7 @@ ids! {
     UserId "a person";
     WorkspaceId "a workspace";
     SessionId "a session";
+    FactorId "a second factor";
     ApiKeyId "an API key";
     AuditId "an entry of the audit log";
     EventId "an event";
@@ -154,6 +155,7 @@ words! {
     /// What a caller may do.
     Permission = all!(tidegate_kernel::Permission);
     /// The kind of a pattern.
+    FactorKind = tidegate_tenancy::FactorKind::ALL.into_iter().map(tidegate_tenancy::FactorKind::as_str);
     PatternKind = all!(tidegate_events::pattern::PatternKind);
     /// A kind of pattern to filter by; `regularity` is not detected yet.
     AskedPatternKind = all!(tidegate_events::pattern::PatternKind).chain(["regularity"]);

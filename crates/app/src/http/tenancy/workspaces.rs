@@ -12,7 +12,7 @@ use validator::Validate;
 
 use crate::Services;
 use crate::http::support::body::{Body, not_null};
-use crate::http::support::caller::{Entered, Person};
+use crate::http::support::caller::{Entered, Person, RecentCaller};
 use crate::http::support::cursor::List;
 use crate::http::support::problem::{Problem, SLUG_TAKEN};
 use crate::http::support::query::{PageQuery, Query, page_size};
@@ -174,7 +174,11 @@ pub async fn update(
 #[utoipa::path(tag = "workspaces", security(("bearer" = [])),
     responses((status = 202, description = "Deleted; its data waits to be erased", body = DeletedWorkspaceView)))]
 #[delete("")]
-pub async fn remove(services: web::Data<Services>, Entered(scope): Entered) -> Result<HttpResponse, Problem> {
+pub async fn remove(
+    services: web::Data<Services>,
+    Entered(scope): Entered,
+    _: RecentCaller,
+) -> Result<HttpResponse, Problem> {
     let deletion = services.tenancy.delete_workspace.delete(&scope).await?;
     Ok(HttpResponse::Accepted().json(DeletedWorkspaceView {
         id: scope.workspace(),

@@ -121,7 +121,7 @@ impl ForeignHash {
     }
 }
 
-fn at_most<T: PartialOrd + std::fmt::Display>(given: T, most: T) -> Result<(), HashError> {
+fn at_most<T: PartialOrd + std::fmt::Display + Copy>(given: T, most: T) -> Result<(), HashError> {
     if given > most { Err(internal(format!("the hash asks for more work than {most} allows"))) } else { Ok(()) }
 }
 

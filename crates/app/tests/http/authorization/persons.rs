@@ -17,7 +17,13 @@ async fn persons_reach_what_is_theirs() {
     let mut table = Table::new(TABLE, "Who gets what outside of workspaces", &actors);
     for operation in operations(&world.document, Operations::OfPersons) {
         // What ends all other sessions of the person gets a world of its own.
-        let ends = ["POST /api/v1/auth/password", "DELETE /api/v1/auth/sessions"].contains(&operation.as_str());
+        let ends = [
+            "POST /api/v1/auth/password",
+            "DELETE /api/v1/auth/sessions",
+            "POST /api/v1/auth/factors/totp/confirm",
+            "POST /api/v1/auth/factors/recovery-codes",
+        ];
+        let ends = ends.contains(&operation.as_str()) || operation.starts_with("DELETE /api/v1/auth/factors/");
         let statuses = match ends {
             true => statuses(&World::new().await, &operation).await,
             false => statuses(&world, &operation).await,
@@ -36,7 +42,9 @@ async fn statuses(world: &World, operation: &str) -> [u16; 4] {
     let place = world.place(operation).await;
     // A new login for each operation: one of them ends its own session.
     let (person, other) = world.logged_in_again().await;
-    let example = world.example(operation, &place);
+    let mut example = world.example(operation, &place);
+    let path = operation.split_once("/api/v1/auth/").map_or("", |(_, path)| path);
+    world.prepare_factor(path, &mut example, &person).await;
     let call = async |example, token| request(&world.app, example, token).send().await;
     let anonymous = call(&example, None).await;
     let key = call(&example, Some(place.key())).await;

@@ -202,6 +202,7 @@ impl World {
                 let own = sessions.iter().find(|session| session["current"] == true).expect("it is among them");
                 text(&own["id"])
             }
+            "factor" => app.code_app(&self.owner).await.factor,
             "key" => make("/api-keys", json!({ "name": "to be named", "scopes": ["events:read"] })).await,
             "version" => "1".to_owned(),
             "evt" => {
@@ -295,6 +296,27 @@ impl World {
         let person = self.app.person(&name).await;
         let again = self.app.log_in(&person.email, &person.id).await;
         (person, again)
+    }
+
+    /// Prepares a request about the second factor of a person.
+    pub async fn prepare_factor(&self, path: &str, example: &mut Example, person: &Person) {
+        let now = tidegate::system::environment().now();
+        let body = match path {
+            "factors/totp/confirm" => {
+                let app = self.app.code_app(person).await;
+                json!({ "factor": app.factor, "code": app.code(now) })
+            }
+            "factors/recovery-codes" => {
+                self.app.second_factor(person, now).await;
+                return;
+            }
+            "challenge" => {
+                let (_, codes) = self.app.second_factor(person, now).await;
+                json!({ "challenge": self.app.challenge(&person.email).await, "code": codes[0] })
+            }
+            _ => return,
+        };
+        example.body = Some(("application/json".to_owned(), body.to_string()));
     }
 
     /// The token of a link for a person.

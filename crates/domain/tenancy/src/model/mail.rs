@@ -26,6 +26,16 @@ pub enum MailMessage {
     },
     /// The password has changed.
     PasswordChanged,
+    /// A second factor was added.
+    SecondFactorAdded {
+        /// The name of the factor.
+        factor: String,
+    },
+    /// A second factor was removed.
+    SecondFactorRemoved {
+        /// The name of the factor.
+        factor: String,
+    },
     /// The person has become a member of a workspace.
     MemberAdded {
         /// The workspace's name.
@@ -137,6 +147,8 @@ impl MailMessage {
         "address_in_use",
         "email_changed",
         "password_changed",
+        "second_factor_added",
+        "second_factor_removed",
         "member_added",
         "quota_threshold",
         "trial_ends",
@@ -159,6 +171,8 @@ impl MailMessage {
             Self::AddressInUse => "address_in_use",
             Self::EmailChanged { .. } => "email_changed",
             Self::PasswordChanged => "password_changed",
+            Self::SecondFactorAdded { .. } => "second_factor_added",
+            Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::MemberAdded { .. } => "member_added",
             Self::QuotaThreshold { .. } => "quota_threshold",
             Self::TrialEnds { .. } => "trial_ends",

@@ -3,6 +3,7 @@
 mod api_key;
 mod audit;
 mod email;
+mod factor;
 mod link;
 mod mail;
 mod member;
@@ -17,6 +18,9 @@ mod workspace;
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
 pub use audit::{AccountRecord, AuditFilter, AuditRecord};
 pub use email::Email;
+pub use factor::{
+    AuthMethod, Challenge, ChallengeToken, Factor, FactorKind, RecoveryCode, TotpSecret, UnknownMethod, one_time_code,
+};
 pub use link::{Link, LinkPurpose, LinkToken, UnknownPurpose};
 pub use mail::{Mail, MailMessage, SendLink, SendMail};
 pub use member::{Member, Membership};
@@ -26,7 +30,7 @@ pub use role::{Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
 pub use session::{
     ACCESS_TOKEN_LIFE, AccessClaims, CLOCK_LEEWAY, FAMILY_LIFE, LiveSession, LoginTokens, REFRESH_GRACE,
-    REFRESH_TOKEN_LIFE, REMEMBERED_FAMILY_LIFE, REMEMBERED_TOKEN_LIFE, Session, SigningKey,
+    REFRESH_TOKEN_LIFE, REMEMBERED_FAMILY_LIFE, REMEMBERED_TOKEN_LIFE, STEP_UP_LIFE, Session, SigningKey,
 };
 pub use text::{InvalidText, Name, Slug};
 pub use workspace::{Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use zxcvbn::Score;
-use zxcvbn::feedback::Warning;
+use zxcvbn::feedback::{Feedback, Warning};
 
 use crate::model::email::Email;
 use crate::model::text::{InvalidText, Name};
@@ -54,7 +54,7 @@ impl Password {
         if estimate.score() >= Self::MIN_SCORE {
             return Ok(());
         }
-        Err(InvalidText(reason(estimate.feedback().and_then(|feedback| feedback.warning()))))
+        Err(InvalidText(reason(estimate.feedback().and_then(Feedback::warning))))
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use tidegate_kernel::{Client, Environment, SessionId, UserId};
 
+use crate::model::factor::AuthMethod;
 use crate::model::person::Person;
 use crate::model::secret::RefreshToken;
 
@@ -12,6 +13,8 @@ use crate::model::secret::RefreshToken;
 pub const ACCESS_TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
 /// How far the clocks of two servers may differ when the times of an access token are checked.
 pub const CLOCK_LEEWAY: TimeDelta = TimeDelta::seconds(30);
+/// How long after a log-in, or a step-up, a person may do what cannot be undone.
+pub const STEP_UP_LIFE: TimeDelta = TimeDelta::minutes(5);
 /// The lifetime of a refresh token. Every refresh gives a new token with the full lifetime.
 pub const REFRESH_TOKEN_LIFE: TimeDelta = TimeDelta::days(7);
 /// The same for a person who asked to stay logged in.
@@ -40,6 +43,10 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// How the person has proven who they are.
+    pub methods: Vec<AuthMethod>,
+    /// When the person last proved it in full, at the log-in or since.
+    pub authenticated_at: DateTime<Utc>,
     /// Whether the person asked to stay logged in for longer.
     pub remember: bool,
     /// The client that logged in.
@@ -60,11 +67,19 @@ impl Session {
             refreshed_at: at,
             expires_at: at,
             revoked_at: None,
+            methods: vec![AuthMethod::Password],
+            authenticated_at: at,
             remember,
             client,
             last_address: None,
         };
         session.refreshed(at, address)
+    }
+
+    /// Whether the person has proven who they are within the last minutes, as operations need that cannot be undone.
+    #[must_use]
+    pub fn is_recent(&self, now: DateTime<Utc>) -> bool {
+        now < self.authenticated_at + STEP_UP_LIFE
     }
 
     /// Whether it is neither revoked nor expired at `now`.

@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tidegate_kernel::{
-    ApiKeyId, Origin, SessionId, StoreError, SystemScope, Transaction, UnitOfWork, UserId, WorkspaceId,
+    ApiKeyId, FactorId, Origin, SessionId, StoreError, SystemScope, Transaction, UnitOfWork, UserId, WorkspaceId,
 };
 use uuid::Uuid;
 
 use crate::model::{
-    AccountRecord, Digest, Email, Link, LinkPurpose, LiveSession, PasswordHash, Person, Session, SigningKey, Slug,
-    SuccessorSalt,
+    AccountRecord, AuthMethod, Challenge, Digest, Email, Factor, Link, LinkPurpose, LiveSession, PasswordHash, Person,
+    Session, SigningKey, Slug, SuccessorSalt,
 };
 
 /// Opens units of work on the directory.
@@ -23,6 +23,8 @@ pub trait DirectoryTx: Transaction {
     fn people(&mut self) -> Box<dyn PersonRepository + '_>;
     /// Log-in sessions.
     fn sessions(&mut self) -> Box<dyn SessionRepository + '_>;
+    /// Second factors, recovery codes, and log-ins that wait for them.
+    fn factors(&mut self) -> Box<dyn FactorRepository + '_>;
     /// Links in mails to people.
     fn links(&mut self) -> Box<dyn LinkRepository + '_>;
     /// The workspaces of keys and slugs.
@@ -74,6 +76,50 @@ pub trait PersonRepository: Send {
 
     /// Deactivates or reactivates an account. The sessions of a deactivated one are not live.
     async fn set_active(&mut self, user: UserId, active: bool, now: DateTime<Utc>) -> Result<(), StoreError>;
+}
+
+/// Second factors of people, their recovery codes, and the log-ins that wait for them.
+#[async_trait]
+pub trait FactorRepository: Send {
+    /// Adds a factor that is not confirmed. Others of the person that are not confirmed are removed.
+    async fn insert(&mut self, factor: &Factor) -> Result<(), StoreError>;
+
+    /// The person's factors, oldest first.
+    async fn list(&mut self, user: UserId) -> Result<Vec<Factor>, StoreError>;
+
+    /// Confirms a factor. Returns `false` if the person has no such factor or it is confirmed already.
+    async fn confirm(&mut self, user: UserId, id: FactorId, now: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Uses the code of a time step. For any number of calls with one step, also concurrent ones, MUST return `true` to
+    /// exactly one whose transaction commits, and to none with an earlier step from then on.
+    async fn use_step(&mut self, id: FactorId, step: i64, now: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Removes a factor. Returns `false` if the person has no such factor.
+    async fn remove(&mut self, user: UserId, id: FactorId) -> Result<bool, StoreError>;
+
+    /// Replaces the person's recovery codes.
+    async fn set_recovery_codes(&mut self, user: UserId, codes: &[Digest]) -> Result<(), StoreError>;
+
+    /// The number of recovery codes that the person has left.
+    async fn recovery_codes(&mut self, user: UserId) -> Result<i64, StoreError>;
+
+    /// Uses a recovery code. MUST return `true` to exactly one of concurrent calls with the same code.
+    async fn use_recovery_code(&mut self, user: UserId, code: &Digest) -> Result<bool, StoreError>;
+
+    /// Adds a challenge, and removes those that have expired.
+    async fn add_challenge(&mut self, challenge: &Challenge, token: &Digest) -> Result<(), StoreError>;
+
+    /// The challenge with this token, which is locked until the transaction ends.
+    async fn lock_challenge(&mut self, token: &Digest) -> Result<Option<Challenge>, StoreError>;
+
+    /// Counts an attempt at a challenge.
+    async fn count_attempt(&mut self, token: &Digest) -> Result<(), StoreError>;
+
+    /// Removes the challenge.
+    async fn remove_challenge(&mut self, token: &Digest) -> Result<(), StoreError>;
+
+    /// Removes all challenges of a person.
+    async fn remove_challenges(&mut self, user: UserId) -> Result<(), StoreError>;
 }
 
 /// Links in mails to people.
@@ -146,6 +192,14 @@ pub trait SessionRepository: Send {
         used: &Digest,
         salt: &SuccessorSalt,
         token: &Digest,
+    ) -> Result<(), StoreError>;
+
+    /// Records that the person of a session has proven who they are, by these methods in all.
+    async fn authenticated(
+        &mut self,
+        id: SessionId,
+        methods: &[AuthMethod],
+        at: DateTime<Utc>,
     ) -> Result<(), StoreError>;
 
     /// Revokes the session. Returns `false` if it was already revoked or belongs to another person.

@@ -8,11 +8,11 @@ mod workspace;
 
 pub use access::{AccessLookup, PersonTx, Personal, PersonalRepository};
 pub use directory::{
-    AccountEvent, AccountLog, Directory, DirectoryTx, FailedLogIn, LinkRepository, Located, Locator, PersonRepository,
-    Registered, SessionRepository, SigningKeyRepository, Succession, TokenState,
+    AccountEvent, AccountLog, Directory, DirectoryTx, FactorRepository, FailedLogIn, LinkRepository, Located, Locator,
+    PersonRepository, Registered, SessionRepository, SigningKeyRepository, Succession, TokenState,
 };
 pub use mail::{KeptMail, MailError, MailOutbox, MailTexts, Mailer};
-pub use security::{HashError, InvalidToken, PasswordHasher, PreparedSigner, TokenSigner, Verification};
+pub use security::{FactorVault, HashError, InvalidToken, PasswordHasher, PreparedSigner, TokenSigner, Verification};
 pub use workspace::{
     ApiKeyRepository, AuditTrailRepository, MemberRepository, Tenancy, TenancyTx, WorkspaceRepository,
 };

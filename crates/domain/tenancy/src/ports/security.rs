@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tidegate_kernel::StoreError;
 
-use crate::model::{AccessClaims, Password, PasswordHash};
+use crate::model::{AccessClaims, Digest, Password, PasswordHash};
 
 /// Why a password could not be hashed.
 #[derive(Debug, thiserror::Error)]
@@ -73,4 +73,23 @@ pub trait TokenSigner: Send + Sync {
     /// MUST accept only the one algorithm and the keys of this installation, whatever the token's header says. MUST NOT
     /// check the times: the caller does that with its own clock.
     async fn verify(&self, token: &str) -> Result<AccessClaims, InvalidToken>;
+}
+
+/// Protects the secrets of second factors with a key that is not in the store.
+pub trait FactorVault: Send + Sync {
+    /// Seals a secret for the store. `owner` binds it: it opens only with the same bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] if the library fails.
+    fn seal(&self, secret: &[u8], owner: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Opens what was sealed.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] if it was changed, is of another owner, or was sealed with an unknown key.
+    fn open(&self, sealed: &[u8], owner: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Digests of a text that is too short for a plain hash: one that can be computed only with the key. The first is the
+    /// one to store; the others are those of older keys.
+    fn digests(&self, text: &str, owner: &[u8]) -> Vec<Digest>;
 }

@@ -2,16 +2,29 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
-use tidegate_kernel::{Client, Origin, StoreError, UserId};
+use tidegate_kernel::{Client, FactorId, Origin, StoreError, UserId};
 use tidegate_tenancy::{
-    AccountEvent, AccountRecord, Email, FailedLogIn, Language, Link, LinkPurpose, Name, Notifications, Person,
-    Registered, TimeZone,
+    AccountEvent, AccountRecord, AuthMethod, Challenge, Email, Factor, FactorKind, FailedLogIn, Language, Link,
+    LinkPurpose, Name, Notifications, Person, Registered, Session, TimeZone,
 };
 
 use super::{Subject, hash};
 use crate::scope::request_id;
 
 impl Subject {
+    fn factor(&self, person: &Person) -> Factor {
+        Factor {
+            id: FactorId::generate(&self.env),
+            user: person.id,
+            kind: FactorKind::Totp,
+            name: Name::new("phone").expect("a name"),
+            secret: vec![0, 255, 7],
+            created_at: self.now(),
+            confirmed_at: None,
+            last_used_at: None,
+        }
+    }
+
     fn link(&self, person: &Person, purpose: LinkPurpose) -> Link {
         Link { user: person.id, purpose, address: person.email.clone(), expires_at: self.now() + TimeDelta::hours(1) }
     }
@@ -150,6 +163,131 @@ pub async fn few_links_are_kept(subject: &Subject) {
         kept.push(found.expect("it is read").is_some());
     }
     assert_eq!(kept, [false, false, true, true, true, true, true]);
+}
+
+/// A factor counts from its confirmation on, and only its person can confirm or remove it.
+pub async fn a_factor_is_confirmed_and_removed_by_its_person(subject: &Subject) {
+    let (ada, eve) = (subject.person("ada@example.org").await, subject.person("eve@example.org").await);
+    let (abandoned, factor) = (subject.factor(&ada), subject.factor(&ada));
+    let now = subject.now();
+    let mut tx = subject.directory().await;
+    tx.factors().insert(&abandoned).await.expect("a factor is added");
+    tx.factors().insert(&factor).await.expect("a factor is added");
+    assert_eq!(tx.factors().list(ada.id).await.expect("they are listed"), std::slice::from_ref(&factor));
+    assert!(!tx.factors().confirm(eve.id, factor.id, now).await.expect("an answer"));
+    assert!(tx.factors().confirm(ada.id, factor.id, now).await.expect("an answer"));
+    assert!(!tx.factors().confirm(ada.id, factor.id, now).await.expect("an answer"), "it is confirmed already");
+    tx.factors().insert(&abandoned).await.expect("a factor is added");
+    let listed = tx.factors().list(ada.id).await.expect("they are listed");
+    assert_eq!(listed.iter().filter(|listed| listed.confirmed_at == Some(now)).count(), 1);
+    assert_eq!(listed.len(), 2, "a confirmed one stays when another is added");
+    assert!(!tx.factors().remove(eve.id, factor.id).await.expect("an answer"));
+    assert!(tx.factors().remove(ada.id, factor.id).await.expect("an answer"));
+    assert!(!tx.factors().remove(ada.id, factor.id).await.expect("an answer"));
+}
+
+/// MUST give the code of a time step to one of many concurrent uses, and never an earlier step afterwards.
+pub async fn a_time_step_counts_once(subject: &Subject) {
+    let ada = subject.person("ada@example.org").await;
+    let factor = subject.factor(&ada);
+    let mut tx = subject.directory().await;
+    tx.factors().insert(&factor).await.expect("a factor is added");
+    tx.commit().await.expect("it commits");
+    for (step, expected) in [(7, 1), (7, 0), (6, 0), (8, 1)] {
+        let using: Vec<_> = (0..4)
+            .map(|_| {
+                let (subject, id) = (subject.clone(), factor.id);
+                tokio::spawn(async move {
+                    let mut tx = subject.directory().await;
+                    let used = tx.factors().use_step(id, step, subject.now()).await.expect("an answer");
+                    tx.commit().await.expect("it commits");
+                    usize::from(used)
+                })
+            })
+            .collect();
+        let mut used = 0;
+        for task in using {
+            used += task.await.expect("no one fails");
+        }
+        assert_eq!(used, expected, "step {step}");
+    }
+}
+
+/// A recovery code counts once, also concurrently, for its person alone; a new set replaces the old one.
+pub async fn a_recovery_code_counts_once(subject: &Subject) {
+    let (ada, eve) = (subject.person("ada@example.org").await, subject.person("eve@example.org").await);
+    let codes = ["one", "two"].map(|text| subject.digest(text));
+    let mut tx = subject.directory().await;
+    tx.factors().set_recovery_codes(ada.id, &codes).await.expect("they are added");
+    assert!(!tx.factors().use_recovery_code(eve.id, &codes[0]).await.expect("an answer"));
+    tx.commit().await.expect("it commits");
+    let using: Vec<_> = (0..4)
+        .map(|_| {
+            let (subject, user, code) = (subject.clone(), ada.id, codes[0]);
+            tokio::spawn(async move {
+                let mut tx = subject.directory().await;
+                let used = tx.factors().use_recovery_code(user, &code).await.expect("an answer");
+                tx.commit().await.expect("it commits");
+                usize::from(used)
+            })
+        })
+        .collect();
+    let mut used = 0;
+    for task in using {
+        used += task.await.expect("no one fails");
+    }
+    assert_eq!(used, 1);
+    let mut tx = subject.directory().await;
+    assert_eq!(tx.factors().recovery_codes(ada.id).await.expect("they are counted"), 1);
+    tx.factors().set_recovery_codes(ada.id, &[subject.digest("three")]).await.expect("they are replaced");
+    assert!(!tx.factors().use_recovery_code(ada.id, &codes[1]).await.expect("an answer"));
+    assert_eq!(tx.factors().recovery_codes(ada.id).await.expect("they are counted"), 1);
+}
+
+/// A challenge is locked while somebody answers it, counts its attempts, and ends with the others of its person.
+pub async fn a_challenge_is_answered_by_one(subject: &Subject) {
+    let (ada, eve) = (subject.person("ada@example.org").await, subject.person("eve@example.org").await);
+    let challenge = |user| Challenge { user, remember: true, attempts: 0, expires_at: subject.now() + Challenge::LIFE };
+    let [first, second, others] = ["first", "second", "others"].map(|text| subject.digest(text));
+    let mut tx = subject.directory().await;
+    for (user, token) in [(ada.id, first), (ada.id, second), (eve.id, others)] {
+        tx.factors().add_challenge(&challenge(user), &token).await.expect("a challenge is added");
+    }
+    tx.commit().await.expect("it commits");
+
+    let mut tx = subject.directory().await;
+    let locked = tx.factors().lock_challenge(&first).await.expect("it is read").expect("there is one");
+    assert_eq!((locked.user, locked.remember, locked.attempts), (ada.id, true, 0));
+    tx.factors().count_attempt(&first).await.expect("it is counted");
+    let waiting = {
+        let (subject, token) = (subject.clone(), first);
+        tokio::spawn(async move {
+            let mut tx = subject.directory().await;
+            tx.factors().lock_challenge(&token).await.expect("it is read")
+        })
+    };
+    tx.commit().await.expect("it commits");
+    let seen = waiting.await.expect("an answer").expect("it is there");
+    assert_eq!(seen.attempts, 1, "who waits sees what was counted");
+
+    let mut tx = subject.directory().await;
+    tx.factors().remove_challenge(&first).await.expect("it is removed");
+    assert_eq!(tx.factors().lock_challenge(&first).await.expect("it is read"), None);
+    tx.factors().remove_challenges(ada.id).await.expect("they are removed");
+    assert_eq!(tx.factors().lock_challenge(&second).await.expect("it is read"), None);
+    assert!(tx.factors().lock_challenge(&others).await.expect("it is read").is_some());
+}
+
+/// How and when the person of a session has proven who they are reads back.
+pub async fn a_session_says_how_its_person_was_authenticated(subject: &Subject) {
+    let ada = subject.person("ada@example.org").await;
+    let (session, later) = (subject.session(ada.id), subject.now() + TimeDelta::minutes(1));
+    let mut tx = subject.directory().await;
+    tx.sessions().insert(&session, &subject.digest("token")).await.expect("a session is added");
+    let methods = [AuthMethod::Password, AuthMethod::RecoveryCode];
+    tx.sessions().authenticated(session.id, &methods, later).await.expect("it is written");
+    let live = tx.sessions().find_live(session.id, later).await.expect("it is read").expect("it is live");
+    assert_eq!(live.session, Session { methods: methods.to_vec(), authenticated_at: later, ..session });
 }
 
 /// The log of an account has any text, where a request came from, and failed log-ins; the newest first.

@@ -2,10 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
-use tidegate_tenancy::{ACCESS_TOKEN_LIFE, Email, LoginError, LoginTokens, Password, RefreshError};
+use tidegate_tenancy::{ACCESS_TOKEN_LIFE, Email, LogIn, LoginError, LoginTokens, Password, RefreshError};
 use utoipa::ToSchema;
 use validator::Validate;
 
+use super::challenge::second_factor_required;
 use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::{Person, RequestOrigin};
@@ -70,6 +71,9 @@ impl From<LoginTokens> for Tokens {
 }
 
 /// Log in.
+///
+/// For a person with a second factor the response is 401 `second-factor-required`, with a challenge for
+/// `POST /auth/challenge`.
 #[utoipa::path(tag = "auth",
     request_body(content = LoginRequest,
         example = json!({ "email": "ada@example.org", "password": "an umbrella in march" })),
@@ -86,7 +90,10 @@ pub async fn login(
     let counted = count(&request, &services, LOGIN, Some(email.key())).await?;
     let password = Password::new(body.password);
     let tokens = services.tenancy.accounts.login(&email, &password, body.remember, &origin).await;
-    let tokens = tokens.map_err(|error| counted.on(error.into()))?;
+    let tokens = match tokens.map_err(|error| counted.on(error.into()))? {
+        LogIn::Done(tokens) => tokens,
+        LogIn::SecondFactor(pending) => return Err(counted.on(second_factor_required(&pending))),
+    };
     let answer = secret_answer(HttpResponse::Ok(), &Tokens::from(tokens)).map_err(|problem| counted.on(problem))?;
     Ok(counted.on_answer(answer))
 }

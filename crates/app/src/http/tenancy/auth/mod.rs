@@ -1,6 +1,8 @@
-//! The caller's own account: registration, log-in, sessions, passwords, and what people set for themselves.
+//! The caller's own account: registration, log-in, second factors, sessions, passwords, and what people set for themselves.
 
 mod account_log;
+mod challenge;
+mod factors;
 mod log_in;
 mod passwords;
 mod profile;
@@ -35,6 +37,13 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
         .service(passwords::change_password)
         .service(profile::change_email)
         .service(profile::confirm_email)
+        .service(challenge::challenge)
+        .service(challenge::step_up)
+        .service(factors::factors)
+        .service(factors::add_totp)
+        .service(factors::confirm_totp)
+        .service(factors::renew_recovery_codes)
+        .service(factors::remove_factor)
         .service(account_log::log)
         .service(sessions::sessions)
         .service(sessions::revoke_sessions)
@@ -58,6 +67,7 @@ pub struct AddressRequest {
 pub struct TokenRequest {
     /// The part of the link after `#`.
     #[validate(length(max = 200, message = "must have at most 200 characters"))]
+    #[schema(max_length = 200)]
     token: String,
 }
 

@@ -21,6 +21,7 @@ use crate::tenancy::limits::{FORGOT, LOGIN, RESET};
 pub struct ResetRequest {
     /// The part of the link after `#`.
     #[validate(length(max = 200, message = "must have at most 200 characters"))]
+    #[schema(max_length = 200)]
     token: String,
     /// The new password: at least 10 characters, not easy to guess.
     #[schema(min_length = 10)]

@@ -33,6 +33,7 @@ impl Accounts {
         if !active {
             tx.sessions().revoke_all(user, None, at).await?;
             tx.links().void(user, &LinkPurpose::ALL).await?;
+            tx.factors().remove_challenges(user).await?;
         }
         let [of_person, of_operator] = match active {
             true => ["account.reactivated", "person.reactivated"],

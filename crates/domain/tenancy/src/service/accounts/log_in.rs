@@ -4,16 +4,17 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tidegate_kernel::{Origin, StoreError};
 
-use super::{Accounts, record};
+use super::{Accounts, LogIn, record};
 use crate::error::{LoginError, RefreshError};
 use crate::model::{
-    ACCESS_TOKEN_LIFE, AccessClaims, Email, LoginTokens, Password, REFRESH_GRACE, RefreshToken, Session,
+    ACCESS_TOKEN_LIFE, AccessClaims, AuthMethod, Email, LoginTokens, Password, Person, REFRESH_GRACE, RefreshToken,
+    Session,
 };
-use crate::ports::{FailedLogIn, PreparedSigner, TokenState, Verification};
+use crate::ports::{DirectoryTx, FailedLogIn, PreparedSigner, TokenState, Verification};
 use crate::service::now;
 
 impl Accounts {
-    /// Logs a person in.
+    /// Logs a person in. A person with a second factor gets a challenge, which [`Accounts::complete_challenge`] finishes.
     ///
     /// # Errors
     /// [`LoginError::Refused`] if no account has this address and this password. Neither the answer nor its duration
@@ -24,7 +25,7 @@ impl Accounts {
         password: &Password,
         remember: bool,
         origin: &Origin,
-    ) -> Result<LoginTokens, LoginError> {
+    ) -> Result<LogIn, LoginError> {
         let mut tx = self.begin().await?;
         let found = tx.people().credentials(email).await?;
         tx.commit().await?;
@@ -45,16 +46,39 @@ impl Accounts {
         };
 
         let at = now(&self.env);
-        let session = Session::begin(&self.env, person.id, at, remember, origin.client.clone());
         let signer = self.tokens.signer().await?;
-        let tokens = tokens(signer.as_ref(), &session, RefreshToken::generate(&self.env), at)?;
         let mut tx = self.begin().await?;
         if let Some(renewed) = renewed {
             tx.people().rehash(person.id, &hash, &renewed).await?;
         }
-        tx.sessions().insert(&session, &tokens.refresh.digest()).await?;
-        record(&mut *tx, person.id, "session.created", json!({ "session": session.id }), origin).await?;
+        if let Some(pending) = self.challenge(&mut *tx, &person, remember).await? {
+            tx.commit().await?;
+            return Ok(LogIn::SecondFactor(pending));
+        }
+        let methods = vec![AuthMethod::Password];
+        let tokens = self.begin_session(&mut *tx, signer.as_ref(), &person, methods, remember, origin, at).await?;
         tx.commit().await?;
+        Ok(LogIn::Done(tokens))
+    }
+
+    /// Begins a session of a person who has proven who they are.
+    #[expect(clippy::too_many_arguments, reason = "what a session is made of")]
+    pub(super) async fn begin_session(
+        &self,
+        tx: &mut dyn DirectoryTx,
+        signer: &dyn PreparedSigner,
+        person: &Person,
+        methods: Vec<AuthMethod>,
+        remember: bool,
+        origin: &Origin,
+        at: DateTime<Utc>,
+    ) -> Result<LoginTokens, StoreError> {
+        let session = Session::begin(&self.env, person.id, at, remember, origin.client.clone());
+        let session = Session { methods, ..session };
+        let tokens = tokens(signer, &session, RefreshToken::generate(&self.env), at)?;
+        tx.sessions().insert(&session, &tokens.refresh.digest()).await?;
+        let details = json!({ "session": session.id, "methods": session.methods });
+        record(tx, person.id, "session.created", details, origin).await?;
         Ok(tokens)
     }
 

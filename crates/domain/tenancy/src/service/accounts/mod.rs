@@ -1,12 +1,14 @@
 //! Accounts of people: registration, log-in, sessions, passwords, addresses, and what people set for themselves.
 
 mod activation;
+mod challenge;
 mod failures;
 mod links;
 mod log_in;
 mod passwords;
 mod profile;
 mod registration;
+mod second_factor;
 mod sessions;
 
 use std::sync::Arc;
@@ -14,11 +16,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_kernel::{Environment, Origin, SessionId, Signal, SignalBus, StoreError, SystemScope, Topic, UserId};
 
+pub use challenge::{LogIn, PendingLogIn, Proof};
 pub use failures::FailedLogIns;
 pub use links::{LinkMails, PublicUrl};
 pub use registration::Registration;
+pub use second_factor::NewTotp;
 
-use crate::ports::{AccountEvent, Directory, DirectoryTx, PasswordHasher, TokenSigner};
+use crate::ports::{AccountEvent, Directory, DirectoryTx, FactorVault, PasswordHasher, TokenSigner};
 
 /// Accounts and log-in sessions of people.
 pub struct Accounts {
@@ -26,6 +30,7 @@ pub struct Accounts {
     system: SystemScope,
     hasher: Arc<dyn PasswordHasher>,
     tokens: Arc<dyn TokenSigner>,
+    vault: Arc<dyn FactorVault>,
     signals: Arc<dyn SignalBus>,
     failures: FailedLogIns,
     env: Environment,
@@ -39,10 +44,11 @@ impl Accounts {
         system: SystemScope,
         hasher: Arc<dyn PasswordHasher>,
         tokens: Arc<dyn TokenSigner>,
+        vault: Arc<dyn FactorVault>,
         signals: Arc<dyn SignalBus>,
         env: Environment,
     ) -> Self {
-        Self { directory, system, hasher, tokens, signals, failures: FailedLogIns::default(), env }
+        Self { directory, system, hasher, tokens, vault, signals, failures: FailedLogIns::default(), env }
     }
 
     async fn begin(&self) -> Result<Box<dyn DirectoryTx>, StoreError> {
@@ -54,6 +60,7 @@ impl Accounts {
         self.signals.publish(Signal::new(Topic::PersonChanged, &user));
     }
 
+    /// Makes every server read the session again.
     fn announce_end(&self, session: SessionId) {
         self.signals.publish(Signal::new(Topic::SessionRevoked, &session));
     }

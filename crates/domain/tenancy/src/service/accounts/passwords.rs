@@ -103,6 +103,7 @@ impl Accounts {
         origin: &Origin,
     ) -> Result<(), StoreError> {
         tx.links().void(person.id, &VOIDED).await?;
+        tx.factors().remove_challenges(person.id).await?;
         record(tx, person.id, action, json!({}), origin).await?;
         tx.jobs().enqueue(&NewJob::new(&SendMail::to(person, MailMessage::PasswordChanged))?).await.map(drop)
     }
