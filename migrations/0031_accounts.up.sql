@@ -1,6 +1,10 @@
 -- Addresses are stored as they were typed and compared by a key. Until now they were stored in lower case.
 alter table person add column email_key text;
-update person set email_key = translate(normalize(email, nfkc), 'ς', 'σ');
+-- One with a variant of a letter, such as a full-width one, is found only as it was typed.
+update person set email_key = case
+    when normalize(email, nfkc) = normalize(email, nfc) then translate(normalize(email, nfc), 'ς', 'σ')
+    else email
+end;
 alter table person alter column email_key set not null;
 alter table person drop constraint person_email_key;
 alter table person add constraint person_email_key_key unique (email_key);
@@ -12,7 +16,12 @@ alter table person
     add column notify_usage boolean not null default true,
     add column notify_billing boolean not null default true,
     -- A deactivated account cannot log in.
-    add column deactivated_at timestamptz;
+    add column deactivated_at timestamptz,
+    -- Requests for links up to this time are void.
+    add column links_void_until timestamptz;
+
+-- Until now there was no way to verify an address, and everybody could buy.
+update person set email_verified_at = created_at;
 
 alter table session
     add column remember boolean not null default false,

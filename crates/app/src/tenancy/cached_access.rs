@@ -9,7 +9,7 @@ use moka::future::Cache;
 use tidegate_kernel::{
     CacheCounts, CacheFigures, Received, SessionId, SignalBus, StoreError, Topic, UserId, WorkspaceId,
 };
-use tidegate_tenancy::{AccessLookup, Digest, KeyGrant, LiveSession, Membership, Slug, WorkspaceRef};
+use tidegate_tenancy::{AccessLookup, Admission, Digest, KeyGrant, LiveSession, Slug, WorkspaceRef};
 use tokio::time::Instant;
 
 /// The lifetime of a cache entry, counted from before the lookup began: the lookup may miss what was revoked after
@@ -31,7 +31,7 @@ pub struct CachedAccess {
 struct Caches {
     sessions: Answers<SessionId, Arc<LiveSession>>,
     keys: Answers<Digest, KeyGrant>,
-    memberships: Answers<(UserId, WorkspaceRef), Membership>,
+    memberships: Answers<(UserId, WorkspaceRef), Admission>,
     slugs: Answers<Slug, WorkspaceId>,
 }
 
@@ -171,7 +171,7 @@ impl AccessLookup for CachedAccess {
         self.caches.keys.get_or(*digest, self.inner.api_key(digest)).await
     }
 
-    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Admission>, StoreError> {
         self.caches.memberships.get_or((user, workspace.clone()), self.inner.membership(user, workspace)).await
     }
 
@@ -187,7 +187,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tidegate_kernel::{ApiKeyId, Client, PermissionSet};
-    use tidegate_tenancy::{Email, Name, Person, Role, Session};
+    use tidegate_tenancy::{Email, Membership, Name, Person, Role, Session, WorkspacePolicy};
     use tokio::time::{advance, sleep};
 
     use crate::system::environment;
@@ -224,10 +224,11 @@ mod tests {
             let (key, workspace) = (ApiKeyId::generate(&env), WorkspaceId::generate(&env));
             self.answer(KeyGrant { key, workspace, permissions: PermissionSet::EMPTY, expires_at: None }).await
         }
-        async fn membership(&self, user: UserId, _: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+        async fn membership(&self, user: UserId, _: &WorkspaceRef) -> Result<Option<Admission>, StoreError> {
             let env = environment();
             let workspace = WorkspaceId::generate(&env);
-            self.answer(Membership { workspace, user, role: Role::VIEWER, joined_at: env.now() }).await
+            let membership = Membership { workspace, user, role: Role::VIEWER, joined_at: env.now() };
+            self.answer(Admission { membership, policy: WorkspacePolicy::default() }).await
         }
         async fn locate(&self, _: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError> {
             self.answer(WorkspaceId::generate(&environment())).await

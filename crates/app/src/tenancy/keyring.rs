@@ -145,7 +145,7 @@ impl Keyring {
         let now = self.env.now();
         let mut tx = self.directory.begin(&self.system).await?;
         tx.signing_keys().lock().await?;
-        let retired = if retire { tx.signing_keys().prune(now).await? } else { Vec::new() };
+        let retired = if retire { tx.signing_keys().retire_all().await? } else { Vec::new() };
         let key = self.make(now)?;
         tx.signing_keys().insert(&key).await?;
         let stored = tx.signing_keys().list().await?;
@@ -185,7 +185,7 @@ impl Keyring {
     /// The keys, with one that may sign. Makes a new key if there is none or if the newest is too old.
     async fn signing_keys(&self) -> Result<Arc<Keys>, StoreError> {
         let now = self.env.now();
-        let keys = self.current();
+        let keys = self.fresh().await;
         if keys.are_settled(now) {
             return Ok(keys);
         }
@@ -233,14 +233,22 @@ impl Keyring {
     /// The keys, read again if they are older than [`STALE_AFTER`]. If they cannot be read, the old ones have to do.
     async fn fresh(&self) -> Arc<Keys> {
         let keys = self.current();
-        if keys.read_at.is_some_and(|at| (TimeDelta::zero()..STALE_AFTER).contains(&(self.env.now() - at))) {
+        let age = keys.read_at.map(|at| self.env.now() - at);
+        if age.is_some_and(|age| (TimeDelta::zero()..STALE_AFTER).contains(&age)) {
             return keys;
         }
-        // One request reads them while the others go on.
-        match self.reading.try_lock() {
-            Ok(_turn) => self.read(self.env.now()).await.unwrap_or(keys),
-            Err(_) => keys,
+        // One request reads them while the others go on, for a short time.
+        let _turn = match self.reading.try_lock() {
+            Ok(turn) => turn,
+            Err(_) if age.is_some_and(|age| (TimeDelta::zero()..STALE_AFTER * 2).contains(&age)) => return keys,
+            Err(_) => self.reading.lock().await,
+        };
+        let now = self.env.now();
+        let keys = self.current();
+        if keys.read_at.is_some_and(|at| (TimeDelta::zero()..STALE_AFTER).contains(&(now - at))) {
+            return keys;
         }
+        self.read(now).await.unwrap_or(keys)
     }
 
     fn install(&self, keys: Keys) -> Arc<Keys> {

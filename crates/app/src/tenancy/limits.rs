@@ -22,6 +22,8 @@ pub const LOGIN: &str = "login";
 pub const REGISTER: &str = "register";
 /// Requests for mails with links, per address and per account.
 pub const FORGOT: &str = "forgot";
+/// Requests for links that verify an address, per address and per account.
+pub const RESEND: &str = "resend";
 /// New passwords by links, per address.
 pub const RESET: &str = "reset";
 /// Second factors, and proofs for a step-up, per address and per account.
@@ -41,6 +43,7 @@ const DEFAULTS: &[Default] = &[
     Default { name: LOGIN, limit: "5/1m" },
     Default { name: REGISTER, limit: "3/1h" },
     Default { name: FORGOT, limit: "5/1h" },
+    Default { name: RESEND, limit: "5/1h" },
     Default { name: RESET, limit: "10/1h" },
     Default { name: VERIFY, limit: "10/1h" },
     Default { name: SECOND_FACTOR, limit: "10/1h" },

@@ -34,6 +34,7 @@ mod patterns;
 mod payments;
 mod people;
 mod plans;
+mod policy;
 mod promo_codes;
 mod quotas;
 mod refresh;

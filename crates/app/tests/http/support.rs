@@ -169,7 +169,7 @@ impl TestApp {
             "--max-connections",
             "4",
             "--rate-limit",
-            "login=off,register=off,promo-codes=off,forgot=off,reset=off,verify=off,second-factor=off",
+            "login=off,register=off,promo-codes=off,forgot=off,resend=off,reset=off,verify=off,second-factor=off",
         ];
         let plan = ["--default-plan", "unlimited"].into_iter().filter(|_| !flags.contains(&"--default-plan"));
         let secret = ["--secret", secret].into_iter().filter(|_| !flags.contains(&"--secret"));

@@ -79,6 +79,9 @@ pub enum FactorError {
     /// The code is wrong or was used before.
     #[error("the code is wrong or was used before")]
     WrongCode,
+    /// The address of the person is not verified.
+    #[error("the e-mail address is not verified")]
+    Unverified,
     /// The person has too many factors.
     #[error("there are too many factors; remove one first")]
     TooMany,
@@ -169,6 +172,9 @@ pub enum EnterError {
     /// The workspace does not exist, or the caller has no access to it.
     #[error("there is no such workspace")]
     NotFound,
+    /// The workspace admits the person only with a second factor.
+    #[error("the workspace requires a second factor")]
+    SecondFactorRequired,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -210,6 +216,9 @@ pub enum WorkspaceError {
     /// The workspace does not exist or was deleted.
     #[error("there is no such workspace")]
     NotFound,
+    /// The policy would shut out the person who sets it.
+    #[error("the policy would shut out the person who sets it")]
+    ShutsOutCaller,
     /// Another workspace has the slug.
     #[error("the slug is taken")]
     SlugTaken,

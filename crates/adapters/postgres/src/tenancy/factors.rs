@@ -150,6 +150,15 @@ impl FactorRepository for PgFactorRepository<'_> {
         .map_err(store_error)
     }
 
+    async fn challenged(&mut self, token: &Digest) -> Result<Option<UserId>, StoreError> {
+        let user: Option<Uuid> = sqlx::query_scalar("select user_id from login_challenge where digest = $1")
+            .bind(token.as_bytes().as_slice())
+            .fetch_optional(self.0.sqlx())
+            .await
+            .map_err(store_error)?;
+        Ok(user.map(UserId::from_uuid))
+    }
+
     async fn lock_challenge(&mut self, token: &Digest) -> Result<Option<Challenge>, StoreError> {
         let row: Option<(Uuid, bool, i32, DateTime<Utc>)> = sqlx::query_as(
             "select user_id, remember, attempts, expires_at from login_challenge where digest = $1 for update",

@@ -84,15 +84,29 @@ impl LinkRepository for PgLinkRepository<'_> {
         row.map(link).transpose()
     }
 
-    async fn void(&mut self, user: UserId, purposes: &[LinkPurpose]) -> Result<(), StoreError> {
+    async fn void(&mut self, user: UserId, purposes: &[LinkPurpose], now: DateTime<Utc>) -> Result<(), StoreError> {
         let purposes: Vec<&str> = purposes.iter().map(|purpose| purpose.as_str()).collect();
-        sqlx::query("delete from account_link where user_id = $1 and purpose = any ($2)")
-            .bind(user.as_uuid())
-            .bind(purposes)
-            .execute(self.0.sqlx())
-            .await
-            .map(drop)
-            .map_err(store_error)
+        sqlx::query(
+            "with voided as (update person set links_void_until = $3 where id = $1)
+             delete from account_link where user_id = $1 and purpose = any ($2)",
+        )
+        .bind(user.as_uuid())
+        .bind(purposes)
+        .bind(now)
+        .execute(self.0.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
+    }
+
+    async fn voided_at(&mut self, user: UserId) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let row: Option<Option<DateTime<Utc>>> =
+            sqlx::query_scalar("select links_void_until from person where id = $1")
+                .bind(user.as_uuid())
+                .fetch_optional(self.0.sqlx())
+                .await
+                .map_err(store_error)?;
+        Ok(row.flatten())
     }
 
     async fn prune(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, WorkspaceId};
-use tidegate_tenancy::{Digest, Membership, PersonalRepository, Role, Workspace, WorkspaceRef};
+use tidegate_tenancy::{Admission, Digest, Membership, PersonalRepository, Role, Workspace, WorkspaceRef};
 use uuid::Uuid;
 
 use super::member::role;
 use super::signing_keys::SLUG;
-use super::workspace::WorkspaceRow;
+use super::workspace::{PolicyRow, WorkspaceRow};
 use crate::error::store_error;
 use crate::transaction::{Person, PgTx};
 
@@ -20,22 +20,32 @@ struct OwnWorkspaceRow {
     joined_at: DateTime<Utc>,
 }
 
+#[derive(sqlx::FromRow)]
+struct AdmissionRow {
+    workspace_id: Uuid,
+    role: String,
+    joined_at: DateTime<Utc>,
+    #[sqlx(flatten)]
+    policy: PolicyRow,
+}
+
 /// [`PersonalRepository`] in one transaction.
 pub(crate) struct PgPersonalRepository<'c>(pub(crate) &'c mut PgTx<Person>);
 
 #[async_trait]
 impl PersonalRepository for PgPersonalRepository<'_> {
-    async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+    async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Admission>, StoreError> {
         let user = self.0.user();
         let query = match workspace {
             WorkspaceRef::Id(id) => sqlx::query_as(
-                "select m.workspace_id, m.role, m.joined_at from membership m join workspace w using (workspace_id)
+                "select m.workspace_id, m.role, m.joined_at, w.second_factor, w.second_factor_roles, w.second_factor_from
+                 from membership m join workspace w using (workspace_id)
                  where m.user_id = $1 and m.workspace_id = $2 and w.deleted_at is null",
             )
             .bind(user.as_uuid())
             .bind(id.as_uuid()),
             WorkspaceRef::Slug(slug) => sqlx::query_as(
-                "select m.workspace_id, m.role, m.joined_at
+                "select m.workspace_id, m.role, m.joined_at, w.second_factor, w.second_factor_roles, w.second_factor_from
                  from locator l join membership m using (workspace_id) join workspace w using (workspace_id)
                  where m.user_id = $1 and l.kind = $3 and l.digest = $2 and w.deleted_at is null",
             )
@@ -43,10 +53,11 @@ impl PersonalRepository for PgPersonalRepository<'_> {
             .bind(Digest::of(slug.as_str()).as_bytes().to_vec())
             .bind(SLUG),
         };
-        let row: Option<(Uuid, String, DateTime<Utc>)> =
-            query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
-        row.map(|(workspace, text, joined_at)| {
-            Ok(Membership { workspace: WorkspaceId::from_uuid(workspace), user, role: role(&text)?, joined_at })
+        let row: Option<AdmissionRow> = query.fetch_optional(self.0.sqlx()).await.map_err(store_error)?;
+        row.map(|row| {
+            let workspace = WorkspaceId::from_uuid(row.workspace_id);
+            let membership = Membership { workspace, user, role: role(&row.role)?, joined_at: row.joined_at };
+            Ok(Admission { membership, policy: row.policy.into() })
         })
         .transpose()
     }

@@ -66,12 +66,17 @@ impl SigningKeyRepository for PgSigningKeyRepository<'_> {
             .map_err(store_error)
     }
 
-    async fn prune(&mut self, before: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar("delete from signing_key where created_at < $1 returning kid")
+    async fn prune(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
+        sqlx::query("delete from signing_key where created_at < $1")
             .bind(before)
-            .fetch_all(self.0.sqlx())
+            .execute(self.0.sqlx())
             .await
+            .map(drop)
             .map_err(store_error)
+    }
+
+    async fn retire_all(&mut self) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("delete from signing_key returning kid").fetch_all(self.0.sqlx()).await.map_err(store_error)
     }
 }
 

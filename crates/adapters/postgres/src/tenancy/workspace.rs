@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tidegate_kernel::{StoreError, WorkspaceId};
-use tidegate_tenancy::{Digest, Name, Slug, Workspace, WorkspaceChange, WorkspaceDeletion, WorkspaceRepository};
+use tidegate_tenancy::{
+    Digest, Name, SecondFactorRule, Slug, Workspace, WorkspaceChange, WorkspaceDeletion, WorkspacePolicy,
+    WorkspaceRepository,
+};
 use uuid::Uuid;
 
 use super::broken;
@@ -28,6 +31,26 @@ impl TryFrom<WorkspaceRow> for Workspace {
             slug: Slug::new(&row.slug).map_err(broken)?,
             created_at: row.created_at,
         })
+    }
+}
+
+/// The policy of a workspace.
+#[derive(sqlx::FromRow)]
+pub(super) struct PolicyRow {
+    second_factor: String,
+    second_factor_roles: Vec<String>,
+    second_factor_from: Option<DateTime<Utc>>,
+}
+
+impl From<PolicyRow> for WorkspacePolicy {
+    fn from(row: PolicyRow) -> Self {
+        let second_factor = match row.second_factor.as_str() {
+            "off" => SecondFactorRule::Off,
+            "roles" => SecondFactorRule::Roles(row.second_factor_roles),
+            // A rule that this release does not know is for everybody.
+            _ => SecondFactorRule::All,
+        };
+        Self { second_factor, from: row.second_factor_from }
     }
 }
 
@@ -121,6 +144,35 @@ impl WorkspaceRepository for PgWorkspaceRepository<'_> {
         .await
         .map_err(store_error)?;
         Ok((updated.rows_affected() == 1).then_some(true))
+    }
+
+    async fn policy(&mut self) -> Result<Option<WorkspacePolicy>, StoreError> {
+        let row: Option<PolicyRow> = sqlx::query_as(
+            "select second_factor, second_factor_roles, second_factor_from from workspace
+             where workspace_id = $1 and deleted_at is null",
+        )
+        .bind(self.0.workspace().as_uuid())
+        .fetch_optional(self.0.sqlx())
+        .await
+        .map_err(store_error)?;
+        Ok(row.map(WorkspacePolicy::from))
+    }
+
+    async fn set_policy(&mut self, policy: &WorkspacePolicy) -> Result<bool, StoreError> {
+        let (rule, roles) = match &policy.second_factor {
+            SecondFactorRule::Off => ("off", &[][..]),
+            SecondFactorRule::All => ("all", &[][..]),
+            SecondFactorRule::Roles(roles) => ("roles", roles.as_slice()),
+        };
+        let query = sqlx::query(
+            "update workspace set second_factor = $2, second_factor_roles = $3, second_factor_from = $4
+             where workspace_id = $1 and deleted_at is null",
+        )
+        .bind(self.0.workspace().as_uuid())
+        .bind(rule)
+        .bind(roles)
+        .bind(policy.from);
+        Ok(query.execute(self.0.sqlx()).await.map_err(store_error)?.rows_affected() == 1)
     }
 
     async fn delete(&mut self, deletion: &WorkspaceDeletion) -> Result<bool, StoreError> {

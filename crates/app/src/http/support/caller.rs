@@ -14,7 +14,7 @@ use tidegate_tenancy::{
 };
 
 use super::envelope::CurrentRequest;
-use super::problem::{PERSON_REQUIRED, Problem, UNAUTHENTICATED};
+use super::problem::{PERSON_REQUIRED, Problem, SECOND_FACTOR_POLICY, UNAUTHENTICATED};
 use super::quota;
 use crate::Services;
 use crate::telemetry::traces;
@@ -224,6 +224,10 @@ impl From<EnterError> for Problem {
     fn from(error: EnterError) -> Self {
         match error {
             EnterError::NotFound => Self::not_found(),
+            EnterError::SecondFactorRequired => Self::new(
+                &SECOND_FACTOR_POLICY,
+                "Add a second factor to your account, or prove the one you have at /api/v1/auth/step-up.",
+            ),
             EnterError::Store(error) => error.into(),
         }
     }

@@ -54,6 +54,8 @@ problem_types! {
     INVOICE_OPEN = 402 "invoice-open" "An invoice must be paid first";
     QUOTA_EXCEEDED = 402 "quota-exceeded" "The plan's quota is used up";
     FORBIDDEN = 403 "forbidden" "The permission is missing";
+    EMAIL_UNVERIFIED = 403 "email-unverified" "The e-mail address is not verified";
+    SECOND_FACTOR_POLICY = 403 "second-factor-policy" "The workspace admits nobody without a second factor";
     PERSON_REQUIRED = 403 "person-required" "A person is needed, not an API key";
     NOT_FOUND = 404 "not-found" "There is nothing here that you can see";
     METHOD_NOT_ALLOWED = 405 "method-not-allowed" "The method is not supported here";

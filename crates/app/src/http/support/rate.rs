@@ -3,6 +3,8 @@
 //! The headers are those of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` has the limit, and `RateLimit`
 //! what remains of it.
 
+use std::net::IpAddr;
+
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -30,7 +32,24 @@ pub async fn count(
     name: &'static str,
     account: Option<&str>,
 ) -> Result<Counted, Problem> {
-    let address = client_address(request, services);
+    check(services, name, client_address(request, services), account).await
+}
+
+/// Counts a request of a known account against the limit `name`, wherever it comes from: others behind the same address
+/// are not concerned.
+///
+/// # Errors
+/// 429 with `Retry-After` if the limit of the account is exceeded.
+pub async fn count_account(services: &Services, name: &'static str, account: &str) -> Result<Counted, Problem> {
+    check(services, name, None, Some(account)).await
+}
+
+async fn check(
+    services: &Services,
+    name: &'static str,
+    address: Option<IpAddr>,
+    account: Option<&str>,
+) -> Result<Counted, Problem> {
     let counted = Counted(services.tenancy.limits.check(name, address, account).await);
     match &counted.0 {
         Some(verdict) if !verdict.decision.allowed => {

@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod jwks;
 mod members;
+mod policy;
 mod workspaces;
 
 pub(super) use audit::ActorView;
@@ -20,6 +21,7 @@ pub(super) fn configure(config: &mut ServiceConfig<'_>) {
 pub(super) fn workspace(config: &mut ServiceConfig<'_>) {
     config
         .configure(workspaces::workspace)
+        .configure(policy::workspace)
         .configure(members::workspace)
         .configure(api_keys::workspace)
         .configure(audit::workspace);

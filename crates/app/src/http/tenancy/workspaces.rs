@@ -14,7 +14,7 @@ use crate::Services;
 use crate::http::support::body::{Body, not_null};
 use crate::http::support::caller::{Entered, Person, RecentCaller};
 use crate::http::support::cursor::List;
-use crate::http::support::problem::{Problem, SLUG_TAKEN};
+use crate::http::support::problem::{CONFLICT, Problem, SLUG_TAKEN};
 use crate::http::support::query::{PageQuery, Query, page_size};
 use crate::http::support::schema;
 use crate::http::support::text::{invalid_text, valid_name, valid_slug};
@@ -192,6 +192,10 @@ impl From<WorkspaceError> for Problem {
         match error {
             WorkspaceError::Forbidden(error) => error.into(),
             WorkspaceError::NotFound => Self::not_found(),
+            WorkspaceError::ShutsOutCaller => Self::new(
+                &CONFLICT,
+                "The policy would shut you out; add a second factor to your account and log in with it first.",
+            ),
             WorkspaceError::SlugTaken => Self::new(&SLUG_TAKEN, "Another workspace has this slug; choose another one."),
             WorkspaceError::Store(error) => error.into(),
         }

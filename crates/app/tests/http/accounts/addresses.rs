@@ -59,3 +59,22 @@ async fn a_taken_address_is_not_given_away_and_its_owner_is_told() {
     confirm(&app, &token).await.expect_problem(409, "email-taken");
     app.get(ME).bearer(&ada.token).send().await.expect(200);
 }
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_new_password_brings_no_link_after_it() {
+    let app = TestApp::spawn_with(&["--role", "api"]).await;
+    let ada = app.person("ada").await;
+    change(&app, &ada, "thief@example.org", "an umbrella in march").await.expect(202);
+    app.post(&format!("{AUTH}/forgot")).json(&json!({ "email": ada.email })).send().await.expect(202);
+    let body = json!({ "current": "an umbrella in march", "new": "an umbrella in april" });
+    app.post(&format!("{AUTH}/password")).bearer(&ada.token).json(&body).send().await.expect(204);
+    // Mail was slow, and goes out only now.
+    let _worker = app.beside(&["--role", "worker"]).await;
+    app.until(
+        "the jobs are done",
+        "select count(*) from kept_mail where subject like 'Your password has changed%'".to_owned(),
+    )
+    .await;
+    assert_eq!(app.links("thief@example.org").await, [""; 0]);
+    assert!(app.links(&ada.email).await.iter().all(|link| !link.contains("/account/reset")));
+}

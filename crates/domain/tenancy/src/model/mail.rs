@@ -1,7 +1,8 @@
 //! Mails to people: their messages and their final form.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tidegate_kernel::{JobPayload, NewJob, StoreError, UserId};
+use tidegate_kernel::{Environment, JobPayload, NewJob, StoreError, UserId};
 
 use super::{Email, Name, Person, Role};
 
@@ -250,8 +251,26 @@ impl SendMail {
 /// queue. Whether an account exists is looked up by the job, too: the request that asks for the link takes the same time
 /// in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendLink {
+    /// When it was asked for. A security event since then voids the request as it voids links.
+    pub at: DateTime<Utc>,
+    /// What it is for.
+    #[serde(flatten)]
+    pub request: LinkRequest,
+}
+
+impl SendLink {
+    /// A request at the present time.
+    #[must_use]
+    pub fn now(env: &Environment, request: LinkRequest) -> Self {
+        Self { at: env.now(), request }
+    }
+}
+
+/// What a link is asked for, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "for", rename_all = "snake_case")]
-pub enum SendLink {
+pub enum LinkRequest {
     /// Verifies the address of a new account.
     Registration {
         /// The person.

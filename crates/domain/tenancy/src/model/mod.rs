@@ -9,6 +9,7 @@ mod mail;
 mod member;
 mod password;
 mod person;
+mod policy;
 mod role;
 mod secret;
 mod session;
@@ -22,10 +23,11 @@ pub use factor::{
     AuthMethod, Challenge, ChallengeToken, Factor, FactorKind, RecoveryCode, TotpSecret, UnknownMethod, one_time_code,
 };
 pub use link::{Link, LinkPurpose, LinkToken, UnknownPurpose};
-pub use mail::{Mail, MailMessage, SendLink, SendMail};
+pub use mail::{LinkRequest, Mail, MailMessage, SendLink, SendMail};
 pub use member::{Member, Membership};
 pub use password::{Password, PasswordHash};
 pub use person::{Language, Notifications, Person, ProfileChange, TimeZone};
+pub use policy::{Admission, SecondFactorRule, WorkspacePolicy};
 pub use role::{Role, UnknownRole};
 pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
 pub use session::{

@@ -82,6 +82,12 @@ impl Session {
         now < self.authenticated_at + STEP_UP_LIFE
     }
 
+    /// Whether the person has shown a second factor.
+    #[must_use]
+    pub fn has_second_factor(&self) -> bool {
+        self.methods.iter().any(|method| method.is_second_factor())
+    }
+
     /// Whether it is neither revoked nor expired at `now`.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {

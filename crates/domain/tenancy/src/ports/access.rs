@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use tidegate_kernel::{PersonScope, SessionId, StoreError, Transaction, UnitOfWork, UserId, WorkspaceId};
 
-use crate::model::{Digest, KeyGrant, LiveSession, Membership, Role, Workspace, WorkspaceRef};
+use crate::model::{Admission, Digest, KeyGrant, LiveSession, Role, Workspace, WorkspaceRef};
 
 /// Looks up sessions, keys and memberships.
 ///
@@ -21,8 +21,8 @@ pub trait AccessLookup: Send + Sync {
     /// a member with an active account.
     async fn api_key(&self, digest: &Digest) -> Result<Option<KeyGrant>, StoreError>;
 
-    /// The person's membership; `None` if there is none or the workspace does not exist.
-    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError>;
+    /// The person's membership, and the policy of the workspace; `None` if there is none or the workspace does not exist.
+    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Admission>, StoreError>;
 
     /// The id of the workspace, if it exists.
     async fn locate(&self, workspace: &WorkspaceRef) -> Result<Option<WorkspaceId>, StoreError>;
@@ -40,8 +40,8 @@ pub trait PersonTx: Transaction {
 /// The memberships of the transaction's person only.
 #[async_trait]
 pub trait PersonalRepository: Send {
-    /// The person's membership in a workspace that is not deleted.
-    async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError>;
+    /// The person's membership in a workspace that is not deleted, and the policy of the workspace.
+    async fn membership(&mut self, workspace: &WorkspaceRef) -> Result<Option<Admission>, StoreError>;
 
     /// The person's workspaces that are not deleted, with the person's role, oldest membership first, after `after`; at
     /// most `limit`.

@@ -109,6 +109,9 @@ pub trait FactorRepository: Send {
     /// Adds a challenge, and removes those that have expired.
     async fn add_challenge(&mut self, challenge: &Challenge, token: &Digest) -> Result<(), StoreError>;
 
+    /// The person of the challenge with this token.
+    async fn challenged(&mut self, token: &Digest) -> Result<Option<UserId>, StoreError>;
+
     /// The challenge with this token, which is locked until the transaction ends.
     async fn lock_challenge(&mut self, token: &Digest) -> Result<Option<Challenge>, StoreError>;
 
@@ -138,8 +141,11 @@ pub trait LinkRepository: Send {
     /// one whose transaction commits.
     async fn take(&mut self, token: &Digest, purpose: LinkPurpose) -> Result<Option<Link>, StoreError>;
 
-    /// Deletes the person's links for these purposes.
-    async fn void(&mut self, user: UserId, purposes: &[LinkPurpose]) -> Result<(), StoreError>;
+    /// Deletes the person's links for these purposes, and records that requests up to `now` are void.
+    async fn void(&mut self, user: UserId, purposes: &[LinkPurpose], now: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Up to when requests for links that set a password or change the address are void.
+    async fn voided_at(&mut self, user: UserId) -> Result<Option<DateTime<Utc>>, StoreError>;
 
     /// Deletes links that expired before `now`.
     async fn prune(&mut self, now: DateTime<Utc>) -> Result<(), StoreError>;
@@ -250,8 +256,11 @@ pub trait SigningKeyRepository: Send {
     /// Locks out other calls of [`Self::lock`] until the transaction ends.
     async fn lock(&mut self) -> Result<(), StoreError>;
 
-    /// Deletes keys that were created before `before`. Returns their ids.
-    async fn prune(&mut self, before: DateTime<Utc>) -> Result<Vec<String>, StoreError>;
+    /// Deletes keys that were created before `before`.
+    async fn prune(&mut self, before: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Deletes every key, and returns their ids.
+    async fn retire_all(&mut self) -> Result<Vec<String>, StoreError>;
 }
 
 /// An event in the log of a person's account.

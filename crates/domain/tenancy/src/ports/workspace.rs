@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::model::{
     ApiKey, AuditFilter, AuditRecord, Digest, Membership, Role, Workspace, WorkspaceChange, WorkspaceDeletion,
+    WorkspacePolicy,
 };
 
 /// Opens units of work for a workspace's own administration.
@@ -44,6 +45,12 @@ pub trait WorkspaceRepository: Send {
     /// Changes the workspace. Returns `None` if it is deleted. Returns `Some(false)`, and changes nothing, if the slug
     /// is taken.
     async fn update(&mut self, change: &WorkspaceChange) -> Result<Option<bool>, StoreError>;
+
+    /// The policy of the workspace, if it is not deleted.
+    async fn policy(&mut self) -> Result<Option<WorkspacePolicy>, StoreError>;
+
+    /// Replaces the policy. Returns `false` if the workspace is deleted.
+    async fn set_policy(&mut self, policy: &WorkspacePolicy) -> Result<bool, StoreError>;
 
     /// Deletes the workspace and frees its slug. Returns `false`, and changes nothing, if it was already deleted. Its
     /// data stays until it is erased.

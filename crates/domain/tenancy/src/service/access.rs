@@ -8,7 +8,7 @@ use tidegate_kernel::{
 };
 
 use crate::error::{AuthenticateError, EnterError, NotAPerson, OperatorError};
-use crate::model::{ApiKeySecret, CLOCK_LEEWAY, KeyGrant, LiveSession, Role, WorkspaceRef};
+use crate::model::{Admission, ApiKeySecret, CLOCK_LEEWAY, KeyGrant, LiveSession, Role, WorkspaceRef};
 use crate::ports::{AccessLookup, InvalidToken, TokenSigner};
 
 /// The authenticated caller of a request.
@@ -91,6 +91,7 @@ impl AccessControl {
     /// # Errors
     /// [`EnterError::NotFound`] if the workspace does not exist or the caller has no access to it. The error does not
     /// tell which.
+    /// [`EnterError::SecondFactorRequired`] if the policy of the workspace demands one that the session lacks.
     pub async fn enter(
         &self,
         principal: &Principal,
@@ -99,8 +100,11 @@ impl AccessControl {
     ) -> Result<WorkspaceScope, EnterError> {
         match principal {
             Principal::Person(live) => {
-                let membership = self.lookup.membership(live.person.id, workspace).await?;
-                let membership = membership.ok_or(EnterError::NotFound)?;
+                let admission = self.lookup.membership(live.person.id, workspace).await?;
+                let Admission { membership, policy } = admission.ok_or(EnterError::NotFound)?;
+                if !policy.admits(&membership.role, &live.session, self.env.now()) {
+                    return Err(EnterError::SecondFactorRequired);
+                }
                 let permissions = membership.role.permissions_for(&live.person);
                 Ok(self.issuer.workspace(membership.workspace, principal.actor(), permissions, origin))
             }

@@ -7,7 +7,7 @@ use tidegate_kernel::{
     Actor, Environment, PermissionSet, RequestId, ScopeIssuer, SessionId, StoreError, SystemScope, UserId, WorkspaceId,
 };
 
-use crate::model::{Digest, KeyGrant, LiveSession, Membership, Person, WorkspaceRef};
+use crate::model::{Admission, Digest, KeyGrant, LiveSession, Person, WorkspaceRef};
 use crate::ports::{AccessLookup, Directory, Personal, Tenancy};
 
 /// Answers from the store. Each lookup uses up to three transactions, one after the other.
@@ -77,7 +77,7 @@ impl AccessLookup for StoredAccess {
         }))
     }
 
-    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Membership>, StoreError> {
+    async fn membership(&self, user: UserId, workspace: &WorkspaceRef) -> Result<Option<Admission>, StoreError> {
         let scope = self.issuer.person(user, self.request_id.clone());
         let mut tx = self.personal.begin(&scope).await?;
         let membership = tx.personal().membership(workspace).await?;

@@ -10,9 +10,11 @@ use tidegate_kernel::{
 };
 
 use crate::error::WorkspaceError;
-use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange, WorkspaceDeletion};
+use crate::model::{
+    Membership, Name, Role, SecondFactorRule, Slug, Workspace, WorkspaceChange, WorkspaceDeletion, WorkspacePolicy,
+};
 use crate::ports::{Personal, Tenancy, TenancyTx};
-use crate::service::{AccessControl, now};
+use crate::service::{AccessControl, Principal, now};
 
 /// How many suffixes are tried before a derived slug counts as taken.
 const SLUG_ATTEMPTS: usize = 5;
@@ -97,6 +99,52 @@ impl Workspaces {
         tx.commit().await?;
         let page = Page::from_overfetch(rows, size, |(workspace, _, joined_at)| (*joined_at, workspace.id));
         Ok(page.map(|(workspace, role, _)| (workspace, role)))
+    }
+
+    /// The policy of the workspace.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`] if the caller lacks the permission or the workspace does not exist.
+    pub async fn policy(&self, scope: &WorkspaceScope) -> Result<WorkspacePolicy, WorkspaceError> {
+        scope.require(Permission::WorkspaceRead)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        let policy = tx.workspace().policy().await?;
+        tx.commit().await?;
+        policy.ok_or(WorkspaceError::NotFound)
+    }
+
+    /// Replaces the policy of the workspace.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::ShutsOutCaller`] if the policy demands of the caller a second factor that the caller has not used.
+    pub async fn set_policy(
+        &self,
+        scope: &WorkspaceScope,
+        caller: &Principal,
+        policy: &WorkspacePolicy,
+    ) -> Result<(), WorkspaceError> {
+        scope.require(Permission::WorkspaceWrite)?;
+        let mut tx = self.tenancy.begin(scope).await?;
+        if let Principal::Person(live) = caller
+            && !live.session.has_second_factor()
+            && let Some(membership) = tx.members().find(live.person.id).await?
+            && policy.concerns(&membership.role)
+        {
+            return Err(WorkspaceError::ShutsOutCaller);
+        }
+        if !tx.workspace().set_policy(policy).await? {
+            return Err(WorkspaceError::NotFound);
+        }
+        let (rule, roles) = match &policy.second_factor {
+            SecondFactorRule::Off => ("off", &[][..]),
+            SecondFactorRule::All => ("all", &[][..]),
+            SecondFactorRule::Roles(roles) => ("roles", roles.as_slice()),
+        };
+        let details = json!({ "second_factor": rule, "roles": roles, "from": policy.from });
+        tx.audit().record(AuditEntry::new("workspace.policy_changed", scope.workspace()).with(details)).await?;
+        tx.commit().await?;
+        self.signals.publish(Signal::new(Topic::WorkspaceChanged, &scope.workspace()));
+        Ok(())
     }
 
     /// The workspace of the scope.

@@ -142,7 +142,11 @@ pub async fn a_link_is_used_once_and_voids_the_others(subject: &Subject) {
     let mut tx = subject.directory().await;
     assert!(tx.links().find(&other, verify).await.expect("it is read").is_some());
     assert!(tx.links().find(&foreign, reset).await.expect("it is read").is_some());
-    tx.links().void(ada.id, &LinkPurpose::ALL).await.expect("they are void");
+    assert_eq!(tx.links().voided_at(ada.id).await.expect("it is read"), None);
+    let at = subject.now();
+    tx.links().void(ada.id, &LinkPurpose::ALL, at).await.expect("they are void");
+    assert_eq!(tx.links().voided_at(ada.id).await.expect("it is read"), Some(at));
+    assert_eq!(tx.links().voided_at(eve.id).await.expect("it is read"), None);
     assert_eq!(tx.links().find(&other, verify).await.expect("it is read"), None);
     assert!(tx.links().find(&foreign, reset).await.expect("it is read").is_some());
     tx.links().prune(subject.now() + TimeDelta::hours(2)).await.expect("old ones are removed");
@@ -256,6 +260,8 @@ pub async fn a_challenge_is_answered_by_one(subject: &Subject) {
     tx.commit().await.expect("it commits");
 
     let mut tx = subject.directory().await;
+    assert_eq!(tx.factors().challenged(&first).await.expect("it is read"), Some(ada.id));
+    assert_eq!(tx.factors().challenged(&subject.digest("never")).await.expect("it is read"), None);
     let locked = tx.factors().lock_challenge(&first).await.expect("it is read").expect("there is one");
     assert_eq!((locked.user, locked.remember, locked.attempts), (ada.id, true, 0));
     tx.factors().count_attempt(&first).await.expect("it is counted");

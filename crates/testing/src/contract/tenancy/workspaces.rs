@@ -3,7 +3,9 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use tidegate_kernel::{Actor, AuditEntry, UserId};
-use tidegate_tenancy::{AuditFilter, Role, WorkspaceChange, WorkspaceDeletion, WorkspaceRef};
+use tidegate_tenancy::{
+    AuditFilter, Role, SecondFactorRule, WorkspaceChange, WorkspaceDeletion, WorkspacePolicy, WorkspaceRef,
+};
 
 use super::{Subject, name};
 
@@ -88,7 +90,9 @@ pub async fn a_person_sees_their_own(subject: &Subject) {
     let foreign = subject.workspace("foreign", eve).await;
     let mut tx = subject.personal(ada).await;
     for named in [WorkspaceRef::Id(own[0].id), WorkspaceRef::Slug(own[0].slug.clone())] {
-        let membership = tx.personal().membership(&named).await.expect("it is read").expect("it is there");
+        let admission = tx.personal().membership(&named).await.expect("it is read").expect("it is there");
+        assert_eq!(admission.policy, WorkspacePolicy::default());
+        let membership = admission.membership;
         assert_eq!((membership.workspace, membership.user, membership.role), (own[0].id, ada, Role::OWNER));
     }
     for named in [WorkspaceRef::Id(foreign.id), WorkspaceRef::Slug(foreign.slug.clone())] {
@@ -136,4 +140,29 @@ pub async fn an_audit_log_is_read(subject: &Subject) {
         let found = tx.audit_trail().list(&filter, None, 10).await.expect("it is read");
         assert_eq!(found.len(), expected, "{filter:?}");
     }
+}
+
+/// The policy of a workspace is that which was written last, for those who enter it too.
+pub async fn a_policy_is_kept(subject: &Subject) {
+    let ada = subject.person("ada@example.org").await.id;
+    let (ours, theirs) = (subject.workspace("ours", ada).await, subject.workspace("theirs", ada).await);
+    let roles = SecondFactorRule::Roles(vec!["admin".to_owned(), "owner".to_owned()]);
+    for second_factor in [roles, SecondFactorRule::All, SecondFactorRule::Off] {
+        let policy = WorkspacePolicy { second_factor, from: Some(subject.now()) };
+        let mut tx = subject.tenancy(ours.id).await;
+        assert!(tx.workspace().set_policy(&policy).await.expect("it is written"));
+        assert_eq!(tx.workspace().policy().await.expect("it is read"), Some(policy.clone()));
+        tx.commit().await.expect("it commits");
+        let mut tx = subject.personal(ada).await;
+        for named in [WorkspaceRef::Id(ours.id), WorkspaceRef::Slug(ours.slug.clone())] {
+            let admission = tx.personal().membership(&named).await.expect("it is read").expect("it is there");
+            assert_eq!(admission.policy, policy);
+        }
+        let other = tx.personal().membership(&WorkspaceRef::Id(theirs.id)).await.expect("it is read");
+        assert_eq!(other.expect("it is there").policy, WorkspacePolicy::default(), "no other workspace is concerned");
+    }
+    let nowhere = subject.new_workspace("nowhere").id;
+    let mut tx = subject.tenancy(nowhere).await;
+    assert_eq!(tx.workspace().policy().await.expect("it is read"), None);
+    assert!(!tx.workspace().set_policy(&WorkspacePolicy::default()).await.expect("an answer"));
 }

@@ -16,7 +16,7 @@ use crate::http::support::caller::{Person, RequestOrigin};
 use crate::http::support::problem::{
     ChallengeView, FieldError, INVALID_CHALLENGE, INVALID_CODE, Problem, SECOND_FACTOR_REQUIRED, STEP_UP_REQUIRED,
 };
-use crate::http::support::rate::count;
+use crate::http::support::rate::{count, count_account};
 use crate::http::support::secret::secret_answer;
 use crate::http::support::text::invalid_text;
 use crate::tenancy::limits::SECOND_FACTOR;
@@ -62,8 +62,10 @@ pub async fn challenge(
     Body(body): Body<ChallengeRequest>,
 ) -> Result<HttpResponse, Problem> {
     let accounts = &services.tenancy.accounts;
-    let account = accounts.challenged(&body.challenge).await?.map(|user| user.to_string());
-    let counted = count(&request, &services, SECOND_FACTOR, account.as_deref()).await?;
+    let counted = match accounts.challenged(&body.challenge).await? {
+        Some(user) => count_account(&services, SECOND_FACTOR, &user.to_string()).await?,
+        None => count(&request, &services, SECOND_FACTOR, None).await?,
+    };
     let tokens = accounts.complete_challenge(&body.challenge, &body.code, &origin).await;
     let tokens = tokens.map_err(|error| counted.on(error.into()))?;
     let answer = secret_answer(HttpResponse::Ok(), &Tokens::from(tokens)).map_err(|problem| counted.on(problem))?;
@@ -77,13 +79,11 @@ pub async fn challenge(
     responses((status = 204, description = "Proven")))]
 #[post("/step-up")]
 pub async fn step_up(
-    request: HttpRequest,
     services: web::Data<Services>,
     person: Person,
     Body(body): Body<StepUpRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let account = person.scope.user().to_string();
-    let counted = count(&request, &services, SECOND_FACTOR, Some(&account)).await?;
+    let counted = count_account(&services, SECOND_FACTOR, &person.scope.user().to_string()).await?;
     let password = body.password.map(Password::new);
     let (proof, pointer) = match (&password, &body.code) {
         (Some(password), None) => (Proof::Password(password), "/password"),

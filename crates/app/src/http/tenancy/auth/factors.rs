@@ -1,6 +1,6 @@
 //! Second factors of the caller, and recovery codes.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
+use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::FactorId;
@@ -12,8 +12,8 @@ use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::{Person, Recent};
 use crate::http::support::path::InPath;
-use crate::http::support::problem::{CONFLICT, Problem};
-use crate::http::support::rate::count;
+use crate::http::support::problem::{CONFLICT, EMAIL_UNVERIFIED, Problem};
+use crate::http::support::rate::count_account;
 use crate::http::support::schema;
 use crate::http::support::secret::{SecretBody, secret_answer};
 use crate::http::support::text::{invalid_text, valid_name};
@@ -145,13 +145,11 @@ pub async fn add_totp(
     responses((status = 200, description = "Recovery codes", body = RecoveryCodes)))]
 #[post("/factors/totp/confirm")]
 pub async fn confirm_totp(
-    request: HttpRequest,
     services: web::Data<Services>,
     person: Person,
     Body(body): Body<ConfirmTotp>,
 ) -> Result<HttpResponse, Problem> {
-    let account = person.scope.user().to_string();
-    let counted = count(&request, &services, SECOND_FACTOR, Some(&account)).await?;
+    let counted = count_account(&services, SECOND_FACTOR, &person.scope.user().to_string()).await?;
     let unknown = || invalid_text("/factor", InvalidText("is no factor of yours that waits for its confirmation"));
     let id = body.factor.parse().map_err(|_| counted.on(unknown()))?;
     let session = person.live.session.id;
@@ -192,6 +190,7 @@ impl From<FactorError> for Problem {
         match error {
             FactorError::NotFound => Self::not_found(),
             FactorError::WrongCode => invalid_text("/code", InvalidText("is wrong or was used before")),
+            FactorError::Unverified => Self::new(&EMAIL_UNVERIFIED, "Verify your e-mail address first."),
             FactorError::TooMany => Self::new(&CONFLICT, "You have ten factors; remove one first."),
             FactorError::NoFactors => Self::new(&CONFLICT, "You have no second factor; add one first."),
             FactorError::Store(error) => error.into(),

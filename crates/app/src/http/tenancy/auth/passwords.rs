@@ -11,9 +11,9 @@ use crate::Services;
 use crate::http::support::body::Body;
 use crate::http::support::caller::{Person, RequestOrigin};
 use crate::http::support::problem::Problem;
-use crate::http::support::rate::count;
+use crate::http::support::rate::{count, count_account};
 use crate::http::support::text::invalid_text;
-use crate::tenancy::limits::{FORGOT, LOGIN, RESET};
+use crate::tenancy::limits::{FORGOT, RESET, SECOND_FACTOR};
 
 /// A new password by the token of a link.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -81,12 +81,11 @@ pub async fn reset(
     responses((status = 204, description = "Changed")))]
 #[post("/password")]
 pub async fn change_password(
-    request: HttpRequest,
     services: web::Data<Services>,
     person: Person,
     Body(body): Body<PasswordRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let counted = count(&request, &services, LOGIN, Some(person.live.person.email.key())).await?;
+    let counted = count_account(&services, SECOND_FACTOR, &person.scope.user().to_string()).await?;
     let (current, new) = (Password::new(body.current), Password::new(body.new));
     let changed = services.tenancy.accounts.change_password(&person.live, &current, &new, person.scope.origin()).await;
     changed.map_err(|error| counted.on(password_problem(error, "/current")))?;

@@ -13,10 +13,10 @@ use crate::Services;
 use crate::http::support::body::{Body, not_null, nullable};
 use crate::http::support::caller::{Person, RequestOrigin};
 use crate::http::support::problem::Problem;
-use crate::http::support::rate::count;
+use crate::http::support::rate::{count, count_account};
 use crate::http::support::schema;
 use crate::http::support::text::{invalid_text, valid_email, valid_name};
-use crate::tenancy::limits::{LOGIN, VERIFY};
+use crate::tenancy::limits::{FORGOT, SECOND_FACTOR, VERIFY};
 
 /// A person.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,15 +160,16 @@ pub async fn update_me(
     responses((status = 202, description = "A mail follows", body = MailFollows)))]
 #[post("/email")]
 pub async fn change_email(
-    request: HttpRequest,
     services: web::Data<Services>,
     person: Person,
     Body(body): Body<EmailRequest>,
 ) -> Result<HttpResponse, Problem> {
     let email = Email::new(&body.email).map_err(|error| invalid_text("/email", error))?;
-    let counted = count(&request, &services, LOGIN, Some(person.live.person.email.key())).await?;
+    let counted = count_account(&services, SECOND_FACTOR, &person.scope.user().to_string()).await?;
+    // As many mails to an address as by any other way.
+    count_account(&services, FORGOT, email.key()).await?;
     let password = Password::new(body.password);
-    let asked = services.tenancy.accounts.change_email(&person.scope, &person.live.person, &password, &email).await;
+    let asked = services.tenancy.accounts.change_email(&person.scope, &person.live, &password, &email).await;
     asked.map_err(|error| counted.on(password_problem(error, "/password")))?;
     Ok(counted.on_answer(mail_follows("A mail to the new address says how to go on.")))
 }

@@ -15,7 +15,7 @@ use crate::http::support::problem::Problem;
 use crate::http::support::rate::count;
 use crate::http::support::schema;
 use crate::http::support::text::{invalid_text, valid_email, valid_name};
-use crate::tenancy::limits::{FORGOT, REGISTER, VERIFY};
+use crate::tenancy::limits::{REGISTER, RESEND, VERIFY};
 
 /// A registration.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -86,7 +86,7 @@ pub async fn resend(
     Body(body): Body<AddressRequest>,
 ) -> Result<HttpResponse, Problem> {
     let email = Email::new(&body.email).map_err(|error| invalid_text("/email", error))?;
-    let counted = count(&request, &services, FORGOT, Some(email.key())).await?;
+    let counted = count(&request, &services, RESEND, Some(email.key())).await?;
     let asked = services.tenancy.accounts.resend_verification(&email).await;
     asked.map_err(|error| counted.on(error.into()))?;
     Ok(counted.on_answer(mail_follows("If an account with this address is not verified yet, a mail is on its way.")))

@@ -32,7 +32,7 @@ impl Accounts {
         tx.people().set_active(user, active, at).await?;
         if !active {
             tx.sessions().revoke_all(user, None, at).await?;
-            tx.links().void(user, &LinkPurpose::ALL).await?;
+            tx.links().void(user, &LinkPurpose::ALL, at).await?;
             tx.factors().remove_challenges(user).await?;
         }
         let [of_person, of_operator] = match active {

@@ -68,9 +68,9 @@ impl Accounts {
     /// [`StoreError`] if the store failed.
     pub async fn challenged(&self, token: &str) -> Result<Option<UserId>, StoreError> {
         let mut tx = self.begin().await?;
-        let challenge = tx.factors().lock_challenge(&ChallengeToken::presented(token).digest()).await?;
+        let user = tx.factors().challenged(&ChallengeToken::presented(token).digest()).await?;
         tx.commit().await?;
-        Ok(challenge.map(|challenge| challenge.user))
+        Ok(user)
     }
 
     /// Finishes a log-in with a one-time code or a recovery code.
@@ -87,9 +87,11 @@ impl Accounts {
         let signer = self.tokens.signer().await?;
         let (at, digest) = (now(&self.env), ChallengeToken::presented(token).digest());
         let mut tx = self.begin().await?;
+        // The person is locked first, as by everything else that locks both.
+        let user = tx.factors().challenged(&digest).await?.ok_or(ChallengeError::Invalid)?;
+        let (person, _) = tx.people().lock(user).await?.ok_or(ChallengeError::Invalid)?;
         let challenge = tx.factors().lock_challenge(&digest).await?;
         let challenge = challenge.filter(|challenge| challenge.is_open(at)).ok_or(ChallengeError::Invalid)?;
-        let (person, _) = tx.people().lock(challenge.user).await?.ok_or(ChallengeError::Invalid)?;
         if !person.is_active() {
             return Err(ChallengeError::Invalid);
         }
@@ -171,15 +173,23 @@ impl Accounts {
         at: DateTime<Utc>,
     ) -> Result<Option<AuthMethod>, StoreError> {
         if let Some(code) = one_time_code(code) {
+            let mut unreadable = None;
             for factor in confirmed(tx, user).await? {
-                let step = self.totp_secret(&factor)?.step_of(&code, at)?;
+                // One that was sealed with a forgotten secret does not stop the others.
+                let step = match self.totp_secret(&factor) {
+                    Ok(secret) => secret.step_of(&code, at)?,
+                    Err(error) => {
+                        unreadable = Some(error);
+                        continue;
+                    }
+                };
                 if let Some(step) = step
                     && tx.factors().use_step(factor.id, step, at).await?
                 {
                     return Ok(Some(AuthMethod::Totp));
                 }
             }
-            return Ok(None);
+            return unreadable.map_or(Ok(None), Err);
         }
         for digest in self.vault.digests(RecoveryCode::typed(code).expose(), user.as_uuid().as_bytes()) {
             if tx.factors().use_recovery_code(user, &digest).await? {

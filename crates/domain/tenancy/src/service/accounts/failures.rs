@@ -11,7 +11,7 @@ use crate::ports::FailedLogIn;
 #[derive(Debug, Default)]
 pub struct FailedLogIns(Mutex<Vec<FailedLogIn>>);
 
-/// How many wait to be recorded. Limits on log-ins keep a server far below; beyond it, further ones are only counted.
+/// How many wait to be recorded. Limits on log-ins keep a server far below; beyond it, further ones are lost.
 const MOST: usize = 10_000;
 
 impl FailedLogIns {

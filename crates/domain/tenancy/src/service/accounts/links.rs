@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tidegate_kernel::{Environment, StoreError, SystemScope};
+use tidegate_kernel::{Environment, StoreError, SystemScope, UserId};
 
-use crate::model::{Email, Link, LinkPurpose, LinkToken, MailMessage, Person, SendLink, SendMail};
+use crate::model::{Email, Link, LinkPurpose, LinkRequest, LinkToken, MailMessage, Person, SendLink, SendMail};
 use crate::ports::{Directory, DirectoryTx};
 use crate::service::now;
 
@@ -59,56 +59,65 @@ impl LinkMails {
     /// [`StoreError`] if the store failed.
     pub async fn prepare(&self, mail: &SendLink) -> Result<Option<(SendMail, Option<String>)>, StoreError> {
         let mut tx = self.directory.begin(&self.system).await?;
-        let with_address = match mail {
-            SendLink::TakenAddress { address }
-            | SendLink::Verification { address }
-            | SendLink::ForgottenPassword { address }
-            | SendLink::NewAddress { address, .. } => tx.people().credentials(&Email::given(address)).await?,
-            SendLink::Registration { .. } => None,
+        let with_address = match &mail.request {
+            LinkRequest::TakenAddress { address }
+            | LinkRequest::Verification { address }
+            | LinkRequest::ForgottenPassword { address }
+            | LinkRequest::NewAddress { address, .. } => tx.people().credentials(&Email::given(address)).await?,
+            LinkRequest::Registration { .. } => None,
         };
         let with_address = with_address.map(|(person, _)| person);
-        let prepared = match mail {
-            SendLink::Registration { user } => {
-                let person = tx.people().find(&[*user]).await?.pop().filter(|person| !person.is_verified());
-                self.to_own_address(&mut *tx, person, LinkPurpose::VerifyEmail, MailMessage::VerifyEmail).await?
+        let (purpose, message) = match &mail.request {
+            LinkRequest::Registration { .. } | LinkRequest::Verification { .. } => {
+                (LinkPurpose::VerifyEmail, MailMessage::VerifyEmail)
             }
-            SendLink::Verification { .. } => {
-                let person = with_address.filter(|person| !person.is_verified());
-                self.to_own_address(&mut *tx, person, LinkPurpose::VerifyEmail, MailMessage::VerifyEmail).await?
+            LinkRequest::TakenAddress { .. } => (LinkPurpose::ResetPassword, MailMessage::AlreadyRegistered),
+            LinkRequest::ForgottenPassword { .. } => (LinkPurpose::ResetPassword, MailMessage::ResetPassword),
+            LinkRequest::NewAddress { .. } => (LinkPurpose::ChangeEmail, MailMessage::ChangeEmail),
+        };
+        let prepared = match (&mail.request, with_address) {
+            (LinkRequest::NewAddress { user, .. }, Some(other)) if other.id != *user => {
+                Some((SendMail::to(&other, MailMessage::AddressInUse), None))
             }
-            SendLink::TakenAddress { .. } => {
-                let message = MailMessage::AlreadyRegistered;
-                self.to_own_address(&mut *tx, with_address, LinkPurpose::ResetPassword, message).await?
+            (LinkRequest::NewAddress { user, .. } | LinkRequest::Registration { user }, _) => {
+                self.link(&mut *tx, *user, mail, purpose, message).await?
             }
-            SendLink::ForgottenPassword { .. } => {
-                let message = MailMessage::ResetPassword;
-                self.to_own_address(&mut *tx, with_address, LinkPurpose::ResetPassword, message).await?
-            }
-            SendLink::NewAddress { user, address } => match with_address {
-                Some(other) if other.id != *user => Some((SendMail::to(&other, MailMessage::AddressInUse), None)),
-                _ => {
-                    let person = tx.people().find(&[*user]).await?.pop();
-                    let person = person.map(|person| Person { email: Email::given(address), ..person });
-                    self.to_own_address(&mut *tx, person, LinkPurpose::ChangeEmail, MailMessage::ChangeEmail).await?
-                }
-            },
+            (_, Some(person)) => self.link(&mut *tx, person.id, mail, purpose, message).await?,
+            (_, None) => None,
         };
         tx.links().prune(self.env.now()).await?;
         tx.commit().await?;
         Ok(prepared)
     }
 
-    async fn to_own_address(
+    /// A link for a person, unless the request is void by now.
+    async fn link(
         &self,
         tx: &mut dyn DirectoryTx,
-        person: Option<Person>,
+        user: UserId,
+        mail: &SendLink,
         purpose: LinkPurpose,
         message: MailMessage,
     ) -> Result<Option<(SendMail, Option<String>)>, StoreError> {
-        let Some(person) = person else { return Ok(None) };
+        // Locked, so that a security event either sees the link or is seen here.
+        let Some((person, _)) = tx.people().lock(user).await? else { return Ok(None) };
+        let is_void = match purpose {
+            LinkPurpose::VerifyEmail => person.is_verified(),
+            LinkPurpose::ResetPassword | LinkPurpose::ChangeEmail => {
+                tx.links().voided_at(user).await?.is_some_and(|voided| mail.at <= voided)
+            }
+        };
+        if is_void || !person.is_active() {
+            return Ok(None);
+        }
+        let address = match &mail.request {
+            LinkRequest::NewAddress { address, .. } => Email::given(address),
+            _ => person.email.clone(),
+        };
+        let person = Person { email: address, ..person };
         let mail = SendMail::to(&person, message);
         let (token, expires_at) = (LinkToken::generate(&self.env), now(&self.env) + purpose.life());
-        let link = Link { user: person.id, purpose, address: person.email, expires_at };
+        let link = Link { user, purpose, address: person.email, expires_at };
         tx.links().insert(&link, &token.digest()).await?;
         Ok(Some((mail, Some(self.origin.page(purpose, &token)))))
     }

@@ -48,6 +48,14 @@ impl Accounts {
         let at = now(&self.env);
         let signer = self.tokens.signer().await?;
         let mut tx = self.begin().await?;
+        // The password may have been changed, or the account deactivated, while the password was checked.
+        let (person, unchanged) = match tx.people().lock(person.id).await? {
+            Some((person, current)) => (person, current == hash),
+            None => return Err(LoginError::Refused),
+        };
+        if !unchanged || !person.is_active() {
+            return Err(LoginError::Refused);
+        }
         if let Some(renewed) = renewed {
             tx.people().rehash(person.id, &hash, &renewed).await?;
         }

@@ -5,7 +5,10 @@ use tidegate_kernel::{NewJob, Origin, StoreError};
 
 use super::{Accounts, record};
 use crate::error::{LinkError, PasswordError};
-use crate::model::{Email, LinkPurpose, LinkToken, LiveSession, MailMessage, Password, Person, SendLink, SendMail};
+use crate::model::{
+    Email, LinkPurpose, LinkRequest, LinkToken, LiveSession, MailMessage, Password, PasswordHash, Person, SendLink,
+    SendMail,
+};
 use crate::ports::{DirectoryTx, Verification};
 use crate::service::now;
 
@@ -19,7 +22,12 @@ impl Accounts {
     /// [`StoreError`] if the request could not be stored.
     pub async fn forgot_password(&self, email: &Email) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        tx.jobs().enqueue(&NewJob::new(&SendLink::ForgottenPassword { address: email.to_string() })?).await?;
+        tx.jobs()
+            .enqueue(&NewJob::new(&SendLink::now(
+                &self.env,
+                LinkRequest::ForgottenPassword { address: email.to_string() },
+            ))?)
+            .await?;
         tx.commit().await
     }
 
@@ -36,7 +44,8 @@ impl Accounts {
         let link = link.filter(|link| now(&self.env) < link.expires_at).ok_or(LinkError::Invalid)?;
         let person = tx.people().find(&[link.user]).await?.pop();
         tx.commit().await?;
-        let person = person.filter(|person| person.email == link.address).ok_or(LinkError::Invalid)?;
+        let person = person.filter(|person| person.email == link.address && person.is_active());
+        let person = person.ok_or(LinkError::Invalid)?;
         new.check(&person.email, &person.name).map_err(LinkError::WeakPassword)?;
         let hash = self.hasher.hash(new).await?;
 
@@ -45,7 +54,7 @@ impl Accounts {
         let taken = tx.links().take(&digest, LinkPurpose::ResetPassword).await?;
         taken.filter(|link| at < link.expires_at).ok_or(LinkError::Invalid)?;
         let (person, _) = tx.people().lock(link.user).await?.ok_or(LinkError::Invalid)?;
-        if person.email != link.address {
+        if person.email != link.address || !person.is_active() {
             return Err(LinkError::Invalid);
         }
         let person = Person { email_verified_at: person.email_verified_at.or(Some(at)), ..person };
@@ -69,12 +78,11 @@ impl Accounts {
         new: &Password,
         origin: &Origin,
     ) -> Result<(), PasswordError> {
-        let person = &live.person;
-        self.prove(person, current).await?;
-        new.check(&person.email, &person.name).map_err(PasswordError::Weak)?;
+        let proven = self.prove(&live.person, current).await?;
+        new.check(&live.person.email, &live.person.name).map_err(PasswordError::Weak)?;
         let hash = self.hasher.hash(new).await?;
         let mut tx = self.begin().await?;
-        let (person, _) = tx.people().lock(person.id).await?.ok_or(PasswordError::Wrong)?;
+        let person = self.still(&mut *tx, live, &proven).await?;
         tx.people().set_password(person.id, &hash).await?;
         tx.sessions().revoke_all(person.id, Some(live.session.id), now(&self.env)).await?;
         self.password_changed(&mut *tx, &person, "password.changed", origin).await?;
@@ -83,15 +91,30 @@ impl Accounts {
         Ok(())
     }
 
-    /// Checks the password of a logged-in person.
-    pub(super) async fn prove(&self, person: &Person, password: &Password) -> Result<(), PasswordError> {
+    /// Checks the password of a logged-in person, and returns its hash for [`Accounts::still`].
+    pub(super) async fn prove(&self, person: &Person, password: &Password) -> Result<PasswordHash, PasswordError> {
         let mut tx = self.begin().await?;
         let found = tx.people().credentials(&person.email).await?;
         tx.commit().await?;
-        let hash = found.as_ref().filter(|(found, _)| found.id == person.id).map(|(_, hash)| hash);
-        match self.hasher.verify(password, hash).await? {
-            Verification::Right | Verification::Outdated => Ok(()),
-            Verification::Wrong => Err(PasswordError::Wrong),
+        let hash = found.filter(|(found, _)| found.id == person.id).map(|(_, hash)| hash);
+        match (self.hasher.verify(password, hash.as_ref()).await?, hash) {
+            (Verification::Right | Verification::Outdated, Some(hash)) => Ok(hash),
+            _ => Err(PasswordError::Wrong),
+        }
+    }
+
+    /// Locks the person, whose password and session may have ended since they were checked.
+    pub(super) async fn still(
+        &self,
+        tx: &mut dyn DirectoryTx,
+        live: &LiveSession,
+        proven: &PasswordHash,
+    ) -> Result<Person, PasswordError> {
+        let locked = tx.people().lock(live.person.id).await?;
+        let (person, _) = locked.filter(|(_, hash)| hash == proven).ok_or(PasswordError::Wrong)?;
+        match tx.sessions().find_live(live.session.id, self.env.now()).await? {
+            Some(_) => Ok(person),
+            None => Err(PasswordError::Wrong),
         }
     }
 
@@ -102,7 +125,7 @@ impl Accounts {
         action: &'static str,
         origin: &Origin,
     ) -> Result<(), StoreError> {
-        tx.links().void(person.id, &VOIDED).await?;
+        tx.links().void(person.id, &VOIDED, now(&self.env)).await?;
         tx.factors().remove_challenges(person.id).await?;
         record(tx, person.id, action, json!({}), origin).await?;
         tx.jobs().enqueue(&NewJob::new(&SendMail::to(person, MailMessage::PasswordChanged))?).await.map(drop)

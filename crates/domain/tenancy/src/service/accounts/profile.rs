@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{Accounts, record};
 use crate::error::{LinkError, PasswordError};
 use crate::model::{
-    AccountRecord, Email, LinkPurpose, LinkToken, MailMessage, Password, Person, ProfileChange, SendLink, SendMail,
+    AccountRecord, Email, LinkPurpose, LinkRequest, LinkToken, LiveSession, MailMessage, Password, Person,
+    ProfileChange, SendLink, SendMail,
 };
 use crate::service::now;
 
@@ -20,6 +21,9 @@ impl Accounts {
         let fields = change.fields();
         let mut tx = self.begin().await?;
         let (person, _) = tx.people().lock(scope.user()).await?.ok_or_else(gone)?;
+        if fields.is_empty() {
+            return Ok(person);
+        }
         let person = change.apply(person);
         tx.people().update(&person).await?;
         record(&mut *tx, person.id, "account.updated", json!({ "fields": fields }), scope.origin()).await?;
@@ -36,13 +40,15 @@ impl Accounts {
     pub async fn change_email(
         &self,
         scope: &PersonScope,
-        person: &Person,
+        live: &LiveSession,
         password: &Password,
         address: &Email,
     ) -> Result<(), PasswordError> {
-        self.prove(person, password).await?;
-        let mail = SendLink::NewAddress { user: person.id, address: address.to_string() };
+        let proven = self.prove(&live.person, password).await?;
         let mut tx = self.begin().await?;
+        let person = self.still(&mut *tx, live, &proven).await?;
+        let request = LinkRequest::NewAddress { user: person.id, address: address.to_string() };
+        let mail = SendLink::now(&self.env, request);
         record(&mut *tx, person.id, "account.email_change_requested", json!({}), scope.origin()).await?;
         tx.jobs().enqueue(&NewJob::new(&mail)?).await?;
         tx.commit().await?;
@@ -61,12 +67,16 @@ impl Accounts {
         let link = tx.links().take(&LinkToken::presented(token).digest(), LinkPurpose::ChangeEmail).await?;
         let link = link.filter(|link| at < link.expires_at).ok_or(LinkError::Invalid)?;
         let (before, _) = tx.people().lock(link.user).await?.ok_or(LinkError::Invalid)?;
+        if !before.is_active() {
+            return Err(LinkError::Invalid);
+        }
         let person = Person { email: link.address, email_verified_at: Some(at), ..before.clone() };
         tx.people().update(&person).await.map_err(|error| match error {
             StoreError::Conflict(_) => LinkError::EmailTaken,
             error => error.into(),
         })?;
-        tx.links().void(person.id, &LinkPurpose::ALL).await?;
+        tx.links().void(person.id, &LinkPurpose::ALL, at).await?;
+        tx.factors().remove_challenges(person.id).await?;
         tx.sessions().revoke_all(person.id, None, at).await?;
         record(&mut *tx, person.id, "account.email_changed", json!({}), origin).await?;
         let message = MailMessage::EmailChanged { address: person.email.to_string() };

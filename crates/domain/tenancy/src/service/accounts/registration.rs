@@ -5,7 +5,7 @@ use tidegate_kernel::{NewJob, Origin};
 
 use super::{Accounts, record};
 use crate::error::{LinkError, RegisterError};
-use crate::model::{Email, LinkPurpose, LinkToken, Name, Password, Person, SendLink};
+use crate::model::{Email, LinkPurpose, LinkRequest, LinkToken, Name, Password, Person, SendLink};
 use crate::ports::Registered;
 use crate::service::now;
 
@@ -32,14 +32,14 @@ impl Accounts {
         let person = Person::register(&self.env, new.email, new.name, now(&self.env));
         let mut tx = self.begin().await?;
         let (user, action, mail) = match tx.people().insert(&person, &hash).await? {
-            Registered::New => (person.id, "account.registered", SendLink::Registration { user: person.id }),
+            Registered::New => (person.id, "account.registered", LinkRequest::Registration { user: person.id }),
             Registered::Taken(user) => {
-                let mail = SendLink::TakenAddress { address: person.email.to_string() };
+                let mail = LinkRequest::TakenAddress { address: person.email.to_string() };
                 (user.unwrap_or(person.id), "account.registration_refused", mail)
             }
         };
         record(&mut *tx, user, action, json!({}), origin).await?;
-        tx.jobs().enqueue(&NewJob::new(&mail)?).await?;
+        tx.jobs().enqueue(&NewJob::new(&SendLink::now(&self.env, mail))?).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -50,7 +50,8 @@ impl Accounts {
     /// [`tidegate_kernel::StoreError`] if the request could not be stored.
     pub async fn resend_verification(&self, email: &Email) -> Result<(), tidegate_kernel::StoreError> {
         let mut tx = self.begin().await?;
-        tx.jobs().enqueue(&NewJob::new(&SendLink::Verification { address: email.to_string() })?).await?;
+        let request = LinkRequest::Verification { address: email.to_string() };
+        tx.jobs().enqueue(&NewJob::new(&SendLink::now(&self.env, request))?).await?;
         tx.commit().await
     }
 
@@ -64,7 +65,7 @@ impl Accounts {
         let link = tx.links().take(&LinkToken::presented(token).digest(), LinkPurpose::VerifyEmail).await?;
         let link = link.filter(|link| at < link.expires_at).ok_or(LinkError::Invalid)?;
         let (person, _) = tx.people().lock(link.user).await?.ok_or(LinkError::Invalid)?;
-        if person.email != link.address {
+        if person.email != link.address || !person.is_active() {
             return Err(LinkError::Invalid);
         }
         let person = Person { email_verified_at: person.email_verified_at.or(Some(at)), ..person };

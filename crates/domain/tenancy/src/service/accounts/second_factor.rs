@@ -38,8 +38,12 @@ impl Accounts {
     /// Adds an app for one-time codes, which [`Accounts::confirm_totp`] confirms.
     ///
     /// # Errors
-    /// [`FactorError::TooMany`] if the person has [`Factor::MOST`].
+    /// [`FactorError::Unverified`] if the address is not verified, [`FactorError::TooMany`] if the person has [`Factor::MOST`].
     pub async fn add_totp(&self, scope: &PersonScope, live: &LiveSession, name: Name) -> Result<NewTotp, FactorError> {
+        if !live.person.is_verified() {
+            // Else somebody could shut the owner of an address out, whom they have registered.
+            return Err(FactorError::Unverified);
+        }
         let secret = TotpSecret::generate(&self.env);
         let id = FactorId::generate(&self.env);
         let factor = Factor {

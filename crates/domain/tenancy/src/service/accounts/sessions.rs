@@ -46,6 +46,7 @@ impl Accounts {
     pub async fn revoke_sessions(&self, scope: &PersonScope, except: Option<SessionId>) -> Result<(), StoreError> {
         let user = scope.user();
         let mut tx = self.begin().await?;
+        tx.people().lock(user).await?;
         let revoked = tx.sessions().revoke_all(user, except, now(&self.env)).await?;
         record(&mut *tx, user, "sessions.revoked", json!({ "sessions": revoked }), scope.origin()).await?;
         tx.commit().await?;
