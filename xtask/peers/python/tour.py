@@ -5,7 +5,7 @@ import json
 import sys
 
 from tidegate_client import AuthenticatedClient, Client
-from tidegate_client.api.auth import auth_login, auth_register
+from tidegate_client.api.auth import auth_login, auth_me, auth_register
 from tidegate_client.api.billing import billing_show_usage
 from tidegate_client.api.events import events_ingest, events_list
 from tidegate_client.api.patterns import patterns_list
@@ -40,10 +40,10 @@ def ok(answer):
 address = sys.argv[1]
 email, password = "python@example.org", "an umbrella in march"
 anonymous = Client(base_url=address)
-user = ok(auth_register.sync(client=anonymous, body=RegisterRequest(email=email, password=password, name="Ada")))
-assert user.email == email
+ok(auth_register.sync(client=anonymous, body=RegisterRequest(email=email, password=password, name="Ada")))
 tokens = ok(auth_login.sync(client=anonymous, body=LoginRequest(email=email, password=password)))
 client = AuthenticatedClient(base_url=address, token=tokens.access_token, timeout=60)
+assert ok(auth_me.sync(client=client)).email == email
 ws = ok(workspaces_create.sync(client=client, body=CreateWorkspace(name="Tour in Python"))).slug
 
 

@@ -26,11 +26,12 @@ impl MailServer {
     }
 
     /// The settings of a server that sends mails to it.
-    pub(super) fn environment(&self) -> [(&'static str, String); 3] {
+    pub(super) fn environment(&self) -> [(&'static str, String); 4] {
         let certificates = self.folder.join("ca.pem").display().to_string();
         [
             ("SMTP_URL", format!("smtp://tidegate:p%40ss@localhost:{}", self.companion.address())),
             ("TIDEGATE_MAIL_FROM", "Tidegate <no-reply@example.org>".to_owned()),
+            ("TIDEGATE_PUBLIC_URL", "https://tidegate.example.org".to_owned()),
             ("SSL_CERT_FILE", certificates),
         ]
     }
@@ -50,6 +51,7 @@ fn is_whole(mail: &Value) -> bool {
         && text("id").ends_with("@example.org>")
         && mail["defects"].as_array().is_some_and(Vec::is_empty)
         && text("text").starts_with("Hello ")
+        && text("text").contains("https://tidegate.example.org/account/verify#tgl_")
         && text("html").contains("</html>")
         && !text("subject").is_empty()
 }
