@@ -61,6 +61,8 @@ async fn wrong_turns_end_with_a_code_and_say_what_to_do() {
         (vec!["serve", "--listen", "nowhere"], 2, "invalid value 'nowhere'"),
         (with(&["--rate-limit", "log-in=5/1m"]), 2, "there are login, register"),
         (with(&["--rate-limit", "login=often"]), 2, "--rate-limit \"login=often\""),
+        (with(&["--public-url", "tidegate.example.org"]), 2, "such as `https://console.example.org`"),
+        (with(&["--smtp-url", "smtp://localhost", "--mail-from", "a@example.org"]), 2, "--public-url <URL>"),
         (with(&["--trusted-proxy", "everybody"]), 2, "write networks such as 10.0.0.0/8"),
         (with(&["--default-plan", "golden"]), 2, "golden"),
         (with(&["--allow-host", "x"]), 2, "--allow-host \"x\": write HOST:PORT"),
@@ -70,7 +72,7 @@ async fn wrong_turns_end_with_a_code_and_say_what_to_do() {
         (no_secret, 2, "set TIDEGATE_SECRET"),
         (short, 2, "openssl rand -hex 32"),
         (served(superuser), 3, "can bypass row-level security"),
-        (served(superuser), 3, "owns _sqlx_migrations, account_event, api_key and "),
+        (served(superuser), 3, "owns _sqlx_migrations, account_event, account_link and "),
         (
             vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", "/dev/null/data"],
             1,
