@@ -127,7 +127,7 @@ async fn an_owners_login_is_refused_in_a_few_lines() {
     let store = PgStore::connect(&PgStoreConfig::served(database.admin_url()), test_environment()).await.unwrap();
     let found = store.isolation_violations().await.unwrap();
     let owns = |line: &String| {
-        line.starts_with("DATABASE_URL: role postgres owns _sqlx_migrations, account_event, api_key and ")
+        line.starts_with("DATABASE_URL: role postgres owns _sqlx_migrations, account_event, account_link and ")
             && line.ends_with(" more")
     };
     assert!(found.iter().any(owns), "{found:?}");

@@ -4,23 +4,30 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use tidegate_testing::contract::{self, Stage};
 
+/// An obligation, as a function that begins it.
+type Begin = for<'s> fn(&'s Stage) -> LocalBoxFuture<'s, ()>;
+
 macro_rules! each {
     (
         everywhere { $($suite:ident { $($obligation:ident)* })* }
         served_only { $($other:tt)* }
     ) => {
-        /// Runs every obligation, and calls `done` after each.
-        pub async fn fulfil(stage: &Stage, mut done: impl AsyncFnMut(&str)) {
-            $($(
-                boxed(stage, contract::$suite::$obligation).await;
-                done(concat!(stringify!($suite), "::", stringify!($obligation))).await;
-            )*)*
-        }
+        /// Every obligation with its name.
+        const ALL: &[(&str, Begin)] = &[$($(
+            (concat!(stringify!($suite), "::", stringify!($obligation)), |stage| boxed(stage, contract::$suite::$obligation)),
+        )*)*];
     };
 }
 
-/// An obligation as a future on the heap. It is made in a function of its own: the frame of `fulfil` would otherwise have
-/// room for the futures of all obligations at once, which is more than a stack has.
+/// Runs every obligation, and calls `done` after each.
+pub async fn fulfil(stage: &Stage, mut done: impl AsyncFnMut(&str)) {
+    for (name, begin) in ALL {
+        begin(stage).await;
+        done(name).await;
+    }
+}
+
+/// An obligation as a future on the heap, so that the stack does not have room for all of them at once.
 fn boxed<'s, S: From<Stage> + 's>(stage: &'s Stage, obligation: impl AsyncFnOnce(&S) + 's) -> LocalBoxFuture<'s, ()> {
     stage.fulfil(obligation).boxed_local()
 }
