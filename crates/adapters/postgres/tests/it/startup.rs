@@ -131,7 +131,7 @@ async fn an_owners_login_is_refused_in_a_few_lines() {
             && line.ends_with(" more")
     };
     assert!(found.iter().any(owns), "{found:?}");
-    assert!(found.len() <= 3 && found.iter().all(|line| line.len() < 120), "{found:?}");
+    assert!(found.len() <= 3 && found.iter().all(|line| line.len() < 140), "{found:?}");
 }
 
 #[tokio::test]
