@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use serde_json::json;
-use tidegate::tenancy::{Argon2Hasher, Keyring, RingVault};
-use tidegate_in_process::InProcessSignalBus;
+use tidegate::tenancy::Argon2Hasher;
 use tidegate_tenancy::{
-    Accounts, Email, HashError, LoginError, Name, Password, PasswordHash, PasswordHasher, Registration, Verification,
+    Email, HashError, LoginError, Name, Password, PasswordHash, PasswordHasher, Registration, Verification,
 };
-use tidegate_testing::scope::{request_id, system_scope};
+use tidegate_testing::scope::request_id;
 use tidegate_testing::{TestDatabase, test_environment};
 
+use crate::people;
 use crate::relay::Relay;
 use crate::support::TestApp;
 
@@ -57,14 +57,9 @@ impl PasswordHasher for Counting {
 async fn a_failed_log_in_hashes_once_whether_the_address_is_known_or_not() {
     let (database, env) = (TestDatabase::new().await, test_environment());
     let store = Arc::new(database.store(env.clone()).await);
-    let secret = tidegate::secrets::MasterSecret::new("a secret for tests that is long enough").expect("a secret");
-    let signals = Arc::new(InProcessSignalBus::new());
-    let issuer = "tidegate".to_owned();
-    let keyring = Arc::new(Keyring::new(store.clone(), system_scope(), &secret, issuer, signals.clone(), env.clone()));
     let inner = Argon2Hasher::new(env.clone());
     let hasher = Arc::new(Counting { inner, hashed: AtomicUsize::new(0), verified: AtomicUsize::new(0) });
-    let vault = Arc::new(RingVault::new(&secret, env.clone()));
-    let accounts = Accounts::new(store, system_scope(), hasher.clone(), keyring, vault, signals, env);
+    let accounts = people::accounts(store, hasher.clone(), env);
     let [ada, bob] = ["ada@example.org", "bob@example.org"].map(|text| Email::new(text).expect("an address"));
     let password = Password::new("an umbrella in march".to_owned());
     let new = Registration { email: ada.clone(), password, name: Name::new("Ada").expect("a name") };

@@ -1,9 +1,16 @@
 //! The people of tests: they register, log in, and become members.
 
+use std::sync::Arc;
+
 use serde_json::json;
-use tidegate_tenancy::Role;
+use tidegate::secrets::MasterSecret;
+use tidegate::tenancy::{Keyring, RingVault};
+use tidegate_in_process::InProcessSignalBus;
+use tidegate_kernel::Environment;
+use tidegate_postgres::PgStore;
 use tidegate_tenancy::error::MemberError;
-use tidegate_testing::scope::workspace_scope;
+use tidegate_tenancy::{Accounts, PasswordHasher, Role};
+use tidegate_testing::scope::{system_scope, workspace_scope};
 
 use crate::support::{TestApp, text};
 
@@ -74,4 +81,13 @@ impl TestApp {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// Accounts in a store without a server, with this hasher.
+pub fn accounts(store: Arc<PgStore>, hasher: Arc<dyn PasswordHasher>, env: Environment) -> Accounts {
+    let secret = MasterSecret::new("a secret for tests that is long enough").expect("a secret");
+    let (signals, issuer) = (Arc::new(InProcessSignalBus::new()), "tidegate".to_owned());
+    let keyring = Keyring::new(store.clone(), system_scope(), &secret, issuer, signals.clone(), env.clone());
+    let vault = Arc::new(RingVault::new(&secret, env.clone()));
+    Accounts::new(store, system_scope(), hasher, Arc::new(keyring), vault, signals, env)
 }

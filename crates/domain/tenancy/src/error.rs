@@ -73,6 +73,9 @@ pub enum DeactivateError {
 /// Why an operation on a second factor failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FactorError {
+    /// The session has ended since it was checked.
+    #[error("the session is over")]
+    SessionEnded,
     /// The person has no such factor, or it is confirmed already.
     #[error("there is no such factor")]
     NotFound,
@@ -105,6 +108,16 @@ pub enum ChallengeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<PasswordError> for StepUpError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Wrong | PasswordError::Weak(_) => Self::Wrong,
+            PasswordError::Hash(error) => Self::Hash(error),
+            PasswordError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why a person has not proven again who they are.

@@ -185,20 +185,19 @@ impl SessionRepository for PgSessionRepository<'_> {
         .map_err(store_error)
     }
 
-    async fn authenticated(
-        &mut self,
-        id: SessionId,
-        methods: &[AuthMethod],
-        at: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        sqlx::query("update session set methods = $2, authenticated_at = $3 where id = $1")
-            .bind(id.as_uuid())
-            .bind(names(methods))
-            .bind(at)
-            .execute(self.0.sqlx())
-            .await
-            .map(drop)
-            .map_err(store_error)
+    async fn authenticated(&mut self, id: SessionId, method: AuthMethod, at: DateTime<Utc>) -> Result<(), StoreError> {
+        sqlx::query(
+            "update session set authenticated_at = $3,
+                methods = case when $2 = any (methods) then methods else methods || $2 end
+             where id = $1",
+        )
+        .bind(id.as_uuid())
+        .bind(method.as_str())
+        .bind(at)
+        .execute(self.0.sqlx())
+        .await
+        .map(drop)
+        .map_err(store_error)
     }
 
     async fn revoke(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {

@@ -44,12 +44,7 @@ pub(super) struct PolicyRow {
 
 impl From<PolicyRow> for WorkspacePolicy {
     fn from(row: PolicyRow) -> Self {
-        let second_factor = match row.second_factor.as_str() {
-            "off" => SecondFactorRule::Off,
-            "roles" => SecondFactorRule::Roles(row.second_factor_roles),
-            // A rule that this release does not know is for everybody.
-            _ => SecondFactorRule::All,
-        };
+        let second_factor = SecondFactorRule::of_parts(&row.second_factor, row.second_factor_roles);
         Self { second_factor, from: row.second_factor_from }
     }
 }
@@ -159,11 +154,7 @@ impl WorkspaceRepository for PgWorkspaceRepository<'_> {
     }
 
     async fn set_policy(&mut self, policy: &WorkspacePolicy) -> Result<bool, StoreError> {
-        let (rule, roles) = match &policy.second_factor {
-            SecondFactorRule::Off => ("off", &[][..]),
-            SecondFactorRule::All => ("all", &[][..]),
-            SecondFactorRule::Roles(roles) => ("roles", roles.as_slice()),
-        };
+        let (rule, roles) = policy.second_factor.parts();
         let query = sqlx::query(
             "update workspace set second_factor = $2, second_factor_roles = $3, second_factor_from = $4
              where workspace_id = $1 and deleted_at is null",

@@ -48,12 +48,8 @@ pub struct Person {
     pub scope: PersonScope,
 }
 
-/// A person who has proven who they are within the last minutes, for what cannot be undone. 401 `step-up-required` for
-/// others.
-#[derive(Debug)]
-pub struct Recent(pub Person);
-
-/// A caller who, if it is a person, has proven who they are within the last minutes. An API key has no more to prove.
+/// A caller who, if it is a person, has proven who they are within the last minutes, for what cannot be undone. 401
+/// `step-up-required` for others. An API key has no more to prove.
 #[derive(Debug)]
 pub struct RecentCaller;
 
@@ -147,20 +143,6 @@ impl FromRequest for Person {
                 Principal::Person(live) => Ok(Self { live, scope }),
                 Principal::ApiKey(_) => Err(NotAPerson.into()),
             }
-        })
-    }
-}
-
-impl FromRequest for Recent {
-    type Error = Problem;
-    type Future = Extraction<Self>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let parts = (services(request), Person::from_request(request, payload));
-        Box::pin(async move {
-            let (services, person) = (parts.0?, parts.1.await?);
-            services.tenancy.accounts.require_recent(&person.live).await?;
-            Ok(Self(person))
         })
     }
 }

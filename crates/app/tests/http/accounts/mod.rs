@@ -4,6 +4,7 @@ mod activation;
 mod addresses;
 mod passwords;
 mod profile;
+mod races;
 mod second_factor;
 mod sessions;
 mod signing_keys;

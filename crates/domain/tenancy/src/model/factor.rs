@@ -3,15 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::{Environment, FactorId, StoreError, UserId};
 use totp_rs::{Builder, Totp};
 
 use crate::model::email::Email;
-use crate::model::secret::{Digest, base32};
+use crate::model::secret::base32;
 use crate::model::text::Name;
 
 /// How a person has proven who they are.
@@ -255,42 +253,6 @@ impl Challenge {
     #[must_use]
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.attempts < Self::ATTEMPTS && now < self.expires_at
-    }
-}
-
-/// The secret of a challenge: `tgc_` and 256 random bits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ChallengeToken(String);
-
-impl ChallengeToken {
-    /// A new token.
-    #[must_use]
-    pub fn generate(env: &Environment) -> Self {
-        Self(format!("tgc_{}", URL_SAFE_NO_PAD.encode(env.random::<32>())))
-    }
-
-    /// A presented token: any text.
-    #[must_use]
-    pub fn presented(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The whole secret, for the answer that contains it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The digest that is stored.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-}
-
-impl fmt::Debug for ChallengeToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChallengeToken(…)")
     }
 }
 

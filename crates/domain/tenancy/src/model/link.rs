@@ -1,15 +1,11 @@
 //! Links in mails to people, which prove that the person receives mail at an address.
 
-use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use tidegate_kernel::{Environment, UserId};
+use tidegate_kernel::UserId;
 
 use crate::model::email::Email;
-use crate::model::secret::Digest;
 
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,43 +67,4 @@ pub struct Link {
     pub address: Email,
     /// When it can no longer be used.
     pub expires_at: DateTime<Utc>,
-}
-
-/// The secret of a link: `tgl_` and 256 random bits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct LinkToken(String);
-
-impl LinkToken {
-    /// The prefix of every token.
-    pub const PREFIX: &'static str = "tgl_";
-
-    /// A new token.
-    #[must_use]
-    pub fn generate(env: &Environment) -> Self {
-        Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(env.random::<32>())))
-    }
-
-    /// A presented token: any text.
-    #[must_use]
-    pub fn presented(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The whole secret, for the mail that contains it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The digest that is stored.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-}
-
-impl fmt::Debug for LinkToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LinkToken(…)")
-    }
 }

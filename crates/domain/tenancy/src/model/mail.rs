@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tidegate_kernel::{Environment, JobPayload, NewJob, StoreError, UserId};
+use tidegate_kernel::{JobPayload, NewJob, StoreError, UserId};
 
 use super::{Email, Name, Person, Role};
 
@@ -257,14 +257,6 @@ pub struct SendLink {
     /// What it is for.
     #[serde(flatten)]
     pub request: LinkRequest,
-}
-
-impl SendLink {
-    /// A request at the present time.
-    #[must_use]
-    pub fn now(env: &Environment, request: LinkRequest) -> Self {
-        Self { at: env.now(), request }
-    }
 }
 
 /// What a link is asked for, and by whom.

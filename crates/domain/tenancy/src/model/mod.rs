@@ -19,17 +19,15 @@ mod workspace;
 pub use api_key::{ApiKey, KeyGrant, NewApiKey};
 pub use audit::{AccountRecord, AuditFilter, AuditRecord};
 pub use email::Email;
-pub use factor::{
-    AuthMethod, Challenge, ChallengeToken, Factor, FactorKind, RecoveryCode, TotpSecret, UnknownMethod, one_time_code,
-};
-pub use link::{Link, LinkPurpose, LinkToken, UnknownPurpose};
+pub use factor::{AuthMethod, Challenge, Factor, FactorKind, RecoveryCode, TotpSecret, UnknownMethod, one_time_code};
+pub use link::{Link, LinkPurpose, UnknownPurpose};
 pub use mail::{LinkRequest, Mail, MailMessage, SendLink, SendMail};
 pub use member::{Member, Membership};
 pub use password::{Password, PasswordHash};
 pub use person::{Language, Notifications, Person, ProfileChange, TimeZone};
 pub use policy::{Admission, SecondFactorRule, WorkspacePolicy};
 pub use role::{Role, UnknownRole};
-pub use secret::{ApiKeySecret, Digest, RefreshToken, SuccessorSalt};
+pub use secret::{ApiKeySecret, ChallengeToken, Digest, LinkToken, RefreshToken, SuccessorSalt};
 pub use session::{
     ACCESS_TOKEN_LIFE, AccessClaims, CLOCK_LEEWAY, FAMILY_LIFE, LiveSession, LoginTokens, REFRESH_GRACE,
     REFRESH_TOKEN_LIFE, REMEMBERED_FAMILY_LIFE, REMEMBERED_TOKEN_LIFE, STEP_UP_LIFE, Session, SigningKey,

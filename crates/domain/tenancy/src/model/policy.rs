@@ -18,6 +18,28 @@ pub enum SecondFactorRule {
     Roles(Vec<String>),
 }
 
+impl SecondFactorRule {
+    /// The name of the rule, and its roles.
+    #[must_use]
+    pub fn parts(&self) -> (&'static str, &[String]) {
+        match self {
+            Self::Off => ("off", &[]),
+            Self::All => ("all", &[]),
+            Self::Roles(roles) => ("roles", roles),
+        }
+    }
+
+    /// The rule with this name and these roles. One that this release does not know is for everybody.
+    #[must_use]
+    pub fn of_parts(name: &str, roles: Vec<String>) -> Self {
+        match name {
+            "off" => Self::Off,
+            "roles" => Self::Roles(roles),
+            _ => Self::All,
+        }
+    }
+}
+
 /// The policy of a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkspacePolicy {

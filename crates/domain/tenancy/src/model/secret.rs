@@ -1,6 +1,6 @@
 //! Secrets that are shown once, and their stored digests.
 //!
-//! Both kinds of secrets have at least 200 random bits, so SHA-256 is enough: a slow hash protects only secrets that
+//! All of them have at least 200 random bits, so SHA-256 is enough: a slow hash protects only secrets that
 //! can be guessed. Lookups use the digest, so no comparison depends on the bytes of the secret.
 
 use std::fmt;
@@ -124,26 +124,64 @@ impl fmt::Debug for ApiKeySecret {
 /// The 256 random bits from which the successor of a refresh token is derived.
 pub type SuccessorSalt = [u8; 32];
 
-/// A refresh token: `tgr_` and 256 unpredictable bits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RefreshToken(String);
+/// Secrets of a prefix and 256 unpredictable bits, which are stored as their digest.
+macro_rules! tokens {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The prefix of every such secret.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new one.
+            #[must_use]
+            pub fn generate(env: &Environment) -> Self {
+                Self::of_bits(&env.random())
+            }
+
+            fn of_bits(bits: &[u8; 32]) -> Self {
+                Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(bits)))
+            }
+
+            /// A presented one: any text.
+            #[must_use]
+            pub fn presented(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+
+            /// The whole secret, for the answer or the mail that contains it.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+
+            /// The digest that is stored.
+            #[must_use]
+            pub fn digest(&self) -> Digest {
+                Digest::of(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+
+tokens! {
+    /// A refresh token. A new one is the first of its family.
+    RefreshToken = "tgr_";
+    /// The secret of a link in a mail.
+    LinkToken = "tgl_";
+    /// The secret of a log-in that waits for its second factor.
+    ChallengeToken = "tgc_";
+}
 
 impl RefreshToken {
-    /// The prefix of every refresh token.
-    pub const PREFIX: &'static str = "tgr_";
-
-    /// A new token, the first of its family.
-    #[must_use]
-    pub fn generate(env: &Environment) -> Self {
-        Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(env.random::<32>())))
-    }
-
-    /// A presented token: any text.
-    #[must_use]
-    pub fn presented(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
     /// The next token of the family: HMAC-SHA-256 (RFC 2104) over `salt` with this token as the key.
     ///
     /// As long as the salt is stored, presenting this token again gives the same successor. The store has the salt but
@@ -154,25 +192,7 @@ impl RefreshToken {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("HMAC takes a key of any length");
         mac.update(b"tidegate refresh token successor");
         mac.update(salt);
-        Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
-    }
-
-    /// The whole secret, for the answer that contains it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The digest that is stored.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-}
-
-impl fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RefreshToken(…)")
+        Self::of_bits(&mac.finalize().into_bytes().into())
     }
 }
 

@@ -200,13 +200,8 @@ pub trait SessionRepository: Send {
         token: &Digest,
     ) -> Result<(), StoreError>;
 
-    /// Records that the person of a session has proven who they are, by these methods in all.
-    async fn authenticated(
-        &mut self,
-        id: SessionId,
-        methods: &[AuthMethod],
-        at: DateTime<Utc>,
-    ) -> Result<(), StoreError>;
+    /// Records that the person of a session has proven who they are, by this method beside those of before.
+    async fn authenticated(&mut self, id: SessionId, method: AuthMethod, at: DateTime<Utc>) -> Result<(), StoreError>;
 
     /// Revokes the session. Returns `false` if it was already revoked or belongs to another person.
     async fn revoke(&mut self, user: UserId, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError>;

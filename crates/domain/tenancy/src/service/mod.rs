@@ -9,7 +9,7 @@ mod members;
 mod workspaces;
 
 pub use access::{AccessControl, Principal};
-pub use accounts::{Accounts, FailedLogIns, LinkMails, LogIn, NewTotp, PendingLogIn, Proof, PublicUrl, Registration};
+pub use accounts::{Accounts, LinkMails, LogIn, NewTotp, PendingLogIn, Proof, PublicUrl, Registration};
 pub use api_keys::ApiKeys;
 pub use audit_trail::AuditTrail;
 pub use lookup::StoredAccess;

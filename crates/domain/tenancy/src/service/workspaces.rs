@@ -10,9 +10,7 @@ use tidegate_kernel::{
 };
 
 use crate::error::WorkspaceError;
-use crate::model::{
-    Membership, Name, Role, SecondFactorRule, Slug, Workspace, WorkspaceChange, WorkspaceDeletion, WorkspacePolicy,
-};
+use crate::model::{Membership, Name, Role, Slug, Workspace, WorkspaceChange, WorkspaceDeletion, WorkspacePolicy};
 use crate::ports::{Personal, Tenancy, TenancyTx};
 use crate::service::{AccessControl, Principal, now};
 
@@ -135,11 +133,7 @@ impl Workspaces {
         if !tx.workspace().set_policy(policy).await? {
             return Err(WorkspaceError::NotFound);
         }
-        let (rule, roles) = match &policy.second_factor {
-            SecondFactorRule::Off => ("off", &[][..]),
-            SecondFactorRule::All => ("all", &[][..]),
-            SecondFactorRule::Roles(roles) => ("roles", roles.as_slice()),
-        };
+        let (rule, roles) = policy.second_factor.parts();
         let details = json!({ "second_factor": rule, "roles": roles, "from": policy.from });
         tx.audit().record(AuditEntry::new("workspace.policy_changed", scope.workspace()).with(details)).await?;
         tx.commit().await?;

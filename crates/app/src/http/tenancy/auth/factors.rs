@@ -4,13 +4,13 @@ use actix_web::{HttpResponse, delete, get, post, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_kernel::FactorId;
-use tidegate_tenancy::{Factor, FactorError, InvalidText, Name, RecoveryCode};
+use tidegate_tenancy::{AuthenticateError, Factor, FactorError, InvalidText, Name, RecoveryCode};
 use utoipa::ToSchema;
 use validator::Validate;
 
 use crate::Services;
 use crate::http::support::body::Body;
-use crate::http::support::caller::{Person, Recent};
+use crate::http::support::caller::{Person, RecentCaller};
 use crate::http::support::path::InPath;
 use crate::http::support::problem::{CONFLICT, EMAIL_UNVERIFIED, Problem};
 use crate::http::support::rate::count_account;
@@ -128,7 +128,8 @@ pub async fn factors(services: web::Data<Services>, person: Person) -> Result<Ht
 #[post("/factors/totp")]
 pub async fn add_totp(
     services: web::Data<Services>,
-    Recent(person): Recent,
+    person: Person,
+    _: RecentCaller,
     Body(body): Body<AddTotp>,
 ) -> Result<HttpResponse, Problem> {
     let name = Name::new(&body.name).map_err(|error| invalid_text("/name", error))?;
@@ -152,8 +153,7 @@ pub async fn confirm_totp(
     let counted = count_account(&services, SECOND_FACTOR, &person.scope.user().to_string()).await?;
     let unknown = || invalid_text("/factor", InvalidText("is no factor of yours that waits for its confirmation"));
     let id = body.factor.parse().map_err(|_| counted.on(unknown()))?;
-    let session = person.live.session.id;
-    let codes = services.tenancy.accounts.confirm_totp(&person.scope, session, id, &body.code).await;
+    let codes = services.tenancy.accounts.confirm_totp(&person.scope, &person.live, id, &body.code).await;
     let codes = codes.map_err(|error| match error {
         FactorError::NotFound => counted.on(unknown()),
         error => counted.on(error.into()),
@@ -166,11 +166,12 @@ pub async fn confirm_totp(
 #[delete("/factors/{factor}")]
 pub async fn remove_factor(
     services: web::Data<Services>,
-    Recent(person): Recent,
+    person: Person,
+    _: RecentCaller,
     factor: InPath<FactorId>,
 ) -> Result<HttpResponse, Problem> {
     let id = factor.or_not_found()?;
-    services.tenancy.accounts.remove_factor(&person.scope, person.live.session.id, id).await?;
+    services.tenancy.accounts.remove_factor(&person.scope, &person.live, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -180,14 +181,16 @@ pub async fn remove_factor(
 #[post("/factors/recovery-codes")]
 pub async fn renew_recovery_codes(
     services: web::Data<Services>,
-    Recent(person): Recent,
+    person: Person,
+    _: RecentCaller,
 ) -> Result<HttpResponse, Problem> {
-    recovery_codes(&services.tenancy.accounts.renew_recovery_codes(&person.scope).await?)
+    recovery_codes(&services.tenancy.accounts.renew_recovery_codes(&person.scope, &person.live).await?)
 }
 
 impl From<FactorError> for Problem {
     fn from(error: FactorError) -> Self {
         match error {
+            FactorError::SessionEnded => AuthenticateError::Refused.into(),
             FactorError::NotFound => Self::not_found(),
             FactorError::WrongCode => invalid_text("/code", InvalidText("is wrong or was used before")),
             FactorError::Unverified => Self::new(&EMAIL_UNVERIFIED, "Verify your e-mail address first."),

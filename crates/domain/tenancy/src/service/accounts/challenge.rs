@@ -9,9 +9,9 @@ use super::{Accounts, record};
 use crate::error::{ChallengeError, StepUpError};
 use crate::model::{
     AuthMethod, Challenge, ChallengeToken, FactorKind, LiveSession, LoginTokens, Password, Person, RecoveryCode,
-    one_time_code,
+    Session, one_time_code,
 };
-use crate::ports::{DirectoryTx, FailedLogIn, Verification};
+use crate::ports::{DirectoryTx, FailedLogIn};
 use crate::service::now;
 
 /// A log-in whose password was right and that waits for a second factor.
@@ -33,7 +33,7 @@ pub enum LogIn {
 }
 
 /// What a person shows for a step-up.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Proof<'a> {
     /// The password; enough only for a person without a second factor.
     Password(&'a Password),
@@ -102,9 +102,9 @@ impl Accounts {
             return Err(ChallengeError::WrongCode);
         };
         tx.factors().remove_challenge(&digest).await?;
-        let methods = vec![AuthMethod::Password, method];
-        let tokens =
-            self.begin_session(&mut *tx, signer.as_ref(), &person, methods, challenge.remember, origin, at).await?;
+        let session = Session::begin(&self.env, person.id, at, challenge.remember, origin.client.clone());
+        let session = Session { methods: vec![AuthMethod::Password, method], ..session };
+        let tokens = self.begin_session(&mut *tx, signer.as_ref(), &session, origin).await?;
         tx.commit().await?;
         Ok(tokens)
     }
@@ -116,29 +116,20 @@ impl Accounts {
     /// shows the password alone.
     pub async fn step_up(&self, scope: &PersonScope, live: &LiveSession, proof: Proof<'_>) -> Result<(), StepUpError> {
         let (at, user) = (now(&self.env), scope.user());
-        let mut tx = self.begin().await?;
-        let has_factor = !confirmed(&mut *tx, user).await?.is_empty();
-        let method = match proof {
-            Proof::Password(_) if has_factor => return Err(StepUpError::CodeNeeded),
-            Proof::Password(password) => {
-                let credentials = tx.people().lock(user).await?;
-                tx.commit().await?;
-                let hash = credentials.as_ref().map(|(_, hash)| hash);
-                let verification = self.hasher.verify(password, hash).await?;
-                tx = self.begin().await?;
-                (verification != Verification::Wrong).then_some(AuthMethod::Password)
-            }
-            Proof::Code(code) => {
-                tx.people().lock(user).await?;
-                self.check_code(&mut *tx, user, code, at).await?
-            }
+        // The hash takes its time, so it is made outside of the transaction.
+        let proven = match proof {
+            Proof::Password(_) if !self.factors(scope).await?.0.is_empty() => return Err(StepUpError::CodeNeeded),
+            Proof::Password(password) => Some(self.prove(&live.person, password).await?),
+            Proof::Code(_) => None,
         };
-        let Some(method) = method else { return Err(StepUpError::Wrong) };
-        let mut methods = live.session.methods.clone();
-        methods.push(method);
-        methods.sort_unstable();
-        methods.dedup();
-        tx.sessions().authenticated(live.session.id, &methods, at).await?;
+        let mut tx = self.begin().await?;
+        let (_, hash) = self.still(&mut *tx, live).await?.ok_or(StepUpError::Wrong)?;
+        let method = match proof {
+            Proof::Password(_) => (proven == Some(hash)).then_some(AuthMethod::Password),
+            Proof::Code(code) => self.check_code(&mut *tx, user, code, at).await?,
+        };
+        let method = method.ok_or(StepUpError::Wrong)?;
+        tx.sessions().authenticated(live.session.id, method, at).await?;
         let details = json!({ "session": live.session.id, "method": method });
         record(&mut *tx, user, "session.stepped_up", details, scope.origin()).await?;
         tx.commit().await?;

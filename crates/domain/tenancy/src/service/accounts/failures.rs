@@ -9,14 +9,14 @@ use crate::ports::FailedLogIn;
 
 /// Failed log-ins that are not recorded yet. A crash loses those of the last second.
 #[derive(Debug, Default)]
-pub struct FailedLogIns(Mutex<Vec<FailedLogIn>>);
+pub(super) struct FailedLogIns(Mutex<Vec<FailedLogIn>>);
 
 /// How many wait to be recorded. Limits on log-ins keep a server far below; beyond it, further ones are lost.
 const MOST: usize = 10_000;
 
 impl FailedLogIns {
     /// Notes a failed log-in, to be recorded soon.
-    pub fn note(&self, failure: FailedLogIn) {
+    pub(super) fn note(&self, failure: FailedLogIn) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MOST {
             waiting.push(failure);

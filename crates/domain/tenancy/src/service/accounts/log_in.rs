@@ -7,8 +7,7 @@ use tidegate_kernel::{Origin, StoreError};
 use super::{Accounts, LogIn, record};
 use crate::error::{LoginError, RefreshError};
 use crate::model::{
-    ACCESS_TOKEN_LIFE, AccessClaims, AuthMethod, Email, LoginTokens, Password, Person, REFRESH_GRACE, RefreshToken,
-    Session,
+    ACCESS_TOKEN_LIFE, AccessClaims, Email, LoginTokens, Password, REFRESH_GRACE, RefreshToken, Session,
 };
 use crate::ports::{DirectoryTx, FailedLogIn, PreparedSigner, TokenState, Verification};
 use crate::service::now;
@@ -49,11 +48,9 @@ impl Accounts {
         let signer = self.tokens.signer().await?;
         let mut tx = self.begin().await?;
         // The password may have been changed, or the account deactivated, while the password was checked.
-        let (person, unchanged) = match tx.people().lock(person.id).await? {
-            Some((person, current)) => (person, current == hash),
-            None => return Err(LoginError::Refused),
-        };
-        if !unchanged || !person.is_active() {
+        let locked = tx.people().lock(person.id).await?;
+        let (person, _) = locked.filter(|(_, current)| *current == hash).ok_or(LoginError::Refused)?;
+        if !person.is_active() {
             return Err(LoginError::Refused);
         }
         if let Some(renewed) = renewed {
@@ -63,30 +60,24 @@ impl Accounts {
             tx.commit().await?;
             return Ok(LogIn::SecondFactor(pending));
         }
-        let methods = vec![AuthMethod::Password];
-        let tokens = self.begin_session(&mut *tx, signer.as_ref(), &person, methods, remember, origin, at).await?;
+        let session = Session::begin(&self.env, person.id, at, remember, origin.client.clone());
+        let tokens = self.begin_session(&mut *tx, signer.as_ref(), &session, origin).await?;
         tx.commit().await?;
         Ok(LogIn::Done(tokens))
     }
 
-    /// Begins a session of a person who has proven who they are.
-    #[expect(clippy::too_many_arguments, reason = "what a session is made of")]
+    /// Adds a session that begins now, and makes its first tokens.
     pub(super) async fn begin_session(
         &self,
         tx: &mut dyn DirectoryTx,
         signer: &dyn PreparedSigner,
-        person: &Person,
-        methods: Vec<AuthMethod>,
-        remember: bool,
+        session: &Session,
         origin: &Origin,
-        at: DateTime<Utc>,
     ) -> Result<LoginTokens, StoreError> {
-        let session = Session::begin(&self.env, person.id, at, remember, origin.client.clone());
-        let session = Session { methods, ..session };
-        let tokens = tokens(signer, &session, RefreshToken::generate(&self.env), at)?;
-        tx.sessions().insert(&session, &tokens.refresh.digest()).await?;
+        let tokens = tokens(signer, session, RefreshToken::generate(&self.env), session.created_at)?;
+        tx.sessions().insert(session, &tokens.refresh.digest()).await?;
         let details = json!({ "session": session.id, "methods": session.methods });
-        record(tx, person.id, "session.created", details, origin).await?;
+        record(tx, session.user, "session.created", details, origin).await?;
         Ok(tokens)
     }
 

@@ -14,14 +14,17 @@ mod sessions;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tidegate_kernel::{Environment, Origin, SessionId, Signal, SignalBus, StoreError, SystemScope, Topic, UserId};
+use tidegate_kernel::{
+    Environment, NewJob, Origin, SessionId, Signal, SignalBus, StoreError, SystemScope, Topic, UserId,
+};
 
 pub use challenge::{LogIn, PendingLogIn, Proof};
-pub use failures::FailedLogIns;
+use failures::FailedLogIns;
 pub use links::{LinkMails, PublicUrl};
 pub use registration::Registration;
 pub use second_factor::NewTotp;
 
+use crate::model::{LinkRequest, LiveSession, MailMessage, PasswordHash, Person, SendLink, SendMail};
 use crate::ports::{AccountEvent, Directory, DirectoryTx, FactorVault, PasswordHasher, TokenSigner};
 
 /// Accounts and log-in sessions of people.
@@ -55,6 +58,24 @@ impl Accounts {
         self.directory.begin(&self.system).await
     }
 
+    /// Asks for a mail with a link, in an open transaction.
+    async fn send_link(&self, tx: &mut dyn DirectoryTx, request: LinkRequest) -> Result<(), StoreError> {
+        let mail = SendLink { at: self.env.now(), request };
+        tx.jobs().enqueue(&NewJob::new(&mail)?).await.map(drop)
+    }
+
+    /// Locks the person of a session, and looks whether the session is still live: what was cached of it, or was checked
+    /// before, may have ended. `None` if it has.
+    async fn still(
+        &self,
+        tx: &mut dyn DirectoryTx,
+        live: &LiveSession,
+    ) -> Result<Option<(Person, PasswordHash)>, StoreError> {
+        let locked = tx.people().lock(live.person.id).await?;
+        let is_live = tx.sessions().find_live(live.session.id, self.env.now()).await?.is_some();
+        Ok(locked.filter(|_| is_live))
+    }
+
     /// Makes every server forget the person's data and sessions that it has cached.
     fn announce(&self, user: UserId) {
         self.signals.publish(Signal::new(Topic::PersonChanged, &user));
@@ -64,6 +85,11 @@ impl Accounts {
     fn announce_end(&self, session: SessionId) {
         self.signals.publish(Signal::new(Topic::SessionRevoked, &session));
     }
+}
+
+/// Enqueues a mail to a person.
+async fn send_mail(tx: &mut dyn DirectoryTx, person: &Person, message: MailMessage) -> Result<(), StoreError> {
+    tx.jobs().enqueue(&NewJob::new(&SendMail::to(person, message))?).await.map(drop)
 }
 
 /// Records an event in the log of a person's account.

@@ -1,13 +1,12 @@
 //! Forgotten and changed passwords.
 
 use serde_json::json;
-use tidegate_kernel::{NewJob, Origin, StoreError};
+use tidegate_kernel::{Origin, StoreError};
 
-use super::{Accounts, record};
+use super::{Accounts, record, send_mail};
 use crate::error::{LinkError, PasswordError};
 use crate::model::{
-    Email, LinkPurpose, LinkRequest, LinkToken, LiveSession, MailMessage, Password, PasswordHash, Person, SendLink,
-    SendMail,
+    Email, LinkPurpose, LinkRequest, LinkToken, LiveSession, MailMessage, Password, PasswordHash, Person,
 };
 use crate::ports::{DirectoryTx, Verification};
 use crate::service::now;
@@ -22,12 +21,7 @@ impl Accounts {
     /// [`StoreError`] if the request could not be stored.
     pub async fn forgot_password(&self, email: &Email) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        tx.jobs()
-            .enqueue(&NewJob::new(&SendLink::now(
-                &self.env,
-                LinkRequest::ForgottenPassword { address: email.to_string() },
-            ))?)
-            .await?;
+        self.send_link(&mut *tx, LinkRequest::ForgottenPassword { address: email.to_string() }).await?;
         tx.commit().await
     }
 
@@ -82,7 +76,7 @@ impl Accounts {
         new.check(&live.person.email, &live.person.name).map_err(PasswordError::Weak)?;
         let hash = self.hasher.hash(new).await?;
         let mut tx = self.begin().await?;
-        let person = self.still(&mut *tx, live, &proven).await?;
+        let person = self.still_proven(&mut *tx, live, &proven).await?;
         tx.people().set_password(person.id, &hash).await?;
         tx.sessions().revoke_all(person.id, Some(live.session.id), now(&self.env)).await?;
         self.password_changed(&mut *tx, &person, "password.changed", origin).await?;
@@ -91,7 +85,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Checks the password of a logged-in person, and returns its hash for [`Accounts::still`].
+    /// Checks the password of a logged-in person, and returns its hash for [`Accounts::still_proven`].
     pub(super) async fn prove(&self, person: &Person, password: &Password) -> Result<PasswordHash, PasswordError> {
         let mut tx = self.begin().await?;
         let found = tx.people().credentials(&person.email).await?;
@@ -103,19 +97,15 @@ impl Accounts {
         }
     }
 
-    /// Locks the person, whose password and session may have ended since they were checked.
-    pub(super) async fn still(
+    /// Locks the person of a session if the session is live and the password is still the proven one.
+    pub(super) async fn still_proven(
         &self,
         tx: &mut dyn DirectoryTx,
         live: &LiveSession,
         proven: &PasswordHash,
     ) -> Result<Person, PasswordError> {
-        let locked = tx.people().lock(live.person.id).await?;
-        let (person, _) = locked.filter(|(_, hash)| hash == proven).ok_or(PasswordError::Wrong)?;
-        match tx.sessions().find_live(live.session.id, self.env.now()).await? {
-            Some(_) => Ok(person),
-            None => Err(PasswordError::Wrong),
-        }
+        let still = self.still(tx, live).await?.filter(|(_, hash)| hash == proven);
+        still.map(|(person, _)| person).ok_or(PasswordError::Wrong)
     }
 
     async fn password_changed(
@@ -128,6 +118,6 @@ impl Accounts {
         tx.links().void(person.id, &VOIDED, now(&self.env)).await?;
         tx.factors().remove_challenges(person.id).await?;
         record(tx, person.id, action, json!({}), origin).await?;
-        tx.jobs().enqueue(&NewJob::new(&SendMail::to(person, MailMessage::PasswordChanged))?).await.map(drop)
+        send_mail(tx, person, MailMessage::PasswordChanged).await
     }
 }

@@ -1,14 +1,14 @@
 //! What people change about themselves, and the log of their account.
 
 use serde_json::json;
-use tidegate_kernel::{NewJob, Origin, PersonScope, StoreError};
+use tidegate_kernel::{Origin, PersonScope, StoreError};
 use uuid::Uuid;
 
-use super::{Accounts, record};
+use super::{Accounts, record, send_mail};
 use crate::error::{LinkError, PasswordError};
 use crate::model::{
     AccountRecord, Email, LinkPurpose, LinkRequest, LinkToken, LiveSession, MailMessage, Password, Person,
-    ProfileChange, SendLink, SendMail,
+    ProfileChange,
 };
 use crate::service::now;
 
@@ -46,11 +46,10 @@ impl Accounts {
     ) -> Result<(), PasswordError> {
         let proven = self.prove(&live.person, password).await?;
         let mut tx = self.begin().await?;
-        let person = self.still(&mut *tx, live, &proven).await?;
+        let person = self.still_proven(&mut *tx, live, &proven).await?;
         let request = LinkRequest::NewAddress { user: person.id, address: address.to_string() };
-        let mail = SendLink::now(&self.env, request);
         record(&mut *tx, person.id, "account.email_change_requested", json!({}), scope.origin()).await?;
-        tx.jobs().enqueue(&NewJob::new(&mail)?).await?;
+        self.send_link(&mut *tx, request).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -80,7 +79,7 @@ impl Accounts {
         tx.sessions().revoke_all(person.id, None, at).await?;
         record(&mut *tx, person.id, "account.email_changed", json!({}), origin).await?;
         let message = MailMessage::EmailChanged { address: person.email.to_string() };
-        tx.jobs().enqueue(&NewJob::new(&SendMail::to(&before, message))?).await?;
+        send_mail(&mut *tx, &before, message).await?;
         tx.commit().await?;
         self.announce(person.id);
         Ok(person)

@@ -1,11 +1,11 @@
 //! Registration, and the verification of an address.
 
 use serde_json::json;
-use tidegate_kernel::{NewJob, Origin};
+use tidegate_kernel::{Origin, StoreError};
 
 use super::{Accounts, record};
 use crate::error::{LinkError, RegisterError};
-use crate::model::{Email, LinkPurpose, LinkRequest, LinkToken, Name, Password, Person, SendLink};
+use crate::model::{Email, LinkPurpose, LinkRequest, LinkToken, Name, Password, Person};
 use crate::ports::Registered;
 use crate::service::now;
 
@@ -39,7 +39,7 @@ impl Accounts {
             }
         };
         record(&mut *tx, user, action, json!({}), origin).await?;
-        tx.jobs().enqueue(&NewJob::new(&SendLink::now(&self.env, mail))?).await?;
+        self.send_link(&mut *tx, mail).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -47,11 +47,10 @@ impl Accounts {
     /// Asks for another mail with a link that verifies this address. Whether there is such an account shows nowhere.
     ///
     /// # Errors
-    /// [`tidegate_kernel::StoreError`] if the request could not be stored.
-    pub async fn resend_verification(&self, email: &Email) -> Result<(), tidegate_kernel::StoreError> {
+    /// [`StoreError`] if the request could not be stored.
+    pub async fn resend_verification(&self, email: &Email) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let request = LinkRequest::Verification { address: email.to_string() };
-        tx.jobs().enqueue(&NewJob::new(&SendLink::now(&self.env, request))?).await?;
+        self.send_link(&mut *tx, LinkRequest::Verification { address: email.to_string() }).await?;
         tx.commit().await
     }
 

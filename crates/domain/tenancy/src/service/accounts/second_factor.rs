@@ -1,12 +1,12 @@
 //! Second factors of a person, and the recovery codes beside them.
 
 use serde_json::json;
-use tidegate_kernel::{FactorId, NewJob, PersonScope, SessionId, StoreError, UserId};
+use tidegate_kernel::{FactorId, PersonScope, SessionId, StoreError, UserId};
 
-use super::{Accounts, record};
+use super::{Accounts, record, send_mail};
 use crate::error::FactorError;
 use crate::model::{
-    AuthMethod, Factor, FactorKind, LiveSession, MailMessage, Name, RecoveryCode, SendMail, TotpSecret, one_time_code,
+    AuthMethod, Factor, FactorKind, LiveSession, MailMessage, Name, RecoveryCode, TotpSecret, one_time_code,
 };
 use crate::ports::DirectoryTx;
 use crate::service::now;
@@ -74,14 +74,14 @@ impl Accounts {
     pub async fn confirm_totp(
         &self,
         scope: &PersonScope,
-        session: SessionId,
+        live: &LiveSession,
         id: FactorId,
         code: &str,
     ) -> Result<Vec<RecoveryCode>, FactorError> {
         let (at, user) = (now(&self.env), scope.user());
         let code = one_time_code(code).ok_or(FactorError::WrongCode)?;
         let mut tx = self.begin().await?;
-        let (person, _) = tx.people().lock(user).await?.ok_or(FactorError::NotFound)?;
+        let (person, _) = self.still(&mut *tx, live).await?.ok_or(FactorError::SessionEnded)?;
         let factors = tx.factors().list(user).await?;
         let factor = factors.iter().find(|factor| factor.id == id && factor.confirmed_at.is_none());
         let factor = factor.ok_or(FactorError::NotFound)?;
@@ -93,11 +93,11 @@ impl Accounts {
             true => Vec::new(),
             false => self.new_recovery_codes(&mut *tx, user).await?,
         };
-        tx.sessions().authenticated(session, &[AuthMethod::Password, AuthMethod::Totp], at).await?;
-        self.factors_changed(&mut *tx, user, session).await?;
+        tx.sessions().authenticated(live.session.id, AuthMethod::Totp, at).await?;
+        self.factors_changed(&mut *tx, user, live.session.id).await?;
         record(&mut *tx, user, "factor.confirmed", json!({ "factor": id }), scope.origin()).await?;
         let message = MailMessage::SecondFactorAdded { factor: factor.name.to_string() };
-        tx.jobs().enqueue(&NewJob::new(&SendMail::to(&person, message))?).await?;
+        send_mail(&mut *tx, &person, message).await?;
         tx.commit().await?;
         self.announce(user);
         Ok(codes)
@@ -110,22 +110,22 @@ impl Accounts {
     pub async fn remove_factor(
         &self,
         scope: &PersonScope,
-        session: SessionId,
+        live: &LiveSession,
         id: FactorId,
     ) -> Result<(), FactorError> {
         let user = scope.user();
         let mut tx = self.begin().await?;
-        let (person, _) = tx.people().lock(user).await?.ok_or(FactorError::NotFound)?;
+        let (person, _) = self.still(&mut *tx, live).await?.ok_or(FactorError::SessionEnded)?;
         let factors = tx.factors().list(user).await?;
         let factor = factors.iter().find(|factor| factor.id == id).ok_or(FactorError::NotFound)?;
         tx.factors().remove(user, id).await?;
         if confirmed(&mut *tx, user).await?.is_empty() {
             tx.factors().set_recovery_codes(user, &[]).await?;
         }
-        self.factors_changed(&mut *tx, user, session).await?;
+        self.factors_changed(&mut *tx, user, live.session.id).await?;
         record(&mut *tx, user, "factor.removed", json!({ "factor": id }), scope.origin()).await?;
         let message = MailMessage::SecondFactorRemoved { factor: factor.name.to_string() };
-        tx.jobs().enqueue(&NewJob::new(&SendMail::to(&person, message))?).await?;
+        send_mail(&mut *tx, &person, message).await?;
         tx.commit().await?;
         self.announce(user);
         Ok(())
@@ -135,10 +135,14 @@ impl Accounts {
     ///
     /// # Errors
     /// [`FactorError::NoFactors`] if the person has no second factor.
-    pub async fn renew_recovery_codes(&self, scope: &PersonScope) -> Result<Vec<RecoveryCode>, FactorError> {
+    pub async fn renew_recovery_codes(
+        &self,
+        scope: &PersonScope,
+        live: &LiveSession,
+    ) -> Result<Vec<RecoveryCode>, FactorError> {
         let user = scope.user();
         let mut tx = self.begin().await?;
-        tx.people().lock(user).await?;
+        self.still(&mut *tx, live).await?.ok_or(FactorError::SessionEnded)?;
         if confirmed(&mut *tx, user).await?.is_empty() {
             return Err(FactorError::NoFactors);
         }
